@@ -1,0 +1,405 @@
+//! The current state of everything, for whoever shows it: counters, last results, streaks, rolling success.
+//!
+//! A state is a fold over records ([`CheckState::apply`]): the same function runs live and when the daemon starts and reads the journal, so a
+//! restart ends in the same state. Only the recorder applies; everybody else reads. Never does I/O.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{HOUR_MS, UnixMs};
+use crate::config::model::{CheckDef, Config, Integration};
+use crate::fields::{CheckId, IntegrationId};
+use crate::outcome::{Attribution, Cause, Class, Outcome, Phase};
+use crate::record::{DurationCode, Facts, Record};
+
+/// Upper bounds of the run duration histogram, in seconds (metrics-and-alerts.md).
+pub const DURATION_BUCKETS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Counts of slots by outcome. `due` is always their sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Passed runs.
+    pub pass: u64,
+    /// Failed runs.
+    pub fail: u64,
+    /// Throttled runs.
+    pub throttled: u64,
+    /// Skipped slots.
+    pub skipped: u64,
+    /// Slots that could not be judged because of us.
+    pub unknown: u64,
+}
+
+impl Counts {
+    /// pass + fail + throttled + unknown + skipped.
+    pub fn due(&self) -> u64 {
+        self.counted() + self.skipped + self.unknown
+    }
+    /// pass + fail + throttled.
+    pub fn counted(&self) -> u64 {
+        self.pass + self.fail + self.throttled
+    }
+    /// pass / (pass + fail + throttled), or without throttled where that is excluded. No runs: no ratio.
+    pub fn success_ratio(&self, throttled_excluded: bool) -> Option<f64> {
+        let judged = self.pass + self.fail + if throttled_excluded { 0 } else { self.throttled };
+        (judged > 0).then(|| self.pass as f64 / judged as f64)
+    }
+    /// Counted runs over due slots. Nothing due: no coverage.
+    pub fn coverage(&self) -> Option<f64> {
+        (self.due() > 0).then(|| self.counted() as f64 / self.due() as f64)
+    }
+    /// Adds so many slots of an outcome (`not_due` counts nowhere).
+    pub fn add(&mut self, outcome: Outcome, n: u64) {
+        match outcome {
+            Outcome::Pass => self.pass += n,
+            Outcome::Fail => self.fail += n,
+            Outcome::Throttled => self.throttled += n,
+            Outcome::Skipped => self.skipped += n,
+            Outcome::Unknown => self.unknown += n,
+            Outcome::NotDue => {}
+        }
+    }
+    /// Adds another span's counts.
+    pub fn merge(&mut self, other: &Self) {
+        self.pass += other.pass;
+        self.fail += other.fail;
+        self.throttled += other.throttled;
+        self.skipped += other.skipped;
+        self.unknown += other.unknown;
+    }
+}
+
+/// Counts per span of wall time (an hour, five minutes), newest last, bounded.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rolling {
+    /// (number of the span since the epoch, its counts), ascending.
+    spans: VecDeque<(i64, [u32; 5])>,
+}
+
+impl Rolling {
+    fn add(&mut self, span: i64, counts: &Counts, keep: i64) {
+        let n = [counts.pass, counts.fail, counts.throttled, counts.skipped, counts.unknown].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+        match self.spans.binary_search_by_key(&span, |(s, _)| *s) {
+            Ok(i) => {
+                if let Some((_, sum)) = self.spans.get_mut(i) {
+                    sum.iter_mut().zip(n).for_each(|(a, b)| *a = a.saturating_add(b));
+                }
+            }
+            Err(i) => self.spans.insert(i, (span, n)),
+        }
+        let newest = self.spans.back().map_or(span, |(s, _)| *s);
+        while self.spans.front().is_some_and(|(s, _)| *s <= newest - keep) {
+            self.spans.pop_front();
+        }
+    }
+
+    /// Sum over the spans numbered `from..=to`.
+    pub fn sum(&self, from: i64, to: i64) -> Counts {
+        let mut all = Counts::default();
+        for (_, [pass, fail, throttled, skipped, unknown]) in self.spans.iter().filter(|(s, _)| (from..=to).contains(s)) {
+            all.merge(&Counts {
+                pass: u64::from(*pass),
+                fail: u64::from(*fail),
+                throttled: u64::from(*throttled),
+                skipped: u64::from(*skipped),
+                unknown: u64::from(*unknown),
+            });
+        }
+        all
+    }
+}
+
+const FIVE_MINUTES_MS: i64 = 300_000;
+const HOURS_KEPT: i64 = 169;
+const FIVES_KEPT: i64 = 13;
+
+/// The last run that was really made (pass, fail or throttled), or the last attempt to make one that was our own fault.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// Its slot.
+    pub slot: UnixMs,
+    /// Its outcome.
+    pub outcome: Outcome,
+    /// Class, where it did not pass.
+    pub class: Option<Class>,
+    /// Attribution, where it did not pass.
+    pub attribution: Option<Attribution>,
+    /// Cause, where nothing was judged.
+    pub cause: Option<Cause>,
+    /// Total time.
+    pub duration: DurationCode,
+    /// Attempts.
+    pub attempts: u8,
+    /// What went wrong, for people; redacted.
+    pub detail: Option<String>,
+    /// What it learned.
+    pub facts: Facts,
+}
+
+/// All that is known of a check between two runs. Survives restarts (counters, last values, streaks).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CheckState {
+    /// The highest accounted slot; slots at or below it never run again.
+    pub last_slot: Option<UnixMs>,
+    /// Since the daemon first saw the check.
+    pub counts: Counts,
+    /// Skipped, unknown: by cause.
+    pub causes: BTreeMap<Cause, u64>,
+    /// Failures by class and attribution.
+    pub classes: BTreeMap<Class, BTreeMap<Attribution, u64>>,
+    /// Runs whose first attempt did not pass.
+    pub first_attempt_failures: u64,
+    /// Responses by status.
+    pub codes: BTreeMap<u16, u64>,
+    /// Own retries by the class of the attempt before.
+    pub retries: BTreeMap<Class, u64>,
+    /// Refusals of the address guard by rule.
+    pub egress_denied: BTreeMap<String, u64>,
+    /// Runs by duration bucket (not cumulative; the last one is +Inf).
+    pub durations: [u64; DURATION_BUCKETS.len() + 1],
+    /// Sum of the quantised durations in seconds.
+    pub duration_sum: f64,
+    /// Counted runs since the last success.
+    pub consecutive_failures: u64,
+    /// Slot of the first run of the present streak of failures.
+    pub failing_since: Option<UnixMs>,
+    /// The last run (skips and slots not due do not replace it).
+    pub last: Option<LastRun>,
+    /// The last counted run's slot.
+    pub last_run: Option<UnixMs>,
+    /// The last passing run's slot.
+    pub last_success: Option<UnixMs>,
+    /// Earliest certificate expiry last seen; kept while a failing handshake shows none.
+    pub certificate_expiry: Option<UnixMs>,
+    /// Numbers last read by `observe`.
+    pub values: BTreeMap<String, f64>,
+    /// Counts by UTC hour, the last 7 days; rebuilt from the store at start, so not part of the snapshot.
+    #[serde(skip)]
+    pub hours: Rolling,
+    /// Counts by 5 minutes, the last hour.
+    #[serde(skip)]
+    pub fives: Rolling,
+}
+
+impl CheckState {
+    /// Folds one record in. `live` states fold everything; when a state is rebuilt, records older than its snapshot only reach the rolling
+    /// counts through [`CheckState::add_rolling`].
+    pub fn apply(&mut self, r: &Record) {
+        self.last_slot = self.last_slot.max(Some(r.last_slot()));
+        let n = u64::from(r.count.max(1));
+        self.counts.add(r.outcome, n);
+        self.add_rolling(r);
+        if let (Some(cause), Outcome::Skipped | Outcome::Unknown) = (r.cause, r.outcome) {
+            *self.causes.entry(cause).or_default() += n;
+        }
+        for code in &r.facts.codes {
+            *self.codes.entry(*code).or_default() += 1;
+        }
+        for class in &r.facts.retries {
+            *self.retries.entry(*class).or_default() += 1;
+        }
+        if let Some(rule) = &r.facts.egress_rule {
+            *self.egress_denied.entry(rule.clone()).or_default() += 1;
+        }
+        if r.facts.certificate_expiry.is_some() {
+            self.certificate_expiry = r.facts.certificate_expiry;
+        }
+        for (name, value) in &r.facts.values {
+            self.values.insert(name.clone(), *value);
+        }
+        if r.outcome.counted() {
+            self.apply_counted(r);
+        }
+        if r.outcome.counted() || (r.outcome == Outcome::Unknown && r.count <= 1) {
+            self.last = Some(LastRun {
+                slot: r.slot,
+                outcome: r.outcome,
+                class: r.class,
+                attribution: r.attribution,
+                cause: r.cause,
+                duration: r.duration,
+                attempts: r.attempts,
+                detail: r.detail.clone(),
+                facts: r.facts.clone(),
+            });
+        }
+    }
+
+    fn apply_counted(&mut self, r: &Record) {
+        let seconds = r.duration.seconds();
+        let bucket = DURATION_BUCKETS.iter().position(|le| seconds <= *le).unwrap_or(DURATION_BUCKETS.len());
+        if let Some(n) = self.durations.get_mut(bucket) {
+            *n += 1;
+        }
+        self.duration_sum += seconds;
+        self.last_run = Some(r.slot);
+        if !r.first_attempt_passed {
+            self.first_attempt_failures += 1;
+        }
+        if r.outcome == Outcome::Pass {
+            self.consecutive_failures = 0;
+            self.failing_since = None;
+            self.last_success = Some(r.slot);
+        } else {
+            self.consecutive_failures += 1;
+            self.failing_since = self.failing_since.or(Some(r.slot));
+            if let (Some(class), Some(attribution)) = (r.class, r.attribution) {
+                *self.classes.entry(class).or_default().entry(attribution).or_default() += 1;
+            }
+        }
+    }
+
+    /// Adds a record to the rolling counts alone, slot by slot where it stands for several.
+    pub fn add_rolling(&mut self, r: &Record) {
+        // A span longer than what is kept need not be walked from its beginning.
+        let step = i64::from(r.interval_ms.max(1));
+        let horizon = r.last_slot().0 - (HOURS_KEPT + 1) * HOUR_MS;
+        let skip = ((horizon - r.slot.0).max(0) / step).min(i64::from(r.count.max(1)) - 1);
+        let mut n = skip;
+        while n < i64::from(r.count.max(1)) {
+            let at = UnixMs(r.slot.0 + n * step);
+            // All slots of the same five minutes at once.
+            let next_five = (at.0.div_euclid(FIVE_MINUTES_MS) + 1) * FIVE_MINUTES_MS;
+            let here = ((next_five - at.0 + step - 1) / step).clamp(1, i64::from(r.count.max(1)) - n);
+            let mut counts = Counts::default();
+            counts.add(r.outcome, u64::try_from(here).unwrap_or(0));
+            if counts != Counts::default() {
+                self.hours.add(at.hour(), &counts, HOURS_KEPT);
+                self.fives.add(at.0.div_euclid(FIVE_MINUTES_MS), &counts, FIVES_KEPT);
+            }
+            n += here;
+        }
+    }
+
+    /// Adds a stored hour's sum to the rolling counts (at start).
+    pub fn add_hour(&mut self, hour: i64, counts: &Counts) {
+        self.hours.add(hour, counts, HOURS_KEPT);
+    }
+
+    /// Counts of the last hour (in steps of 5 minutes).
+    pub fn last_hour(&self, now: UnixMs) -> Counts {
+        let five = now.0.div_euclid(FIVE_MINUTES_MS);
+        self.fives.sum(five - 11, five)
+    }
+
+    /// Counts of the last so many hours, the running hour included.
+    pub fn last_hours(&self, hours: i64, now: UnixMs) -> Counts {
+        self.hours.sum(now.hour() - hours + 1, now.hour())
+    }
+}
+
+/// A check on the board.
+#[derive(Clone, Debug)]
+pub struct CheckEntry {
+    /// Its definition.
+    pub def: Arc<CheckDef>,
+    /// Its state.
+    pub state: CheckState,
+}
+
+/// An integration on the board, with its checks in order of the configuration.
+#[derive(Clone, Debug)]
+pub struct IntegrationEntry {
+    /// Its definition.
+    pub def: Arc<Integration>,
+    /// Its checks.
+    pub checks: Vec<CheckEntry>,
+}
+
+impl IntegrationEntry {
+    /// Where the integration stands in its life (product.md, Phases).
+    pub fn phase(&self, now: UnixMs) -> Phase {
+        phase(&self.def, now)
+    }
+}
+
+/// Derives the phase from an integration's dates. Without any date an integration is in `build` before go-live is known.
+pub fn phase(i: &Integration, now: UnixMs) -> Phase {
+    let live = i.go_live.filter(|g| *g <= now);
+    if i.paused.is_some() {
+        Phase::Paused
+    } else if let Some(go_live) = live {
+        if now < go_live.plus(i.hypercare.0) { Phase::Hypercare } else { Phase::Steady }
+    } else if i.soak.as_ref().is_some_and(|s| s.start <= now) {
+        Phase::Soak
+    } else {
+        Phase::Build
+    }
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    integrations: Vec<IntegrationEntry>,
+    /// check id -> (integration, check) indices.
+    places: BTreeMap<CheckId, (usize, usize)>,
+}
+
+/// The board: one for the daemon.
+#[derive(Debug, Default)]
+pub struct Board {
+    // One lock: the recorder writes a batch a second, readers copy what they need. Nobody awaits while holding it.
+    inner: RwLock<Inner>,
+}
+
+impl Board {
+    /// Takes over a configuration: keeps the state of every check that is still there, starts the others from nothing, and returns the ids of
+    /// the checks that are gone.
+    pub fn configure(&self, config: &Config) -> Vec<CheckId> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let mut old: BTreeMap<CheckId, CheckState> =
+            std::mem::take(&mut inner.integrations).into_iter().flat_map(|i| i.checks).map(|c| (c.def.id.clone(), c.state)).collect();
+        let mut integrations: Vec<IntegrationEntry> =
+            config.integrations().map(|i| IntegrationEntry { def: Arc::clone(i), checks: Vec::new() }).collect();
+        let index: BTreeMap<IntegrationId, usize> = integrations.iter().enumerate().map(|(n, i)| (i.def.id.clone(), n)).collect();
+        let mut places = BTreeMap::new();
+        for def in config.checks() {
+            let Some((n, entry)) = index.get(&def.integration.id).and_then(|n| Some((*n, integrations.get_mut(*n)?))) else { continue };
+            let state = old.remove(&def.id).unwrap_or_default();
+            places.insert(def.id.clone(), (n, entry.checks.len()));
+            entry.checks.push(CheckEntry { def: Arc::clone(def), state });
+        }
+        *inner = Inner { integrations, places };
+        old.into_keys().collect()
+    }
+
+    /// Lets `f` change the state of a check; `None` if there is no such check (any more).
+    pub fn update<R>(&self, check: &CheckId, f: impl FnOnce(&CheckDef, &mut CheckState) -> R) -> Option<R> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let (i, c) = *inner.places.get(check)?;
+        let entry = inner.integrations.get_mut(i)?.checks.get_mut(c)?;
+        let def = Arc::clone(&entry.def);
+        Some(f(&def, &mut entry.state))
+    }
+
+    /// Folds records in, under one lock.
+    pub fn apply(&self, records: &[Record]) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        for r in records {
+            let Some((i, c)) = inner.places.get(&r.check).copied() else { continue };
+            if let Some(entry) = inner.integrations.get_mut(i).and_then(|i| i.checks.get_mut(c)) {
+                entry.state.apply(r);
+            }
+        }
+    }
+
+    /// Lets `f` read everything. It must not block or await: the recorder waits meanwhile.
+    pub fn read<R>(&self, f: impl FnOnce(&[IntegrationEntry]) -> R) -> R {
+        f(&self.inner.read().unwrap_or_else(PoisonError::into_inner).integrations)
+    }
+
+    /// A copy of one check's entry.
+    pub fn check(&self, id: &CheckId) -> Option<CheckEntry> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let (i, c) = *inner.places.get(id)?;
+        inner.integrations.get(i)?.checks.get(c).cloned()
+    }
+
+    /// A copy of one integration's entry.
+    pub fn integration(&self, id: &IntegrationId) -> Option<IntegrationEntry> {
+        self.read(|all| all.iter().find(|i| i.def.id == *id).cloned())
+    }
+}

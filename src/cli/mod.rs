@@ -1,0 +1,97 @@
+//! The command line: one file per command, one table of exit codes, one place that writes to standard output.
+//!
+//! A command returns an [`Exit`] or an error that carries one; `main` prints the error once, with its chain.
+
+use std::fmt;
+use std::io::Write as _;
+
+use clap::{Parser, Subcommand};
+
+/// Exit codes of all commands (product.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Yes: valid, passed, done.
+    Yes = 0,
+    /// No: invalid, failed.
+    No = 1,
+    /// Not yet, or could not decide.
+    Undecided = 2,
+    /// Wrong usage (clap's own 2 is mapped to this).
+    Usage = 64,
+    /// Bad input: a configuration or a file that can't be used.
+    BadInput = 65,
+    /// The daemon can't be reached.
+    Unreachable = 69,
+    /// A defect of ours.
+    Internal = 70,
+    /// Store or file trouble.
+    Io = 74,
+}
+
+/// An error with the exit code it ends the program with.
+#[derive(Debug)]
+pub struct CliError {
+    /// The exit code.
+    pub exit: Exit,
+    /// What happened.
+    pub error: anyhow::Error,
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.error)
+    }
+}
+
+/// An error without a code of its own is a defect of ours.
+impl From<anyhow::Error> for CliError {
+    fn from(error: anyhow::Error) -> Self {
+        Self { exit: Exit::Internal, error }
+    }
+}
+
+impl Exit {
+    /// An error that ends the program with this code.
+    pub fn with(self, error: impl Into<anyhow::Error>) -> CliError {
+        CliError { exit: self, error: error.into() }
+    }
+}
+
+/// What a command returns.
+pub type CliResult = Result<Exit, CliError>;
+
+/// Watches the integrations of customers who go live: probes, keeps every result, answers whether they may.
+#[derive(Debug, Parser)]
+#[command(
+    name = "soakwatch",
+    version,
+    propagate_version = true,
+    after_help = "Exit codes: 0 yes, 1 no, 2 not yet or could not decide; 64 usage, 65 bad input, 69 daemon unreachable, 70 internal, 74 store or file."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+impl Cli {
+    /// Runs the chosen command.
+    pub fn run(self) -> CliResult {
+        match self.command {}
+    }
+}
+
+/// Writes a line to standard output and flushes it, also when it is not a terminal. A closed pipe is not an error.
+pub fn say(line: impl fmt::Display) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Runs a future on a fresh multi-threaded runtime.
+pub fn block_on<T>(future: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| Exit::Internal.with(e))?;
+    runtime.block_on(future)
+}

@@ -1,0 +1,282 @@
+//! What the configuration means, resolved: the types the rest of the crate works with. Made only by `config::load`; plain data, no parsing.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::UnixMs;
+use crate::fields::{Bytes, CheckId, HttpUrl, IntegrationId, Ratio, Slug, Span, Volume};
+use crate::outcome::{Attribution, Class, Criticality, Owner, Role};
+use crate::probe::Kind;
+
+/// A whole configuration, read and judged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The directory it was read from.
+    pub dir: PathBuf,
+    /// Daemon settings.
+    pub settings: Settings,
+    /// Customers by id, each with its integrations.
+    pub customers: Vec<Customer>,
+    /// SHA-256 over all files read, hex: names this configuration in metrics and logs.
+    pub hash: String,
+}
+
+impl Config {
+    /// Every integration, in order of the files.
+    pub fn integrations(&self) -> impl Iterator<Item = &Arc<Integration>> {
+        self.customers.iter().flat_map(|c| &c.integrations)
+    }
+    /// Every check, in order of the files.
+    pub fn checks(&self) -> impl Iterator<Item = &Arc<CheckDef>> {
+        self.customers.iter().flat_map(|c| &c.checks)
+    }
+}
+
+/// Daemon settings: `soakwatch.toml`, layered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// `[server]`
+    pub server: ServerSettings,
+    /// `[store]`
+    pub store: StoreSettings,
+    /// `[scheduler]`
+    pub scheduler: SchedulerSettings,
+    /// `[self_check]`
+    pub self_check: SelfCheckSettings,
+    /// `[probe]`
+    pub probe: ProbeSettings,
+    /// `[metrics]`
+    pub metrics: MetricsSettings,
+    /// `[log]`
+    pub log: LogSettings,
+}
+
+/// `[server]`: the listener for metrics, API and pages.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerSettings {
+    /// `listen`: address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// `auth = "none"` was written: a listener outside loopback may go without tokens.
+    pub open: bool,
+    /// `hosts`: further names under which the server may be reached (checked on every POST).
+    pub hosts: Vec<String>,
+    /// `max_connections`.
+    pub max_connections: u32,
+    /// `timeout`: for one request, headers and body.
+    pub timeout: Span,
+    /// `[[server.token]]`.
+    pub tokens: Vec<Token>,
+}
+
+/// `[[server.token]]`: who may do what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+    /// `name`: the actor in audit records.
+    pub name: Slug,
+    /// `role`.
+    pub role: Role,
+    /// `hash`: `sha256:` and 64 hex digits, of a token made by `soakwatch token`.
+    pub sha256: [u8; 32],
+}
+
+/// `[store]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoreSettings {
+    /// `path`, relative to the configuration directory.
+    pub path: PathBuf,
+    /// `keep_runs`: how long single runs are kept.
+    pub keep_runs: Span,
+    /// `keep_hours`: how long hourly sums are kept.
+    pub keep_hours: Span,
+    /// `outbox`: how many outcomes wait in memory while the store can't be written.
+    pub outbox: u32,
+}
+
+/// `[scheduler]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SchedulerSettings {
+    /// `vantage`: the name of this place.
+    pub vantage: Slug,
+    /// `per_host`: runs at once towards one host:port.
+    pub per_host: u32,
+    /// `max_runs`: runs at once in all.
+    pub max_runs: u32,
+    /// `grace`: how long runs in flight may go on when stopping.
+    pub grace: Span,
+}
+
+/// `[self_check]`: is our own network up?
+#[derive(Clone, Debug, PartialEq)]
+pub struct SelfCheckSettings {
+    /// `targets`: neutral endpoints, `tcp://host:port` or an http(s) URL; one that answers is enough.
+    pub targets: Vec<ControlTarget>,
+    /// `every`.
+    pub every: Span,
+    /// `timeout`.
+    pub timeout: Span,
+}
+
+/// A neutral endpoint of the self-check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlTarget {
+    /// As written: the `control` label.
+    pub name: String,
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// `[probe]`: what holds for every exchange with a customer's endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbeSettings {
+    /// `max_body`: cap of a body after decompression.
+    pub max_body: Bytes,
+    /// `max_headers`: cap of all response headers of one response.
+    pub max_headers: Bytes,
+    /// `user_agent`.
+    pub user_agent: String,
+    /// `dns`: name servers to ask instead of the system's (`address:port`).
+    pub dns: Vec<SocketAddr>,
+    /// `ca`: a PEM file of roots trusted besides the system's.
+    pub ca: Option<PathBuf>,
+}
+
+/// `[metrics]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricsSettings {
+    /// `check_histograms`: run durations per check instead of per integration.
+    pub check_histograms: bool,
+    /// `max_series`: refuse a configuration that would export more lines.
+    pub max_series: u64,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogSettings {
+    /// `level`: error, warn, info, debug, trace.
+    pub level: tracing::Level,
+    /// `format`: `Some(true)` JSON, `Some(false)` text, `None` (auto): text on a terminal, JSON otherwise.
+    pub json: Option<bool>,
+}
+
+/// A customer and all that is watched for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Customer {
+    /// `id`.
+    pub id: Slug,
+    /// `name`.
+    pub name: String,
+    /// Its integrations.
+    pub integrations: Vec<Arc<Integration>>,
+    /// Their checks.
+    pub checks: Vec<Arc<CheckDef>>,
+}
+
+/// One integration. What the customer's table sets for all is already merged in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Integration {
+    /// customer/environment/integration.
+    pub id: IntegrationId,
+    /// `name`; the id's last part unless set.
+    pub name: String,
+    /// The customer's `name`.
+    pub customer_name: String,
+    /// `owner`.
+    pub owner: Owner,
+    /// `criticality`.
+    pub criticality: Criticality,
+    /// `runbook`.
+    pub runbook: Option<HttpUrl>,
+    /// `go_live`.
+    pub go_live: Option<UnixMs>,
+    /// `hypercare`: how long after go-live.
+    pub hypercare: Span,
+    /// `soak`.
+    pub soak: Option<SoakPolicy>,
+    /// `volume`.
+    pub volume: DeclaredVolume,
+    /// `allow_private`, here or on the customer.
+    pub allow_private: bool,
+    /// `maintenance`, here and on the customer.
+    pub maintenance: Vec<Maintenance>,
+    /// `paused`, here or on the customer.
+    pub paused: Option<Paused>,
+    /// `attribution`: overrides of the triage map.
+    pub attribution: BTreeMap<Class, Attribution>,
+    /// `throttled = "excluded"`: throttled runs are neither numerator nor denominator.
+    pub throttled_excluded: bool,
+}
+
+impl Integration {
+    /// The maintenance window a time lies in, if any.
+    pub fn maintenance_at(&self, t: UnixMs) -> Option<&Maintenance> {
+        self.maintenance.iter().find(|m| m.start <= t && t < m.end)
+    }
+}
+
+/// `volume = { peak, daily }`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DeclaredVolume {
+    /// `peak`.
+    pub peak: Option<Volume>,
+    /// `daily`.
+    pub daily: Option<Volume>,
+}
+
+/// `soak = { start, window, success_ratio }`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SoakPolicy {
+    /// `start`.
+    pub start: UnixMs,
+    /// `window`.
+    pub window: Span,
+    /// `success_ratio`: the objective.
+    pub success_ratio: Ratio,
+}
+
+/// A maintenance window declared beforehand: `{ start, end, reason, by }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Maintenance {
+    /// `start`, inclusive.
+    pub start: UnixMs,
+    /// `end`, exclusive.
+    pub end: UnixMs,
+    /// `reason`.
+    pub reason: String,
+    /// `by`: who declared it.
+    pub by: String,
+}
+
+/// `paused = { reason, by }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paused {
+    /// `reason`.
+    pub reason: String,
+    /// `by`: who paused it.
+    pub by: String,
+}
+
+/// One check, with the integration it belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckDef {
+    /// customer/environment/integration/check.
+    pub id: CheckId,
+    /// [`CheckId::key`] of it.
+    pub key: u64,
+    /// Its integration.
+    pub integration: Arc<Integration>,
+    /// `every`.
+    pub every: Span,
+    /// `timeout`: the hard deadline over everything one run does.
+    pub timeout: Duration,
+    /// `retries` inside a run.
+    pub retries: u8,
+    /// `judged = false`: informational.
+    pub judged: bool,
+    /// How it is tested.
+    pub kind: Kind,
+}

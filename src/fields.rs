@@ -1,0 +1,424 @@
+//! Typed values that configuration, store and API share: slugs, ids, durations, sizes, URLs, volumes.
+//!
+//! Each parses from the text a person writes and says in one short phrase what it expected. Owns no I/O; secrets are in `secret.rs`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+/// What a value should have looked like, in words for the person who wrote it ("a duration such as \"60s\"").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected(pub String);
+
+impl Expected {
+    fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An id a person chose: `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slug(Arc<str>);
+
+impl Slug {
+    /// The slug's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Slug {
+    type Err = Expected;
+    fn from_str(s: &str) -> Result<Self, Expected> {
+        let b = s.as_bytes();
+        let word = |c: &u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let fits = (1..=63).contains(&b.len())
+            && b.first().is_some_and(word)
+            && b.last().is_some_and(word)
+            && b.iter().all(|c| word(c) || *c == b'-');
+        if fits {
+            Ok(Self(s.into()))
+        } else {
+            Err(Expected::new("1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends, such as \"crm-orders\""))
+        }
+    }
+}
+
+/// `customer/environment/integration`, the name of an integration everywhere.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IntegrationId(Arc<str>);
+
+/// `customer/environment/integration/check`, the name of a check everywhere.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CheckId(Arc<str>);
+
+fn part(path: &str, n: usize) -> &str {
+    path.split('/').nth(n).unwrap_or_default()
+}
+
+impl IntegrationId {
+    /// Joins the three slugs.
+    pub fn new(customer: &Slug, environment: &Slug, integration: &Slug) -> Self {
+        Self(format!("{customer}/{environment}/{integration}").into())
+    }
+    /// The whole path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+    /// The customer's slug.
+    pub fn customer(&self) -> &str {
+        part(&self.0, 0)
+    }
+    /// The environment's slug.
+    pub fn environment(&self) -> &str {
+        part(&self.0, 1)
+    }
+    /// The integration's slug.
+    pub fn integration(&self) -> &str {
+        part(&self.0, 2)
+    }
+    /// The id of one of its checks.
+    pub fn check(&self, check: &Slug) -> CheckId {
+        CheckId(format!("{}/{check}", self.0).into())
+    }
+}
+
+impl CheckId {
+    /// The whole path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+    /// The integration this check belongs to.
+    pub fn integration(&self) -> IntegrationId {
+        let cut = self.0.rfind('/').unwrap_or(self.0.len());
+        IntegrationId(self.0[..cut].into())
+    }
+    /// The check's own slug.
+    pub fn check(&self) -> &str {
+        part(&self.0, 3)
+    }
+    /// A stable 64-bit name of this check: the first 8 bytes of SHA-256 over the path, big endian. Key of the store and source of the phase,
+    /// the same on every machine.
+    pub fn key(&self) -> u64 {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.0.as_bytes());
+        digest.as_ref().iter().take(8).fold(0, |n, b| (n << 8) | u64::from(*b))
+    }
+}
+
+fn parse_path<const N: usize>(s: &str, expected: &str) -> Result<Arc<str>, Expected> {
+    let parts: Vec<&str> = s.split('/').collect();
+    if parts.len() == N && parts.iter().all(|p| p.parse::<Slug>().is_ok()) { Ok(s.into()) } else { Err(Expected::new(expected)) }
+}
+
+impl FromStr for IntegrationId {
+    type Err = Expected;
+    fn from_str(s: &str) -> Result<Self, Expected> {
+        parse_path::<3>(s, "customer/environment/integration").map(Self)
+    }
+}
+
+impl FromStr for CheckId {
+    type Err = Expected;
+    fn from_str(s: &str) -> Result<Self, Expected> {
+        parse_path::<4>(s, "customer/environment/integration/check").map(Self)
+    }
+}
+
+macro_rules! path_text {
+    ($t:ty) => {
+        impl fmt::Display for $t {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl fmt::Debug for $t {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+        impl Serialize for $t {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.serialize_str(&self.0)
+            }
+        }
+    };
+}
+path_text!(Slug);
+path_text!(IntegrationId);
+path_text!(CheckId);
+
+/// A span of time as people write it: `500ms`, `60s`, `5m`, `1h30m`, `7d`, `2w`. Millisecond resolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span(pub Duration);
+
+impl Span {
+    /// A span of whole seconds.
+    pub const fn seconds(s: u64) -> Self {
+        Self(Duration::from_secs(s))
+    }
+    /// A span of whole days.
+    pub const fn days(d: u64) -> Self {
+        Self(Duration::from_secs(d * 86_400))
+    }
+    /// Whole milliseconds.
+    pub fn ms(self) -> i64 {
+        i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+impl FromStr for Span {
+    type Err = Expected;
+    fn from_str(s: &str) -> Result<Self, Expected> {
+        let wrong = || Expected::new("a duration such as \"60s\", \"5m\", \"1h30m\" or \"7d\"");
+        let mut rest = s.trim();
+        if rest.is_empty() {
+            return Err(wrong());
+        }
+        let mut total: u64 = 0;
+        while !rest.is_empty() {
+            let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+            let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+            rest = &rest[digits..];
+            let letters = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
+            let unit: u64 = match &rest[..letters] {
+                "ms" => 1,
+                "s" => 1_000,
+                "m" => 60_000,
+                "h" => 3_600_000,
+                "d" => 86_400_000,
+                "w" => 604_800_000,
+                _ => return Err(wrong()),
+            };
+            rest = rest[letters..].trim_start();
+            total = number.checked_mul(unit).and_then(|n| total.checked_add(n)).ok_or_else(wrong)?;
+        }
+        // Ten years bound every later sum of durations.
+        if total > 10 * 366 * 86_400_000 {
+            Err(Expected::new("a duration of at most 10 years"))
+        } else {
+            Ok(Self(Duration::from_millis(total)))
+        }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut ms = self.0.as_millis();
+        if ms == 0 {
+            return f.write_str("0s");
+        }
+        for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
+            if ms >= size {
+                write!(f, "{}{unit}", ms / size)?;
+                ms %= size;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+/// A number of bytes as people write it: `512`, `64KiB`, `1MiB`, `2GiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bytes(pub u64);
+
+impl FromStr for Bytes {
+    type Err = Expected;
+    fn from_str(s: &str) -> Result<Self, Expected> {
+        let wrong = || Expected::new("a size such as \"64KiB\" or \"1MiB\"");
+        let s = s.trim();
+        let digits = s.len() - s.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let number: u64 = s[..digits].parse().map_err(|_| wrong())?;
+        let unit = match s[digits..].trim() {
+            "" | "B" => 1,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => return Err(wrong()),
+        };
+        number.checked_mul(unit).map(Self).ok_or_else(wrong)
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            n if n > 0 && n % (1 << 30) == 0 => write!(f, "{}GiB", n >> 30),
+            n if n > 0 && n % (1 << 20) == 0 => write!(f, "{}MiB", n >> 20),
+            n if n > 0 && n % (1 << 10) == 0 => write!(f, "{}KiB", n >> 10),
+            n => write!(f, "{n}B"),
+        }
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+/// A share between 0 and 1.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct Ratio(pub f64);
+
+impl Ratio {
+    /// A ratio, if the number is one.
+    pub fn new(n: f64) -> Option<Self> {
+        (0.0..=1.0).contains(&n).then_some(Self(n))
+    }
+}
+
+/// An absolute `http` or `https` URL with a host and without user, password or fragment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HttpUrl(url::Url);
+
+impl HttpUrl {
+    /// The parsed URL.
+    pub fn url(&self) -> &url::Url {
+        &self.0
+    }
+    /// `host:port`, the unit of concurrency and budgets.
+    pub fn host_port(&self) -> String {
+        format!("{}:{}", self.0.host_str().unwrap_or_default(), self.0.port_or_known_default().unwrap_or(0))
+    }
+    /// Scheme, host, port and path: what may be shown. The query may carry a secret and is left out.
+    pub fn shown(&self) -> String {
+        let mut u = self.0.clone();
+        u.set_query(None);
+        u.to_string()
+    }
+}
+
+impl FromStr for HttpUrl {
+    type Err = Expected;
+    fn from_str(s: &str) -> Result<Self, Expected> {
+        let wrong = || Expected::new("an absolute URL such as \"https://api.example.com/v1/orders\"");
+        if s.len() > 8192 {
+            return Err(Expected::new("a URL of at most 8192 bytes"));
+        }
+        let u = url::Url::parse(s).map_err(|_| wrong())?;
+        if !matches!(u.scheme(), "http" | "https") || u.host_str().is_none_or(str::is_empty) {
+            return Err(wrong());
+        }
+        if !u.username().is_empty() || u.password().is_some() {
+            return Err(Expected::new("a URL without user and password (use `auth`)"));
+        }
+        if u.fragment().is_some() {
+            return Err(Expected::new("a URL without a fragment (#...)"));
+        }
+        Ok(Self(u))
+    }
+}
+
+impl fmt::Display for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
+impl Serialize for HttpUrl {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+/// A declared volume: so many calls in a unit of time (`600/min`, `40000/day`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Volume {
+    /// Calls.
+    pub calls: u64,
+    /// In this many seconds.
+    pub per_s: u64,
+}
+
+impl FromStr for Volume {
+    type Err = Expected;
+    fn from_str(s: &str) -> Result<Self, Expected> {
+        let wrong = || Expected::new("a volume such as \"600/min\" or \"40000/day\" (per s, min, h or day)");
+        let (calls, unit) = s.split_once('/').ok_or_else(wrong)?;
+        let per_s = match unit.trim() {
+            "s" | "sec" | "second" => 1,
+            "m" | "min" | "minute" => 60,
+            "h" | "hour" => 3_600,
+            "d" | "day" => 86_400,
+            _ => return Err(wrong()),
+        };
+        Ok(Self { calls: calls.trim().parse().map_err(|_| wrong())?, per_s })
+    }
+}
+
+impl fmt::Display for Volume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = match self.per_s {
+            1 => "s",
+            60 => "min",
+            3_600 => "h",
+            _ => "day",
+        };
+        write!(f, "{}/{unit}", self.calls)
+    }
+}
+
+impl Serialize for Volume {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs() {
+        for good in ["a", "0", "crm-orders", &"x".repeat(63)] {
+            assert!(good.parse::<Slug>().is_ok(), "{good}");
+        }
+        for bad in ["", "-a", "a-", "A", "a_b", "a/b", &"x".repeat(64), "ü"] {
+            assert!(bad.parse::<Slug>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn spans_read_and_print() {
+        for (text, ms) in [("500ms", 500), ("60s", 60_000), ("1h30m", 5_400_000), ("7d", 604_800_000), ("2w", 1_209_600_000)] {
+            assert_eq!(text.parse::<Span>().unwrap().ms(), ms);
+        }
+        assert_eq!(Span(Duration::from_millis(5_400_500)).to_string(), "1h30m500ms");
+        for bad in ["", "s", "5", "5 parsecs", "-5s", "1.5h", "99999999999d", "11520d"] {
+            assert!(bad.parse::<Span>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn urls_without_credentials_or_other_schemes() {
+        assert_eq!("https://api.example.com/v1?limit=1".parse::<HttpUrl>().unwrap().host_port(), "api.example.com:443");
+        for bad in ["ftp://x", "api.example.com", "https://", "https://u:p@x/", "https://x/#y", "file:///etc/passwd"] {
+            assert!(bad.parse::<HttpUrl>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ids_split_and_hash_stably() {
+        let id: CheckId = "acme/production/crm-orders/list-orders".parse().unwrap();
+        assert_eq!(id.integration().as_str(), "acme/production/crm-orders");
+        assert_eq!(id.check(), "list-orders");
+        assert_eq!(id.key(), "acme/production/crm-orders/list-orders".parse::<CheckId>().unwrap().key());
+        assert!("acme/production/crm-orders".parse::<CheckId>().is_err());
+    }
+}

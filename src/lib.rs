@@ -1,0 +1,14 @@
+//! Soakwatch: an integration health monitor. The modules stand in the order data flows; ARCHITECTURE.md walks one run through them.
+
+pub mod board;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod fields;
+pub mod observed;
+pub mod outcome;
+pub mod probe;
+pub mod record;
+pub mod secret;
+pub mod store;
+pub mod transport;

@@ -1,0 +1,86 @@
+//! The kinds of check: a closed enum, one file per kind, each a function that runs **once**.
+//!
+//! A probe has no loop, no retry, no clock, no store: time, retries, deadlines and limits are the scheduler's. A new kind is a file beside
+//! `http.rs` and its arms in [`Kind`]; nothing else of the core changes.
+
+use std::sync::Arc;
+
+use crate::config::model::CheckDef;
+use crate::config::table::Table;
+use crate::observed::{Failure, Observed};
+use crate::secret::Redactor;
+use crate::transport::Transport;
+
+pub mod http;
+
+/// How a check tests: one variant per kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// A request and what its response must be.
+    Http(Box<http::HttpCheck>),
+}
+
+/// What one run is handed: its check, and the shared means to reach the network.
+#[derive(Debug)]
+pub struct ProbeContext<'a> {
+    /// The check that runs.
+    pub check: &'a CheckDef,
+    /// The HTTP exchange all kinds share.
+    pub transport: &'a Transport,
+    /// Knows every secret this run uses; every text that leaves the run goes through it.
+    pub redactor: &'a mut Redactor,
+}
+
+impl Kind {
+    /// The names of the kinds: the keys `[integration.check.<kind>]`.
+    pub const NAMES: &'static [&'static str] = &["http"];
+
+    /// Reads the kind's table out of a check's table. Reports it when there is none, or more than one.
+    pub fn read(check: &mut Table<'_>) -> Option<Self> {
+        let found: Vec<&str> = Self::NAMES.iter().copied().filter(|n| check.has(n)).collect();
+        let http = check.table("http");
+        match found.as_slice() {
+            ["http"] => http.and_then(http::HttpCheck::read).map(|c| Self::Http(Box::new(c))),
+            [] => {
+                let tables: Vec<String> = Self::NAMES.iter().map(|n| format!("[integration.check.{n}]")).collect();
+                check.problem("", "says not how to test", format!("expected a table {}", tables.join(", or ")));
+                None
+            }
+            more => {
+                check.problem("", format!("has more than one kind ({})", more.join(", ")), "expected one table per check");
+                None
+            }
+        }
+    }
+
+    /// The kind's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Http(_) => "http",
+        }
+    }
+
+    /// The label `kind` of `soakwatch_integration_info`: api, webhook or sso.
+    pub fn family(&self) -> &'static str {
+        match self {
+            Self::Http(_) => "api",
+        }
+    }
+
+    /// `host:port` this check talks to: the unit of concurrency. `None`: outcomes of this kind arrive from outside and are never scheduled.
+    pub fn host(&self) -> Option<String> {
+        match self {
+            Self::Http(c) => Some(c.host()),
+        }
+    }
+
+    /// Runs once. What was seen stands in `observed`, also when the future is dropped at its deadline.
+    pub async fn run(&self, context: &mut ProbeContext<'_>, observed: &mut Observed) -> Result<(), Failure> {
+        match self {
+            Self::Http(c) => Box::pin(c.run(context, observed)).await,
+        }
+    }
+}
+
+/// A check as the scheduler passes it around.
+pub type CheckRef = Arc<CheckDef>;

@@ -1,0 +1,128 @@
+//! What the recorder writes: one [`Record`] a slot (or a span of slots nobody ran). The one shape that store, board and metrics are fed with.
+//!
+//! Durations are quantised here, once, to a 5 % scale ([`DurationCode`]), so that live state, segments and reports agree exactly.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixMs;
+use crate::fields::CheckId;
+use crate::outcome::{Attribution, Cause, Class, Outcome};
+
+/// A duration on a scale of 5 % steps: code `n` stands for `100 µs x 1.05^n` (0: up to 100 µs; 400: more than 8 hours).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DurationCode(pub u16);
+
+impl DurationCode {
+    /// The largest code.
+    pub const MAX: Self = Self(400);
+    const BASE_S: f64 = 100e-6;
+    const STEP: f64 = 1.05;
+
+    /// The nearest code.
+    pub fn of(d: Duration) -> Self {
+        let steps = (d.as_secs_f64() / Self::BASE_S).ln() / Self::STEP.ln();
+        Self(steps.round().clamp(0.0, f64::from(Self::MAX.0)) as u16)
+    }
+    /// The duration a code stands for, in seconds.
+    pub fn seconds(self) -> f64 {
+        Self::BASE_S * Self::STEP.powi(i32::from(self.0))
+    }
+}
+
+/// One accounted slot of one check, or `count` contiguous slots of the same outcome that nobody ran.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Which check.
+    pub check: CheckId,
+    /// Which place probed; 0 today.
+    pub vantage: u16,
+    /// The slot's time (the first one's, if `count` > 1). For outcomes that arrive instead of being asked for: the arrival.
+    pub slot: UnixMs,
+    /// The check's interval in milliseconds: the distance between the slots of a span.
+    pub interval_ms: u32,
+    /// How many contiguous slots this stands for; more than 1 only for `unknown`, `skipped` and `not_due`.
+    pub count: u32,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// For `skipped`, `unknown`, `not_due`: why.
+    pub cause: Option<Cause>,
+    /// For `fail`, `throttled`, `unknown`: the class.
+    pub class: Option<Class>,
+    /// For `fail`, `throttled`, `unknown`: the first triage.
+    pub attribution: Option<Attribution>,
+    /// Total time over all attempts.
+    pub duration: DurationCode,
+    /// Attempts made; 0 when nothing was sent.
+    pub attempts: u8,
+    /// Whether the first attempt passed.
+    pub first_attempt_passed: bool,
+    /// What else was learned.
+    pub facts: Facts,
+    /// For people: redacted, one line, at most 300 characters.
+    pub detail: Option<String>,
+}
+
+/// What a run learned besides its outcome; goes into the check's current state, and to the journal.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Status of each attempt's final response.
+    pub codes: Vec<u16>,
+    /// Class of each attempt that was retried.
+    pub retries: Vec<Class>,
+    /// The last attempt's phases in the order of `Phases::NAMES`; `None`: not reached.
+    pub phases: [Option<DurationCode>; 5],
+    /// Earliest certificate expiry seen.
+    pub certificate_expiry: Option<UnixMs>,
+    /// Numbers read by `observe`.
+    pub values: Vec<(String, f64)>,
+    /// The address guard's rule that refused, if one did.
+    pub egress_rule: Option<String>,
+}
+
+impl Record {
+    /// The last slot this record accounts for.
+    pub fn last_slot(&self) -> UnixMs {
+        UnixMs(self.slot.0.saturating_add(i64::from(self.interval_ms) * (i64::from(self.count.max(1)) - 1)))
+    }
+
+    /// A record of slots in which nothing was sent.
+    pub fn not_run(check: CheckId, slot: UnixMs, interval_ms: u32, count: u32, cause: Cause) -> Self {
+        let outcome = cause.outcome();
+        let ours = outcome == Outcome::Unknown;
+        Self {
+            check,
+            vantage: 0,
+            slot,
+            interval_ms,
+            count,
+            outcome,
+            cause: Some(cause),
+            class: ours.then_some(Class::Internal),
+            attribution: ours.then_some(Attribution::Monitor),
+            duration: DurationCode(0),
+            attempts: 0,
+            first_attempt_passed: false,
+            facts: Facts::default(),
+            detail: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_within_five_percent() {
+        for us in [100u64, 150, 1_000, 33_000, 250_000, 1_000_000, 29_999_999] {
+            let real = us as f64 / 1e6;
+            let shown = DurationCode::of(Duration::from_micros(us)).seconds();
+            assert!((shown / real - 1.0).abs() <= 0.05, "{us} us shown as {shown} s");
+        }
+        assert_eq!(DurationCode::of(Duration::ZERO), DurationCode(0));
+        assert_eq!(DurationCode::of(Duration::MAX), DurationCode::MAX);
+    }
+}
