@@ -7,6 +7,8 @@ use std::io::Write as _;
 
 use clap::{Parser, Subcommand};
 
+mod validate;
+
 /// Exit codes of all commands (product.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -75,12 +77,16 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Validate(validate::Validate),
+}
 
 impl Cli {
     /// Runs the chosen command.
     pub fn run(self) -> CliResult {
-        match self.command {}
+        match self.command {
+            Command::Validate(args) => validate::run(&args),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! serde stops at a table's first error and says little about the key; a [`Table`] goes on, remembers which keys it was asked for, and in the end
 //! reports the ones nobody asked for, with the nearest known word. Owns the wording of problems; knows no particular key.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -73,7 +73,12 @@ pub struct Source {
     pub lenient: bool,
     /// Every path a reader asked for, with array indices as `[]`: for the test that compares the reference files.
     pub asked: RefCell<std::collections::BTreeSet<String>>,
+    /// Syntax errors were found: keys may be lost, so a missing one is not reported.
+    pub damaged: Cell<bool>,
 }
+
+/// So many problems of one file are listed; whoever has more mends these first.
+pub const MAX_PROBLEMS: usize = 100;
 
 impl Source {
     /// A source without problems yet.
@@ -85,7 +90,26 @@ impl Source {
             problems: RefCell::default(),
             lenient: false,
             asked: RefCell::default(),
+            damaged: Cell::new(false),
         }
+    }
+
+    /// Parses the text. Syntax errors are reported and, where the parser could go on, what it read is returned; later problems are then only those
+    /// that are certain.
+    pub fn parse(&self) -> DeTable<'_> {
+        let (table, errors) = DeTable::parse_recoverable(&self.text);
+        super::syntax::report(self, &errors);
+        table.into_inner()
+    }
+
+    /// The root table of a parsed text.
+    pub fn root<'s>(&'s self, entries: &'s DeTable<'s>) -> Table<'s> {
+        Table::new(self, "", 0..0, entries)
+    }
+
+    /// How many errors (not warnings) were found so far.
+    pub fn errors(&self) -> usize {
+        self.problems.borrow().iter().filter(|p| !p.warning).count()
     }
 
     /// Line and column (1-based, in characters) of a byte offset.
@@ -97,16 +121,28 @@ impl Source {
 
     /// Adds a problem at a byte range.
     pub fn report(&self, at: Range<usize>, path: &str, what: impl Into<String>, expected: impl Into<String>, warning: bool) {
-        let (line, column) = self.position(at.start);
-        self.problems.borrow_mut().push(Problem {
-            file: self.name.clone(),
-            line,
-            column,
-            path: path.to_owned(),
-            what: what.into(),
-            expected: expected.into(),
-            warning,
-        });
+        let mut problems = self.problems.borrow_mut();
+        let (file, path) = (self.name.clone(), path.to_owned());
+        match problems.len() {
+            n if n < MAX_PROBLEMS => {
+                let (line, column) = self.position(at.start);
+                problems.push(Problem { file, line, column, path, what: what.into(), expected: expected.into(), warning });
+            }
+            MAX_PROBLEMS => problems.push(Problem {
+                file,
+                line: self.text.matches('\n').count() + 1,
+                column: 1,
+                path: String::new(),
+                what: format!("has more than {MAX_PROBLEMS} problems"),
+                expected: "the others are not listed".into(),
+                warning: false,
+            }),
+            _ => {}
+        }
+    }
+
+    fn full(&self) -> bool {
+        self.problems.borrow().len() > MAX_PROBLEMS
     }
 }
 
@@ -123,16 +159,18 @@ pub struct Value<'s> {
     pub value: &'s DeValue<'s>,
 }
 
+/// A text from a file as a problem may repeat it: short, and without control characters.
+pub fn short(text: &str) -> String {
+    let start: String = text.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(60).is_some() { start + "…" } else { start }
+}
+
 /// What kind of TOML value it is, in words.
 pub fn describe(value: &DeValue<'_>) -> String {
     match value {
-        DeValue::String(s) => {
-            let short: String = s.chars().take(60).collect();
-            let dots = if s.chars().nth(60).is_some() { "…" } else { "" };
-            format!("\"{short}{dots}\"").replace(char::is_control, " ")
-        }
-        DeValue::Integer(i) => format!("the number {i}"),
-        DeValue::Float(x) => format!("the number {x}"),
+        DeValue::String(s) => format!("\"{}\"", short(s)),
+        DeValue::Integer(i) => format!("the number {}", short(i.as_str())),
+        DeValue::Float(x) => format!("the number {}", short(x.as_str())),
         DeValue::Boolean(b) => format!("{b}"),
         DeValue::Datetime(d) => format!("the time {d}"),
         DeValue::Array(_) => "a list".into(),
@@ -154,6 +192,10 @@ pub trait Field: Sized {
     fn hide() -> bool {
         false
     }
+    /// The value as a problem may repeat it.
+    fn shown(value: &DeValue<'_>) -> String {
+        if Self::hide() && !matches!(value, DeValue::Table(_)) { "this value".into() } else { describe(value) }
+    }
 }
 
 fn wrong<T: Field>() -> Expected {
@@ -174,10 +216,22 @@ macro_rules! string_field {
 string_field! {
     Slug => "an id of a-z, 0-9 and -, such as \"crm-orders\"",
     Span => "a duration such as \"60s\", \"5m\", \"1h30m\" or \"7d\"",
-    HttpUrl => "an absolute URL such as \"https://api.example.com/v1/orders\"",
     Volume => "a volume such as \"600/min\" or \"40000/day\"",
     IntegrationId => "customer/environment/integration",
     CheckId => "customer/environment/integration/check",
+}
+
+/// A URL. What stands before an `@` or after a `?` may be a secret, so a problem leaves it out.
+impl Field for HttpUrl {
+    fn expected() -> String {
+        "an absolute URL such as \"https://api.example.com/v1/orders\"".into()
+    }
+    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
+        value.as_str().ok_or_else(wrong::<Self>).and_then(str::parse)
+    }
+    fn shown(value: &DeValue<'_>) -> String {
+        value.as_str().map_or_else(|| describe(value), |s| if s.contains(['@', '?']) { "this URL".into() } else { describe(value) })
+    }
 }
 
 /// Reads a member of a closed set.
@@ -352,6 +406,10 @@ impl Field for SecretRef {
 
 /// The nearest of some words, if one is near enough to have been meant.
 pub fn nearest<'w>(word: &str, words: &[&'w str]) -> Option<&'w str> {
+    // Comparing costs length times length; nobody meant a known word with this.
+    if word.len() > 64 {
+        return None;
+    }
     let lower = word.to_lowercase().replace('-', "_");
     let mut scored: Vec<(usize, &str)> =
         words.iter().map(|w| (strsim::damerau_levenshtein(&lower, &w.to_lowercase().replace('-', "_")), *w)).collect();
@@ -360,6 +418,11 @@ pub fn nearest<'w>(word: &str, words: &[&'w str]) -> Option<&'w str> {
     (distance <= (word.chars().count() / 3).max(1))
         .then_some(best)
         .or_else(|| words.iter().copied().find(|w| w.len() > 3 && lower.len() > 3 && (w.starts_with(&lower) || lower.starts_with(w))))
+}
+
+/// ` (did you mean "every"?)`, or nothing.
+pub fn did_you_mean(word: Option<&str>) -> String {
+    word.map(|w| format!(" (did you mean \"{w}\"?)")).unwrap_or_default()
 }
 
 /// One table being read. Ask for every key it may have, then call [`Table::finish`].
@@ -392,7 +455,11 @@ impl<'s> Table<'s> {
     }
     /// The path of a key in this table.
     pub fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        match (self.path.as_str(), key) {
+            ("", key) => key.to_owned(),
+            (path, "") => path.to_owned(),
+            (path, key) => format!("{path}.{key}"),
+        }
     }
 
     fn note(&mut self, key: &'static str) {
@@ -437,7 +504,8 @@ impl<'s> Table<'s> {
         self.source.report(self.place(key), &self.path_of(key), what, expected, true);
     }
 
-    fn place(&self, key: &str) -> Range<usize> {
+    /// The place of a key's value (or of the table, if the key is not there).
+    pub fn place(&self, key: &str) -> Range<usize> {
         self.entries.iter().find(|(k, _)| k.get_ref().as_ref() == key).map_or_else(|| self.at.clone(), |(_, v)| v.span())
     }
 
@@ -456,10 +524,60 @@ impl<'s> Table<'s> {
     pub fn req<T: Field>(&mut self, key: &'static str) -> Option<T> {
         if !self.has(key) {
             self.note(key);
-            self.source.report(self.at.clone(), &self.path_of(key), "is missing", format!("expected {}", T::expected()), false);
+            self.missing(key, &T::expected());
             return None;
         }
         self.opt(key)
+    }
+
+    /// Reports a key that had to be there.
+    pub fn missing(&self, key: &str, expected: &str) {
+        if !self.source.damaged.get() {
+            self.source.report(self.at.clone(), &self.path_of(key), "is missing", format!("expected {expected}"), false);
+        }
+    }
+
+    /// A key whose value must lie in a range. A bad value is reported and reads as absent.
+    pub fn between<T: Field + Copy + PartialOrd + fmt::Display>(&mut self, key: &'static str, low: T, high: T) -> Option<T> {
+        let value: T = self.opt(key)?;
+        if (low..=high).contains(&value) {
+            return Some(value);
+        }
+        let (low, high) = if value < low { ("at least ", low) } else { ("at most ", high) };
+        self.problem(key, format!("{value} is out of range"), format!("expected {low}{high}"));
+        None
+    }
+
+    /// A text for people: not empty, at most `max` characters, without control characters.
+    pub fn text(&mut self, key: &'static str, max: usize) -> Option<String> {
+        let text: String = self.opt(key)?;
+        let fits = !text.trim().is_empty() && text.chars().count() <= max && !text.contains(char::is_control);
+        if !fits {
+            let shown = format!("\"{}\" is not right here", short(&text));
+            self.problem(key, shown, format!("expected a text of 1 to {max} characters on one line"));
+        }
+        fits.then_some(text)
+    }
+
+    /// A text for people that must be there.
+    pub fn req_text(&mut self, key: &'static str, max: usize) -> Option<String> {
+        if !self.has(key) {
+            self.missing(key, &String::expected());
+        }
+        self.text(key, max)
+    }
+
+    /// One of a few words, each with its meaning. Anything else is reported and reads as absent.
+    pub fn word<T: Copy>(&mut self, key: &'static str, words: &[(&'static str, T)]) -> Option<T> {
+        let value = self.value(key)?;
+        let known: Vec<&str> = words.iter().map(|(w, _)| *w).collect();
+        let written = value.value.as_str();
+        let found = words.iter().find(|(w, _)| Some(*w) == written).map(|(_, meaning)| *meaning);
+        if found.is_none() {
+            let hint = did_you_mean(written.and_then(|w| nearest(w, &known)));
+            self.problem(key, format!("{} is not right here", describe(value.value)), format!("expected {}{hint}", one_of(&known)));
+        }
+        found
     }
 
     /// A list of fields; a single value counts as a list of one. Bad members are reported and left out.
@@ -489,7 +607,8 @@ impl<'s> Table<'s> {
             .iter()
             .map(|(k, v)| {
                 let name = k.get_ref().to_string();
-                (name.clone(), Value { source: table.source, path: table.path_of(&name), at: v.span(), value: v.get_ref() })
+                let path = table.path_of(&short(&name));
+                (name, Value { source: table.source, path, at: v.span(), value: v.get_ref() })
             })
             .collect()
     }
@@ -498,16 +617,16 @@ impl<'s> Table<'s> {
     pub fn finish(self) {
         for (key, _) in self.entries.iter() {
             let name = key.get_ref().as_ref();
+            if self.source.full() {
+                break;
+            }
             if self.known.contains(&name) {
                 continue;
             }
             let mut known = self.known.clone();
             known.sort_unstable();
-            let expected = match nearest(name, &known) {
-                Some(word) => format!("did you mean \"{word}\"?"),
-                None => format!("expected one of: {}", known.join(", ")),
-            };
-            self.source.report(key.span(), &self.path_of(name), "unknown key", expected, false);
+            let expected = format!("expected one of {}{}", known.join(", "), did_you_mean(nearest(name, &known)));
+            self.source.report(key.span(), &self.path_of(&short(name)), "unknown key", expected, false);
         }
     }
 }
@@ -546,16 +665,9 @@ pub fn read_field<T: Field>(value: &Value<'_>) -> Option<T> {
     match T::read(value.value, value.source.lenient) {
         Ok(v) => Some(v),
         Err(Expected(expected)) => {
-            let shown = if T::hide() && !matches!(value.value, DeValue::Table(_)) { "this value".into() } else { describe(value.value) };
-            let hint =
-                value.value.as_str().and_then(|s| nearest(s, &T::words())).map(|w| format!(" (did you mean \"{w}\"?)")).unwrap_or_default();
-            value.source.report(
-                value.at.clone(),
-                &value.path,
-                format!("{shown} is not right here"),
-                format!("expected {expected}{hint}"),
-                false,
-            );
+            let hint = did_you_mean(value.value.as_str().and_then(|s| nearest(s, &T::words())));
+            let what = format!("{} is not right here", T::shown(value.value));
+            value.source.report(value.at.clone(), &value.path, what, format!("expected {expected}{hint}"), false);
             None
         }
     }

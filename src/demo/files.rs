@@ -99,4 +99,18 @@ mod tests {
         let there: std::collections::BTreeSet<&str> = SECRETS.iter().map(|(name, _)| *name).collect();
         assert_eq!(named, there);
     }
+
+    #[test]
+    fn the_ordinary_loader_takes_them_without_a_word() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = crate::clock::Clock::System.now();
+        write(dir.path(), now, &crate::demo::certificates::Authority::new(now).unwrap().pem()).unwrap();
+        let loaded = crate::config::load(dir.path(), &crate::config::LoadOptions { check_secrets: true, env: Vec::new(), now });
+        let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+        assert_eq!(problems, [""; 0]);
+        let config = loaded.config.unwrap();
+        assert_eq!((config.customers.len(), config.integrations().count(), config.checks().count()), (6, 24, 25));
+        let phases: std::collections::BTreeSet<&str> = config.integrations().map(|i| crate::board::phase(i, now).as_str()).collect();
+        assert_eq!(phases.into_iter().collect::<Vec<_>>(), ["build", "hypercare", "paused", "soak", "steady"]);
+    }
 }

@@ -11,6 +11,10 @@ impl HttpCheck {
     pub fn read(_table: Table<'_>) -> Option<Self> {
         Some(Self {})
     }
+    /// Every secret it refers to.
+    pub fn secrets(&self) -> Vec<crate::secret::SecretRef> {
+        Vec::new()
+    }
     /// host:port
     pub fn host(&self) -> String {
         String::new()

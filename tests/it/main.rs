@@ -1,6 +1,6 @@
-//! All integration tests in one binary: one file per subject, in alphabetical order.
+//! The integration tests: one binary, one file per subject.
 
-// Tells clippy that helper functions in here are test code too (allow-unwrap-in-tests in clippy.toml).
-#![cfg(test)]
-
+mod bad_config;
+mod hostile_config;
+mod reference;
 mod support;
