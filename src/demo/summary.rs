@@ -141,7 +141,6 @@ mod tests {
     use crate::fields::{CheckId, IntegrationId, Span};
     use crate::outcome::Criticality;
     use crate::probe::Kind;
-    use crate::probe::http::HttpCheck;
     use crate::record::Record;
 
     const NOW: UnixMs = UnixMs(1_700_000_000_000);
@@ -170,7 +169,9 @@ mod tests {
     }
 
     fn kind() -> Kind {
-        Kind::Http(Box::new(HttpCheck {}))
+        let source = crate::config::table::Source::new("test", ".", "http = { url = \"https://crm.example.com/v1/contacts\" }");
+        let tables = toml::de::DeTable::parse(&source.text).unwrap();
+        Kind::read(&mut source.root(tables.get_ref())).unwrap()
     }
 
     fn check(id: CheckId, integration: &Arc<Integration>, kind: Kind) -> crate::config::model::CheckDef {

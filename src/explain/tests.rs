@@ -45,7 +45,9 @@ fn definition() -> CheckDef {
 }
 
 fn kind() -> Kind {
-    Kind::Http(Box::new(crate::probe::http::HttpCheck {}))
+    let source = crate::config::table::Source::new("test", ".", "http = { url = \"https://crm.example.com/v1/contacts\" }");
+    let tables = toml::de::DeTable::parse(&source.text).unwrap();
+    Kind::read(&mut source.root(tables.get_ref())).unwrap()
 }
 
 fn record(outcome: Outcome, class: Option<Class>, attempts: u8) -> Record {
