@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::config::model::CheckDef;
 use crate::config::table::Table;
 use crate::observed::{Failure, Observed};
-use crate::secret::Redactor;
+use crate::secret::{Redactor, SecretRef};
 use crate::transport::Transport;
 
 pub mod http;
@@ -71,6 +71,13 @@ impl Kind {
     pub fn host(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.host()),
+        }
+    }
+
+    /// Every secret this check refers to.
+    pub fn secrets(&self) -> Vec<SecretRef> {
+        match self {
+            Self::Http(c) => c.secrets(),
         }
     }
 
