@@ -7,6 +7,9 @@ use std::io::Write as _;
 
 use clap::{Parser, Subcommand};
 
+// One file per command.
+pub mod token;
+
 /// Exit codes of all commands (product.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -75,12 +78,17 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Makes a token for the server and shows it once
+    Token(token::TokenArgs),
+}
 
 impl Cli {
     /// Runs the chosen command.
     pub fn run(self) -> CliResult {
-        match self.command {}
+        match self.command {
+            Command::Token(args) => token::run(&args),
+        }
     }
 }
 

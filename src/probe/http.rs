@@ -15,6 +15,10 @@ impl HttpCheck {
     pub fn host(&self) -> String {
         String::new()
     }
+    /// The URL without user and query.
+    pub fn url_shown(&self) -> String {
+        "https://api.example.com/v1".into()
+    }
     /// Runs once.
     pub async fn run(&self, _context: &mut ProbeContext<'_>, _observed: &mut Observed) -> Result<(), Failure> {
         Ok(())
