@@ -3,3 +3,4 @@
 mod bad_config;
 mod hostile_config;
 mod reference;
+mod support;
