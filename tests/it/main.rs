@@ -1,3 +1,6 @@
 //! All integration tests in one binary: one file per subject, in alphabetical order.
 
+// Tells clippy that helper functions in here are test code too (allow-unwrap-in-tests in clippy.toml).
+#![cfg(test)]
+
 mod architecture;
