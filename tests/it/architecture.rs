@@ -55,6 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "fields",
             "outcome",
             "secret",
+            "observed",
             "record",
             "config::model",
             "config::table",
