@@ -8,6 +8,8 @@ use std::io::Write as _;
 use clap::{Parser, Subcommand};
 
 mod validate;
+// One file per command.
+pub mod token;
 
 /// Exit codes of all commands (product.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +81,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Validate(validate::Validate),
+    /// Makes a token for the server and shows it once
+    Token(token::TokenArgs),
 }
 
 impl Cli {
@@ -86,6 +90,7 @@ impl Cli {
     pub fn run(self) -> CliResult {
         match self.command {
             Command::Validate(args) => validate::run(&args),
+            Command::Token(args) => token::run(&args),
         }
     }
 }

@@ -81,6 +81,13 @@ impl Kind {
         }
     }
 
+    /// What this check talks to, as people may see it: nothing in it can be secret. `None`: it talks to nobody.
+    pub fn target_shown(&self) -> Option<String> {
+        match self {
+            Self::Http(c) => Some(c.url_shown()),
+        }
+    }
+
     /// Runs once. What was seen stands in `observed`, also when the future is dropped at its deadline.
     pub async fn run(&self, context: &mut ProbeContext<'_>, observed: &mut Observed) -> Result<(), Failure> {
         match self {

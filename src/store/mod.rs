@@ -79,3 +79,16 @@ impl Store {
         Ok(())
     }
 }
+/// Reads runs.
+#[derive(Debug)]
+pub struct Reader {}
+impl Reader {
+    /// Opens read-only.
+    pub fn open(_path: &Path) -> Result<Self, StoreError> {
+        Ok(Self {})
+    }
+    /// Runs of a check.
+    pub fn runs(&self, _check: &CheckId, _vantage: u16, _since: UnixMs, _until: UnixMs) -> Result<Vec<Run>, StoreError> {
+        Ok(Vec::new())
+    }
+}

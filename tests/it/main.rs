@@ -1,6 +1,11 @@
-//! The integration tests: one binary, one file per subject.
+//! All integration tests in one binary: one file per subject, in alphabetical order.
 
+// Tells clippy that helper functions in here are test code too (allow-unwrap-in-tests in clippy.toml).
+#![cfg(test)]
+
+mod architecture;
 mod bad_config;
+mod documents;
 mod hostile_config;
 mod reference;
 mod support;
