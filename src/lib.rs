@@ -1,5 +1,6 @@
 //! Soakwatch: an integration health monitor. The modules stand in the order data flows; ARCHITECTURE.md walks one run through them.
 
+pub mod app;
 pub mod attribution;
 pub mod board;
 pub mod cli;
@@ -15,9 +16,15 @@ pub mod observed;
 pub mod outcome;
 pub mod probe;
 pub mod record;
+pub mod recorder;
+pub mod retry;
 pub mod run;
+pub mod scheduler;
 pub mod secret;
+pub mod self_check;
 pub mod server;
+pub mod slots;
 pub mod status;
 pub mod store;
+pub mod supervisor;
 pub mod transport;

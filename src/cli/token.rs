@@ -11,7 +11,7 @@ use crate::outcome::Role;
 
 /// Makes a token for the server and shows it once.
 #[derive(Debug, Args)]
-pub struct TokenArgs {
+pub(super) struct TokenArgs {
     /// Who or what will use it, such as prometheus; appears in the log and in audit records
     #[arg(value_parser = name)]
     name: Slug,
@@ -56,7 +56,7 @@ fn block(name: &Slug, role: Role, token: &str) -> String {
 }
 
 /// Runs the command.
-pub fn run(args: &TokenArgs) -> CliResult {
+pub(super) fn run(args: &TokenArgs) -> CliResult {
     let token = fresh().map_err(|_| Exit::Internal.with(anyhow::anyhow!("the system gave no random bytes")))?;
     say(format_args!("Token for {} (shown only this once; give it to whoever uses it):\n", args.name));
     say(format_args!("    {token}\n"));
