@@ -5,7 +5,9 @@
 
 mod architecture;
 mod bad_config;
+mod demo;
 mod documents;
 mod hostile_config;
+mod probe;
 mod reference;
 mod support;
