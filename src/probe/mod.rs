@@ -43,7 +43,7 @@ impl Kind {
             ["http"] => http.and_then(http::HttpCheck::read).map(|c| Self::Http(Box::new(c))),
             [] => {
                 let tables: Vec<String> = Self::NAMES.iter().map(|n| format!("[integration.check.{n}]")).collect();
-                check.problem("", "says not how to test", format!("expected a table {}", tables.join(", or ")));
+                check.problem("", "does not say how to test", format!("expected a table {}", tables.join(", or ")));
                 None
             }
             more => {

@@ -141,7 +141,10 @@ fn every_setting_stands_in_the_reference_with_its_default() {
     assert_eq!(active.value, Settings::default(), "defaults in config/reference.toml differ from the code's");
     // Whatever has a default is written with it; these have none.
     let unset: Vec<&str> = asked.difference(&active.shown).map(String::as_str).collect();
-    assert_eq!(unset, ["probe.ca", "probe.user_agent", "server.token", "server.token[].hash", "server.token[].name", "server.token[].role"]);
+    assert_eq!(
+        unset,
+        ["probe.ca", "probe.user_agent", "server.token", "server.token[].hash", "server.token[].name", "server.token[].role"]
+    );
 }
 
 #[test]
