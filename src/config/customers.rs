@@ -63,7 +63,7 @@ pub fn read(mut root: Table<'_>, judge: &mut Judge) -> Reading {
     }
     let shared = shared.unwrap_or(Shared { id: None, name: String::new(), allow_private: false, maintenance: Vec::new(), paused: None });
     let tables = root.tables("integration");
-    if !root.has("integration") {
+    if root.lacks("integration") {
         root.warn("integration", "this customer has no integration", "expected [[integration]] tables: nothing is watched");
     }
     let mut customer = Customer {
@@ -100,10 +100,10 @@ fn integration(
         let what = format!("there is already an integration \"{id}\" in {environment} (line {line})");
         t.problem("id", what, "expected another id or environment");
     }
-    if !t.has("owner") {
+    if t.lacks("owner") {
         t.warn("owner", "is missing", format!("expected {}; read as \"customer\"", one_of(&words(Owner::ALL, Owner::as_str))));
     }
-    if !t.has("runbook") {
+    if t.lacks("runbook") {
         t.warn("runbook", "is missing", "expected the URL of a page that says what to do when this fails");
     }
     let go_live: Option<UnixMs> = t.opt("go_live");
@@ -133,7 +133,7 @@ fn integration(
     };
     let integration = Arc::new(read);
     let tables = t.tables("check");
-    if !t.has("check") {
+    if t.lacks("check") {
         t.warn("check", "this integration has no check", "expected [[integration.check]] tables: nothing is watched");
     }
     let seen = tables.len() as u64;
@@ -174,7 +174,9 @@ fn check(mut t: Table<'_>, integration: &Arc<Integration>, ids: &mut BTreeMap<Sl
     match &kind {
         Some(kind) => judge.secrets(&t, kind),
         // Fail closed: a check may not vanish without a word.
-        None if t.source().errors() == before => t.problem("", "could not be read", "expected a table of its kind"),
+        None if t.source().errors() == before && !t.source().damaged.get() => {
+            t.problem("", "could not be read", "expected a table of its kind")
+        }
         None => {}
     }
     t.finish();

@@ -230,6 +230,11 @@ impl<'s> Table<'s> {
         self.entries.iter().any(|(k, _)| k.get_ref().as_ref() == key)
     }
 
+    /// Whether a key was surely left out: in a damaged file it may have been lost.
+    pub fn lacks(&self, key: &str) -> bool {
+        !self.has(key) && !self.source.damaged.get()
+    }
+
     /// Reports a problem at a key (or at the table, if the key is not there).
     pub fn problem(&self, key: &str, what: impl Into<String>, expected: impl Into<String>) {
         self.source.report(self.place(key), &self.path_of(key), what, expected, false);
