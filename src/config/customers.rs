@@ -175,7 +175,7 @@ fn check(mut t: Table<'_>, integration: &Arc<Integration>, ids: &mut BTreeMap<Sl
         Some(kind) => judge.secrets(&t, kind),
         // Fail closed: a check may not vanish without a word.
         None if t.source().errors() == before && !t.source().damaged.get() => {
-            t.problem("", "could not be read", "expected a table of its kind")
+            t.problem("", "could not be read", "expected a table of its kind");
         }
         None => {}
     }
