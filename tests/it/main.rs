@@ -5,7 +5,15 @@
 
 mod architecture;
 mod bad_config;
+mod canary;
+mod clock_steps;
 mod documents;
+mod exactness;
 mod hostile_config;
+mod hostile_estate;
+mod load_config;
+mod own_fault;
 mod reference;
+mod reload;
+mod store_trouble;
 mod support;
