@@ -172,7 +172,10 @@ fn check(mut t: Table<'_>, integration: &Arc<Integration>, ids: &mut BTreeMap<Sl
     let before = t.source().errors();
     let kind = Kind::read(&mut t);
     match &kind {
-        Some(kind) => judge.secrets(&t, kind),
+        Some(kind) => {
+            judge.secrets(&t, kind);
+            judge::address(&t, kind, integration.allow_private);
+        }
         // Fail closed: a check may not vanish without a word.
         None if t.source().errors() == before && !t.source().damaged.get() => {
             t.problem("", "could not be read", "expected a table of its kind");

@@ -127,6 +127,17 @@ pub(super) fn sample_size(check: &Table<'_>, every: Span, soak: &SoakPolicy) {
     check.warn("every", format!("{runs} runs in {} are too few to prove a success_ratio of {ratio}", soak.window), advice);
 }
 
+/// A target written as an address that the guard would refuse at every run.
+pub(super) fn address(check: &Table<'_>, kind: &Kind, allow_private: bool) {
+    let Some(rule) = kind.refused_literal(allow_private) else { return };
+    let expected = if kind.refused_literal(true).is_none() {
+        "expected a public address, or allow_private = true on the customer or the integration"
+    } else {
+        "expected another address: this one is never probed"
+    };
+    check.source().report(check.at(), &format!("{}.{}", check.path(), kind.name()), format!("the address is refused ({rule})"), expected, false);
+}
+
 /// What is judged while customers' files are read, with what it takes to do so.
 #[derive(Debug)]
 pub struct Judge {

@@ -83,6 +83,13 @@ impl Kind {
         }
     }
 
+    /// The address guard's rule, if a target is written as an address that it would refuse.
+    pub fn refused_literal(&self, allow_private: bool) -> Option<&'static str> {
+        match self {
+            Self::Http(c) => c.refused_literal(allow_private),
+        }
+    }
+
     /// What this check talks to, as people may see it: nothing in it can be secret. `None`: it talks to nobody.
     pub fn target_shown(&self) -> Option<String> {
         match self {
