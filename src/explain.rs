@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::attribution::{cause_advice, remediation};
 use crate::clock::UnixMs;
 use crate::config::model::CheckDef;
+use crate::fields::Span;
 use crate::observed::{CertificateFacts, Expectation, Failure, Hop, Observed, Phases, TlsFacts, bounded};
-use crate::outcome::{Attribution, Class, Outcome, Owner};
+use crate::outcome::Outcome;
+use crate::record::Record;
 use crate::run::{Attempt, RunReport};
-
-/// One line of advice for a class, an attribution and an owner.
-pub type Advice<'a> = &'a dyn Fn(Class, Attribution, Owner) -> String;
 
 /// The longest bar of a phase, in characters.
 const BAR: f64 = 30.0;
 const DAY_MS: i64 = 86_400_000;
 
 /// The run in words.
-pub fn text(def: &CheckDef, report: &RunReport, now: UnixMs, advice: Advice<'_>) -> String {
+pub fn text(def: &CheckDef, report: &RunReport, now: UnixMs) -> String {
     let mut out = String::new();
     header(&mut out, def, now);
     let slowest = report.attempts.iter().flat_map(|a| &a.observed.hops).flat_map(|h| h.phases.values()).flatten().max();
@@ -30,7 +30,7 @@ pub fn text(def: &CheckDef, report: &RunReport, now: UnixMs, advice: Advice<'_>)
         attempt_text(&mut out, def, n, attempt, slowest.unwrap_or_default(), now);
     }
     put(&mut out, "");
-    conclusion(&mut out, def, report, advice);
+    conclusion(&mut out, def, report);
     out
 }
 
@@ -59,7 +59,7 @@ fn header(out: &mut String, def: &CheckDef, now: UnixMs) {
             "{} check, every {}, timeout {}, {retries}; owner {}, criticality {}, phase {}",
             def.kind.name(),
             def.every,
-            duration(def.timeout),
+            Span(def.timeout),
             i.owner,
             i.criticality,
             crate::board::phase(i, now)
@@ -149,7 +149,7 @@ fn tls_text(out: &mut String, tls: &TlsFacts, now: UnixMs) {
     }
 }
 
-fn conclusion(out: &mut String, def: &CheckDef, report: &RunReport, advice: Advice<'_>) {
+fn conclusion(out: &mut String, def: &CheckDef, report: &RunReport) {
     let r = &report.record;
     let total = report.attempts.last().map_or(Duration::ZERO, |a| a.started_after + a.duration);
     let attempts = if r.attempts == 1 { "1 attempt".into() } else { format!("{} attempts", r.attempts) };
@@ -166,11 +166,20 @@ fn conclusion(out: &mut String, def: &CheckDef, report: &RunReport, advice: Advi
     if let Some(attribution) = r.attribution {
         put(out, format!("Attribution:  {attribution}"));
     }
-    if let (Some(class), Some(attribution)) = (r.class, r.attribution) {
-        put(out, format!("What to do:   {}", advice(class, attribution, def.integration.owner)));
+    if let Some(advice) = advice(def, r) {
+        put(out, format!("What to do:   {advice}"));
         if let Some(runbook) = &def.integration.runbook {
             put(out, format!("Runbook:      {runbook}"));
         }
+    }
+}
+
+/// One line on what to do about a run that did not pass.
+fn advice(def: &CheckDef, r: &Record) -> Option<String> {
+    match (r.cause, r.class.zip(r.attribution)) {
+        (Some(cause), _) => Some(cause_advice(cause).to_owned()),
+        (None, Some((class, attribution))) => Some(remediation(class, attribution, def.integration.owner)),
+        (None, None) => None,
     }
 }
 
@@ -180,10 +189,11 @@ fn bar(took: Duration, slowest: Duration) -> String {
     "█".repeat((share * BAR).round() as usize)
 }
 
-/// Three digits are enough for people: `0.42 ms`, `12.3 ms`, `1.25 s`.
+/// Three digits are enough for people: `0.42 ms`, `12.3 ms`, `1.25 s`; what is too short for them is `<0.01 ms`.
 fn duration(d: Duration) -> String {
     let ms = d.as_secs_f64() * 1000.0;
     match ms {
+        ms if ms < 0.01 => "<0.01 ms".into(),
         ms if ms < 10.0 => format!("{ms:.2} ms"),
         ms if ms < 100.0 => format!("{ms:.1} ms"),
         ms if ms < 1000.0 => format!("{ms:.0} ms"),
@@ -212,10 +222,9 @@ fn count_days(n: i64) -> String {
 }
 
 /// The run as JSON: times in RFC 3339, durations in seconds, absent things as null.
-pub fn value(def: &CheckDef, report: &RunReport, now: UnixMs, advice: Advice<'_>) -> Value {
+pub fn value(def: &CheckDef, report: &RunReport, now: UnixMs) -> Value {
     let i = &def.integration;
     let r = &report.record;
-    let remediation = r.class.zip(r.attribution).map(|(c, a)| advice(c, a, i.owner));
     json!({
         "check": def.id,
         "customer_name": i.customer_name,
@@ -231,7 +240,7 @@ pub fn value(def: &CheckDef, report: &RunReport, now: UnixMs, advice: Advice<'_>
         "class": r.class,
         "cause": r.cause,
         "attribution": r.attribution,
-        "remediation": remediation,
+        "remediation": advice(def, r),
         "runbook": i.runbook,
         "detail": r.detail,
         "duration_seconds": report.attempts.last().map(|a| (a.started_after + a.duration).as_secs_f64()),

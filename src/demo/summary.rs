@@ -2,20 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use crate::board::{CheckState, Counts, IntegrationEntry};
+use crate::attribution::remediation;
+use crate::board::{Counts, IntegrationEntry};
 use crate::clock::UnixMs;
-use crate::outcome::{Attribution, Class, Outcome, Owner, Phase};
-
-/// One line of advice for a class, an attribution and an owner.
-pub type Advice<'a> = &'a dyn Fn(Class, Attribution, Owner) -> String;
+use crate::outcome::{Attribution, Class};
+use crate::status::{IntegrationStatus, integration_status};
 
 const HEAD: [&str; 8] = ["INTEGRATION", "PHASE", "STATE", "RUNS", "SUCCESS", "CLASS", "ATTRIBUTION", "WHAT TO DO"];
 /// A certificate with fewer days left is worth a line.
-const CERTIFICATE_DAYS: u64 = 30;
+const CERTIFICATE_DAYS: i64 = 30;
 
 /// The table, with a line of totals. Columns are as wide as their widest cell; the last one is not padded.
-pub fn table(entries: &[IntegrationEntry], now: UnixMs, advice: Advice<'_>) -> String {
-    let rows: Vec<[String; 8]> = entries.iter().map(|entry| row(entry, now, advice)).collect();
+pub fn table(entries: &[IntegrationEntry], now: UnixMs) -> String {
+    let rows: Vec<[String; 8]> = entries.iter().map(|entry| row(entry, now)).collect();
     let mut widths = HEAD.map(|h| h.chars().count());
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -55,25 +54,6 @@ fn counts(entry: &IntegrationEntry) -> Counts {
     })
 }
 
-/// The integration's state in one word: that of its worst check.
-pub fn state(entry: &IntegrationEntry, now: UnixMs) -> &'static str {
-    if entry.phase(now) == Phase::Paused {
-        return "paused";
-    }
-    if entry.def.maintenance_at(now).is_some() {
-        return "maintenance";
-    }
-    let last: Vec<Outcome> = entry.checks.iter().filter_map(|c| Some(c.state.last.as_ref()?.outcome)).collect();
-    let worst = [Outcome::Fail, Outcome::Throttled, Outcome::Unknown].into_iter().find(|o| last.contains(o));
-    match worst {
-        Some(Outcome::Fail) => "failing",
-        Some(Outcome::Throttled) => "throttled",
-        Some(_) => "unknown",
-        None if last.is_empty() => "waiting",
-        None => "passing",
-    }
-}
-
 /// The class and attribution most of its failures had, and how many; of equals the first in the order of the closed set.
 pub fn most_frequent_failure(entry: &IntegrationEntry) -> Option<(Class, Attribution, u64)> {
     let mut sums: BTreeMap<(Class, Attribution), u64> = BTreeMap::new();
@@ -85,42 +65,38 @@ pub fn most_frequent_failure(entry: &IntegrationEntry) -> Option<(Class, Attribu
     sums.into_iter().rev().max_by_key(|(_, n)| *n).map(|((class, attribution), n)| (class, attribution, n))
 }
 
-fn row(entry: &IntegrationEntry, now: UnixMs, advice: Advice<'_>) -> [String; 8] {
+fn row(entry: &IntegrationEntry, now: UnixMs) -> [String; 8] {
+    let status = integration_status(entry, now);
     let counts = counts(entry);
     let failure = most_frequent_failure(entry);
     let none = || "-".to_owned();
+    let what_to_do = what_to_do(entry, &status, failure);
     [
-        entry.def.id.to_string(),
-        entry.phase(now).to_string(),
-        state(entry, now).to_owned(),
+        status.id,
+        status.phase.to_string(),
+        status.state.to_string(),
         counts.counted().to_string(),
         counts.success_ratio(entry.def.throttled_excluded).map_or_else(none, percent),
         failure.map_or_else(none, |(class, _, n)| format!("{class} ({n})")),
         failure.map_or_else(none, |(_, attribution, _)| attribution.to_string()),
-        what_to_do(entry, now, failure, advice),
+        what_to_do,
     ]
 }
 
-fn what_to_do(entry: &IntegrationEntry, now: UnixMs, failure: Option<(Class, Attribution, u64)>, advice: Advice<'_>) -> String {
-    if let Some(paused) = &entry.def.paused {
-        return format!("nothing is due: {} ({})", paused.reason, paused.by);
-    }
-    if let Some(window) = entry.def.maintenance_at(now) {
-        return format!("nothing is due until {}: {} ({})", window.end, window.reason, window.by);
+fn what_to_do(entry: &IntegrationEntry, status: &IntegrationStatus, failure: Option<(Class, Attribution, u64)>) -> String {
+    if let Some(hold) = &status.hold {
+        let until = hold.until.as_ref().map(|t| format!(" until {t}")).unwrap_or_default();
+        return format!("Nothing is due{until}: {} ({})", hold.reason, hold.by);
     }
     if let Some((class, attribution, _)) = failure {
-        return advice(class, attribution, entry.def.owner);
+        return remediation(class, attribution, entry.def.owner);
     }
-    let states = || entry.checks.iter().map(|c| &c.state);
-    if let Some(expiry) = states().filter_map(|s| s.certificate_expiry).min() {
-        let days = expiry.since(now).as_secs() / 86_400;
-        if days < CERTIFICATE_DAYS {
-            return format!("it passes, but its certificate has {days} days left: have it renewed");
-        }
+    if let Some(days) = status.certificate_days.filter(|d| *d < CERTIFICATE_DAYS) {
+        return format!("It passes, but its certificate has {days} days left: have it renewed.");
     }
-    let again: u64 = states().map(|s: &CheckState| s.first_attempt_failures).sum();
+    let again: u64 = entry.checks.iter().map(|c| c.state.first_attempt_failures).sum();
     if again > 0 {
-        return format!("it passes, but {again} runs needed a second attempt: look at the far side's log");
+        return format!("It passes, but {again} runs needed a second attempt: look at the far side's log.");
     }
     String::new()
 }
@@ -136,12 +112,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::board::{Board, CheckEntry};
+    use crate::board::{Board, CheckEntry, CheckState};
     use crate::config::model::{DeclaredVolume, Integration, Maintenance, Paused};
     use crate::fields::{CheckId, IntegrationId, Span};
-    use crate::outcome::Criticality;
+    use crate::outcome::{Criticality, Outcome, Owner};
     use crate::probe::Kind;
-    use crate::probe::http::HttpCheck;
     use crate::record::Record;
 
     const NOW: UnixMs = UnixMs(1_700_000_000_000);
@@ -154,7 +129,7 @@ mod tests {
         let id: CheckId = format!("{}/c", def.id).parse().unwrap();
         let mut state = CheckState::default();
         for (n, (outcome, class)) in (0i64..).zip(records) {
-            let slot = UnixMs(NOW.0 - 100_000 + n * 1000);
+            let slot = UnixMs(NOW.0 - 3_000 + n * 1000);
             let record = Record {
                 outcome: *outcome,
                 class: *class,
@@ -170,7 +145,9 @@ mod tests {
     }
 
     fn kind() -> Kind {
-        Kind::Http(Box::new(HttpCheck {}))
+        let source = crate::config::table::Source::new("test", ".", "http = { url = \"https://crm.example.com/v1/contacts\" }");
+        let tables = toml::de::DeTable::parse(&source.text).unwrap();
+        Kind::read(&mut source.root(tables.get_ref())).unwrap()
     }
 
     fn check(id: CheckId, integration: &Arc<Integration>, kind: Kind) -> crate::config::model::CheckDef {
@@ -206,10 +183,6 @@ mod tests {
         }
     }
 
-    fn advice(class: Class, attribution: Attribution, _: Owner) -> String {
-        format!("see {class}, {attribution}")
-    }
-
     #[test]
     fn a_table_says_how_each_integration_does() {
         let fail = |c| (Outcome::Fail, Some(c));
@@ -226,15 +199,15 @@ mod tests {
             entry("a/production/new", &[], |_| ()),
         ];
         assert_eq!(
-            table(&entries, NOW, &advice),
+            table(&entries, NOW),
             "\
 INTEGRATION         PHASE   STATE        RUNS  SUCCESS  CLASS             ATTRIBUTION  WHAT TO DO
 a/production/good   build   passing      2     100.0 %  -                 -
-a/production/flaky  build   passing      3     66.6 %   server_error (1)  third_party  see server_error, third_party
-a/production/down   build   failing      3     0.0 %    timeout (2)       third_party  see timeout, third_party
-a/production/calm   paused  paused       0     -        -                 -            nothing is due: why (me)
-a/production/work   build   maintenance  0     -        -                 -            nothing is due until 2023-11-14T22:14:20Z: move (me)
-a/production/new    build   waiting      0     -        -                 -
+a/production/flaky  build   passing      3     66.6 %   server_error (1)  third_party  The endpoint fails by itself (5xx). Report it to the vendor with the times shown here.
+a/production/down   build   failing      3     0.0 %    timeout (2)       third_party  The connection stands, but no complete answer comes in time. Ask the vendor about load and hanging work behind the endpoint.
+a/production/calm   paused  paused       0     -        -                 -            Nothing is due: why (me)
+a/production/work   build   maintenance  0     -        -                 -            Nothing is due until 2023-11-14T22:14:20Z: move (me)
+a/production/new    build   pending      0     -        -                 -
 
 6 integrations, 8 runs: 4 passed, 4 failed, 0 throttled; 0 skipped, 0 unknown"
         );
@@ -242,7 +215,7 @@ a/production/new    build   waiting      0     -        -                 -
 
     #[test]
     fn an_empty_board_is_no_error() {
-        let text = Board::default().read(|all| table(all, NOW, &advice));
+        let text = Board::default().read(|all| table(all, NOW));
         assert!(text.ends_with("0 integrations, 0 runs: 0 passed, 0 failed, 0 throttled; 0 skipped, 0 unknown"), "{text}");
     }
 }

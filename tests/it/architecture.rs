@@ -88,7 +88,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "server",
         ],
     ),
-    ("demo", &["clock", "fields", "outcome", "secret", "config", "transport", "board", "status", "metrics", "server", "app"]),
+    (
+        "demo",
+        &["clock", "fields", "outcome", "secret", "attribution", "config", "transport", "board", "status", "metrics", "server", "app"],
+    ),
     (
         "cli",
         &[
