@@ -135,7 +135,13 @@ pub(super) fn address(check: &Table<'_>, kind: &Kind, allow_private: bool) {
     } else {
         "expected another address: this one is never probed"
     };
-    check.source().report(check.at(), &format!("{}.{}", check.path(), kind.name()), format!("the address is refused ({rule})"), expected, false);
+    check.source().report(
+        check.at(),
+        &format!("{}.{}", check.path(), kind.name()),
+        format!("the address is refused ({rule})"),
+        expected,
+        false,
+    );
 }
 
 /// What is judged while customers' files are read, with what it takes to do so.

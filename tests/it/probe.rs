@@ -12,12 +12,7 @@ struct Ran {
 }
 
 fn probe(dir: &Path, id: &str, more: &[&str]) -> Ran {
-    let done = Command::new(env!("CARGO_BIN_EXE_soakwatch"))
-        .args(["probe", id, "--config"])
-        .arg(dir)
-        .args(more)
-        .output()
-        .unwrap();
+    let done = Command::new(env!("CARGO_BIN_EXE_soakwatch")).args(["probe", id, "--config"]).arg(dir).args(more).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { exit: done.status.code(), out: text(done.stdout), err: text(done.stderr) }
 }
@@ -41,8 +36,11 @@ fn configuration(api: &FakeApi) -> tempfile::TempDir {
             api.url(path)
         )
     };
-    let integration =
-        |id: &str| format!("[[integration]]\nid = \"{id}\"\nenvironment = \"production\"\nowner = \"vendor\"\nrunbook = \"https://wiki.example.com/r\"\n");
+    let integration = |id: &str| {
+        format!(
+            "[[integration]]\nid = \"{id}\"\nenvironment = \"production\"\nowner = \"vendor\"\nrunbook = \"https://wiki.example.com/r\"\n"
+        )
+    };
     let text = [
         "[customer]\nid = \"acme\"\nallow_private = true\n".to_owned(),
         integration("good"),
@@ -79,7 +77,14 @@ fn every_check_of_an_integration_and_the_worst_of_them_decides() {
     let dir = configuration(&api);
     let ran = probe(dir.path(), "acme/production/bad", &[]);
     assert_eq!(ran.exit, Some(1), "{}{}", ran.out, ran.err);
-    for words in ["acme/production/bad/list", "acme/production/bad/wrong", "✗", "Class:        assertion", "Attribution:  third_party", "What to do:"] {
+    for words in [
+        "acme/production/bad/list",
+        "acme/production/bad/wrong",
+        "✗",
+        "Class:        assertion",
+        "Attribution:  third_party",
+        "What to do:",
+    ] {
         assert!(ran.out.contains(words), "{words}\n{}", ran.out);
     }
 }
