@@ -108,7 +108,7 @@ mod tests {
     fn json_lines_with_utc_times() {
         let (text, _) = logged(Level::INFO, true);
         let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-        assert_eq!(first["timestamp"], "2026-11-18T16:26:40.120Z", "{text}");
+        assert_eq!(first["timestamp"], "2026-11-18T11:06:40.120Z", "{text}");
         assert_eq!(first["message"], "listening");
         assert_eq!(first["port"], 9464);
         assert_eq!(text.lines().count(), 2, "{text}");

@@ -2,7 +2,7 @@
 //!
 //! What the customer's table sets for all (`allow_private`, `maintenance`, `paused`) is merged into each integration here. Knows no kind's keys.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ pub fn read(mut root: Table<'_>, judge: &mut Judge) -> Reading {
     }
     let shared = shared.unwrap_or(Shared { id: None, name: String::new(), allow_private: false, maintenance: Vec::new(), paused: None });
     let tables = root.tables("integration");
-    if tables.is_empty() {
+    if root.lacks("integration") {
         root.warn("integration", "this customer has no integration", "expected [[integration]] tables: nothing is watched");
     }
     let mut customer = Customer {
@@ -72,7 +72,7 @@ pub fn read(mut root: Table<'_>, judge: &mut Judge) -> Reading {
         integrations: Vec::new(),
         checks: Vec::new(),
     };
-    let mut ids = BTreeSet::new();
+    let mut ids = BTreeMap::new();
     for t in tables {
         reading.integrations += 1;
         let (integration, checks, seen) = integration(t, &shared, &customer.id, &mut ids, judge);
@@ -89,20 +89,21 @@ fn integration(
     mut t: Table<'_>,
     shared: &Shared,
     customer: &Slug,
-    ids: &mut BTreeSet<String>,
+    ids: &mut BTreeMap<String, usize>,
     judge: &mut Judge,
 ) -> (Option<Arc<Integration>>, Vec<Arc<CheckDef>>, u64) {
     let id: Option<Slug> = t.req("id");
     let environment: Option<Slug> = t.req("environment");
     if let (Some(id), Some(environment)) = (&id, &environment)
-        && !ids.insert(format!("{environment}/{id}"))
+        && let Some(line) = ids.insert(format!("{environment}/{id}"), t.line("id"))
     {
-        t.problem("id", format!("there is already an integration \"{id}\" in {environment}"), "expected another id or environment");
+        let what = format!("there is already an integration \"{id}\" in {environment} (line {line})");
+        t.problem("id", what, "expected another id or environment");
     }
-    if !t.has("owner") {
+    if t.lacks("owner") {
         t.warn("owner", "is missing", format!("expected {}; read as \"customer\"", one_of(&words(Owner::ALL, Owner::as_str))));
     }
-    if !t.has("runbook") {
+    if t.lacks("runbook") {
         t.warn("runbook", "is missing", "expected the URL of a page that says what to do when this fails");
     }
     let go_live: Option<UnixMs> = t.opt("go_live");
@@ -132,22 +133,22 @@ fn integration(
     };
     let integration = Arc::new(read);
     let tables = t.tables("check");
-    if tables.is_empty() {
+    if t.lacks("check") {
         t.warn("check", "this integration has no check", "expected [[integration.check]] tables: nothing is watched");
     }
     let seen = tables.len() as u64;
-    let mut check_ids = BTreeSet::new();
+    let mut check_ids = BTreeMap::new();
     let checks = tables.into_iter().filter_map(|c| check(c, &integration, &mut check_ids, judge)).collect();
     t.finish();
     ((id.is_some() && environment.is_some()).then_some(integration), checks, seen)
 }
 
-fn check(mut t: Table<'_>, integration: &Arc<Integration>, ids: &mut BTreeSet<Slug>, judge: &mut Judge) -> Option<Arc<CheckDef>> {
+fn check(mut t: Table<'_>, integration: &Arc<Integration>, ids: &mut BTreeMap<Slug, usize>, judge: &mut Judge) -> Option<Arc<CheckDef>> {
     let id: Option<Slug> = t.req("id");
     if let Some(id) = &id
-        && !ids.insert(id.clone())
+        && let Some(line) = ids.insert(id.clone(), t.line("id"))
     {
-        t.problem("id", format!("there is already a check \"{id}\" in this integration"), "expected another id");
+        t.problem("id", format!("there is already a check \"{id}\" in this integration (line {line})"), "expected another id");
     }
     if !t.has("every") {
         t.missing("every", "how often it runs, such as \"60s\"");
@@ -157,7 +158,11 @@ fn check(mut t: Table<'_>, integration: &Arc<Integration>, ids: &mut BTreeSet<Sl
     if let (Some(timeout), Some(every)) = (written, every)
         && timeout >= every
     {
-        t.problem("timeout", format!("{timeout} is not shorter than every ({every})"), format!("expected less than {every}"));
+        t.problem(
+            "timeout",
+            format!("{} is not shorter than every ({})", t.shown("timeout"), t.shown("every")),
+            format!("expected less than {}", t.shown("every")),
+        );
     }
     let retries = t.between("retries", 0, 5).unwrap_or(0);
     let judged = t.or("judged", true);
@@ -167,9 +172,14 @@ fn check(mut t: Table<'_>, integration: &Arc<Integration>, ids: &mut BTreeSet<Sl
     let before = t.source().errors();
     let kind = Kind::read(&mut t);
     match &kind {
-        Some(kind) => judge.secrets(&t, kind),
+        Some(kind) => {
+            judge.secrets(&t, kind);
+            judge::address(&t, kind, integration.allow_private);
+        }
         // Fail closed: a check may not vanish without a word.
-        None if t.source().errors() == before => t.problem("", "could not be read", "expected a table of its kind"),
+        None if t.source().errors() == before && !t.source().damaged.get() => {
+            t.problem("", "could not be read", "expected a table of its kind");
+        }
         None => {}
     }
     t.finish();

@@ -62,3 +62,65 @@ fn restart_needed(old: &Settings, new: &Settings) -> Vec<&'static str> {
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixMs;
+    use crate::config::{LoadOptions, load};
+
+    fn config(settings: &str, customer: &str) -> Config {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("customers")).unwrap();
+        std::fs::write(dir.path().join("soakwatch.toml"), format!("[store]\npath = \"/tmp/x.db\"\n{settings}")).unwrap();
+        std::fs::write(dir.path().join("customers/acme.toml"), format!("[customer]\nid = \"acme\"\n{customer}")).unwrap();
+        let loaded = load(dir.path(), &LoadOptions { check_secrets: true, env: Vec::new(), now: UnixMs(0) });
+        loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems))
+    }
+
+    fn integration(id: &str, owner: &str, checks: &[(&str, &str)]) -> String {
+        let head = format!("[[integration]]\nid = \"{id}\"\nenvironment = \"production\"\nowner = \"{owner}\"\n");
+        let check = |(id, every): &(&str, &str)| {
+            format!(
+                "[[integration.check]]\nid = \"{id}\"\nevery = \"{every}\"\n[integration.check.http]\nurl = \"https://api.example.com/\"\n"
+            )
+        };
+        head + &checks.iter().map(check).collect::<String>()
+    }
+
+    fn ids(list: &[CheckId]) -> Vec<&str> {
+        list.iter().map(|id| id.as_str().trim_start_matches("acme/production/")).collect()
+    }
+
+    #[test]
+    fn the_same_configuration_changes_nothing() {
+        let text = integration("crm", "vendor", &[("list", "60s"), ("get", "30s")]);
+        let same = diff(&config("", &text), &config("", &text));
+        assert_eq!(same, Diff { unchanged: 2, ..Diff::default() });
+    }
+
+    #[test]
+    fn only_what_differs_is_named() {
+        let old = integration("crm", "vendor", &[("list", "60s"), ("get", "30s"), ("old", "60s")])
+            + &integration("erp", "vendor", &[("ping", "60s")]);
+        let new = integration("crm", "vendor", &[("get", "31s"), ("list", "60s"), ("new", "60s")])
+            + &integration("erp", "customer", &[("ping", "60s")]);
+        let d = diff(&config("", &old), &config("", &new));
+        assert_eq!(ids(&d.added), ["crm/new"]);
+        assert_eq!(ids(&d.removed), ["crm/old"]);
+        // The check of erp is as it was, but its owner is not: failures are attributed otherwise from now on.
+        assert_eq!(ids(&d.changed), ["crm/get", "erp/ping"]);
+        assert_eq!(d.unchanged, 1);
+        assert_eq!(d.restart_needed, [] as [&str; 0]);
+    }
+
+    #[test]
+    fn settings_that_wait_for_a_restart_are_named() {
+        let text = integration("crm", "vendor", &[("list", "60s")]);
+        let old = config("[server]\nlisten = \"127.0.0.1:1\"\n", &text);
+        let new = config("keep_runs = \"50d\"\n[server]\nhosts = [\"x\"]\n[scheduler]\nper_host = 3\n[log]\nlevel = \"debug\"\n", &text);
+        let d = diff(&old, &new);
+        assert_eq!(d.restart_needed, ["server.listen", "scheduler.per_host", "log"]);
+        assert_eq!(d.unchanged, 1);
+    }
+}

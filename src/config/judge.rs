@@ -57,7 +57,7 @@ pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: 
     if lines > s.metrics.max_series {
         say(
             "metrics.max_series",
-            format!("{} checks export up to {lines} lines, more than {}", counts.checks, s.metrics.max_series),
+            format!("{} is less than the {lines} lines that this configuration may export", s.metrics.max_series),
             "expected fewer checks, or a higher limit if Prometheus can take it".into(),
         );
     }
@@ -127,6 +127,23 @@ pub(super) fn sample_size(check: &Table<'_>, every: Span, soak: &SoakPolicy) {
     check.warn("every", format!("{runs} runs in {} are too few to prove a success_ratio of {ratio}", soak.window), advice);
 }
 
+/// A target written as an address that the guard would refuse at every run.
+pub(super) fn address(check: &Table<'_>, kind: &Kind, allow_private: bool) {
+    let Some(rule) = kind.refused_literal(allow_private) else { return };
+    let expected = if kind.refused_literal(true).is_none() {
+        "expected a public address, or allow_private = true on the customer or the integration"
+    } else {
+        "expected another address: this one is never probed"
+    };
+    check.source().report(
+        check.at(),
+        &format!("{}.{}", check.path(), kind.name()),
+        format!("the address is refused ({rule})"),
+        expected,
+        false,
+    );
+}
+
 /// What is judged while customers' files are read, with what it takes to do so.
 #[derive(Debug)]
 pub struct Judge {
@@ -142,11 +159,16 @@ impl Judge {
         Self { now, check_secrets, secrets: HashMap::new() }
     }
 
-    /// Reports every secret of the kind that can't be read, at the check's table. The value is dropped at once.
+    /// Reports every secret of the kind that can't be read, at the check's table.
     pub(super) fn secrets(&mut self, check: &Table<'_>, kind: &Kind) {
-        for secret in kind.secrets() {
+        self.readable(check, kind.name(), kind.secrets());
+    }
+
+    /// Tries each secret and drops its value at once.
+    fn readable(&mut self, check: &Table<'_>, kind: &str, secrets: Vec<SecretRef>) {
+        for secret in secrets {
             let Some(why) = self.secrets.entry(secret).or_insert_with_key(|s| s.read_blocking().err()) else { continue };
-            let path = format!("{}.{}", check.path(), kind.name());
+            let path = format!("{}.{kind}", check.path());
             let expected = "expected a secret that can be read where soakwatch runs";
             check.source().report(check.at(), &path, why.clone(), expected, !self.check_secrets);
         }
@@ -174,6 +196,34 @@ mod tests {
             let n = runs_to_prove(ratio).unwrap() as f64;
             let low = |n: f64| n / (n + Z * Z);
             assert!(low(n) >= ratio && low(n - 1.0) < ratio, "{ratio}: {n}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_not_there_is_named_at_its_check() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        std::fs::write(&file, "canary-4711\n").unwrap();
+        let missing = dir.path().join("missing");
+        let refs = vec![
+            SecretRef::File(file),
+            SecretRef::Env("SOAKWATCH_TEST_NOT_SET".into()),
+            SecretRef::File(missing.clone()),
+            SecretRef::Env("SOAKWATCH_TEST_NOT_SET".into()),
+        ];
+        for check_secrets in [true, false] {
+            let source = Source::new("a.toml", "", "\n[check]\nid = 1\n");
+            let entries = source.parse();
+            let check = source.root(&entries).table("check").unwrap();
+            let mut judge = Judge::new(UnixMs(0), check_secrets);
+            judge.readable(&check, "http", refs.clone());
+            let said: Vec<String> = source.problems.take().iter().map(ToString::to_string).collect();
+            let warning = if check_secrets { "" } else { "warning: " };
+            let line =
+                |why: &str| format!("a.toml:2:1: {warning}check.http: {why}; expected a secret that can be read where soakwatch runs");
+            let not_set = line("environment variable SOAKWATCH_TEST_NOT_SET is not set (or not UTF-8)");
+            let gone = line(&format!("file {} can't be read: entity not found", missing.display()));
+            assert_eq!(said, [not_set.clone(), gone, not_set]);
         }
     }
 }

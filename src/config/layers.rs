@@ -46,12 +46,7 @@ pub(super) fn read(
         // Only values that the file's own reading refused can do this.
         Err(why) => {
             if problems.iter().all(|p| p.warning) {
-                problems.push(at_variable(
-                    "",
-                    format!("the settings can't be merged: {}", short(&why)),
-                    "expected other values".into(),
-                    false,
-                ));
+                problems.push(at_variable("", format!("the settings can't be merged: {}", short(&why)), "expected other values", false));
             }
             return (alone, problems);
         }
@@ -70,14 +65,17 @@ pub(super) fn read(
         if !of_variable && (!whole || told.contains(section(&p.path))) {
             continue;
         }
-        let set_beside = set.iter().any(|(key, _)| section(key) == section(&p.path));
+        let beside: Vec<String> = set.iter().filter(|(key, _)| section(key) == section(&p.path)).map(|(key, _)| variable(key)).collect();
         match place(&entries, &p.path) {
-            Some((at, exact)) if !of_variable && (exact || !set_beside) => {
+            Some((at, exact)) if !of_variable && (exact || beside.is_empty()) => {
+                if !beside.is_empty() {
+                    p.expected += &format!(" ({} is set too)", beside.join(", "));
+                }
                 (p.line, p.column) = file.position(at.start);
                 p.file.clone_from(&file.name);
                 problems.push(p);
             }
-            _ => problems.push(at_variable(&p.path, p.what, p.expected, p.warning)),
+            _ => problems.push(at_variable(&p.path, p.what, &p.expected, p.warning)),
         }
     }
     (settings, problems)
@@ -92,8 +90,10 @@ fn variable(path: &str) -> String {
     format!("{PREFIX}{}", path.replacen('.', "__", 1).to_uppercase())
 }
 
-fn at_variable(path: &str, what: String, expected: String, warning: bool) -> Problem {
+fn at_variable(path: &str, what: String, expected: &str, warning: bool) -> Problem {
     let path = if path.is_empty() { String::new() } else { variable(path) };
+    // Nothing stands in quotes there.
+    let expected = expected.replace(" (without quotes)", "");
     Problem { file: ENVIRONMENT.into(), line: 0, column: 0, path, what, expected, warning }
 }
 

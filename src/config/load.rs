@@ -73,10 +73,7 @@ pub fn load(dir: &Path, options: &LoadOptions) -> Loaded {
         problems: Vec::new(),
     };
     let mut counts = Counts::default();
-    let files = match reader.list() {
-        Ok(files) => files,
-        Err(()) => return Loaded { config: None, problems: reader.problems, counts },
-    };
+    let Some(files) = reader.list() else { return Loaded { config: None, problems: reader.problems, counts } };
     let customers = reader.customers(&files, &mut Judge::new(options.now, options.check_secrets), &mut counts);
     let settings_file = reader.dir.join(SETTINGS);
     let text = if fs::symlink_metadata(&settings_file).is_ok() { reader.text(SETTINGS) } else { None };
@@ -126,17 +123,16 @@ impl Reader {
     }
 
     /// The customers' files by name, relative to the directory. Names that start with a dot are passed over (editors' and Kubernetes' own).
-    fn list(&mut self) -> Result<Vec<String>, ()> {
+    fn list(&mut self) -> Option<Vec<String>> {
         let dir = self.dir.clone();
-        match fs::metadata(&dir) {
-            Ok(m) if m.is_dir() => {}
-            Ok(_) => {
-                return Err(self.refuse(&dir, "is not a directory", "expected the directory that holds soakwatch.toml and customers/"));
-            }
-            Err(e) => {
-                let what = format!("can't be read: {}", e.kind());
-                return Err(self.refuse(&dir, what, "expected the directory that holds soakwatch.toml and customers/"));
-            }
+        let wrong = match fs::metadata(&dir) {
+            Ok(m) if m.is_dir() => None,
+            Ok(_) => Some("is not a directory".to_owned()),
+            Err(e) => Some(format!("can't be read: {}", e.kind())),
+        };
+        if let Some(what) = wrong {
+            self.refuse(&dir, what, "expected the directory that holds soakwatch.toml and customers/");
+            return None;
         }
         let folder = dir.join(CUSTOMERS);
         let mut names = Vec::new();
@@ -152,17 +148,19 @@ impl Reader {
                         Err(e) => self.refuse(&folder, format!("can't be read: {}", e.kind()), ""),
                     }
                     if names.len() > MAX_FILES {
-                        return Err(self.refuse(&folder, format!("holds more than {MAX_FILES} files"), "expected fewer"));
+                        self.refuse(&folder, format!("holds more than {MAX_FILES} files"), "expected fewer");
+                        return None;
                     }
                 }
             }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && fs::symlink_metadata(dir.join(SETTINGS)).is_ok() => {}
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 let expected = "expected a configuration directory, such as config/ of the repository";
-                return Err(self.refuse(&dir, "holds neither soakwatch.toml nor customers/", expected));
+                self.refuse(&dir, "holds neither soakwatch.toml nor customers/", expected);
+                return None;
             }
             Err(e) => {
-                self.refuse(&folder, format!("can't be read: {}", e.kind()), "expected a directory of *.toml files, one for each customer")
+                self.refuse(&folder, format!("can't be read: {}", e.kind()), "expected a directory of *.toml files, one for each customer");
             }
         }
         names.sort_unstable();
@@ -177,7 +175,7 @@ impl Reader {
                 warning: true,
             });
         }
-        Ok(names)
+        Some(names)
     }
 
     /// A file's text, within the limits, as UTF-8; it enters the hash with its name.

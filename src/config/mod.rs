@@ -4,6 +4,7 @@
 //! Never holds a secret: only references to them.
 mod customers;
 pub mod diff;
+pub mod field;
 mod judge;
 mod layers;
 mod load;

@@ -7,15 +7,12 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 
-use crate::clock::UnixMs;
-use crate::fields::{Bytes, CheckId, Expected, HttpUrl, IntegrationId, Ratio, Slug, Span, Volume};
-use crate::outcome::{Attribution, Class, Criticality, Owner, Role};
-use crate::secret::SecretRef;
+pub use super::field::{Field, describe, nearest, one_of, short};
+use crate::fields::Expected;
 
 /// A problem in the configuration, with its place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -159,267 +156,6 @@ pub struct Value<'s> {
     pub value: &'s DeValue<'s>,
 }
 
-/// A text from a file as a problem may repeat it: short, and without control characters.
-pub fn short(text: &str) -> String {
-    let start: String = text.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(60).is_some() { start + "…" } else { start }
-}
-
-/// What kind of TOML value it is, in words.
-pub fn describe(value: &DeValue<'_>) -> String {
-    match value {
-        DeValue::String(s) => format!("\"{}\"", short(s)),
-        DeValue::Integer(i) => format!("the number {}", short(i.as_str())),
-        DeValue::Float(x) => format!("the number {}", short(x.as_str())),
-        DeValue::Boolean(b) => format!("{b}"),
-        DeValue::Datetime(d) => format!("the time {d}"),
-        DeValue::Array(_) => "a list".into(),
-        DeValue::Table(_) => "a table".into(),
-    }
-}
-
-/// A type a single value can be read as.
-pub trait Field: Sized {
-    /// What is expected, in words.
-    fn expected() -> String;
-    /// Reads it; the error says what was expected instead (usually [`Field::expected`], or something narrower).
-    fn read(value: &DeValue<'_>, lenient: bool) -> Result<Self, Expected>;
-    /// Words one of which was probably meant; for the hint.
-    fn words() -> Vec<&'static str> {
-        Vec::new()
-    }
-    /// Whether the value may hold a secret, so that a problem must not repeat it.
-    fn hide() -> bool {
-        false
-    }
-    /// The value as a problem may repeat it.
-    fn shown(value: &DeValue<'_>) -> String {
-        if Self::hide() && !matches!(value, DeValue::Table(_)) { "this value".into() } else { describe(value) }
-    }
-}
-
-fn wrong<T: Field>() -> Expected {
-    Expected(T::expected())
-}
-
-/// Reads a field from a string through `FromStr`.
-macro_rules! string_field {
-    ($($t:ty => $expected:literal),+ $(,)?) => { $(
-        impl Field for $t {
-            fn expected() -> String { $expected.into() }
-            fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
-                value.as_str().ok_or_else(wrong::<Self>).and_then(<$t as FromStr>::from_str)
-            }
-        }
-    )+ };
-}
-string_field! {
-    Slug => "an id of a-z, 0-9 and -, such as \"crm-orders\"",
-    Span => "a duration such as \"60s\", \"5m\", \"1h30m\" or \"7d\"",
-    Volume => "a volume such as \"600/min\" or \"40000/day\"",
-    IntegrationId => "customer/environment/integration",
-    CheckId => "customer/environment/integration/check",
-}
-
-/// A URL. What stands before an `@` or after a `?` may be a secret, so a problem leaves it out.
-impl Field for HttpUrl {
-    fn expected() -> String {
-        "an absolute URL such as \"https://api.example.com/v1/orders\"".into()
-    }
-    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
-        value.as_str().ok_or_else(wrong::<Self>).and_then(str::parse)
-    }
-    fn shown(value: &DeValue<'_>) -> String {
-        value.as_str().map_or_else(|| describe(value), |s| if s.contains(['@', '?']) { "this URL".into() } else { describe(value) })
-    }
-}
-
-/// Reads a member of a closed set.
-macro_rules! word_field {
-    ($($t:ty),+) => { $(
-        impl Field for $t {
-            fn expected() -> String { one_of(&Self::words()) }
-            fn words() -> Vec<&'static str> { <$t>::ALL.iter().map(|v| v.as_str()).collect() }
-            fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
-                value.as_str().and_then(<$t>::parse).ok_or_else(wrong::<Self>)
-            }
-        }
-    )+ };
-}
-word_field!(Owner, Criticality, Attribution, Class, Role);
-
-/// `"a", "b" or "c"`
-pub fn one_of(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|w| format!("\"{w}\"")).collect();
-    match quoted.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-        Some((last, _)) => last.clone(),
-        None => String::new(),
-    }
-}
-
-impl Field for String {
-    fn expected() -> String {
-        "a text in quotes".into()
-    }
-    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
-        value.as_str().map(str::to_owned).ok_or_else(wrong::<Self>)
-    }
-}
-
-impl Field for bool {
-    fn expected() -> String {
-        "true or false (without quotes)".into()
-    }
-    fn read(value: &DeValue<'_>, lenient: bool) -> Result<Self, Expected> {
-        match value {
-            DeValue::Boolean(b) => Ok(*b),
-            DeValue::String(s) if lenient => s.parse().map_err(|_| wrong::<Self>()),
-            _ => Err(wrong::<Self>()),
-        }
-    }
-}
-
-fn integer(value: &DeValue<'_>, lenient: bool) -> Option<i64> {
-    match value {
-        DeValue::Integer(i) => i64::from_str_radix(i.as_str(), i.radix()).ok(),
-        DeValue::String(s) if lenient => s.parse().ok(),
-        _ => None,
-    }
-}
-
-macro_rules! integer_field {
-    ($($t:ty),+) => { $(
-        impl Field for $t {
-            fn expected() -> String { format!("a whole number from {} to {} (without quotes)", <$t>::MIN, <$t>::MAX) }
-            fn read(value: &DeValue<'_>, lenient: bool) -> Result<Self, Expected> {
-                integer(value, lenient).and_then(|i| <$t>::try_from(i).ok()).ok_or_else(wrong::<Self>)
-            }
-        }
-    )+ };
-}
-integer_field!(u8, u16, u32, i64);
-
-impl Field for u64 {
-    fn expected() -> String {
-        "a whole number, 0 or more (without quotes)".into()
-    }
-    fn read(value: &DeValue<'_>, lenient: bool) -> Result<Self, Expected> {
-        integer(value, lenient).and_then(|i| Self::try_from(i).ok()).ok_or_else(wrong::<Self>)
-    }
-}
-
-impl Field for f64 {
-    fn expected() -> String {
-        "a number (without quotes)".into()
-    }
-    fn read(value: &DeValue<'_>, lenient: bool) -> Result<Self, Expected> {
-        let number = match value {
-            DeValue::Float(x) => x.as_str().parse().ok(),
-            DeValue::Integer(_) => integer(value, false).map(|i| i as Self),
-            DeValue::String(s) if lenient => s.parse().ok(),
-            _ => None,
-        };
-        number.filter(|n: &Self| n.is_finite()).ok_or_else(wrong::<Self>)
-    }
-}
-
-impl Field for Ratio {
-    fn expected() -> String {
-        "a share between 0 and 1, such as 0.99".into()
-    }
-    fn read(value: &DeValue<'_>, lenient: bool) -> Result<Self, Expected> {
-        f64::read(value, lenient).ok().and_then(Self::new).ok_or_else(wrong::<Self>)
-    }
-}
-
-impl Field for Bytes {
-    fn expected() -> String {
-        "a size such as \"64KiB\" or \"1MiB\"".into()
-    }
-    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
-        match value {
-            DeValue::String(s) => s.parse(),
-            _ => integer(value, false).and_then(|i| u64::try_from(i).ok()).map(Self).ok_or_else(wrong::<Self>),
-        }
-    }
-}
-
-/// A time: a TOML date-time with an offset, or the same in quotes.
-impl Field for UnixMs {
-    fn expected() -> String {
-        "a time with its offset, such as 2026-12-01T08:00:00Z".into()
-    }
-    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
-        let text = match value {
-            DeValue::Datetime(d) => d.to_string(),
-            DeValue::String(s) => s.to_string(),
-            _ => return Err(wrong::<Self>()),
-        };
-        text.parse::<jiff::Timestamp>().map(Self::from).map_err(|_| wrong::<Self>())
-    }
-}
-
-impl Field for std::net::SocketAddr {
-    fn expected() -> String {
-        "an address and a port such as \"127.0.0.1:9464\" or \"[::]:9464\"".into()
-    }
-    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
-        value.as_str().and_then(|s| s.parse().ok()).ok_or_else(wrong::<Self>)
-    }
-}
-
-impl Field for PathBuf {
-    fn expected() -> String {
-        "a path in quotes".into()
-    }
-    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
-        value.as_str().filter(|s| !s.is_empty() && !s.contains('\0')).map(Self::from).ok_or_else(wrong::<Self>)
-    }
-}
-
-/// A secret's reference. The value is never repeated in a problem: it may be the secret itself.
-impl Field for SecretRef {
-    fn expected() -> String {
-        "a reference to the secret, { env = \"NAME\" } or { file = \"/path\" }, never the secret itself".into()
-    }
-    fn hide() -> bool {
-        true
-    }
-    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
-        let entries = value.as_table().ok_or_else(wrong::<Self>)?;
-        let mut found = None;
-        for (key, v) in entries.iter() {
-            let text = v.get_ref().as_str().filter(|s| !s.is_empty()).ok_or_else(wrong::<Self>)?;
-            let reference = match key.get_ref().as_ref() {
-                "env" if text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') => Self::Env(text.to_owned()),
-                "file" => Self::File(PathBuf::from(text)),
-                _ => return Err(wrong::<Self>()),
-            };
-            if found.replace(reference).is_some() {
-                return Err(wrong::<Self>());
-            }
-        }
-        found.ok_or_else(wrong::<Self>)
-    }
-}
-
-/// The nearest of some words, if one is near enough to have been meant.
-pub fn nearest<'w>(word: &str, words: &[&'w str]) -> Option<&'w str> {
-    // Comparing costs length times length; nobody meant a known word with this.
-    if word.len() > 64 {
-        return None;
-    }
-    let lower = word.to_lowercase().replace('-', "_");
-    let mut scored: Vec<(usize, &str)> =
-        words.iter().map(|w| (strsim::damerau_levenshtein(&lower, &w.to_lowercase().replace('-', "_")), *w)).collect();
-    scored.sort_by_key(|(distance, w)| (*distance, w.len()));
-    let (distance, best) = *scored.first()?;
-    (distance <= (word.chars().count() / 3).max(1))
-        .then_some(best)
-        .or_else(|| words.iter().copied().find(|w| w.len() > 3 && lower.len() > 3 && (w.starts_with(&lower) || lower.starts_with(w))))
-}
-
 /// ` (did you mean "every"?)`, or nothing.
 pub fn did_you_mean(word: Option<&str>) -> String {
     word.map(|w| format!(" (did you mean \"{w}\"?)")).unwrap_or_default()
@@ -494,6 +230,11 @@ impl<'s> Table<'s> {
         self.entries.iter().any(|(k, _)| k.get_ref().as_ref() == key)
     }
 
+    /// Whether a key was surely left out: in a damaged file it may have been lost.
+    pub fn lacks(&self, key: &str) -> bool {
+        !self.has(key) && !self.source.damaged.get()
+    }
+
     /// Reports a problem at a key (or at the table, if the key is not there).
     pub fn problem(&self, key: &str, what: impl Into<String>, expected: impl Into<String>) {
         self.source.report(self.place(key), &self.path_of(key), what, expected, false);
@@ -539,13 +280,24 @@ impl<'s> Table<'s> {
 
     /// A key whose value must lie in a range. A bad value is reported and reads as absent.
     pub fn between<T: Field + Copy + PartialOrd + fmt::Display>(&mut self, key: &'static str, low: T, high: T) -> Option<T> {
-        let value: T = self.opt(key)?;
-        if (low..=high).contains(&value) {
-            return Some(value);
-        }
-        let (low, high) = if value < low { ("at least ", low) } else { ("at most ", high) };
-        self.problem(key, format!("{value} is out of range"), format!("expected {low}{high}"));
+        let value = self.value(key)?;
+        let what = match T::read(value.value, self.source.lenient) {
+            Ok(read) if read >= low && read <= high => return Some(read),
+            Ok(_) => "is out of range",
+            Err(_) => "is not right here",
+        };
+        self.problem(key, format!("{} {what}", T::shown(value.value)), format!("expected {}", T::expected_between(&low, &high)));
         None
+    }
+
+    /// A key's value as a problem may repeat it.
+    pub fn shown(&self, key: &str) -> String {
+        self.entries.iter().find(|(k, _)| k.get_ref().as_ref() == key).map(|(_, v)| describe(v.get_ref())).unwrap_or_default()
+    }
+
+    /// The line a key stands in.
+    pub fn line(&self, key: &str) -> usize {
+        self.source.position(self.place(key).start).0
     }
 
     /// A text for people: not empty, at most `max` characters, without control characters.

@@ -8,7 +8,7 @@ mod blackout;
 mod hold;
 mod writer;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::config::model::Config;
 use crate::fields::CheckId;
 use crate::metrics::own::OwnMetrics;
-use crate::outcome::Outcome;
+use crate::outcome::{Class, Outcome};
 use crate::record::Record;
 use crate::self_check::SelfCheckHandle;
 use crate::store::{Seal, Store};
@@ -135,6 +135,8 @@ pub struct Recorder {
     next_commit: Instant,
     not_before: Instant,
     seal_wanted: Vec<CheckId>,
+    /// What the log said last of each check.
+    said: HashMap<CheckId, (Outcome, Option<Class>)>,
 }
 
 impl std::fmt::Debug for Recorder {
@@ -155,6 +157,11 @@ pub fn start(
     let (sender, events) = mpsc::channel(1024);
     let writer = Writer::start(store)?;
     let now = Instant::now();
+    // A restart is no change of state.
+    let said = board.read(|all| {
+        let last = all.iter().flat_map(|i| &i.checks).filter_map(|c| Some((c.def.id.clone(), c.state.last.as_ref()?)));
+        last.map(|(id, last)| (id, (last.outcome, last.class))).collect()
+    });
     let recorder = Recorder {
         events,
         writer,
@@ -175,6 +182,7 @@ pub fn start(
         next_commit: now + COMMIT_EVERY,
         not_before: now,
         seal_wanted: Vec::new(),
+        said,
     };
     Ok((recorder, RecorderHandle { events: sender }))
 }
@@ -250,7 +258,10 @@ impl Recorder {
                     self.accept(record);
                 }
             }
-            Event::Forget(check) => self.forget.push(check),
+            Event::Forget(check) => {
+                self.said.remove(&check);
+                self.forget.push(check);
+            }
             Event::Flush(answer) => self.flushes.push((self.taken, answer)),
         }
         self.answer_flushes();
@@ -269,13 +280,13 @@ impl Recorder {
 
     /// From here on an outcome is final: it only waits to be written.
     fn accept(&mut self, record: Record) {
-        let Some(entry) = self.board.check(&record.check) else {
+        if !self.board.knows(&record.check) {
             // A run that ended after its check left the configuration.
             self.settled += 1;
             return;
-        };
-        let changed = entry.state.last.as_ref().is_none_or(|l| l.outcome != record.outcome || l.class != record.class);
-        if changed && record.outcome != Outcome::NotDue {
+        }
+        let state = (record.outcome, record.class);
+        if record.outcome != Outcome::NotDue && self.said.insert(record.check.clone(), state) != Some(state) {
             self.urgent = true;
             log_change(&record);
         }

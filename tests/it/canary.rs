@@ -53,7 +53,10 @@ fn echo(mut socket: TcpStream) {
             format!("HTTP/1.1 401 X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
         } else {
             let body = serde_json::json!({ "access_token": ISSUED, "token_type": "Bearer", "expires_in": 300 }).to_string();
-            format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+            format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            )
         };
         let _ = socket.write_all(answer.as_bytes());
         return;
@@ -64,7 +67,12 @@ fn echo(mut socket: TcpStream) {
         .enumerate()
         .flat_map(|(n, v)| {
             let bare = v.rsplit(' ').next().unwrap_or(v);
-            [(format!("b64-{n}"), STANDARD.encode(v)), (format!("b64-bare-{n}"), STANDARD.encode(bare)), (format!("url64-{n}"), URL_SAFE.encode(format!("x{bare}"))), (format!("pct-{n}"), percent(v, |b| b.is_ascii_alphanumeric()))]
+            [
+                (format!("b64-{n}"), STANDARD.encode(v)),
+                (format!("b64-bare-{n}"), STANDARD.encode(bare)),
+                (format!("url64-{n}"), URL_SAFE.encode(format!("x{bare}"))),
+                (format!("pct-{n}"), percent(v, |b| b.is_ascii_alphanumeric())),
+            ]
         })
         .collect();
     let everything = serde_json::json!({ "echo": sent, "encoded": all_encoded, "first": values.first() }).to_string();
@@ -74,14 +82,22 @@ fn echo(mut socket: TcpStream) {
     }
     headers += &format!("x-echo: {}\r\n", sent.replace(['\r', '\n'], " ").chars().filter(char::is_ascii).take(4000).collect::<String>());
     let status = if path.starts_with("/redirect") {
-        headers += &format!("location: /redirected/{}?leak={}\r\n", percent(&sent, |b| b.is_ascii_alphanumeric()).chars().take(3000).collect::<String>(), percent(&sent, |b| b.is_ascii_alphanumeric()).chars().take(2000).collect::<String>());
+        headers += &format!(
+            "location: /redirected/{}?leak={}\r\n",
+            percent(&sent, |b| b.is_ascii_alphanumeric()).chars().take(3000).collect::<String>(),
+            percent(&sent, |b| b.is_ascii_alphanumeric()).chars().take(2000).collect::<String>()
+        );
         "302 Found"
     } else if path.starts_with("/fail") {
         "500 No"
     } else {
         "200 OK"
     };
-    let _ = write!(socket, "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{everything}", everything.len());
+    let _ = write!(
+        socket,
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{everything}",
+        everything.len()
+    );
 }
 
 fn fake() -> u16 {
@@ -98,7 +114,11 @@ fn fake() -> u16 {
 fn configuration(dir: &Path, port: u16) -> usize {
     std::fs::create_dir_all(dir.join("customers")).unwrap();
     std::fs::write(dir.join("secret.txt"), format!("{}\n", SECRETS[6].1)).unwrap();
-    std::fs::write(dir.join("soakwatch.toml"), "[server]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"trace\"\n[scheduler]\nper_host = 32\n").unwrap();
+    std::fs::write(
+        dir.join("soakwatch.toml"),
+        "[server]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"trace\"\n[scheduler]\nper_host = 32\n",
+    )
+    .unwrap();
     let base = format!("http://127.0.0.1:{port}");
     let auths = [
         r#"auth = { basic = { username = "u", password = { env = "CANARY_BASIC" } } }"#.to_owned(),
@@ -106,20 +126,30 @@ fn configuration(dir: &Path, port: u16) -> usize {
         r#"auth = { api_key = { header = "X-Api-Key", value = { env = "CANARY_KEY" } } }"#.into(),
         r#"auth = { api_key = { query = "key", value = { env = "CANARY_QUERY" } } }"#.into(),
         format!(r#"auth = {{ oauth2 = {{ token_url = "{base}/token", client_id = "id", client_secret = {{ env = "CANARY_CLIENT" }} }} }}"#),
-        format!(r#"auth = {{ oauth2 = {{ token_url = "{base}/token/refused", client_id = "id", client_secret = {{ env = "CANARY_CLIENT" }}, auth_method = "post" }} }}"#),
+        format!(
+            r#"auth = {{ oauth2 = {{ token_url = "{base}/token/refused", client_id = "id", client_secret = {{ env = "CANARY_CLIENT" }}, auth_method = "post" }} }}"#
+        ),
         r#"headers = { "X-Custom" = { env = "CANARY_HEADER" } }"#.into(),
         r#"auth = { bearer = { file = "secret.txt" } }"#.into(),
     ];
     let expectations = [
-        ("ok", r#"expect = { status = [200], json = [{ path = "$.echo", equals = "x" }], headers = [{ name = "x-echo", equals = "x" }], contains = ["never there"] }"#),
+        (
+            "ok",
+            r#"expect = { status = [200], json = [{ path = "$.echo", equals = "x" }], headers = [{ name = "x-echo", equals = "x" }], contains = ["never there"] }"#,
+        ),
         ("fail", ""),
         ("redirect", "redirects = 3"),
-        ("regex", r#"expect = { matches = "^never$", headers = [{ name = "x-b64-1", equals = "x" }], json = [{ path = "$.encoded", is = "array" }] }"#),
+        (
+            "regex",
+            r#"expect = { matches = "^never$", headers = [{ name = "x-b64-1", equals = "x" }], json = [{ path = "$.encoded", is = "array" }] }"#,
+        ),
     ];
     let mut text = "[customer]\nid = \"acme\"\nname = \"Acme\"\nallow_private = true\n[[integration]]\nid = \"echo\"\nenvironment = \"staging\"\nowner = \"vendor\"\n".to_owned();
     for (a, auth) in auths.iter().enumerate() {
         for (name, expect) in expectations {
-            text += &format!("[[integration.check]]\nid = \"{name}-{a}\"\nevery = \"2s\"\ntimeout = \"1500ms\"\nretries = 1\n[integration.check.http]\nurl = \"{base}/{name}/{a}\"\n{auth}\n{expect}\n");
+            text += &format!(
+                "[[integration.check]]\nid = \"{name}-{a}\"\nevery = \"2s\"\ntimeout = \"1500ms\"\nretries = 1\n[integration.check.http]\nurl = \"{base}/{name}/{a}\"\n{auth}\n{expect}\n"
+            );
         }
     }
     std::fs::write(dir.join("customers/acme.toml"), text).unwrap();
@@ -180,8 +210,16 @@ fn no_output_holds_a_secret() {
         let ran = scrape.lines().filter(|l| l.starts_with("soakwatch_runs_total{") && !l.ends_with(" 0") && !l.ends_with(" 1")).count();
         (ran == checks).then_some(())
     });
-    let mut paths = vec!["/".to_owned(), "/metrics".into(), "/api/v1/status".into(), "/api/v1/integrations/acme/staging/echo".into(), "/integrations/acme/staging/echo".into()];
-    paths.extend((0..8).flat_map(|a| ["ok", "fail", "redirect", "regex"].map(|n| format!("/api/v1/checks/acme/staging/echo/{n}-{a}/runs?since=1h"))));
+    let mut paths = vec![
+        "/".to_owned(),
+        "/metrics".into(),
+        "/api/v1/status".into(),
+        "/api/v1/integrations/acme/staging/echo".into(),
+        "/integrations/acme/staging/echo".into(),
+    ];
+    paths.extend(
+        (0..8).flat_map(|a| ["ok", "fail", "redirect", "regex"].map(|n| format!("/api/v1/checks/acme/staging/echo/{n}-{a}/runs?since=1h"))),
+    );
     for path in &paths {
         let (status, body) = get(&format!("{}{path}", daemon.url));
         assert_eq!(status, 200, "{path}");

@@ -59,7 +59,9 @@ fn configuration(dir: &std::path::Path, port: u16) {
     let mut text = "[customer]\nid = \"acme\"\nname = \"Acme\"\nallow_private = true\n[[integration]]\nid = \"orders\"\nenvironment = \"staging\"\nowner = \"vendor\"\n".to_owned();
     for n in 0..CHECKS {
         let url = format!("http://127.0.0.1:{port}{}", path(n));
-        text += &format!("[[integration.check]]\nid = \"c{n}\"\nevery = \"1s\"\ntimeout = \"900ms\"\n[integration.check.http]\nurl = \"{url}\"\n");
+        text += &format!(
+            "[[integration.check]]\nid = \"c{n}\"\nevery = \"1s\"\ntimeout = \"900ms\"\n[integration.check.http]\nurl = \"{url}\"\n"
+        );
     }
     std::fs::write(dir.join("customers/acme.toml"), text).unwrap();
 }
@@ -134,7 +136,8 @@ fn agrees_with_metrics(daemon: &Daemon) {
         let scrape = daemon.get("/metrics");
         let mut agree = 0;
         for n in 0..CHECKS {
-            let runs: serde_json::Value = serde_json::from_str(&daemon.get(&format!("/api/v1/checks/acme/staging/orders/c{n}/runs?since=1h"))).unwrap();
+            let runs: serde_json::Value =
+                serde_json::from_str(&daemon.get(&format!("/api/v1/checks/acme/staging/orders/c{n}/runs?since=1h"))).unwrap();
             let mut counts = Counts::default();
             for run in runs.get("runs").unwrap_or(&runs).as_array().unwrap() {
                 counts.add(Outcome::parse(run["outcome"].as_str().unwrap()).unwrap(), run["count"].as_u64().unwrap().max(1));
@@ -143,7 +146,8 @@ fn agrees_with_metrics(daemon: &Daemon) {
             let value = |name: &str| series(&scrape, name, &[&label]).unwrap_or(-1.0) as u64;
             // A run may be stored between the scrape and the query.
             let near = |a: u64, b: u64| a <= b && b - a <= 1;
-            agree += usize::from(near(value("soakwatch_runs_due_total"), counts.due()) && near(value("soakwatch_runs_total"), counts.counted()));
+            agree +=
+                usize::from(near(value("soakwatch_runs_due_total"), counts.due()) && near(value("soakwatch_runs_total"), counts.counted()));
         }
         (agree == CHECKS).then_some(())
     });

@@ -71,7 +71,9 @@ fn hostile_endpoints_cost_nobody_else_a_slot() {
     std::fs::write(dir.path().join("soakwatch.toml"), "[server]\nlisten = \"127.0.0.1:0\"\n").unwrap();
     let mut text = "[customer]\nid = \"acme\"\nname = \"Acme\"\nallow_private = true\n[[integration]]\nid = \"api\"\nenvironment = \"staging\"\nowner = \"vendor\"\n".to_owned();
     let mut check = |id: String, port: u16, timeout: &str, every: &str| {
-        text += &format!("[[integration.check]]\nid = \"{id}\"\nevery = \"{every}\"\ntimeout = \"{timeout}\"\n[integration.check.http]\nurl = \"http://127.0.0.1:{port}/\"\n");
+        text += &format!(
+            "[[integration.check]]\nid = \"{id}\"\nevery = \"{every}\"\ntimeout = \"{timeout}\"\n[integration.check.http]\nurl = \"http://127.0.0.1:{port}/\"\n"
+        );
     };
     for (name, act) in [("endless", endless as fn(TcpStream)), ("drip", drip), ("hang", hang), ("headers", header_flood)] {
         let port = server(act);
@@ -97,7 +99,10 @@ fn hostile_endpoints_cost_nobody_else_a_slot() {
         assert_eq!(value("soakwatch_runs_due_total"), value("soakwatch_runs_total"), "healthy-{n}: every due slot was run");
         assert_eq!(value("soakwatch_run_failures_total"), 0.0, "healthy-{n}");
     }
-    let hostile: f64 = ["endless", "drip", "hang", "headers"].iter().map(|h| series(&scrape, "soakwatch_run_failures_total", &[&format!("check=\"{h}-0\"")]).unwrap()).sum();
+    let hostile: f64 = ["endless", "drip", "hang", "headers"]
+        .iter()
+        .map(|h| series(&scrape, "soakwatch_run_failures_total", &[&format!("check=\"{h}-0\"")]).unwrap())
+        .sum();
     assert!(hostile >= 4.0, "the hostile ones were really asked");
     let peak = resident_mib(daemon.pid());
     println!("peak memory {peak:.1} MiB with 32 hostile and 20 healthy checks");

@@ -5,9 +5,21 @@
 
 mod architecture;
 mod bad_config;
+mod canary;
+mod clock_steps;
 mod demo;
 mod documents;
+mod estate;
+mod exactness;
 mod hostile_config;
+mod hostile_estate;
+mod load_config;
+mod metrics;
+mod own_fault;
 mod probe;
 mod reference;
+mod reload;
+mod server;
+mod status;
+mod store_trouble;
 mod support;

@@ -49,12 +49,17 @@ fn write(dir: &std::path::Path, self_check: &str) {
 fn network(server: SocketAddr) -> (Resolver, Arc<AtomicBool>) {
     let cut = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&cut);
-    let resolver = Resolver::Fixed(Arc::new(move |name: &str, _| if seen.load(Ordering::SeqCst) { Err(format!("{name}: network is down")) } else { Ok(vec![server]) }));
+    let resolver =
+        Resolver::Fixed(Arc::new(
+            move |name: &str, _| if seen.load(Ordering::SeqCst) { Err(format!("{name}: network is down")) } else { Ok(vec![server]) },
+        ));
     (resolver, cut)
 }
 
 fn counts(running: &Running) -> Vec<(Counts, u64)> {
-    running.board.read(|all| all.iter().flat_map(|i| &i.checks).map(|c| (c.state.counts, c.state.causes.get(&Cause::SelfCheck).copied().unwrap_or(0))).collect())
+    running.board.read(|all| {
+        all.iter().flat_map(|i| &i.checks).map(|c| (c.state.counts, c.state.causes.get(&Cause::SelfCheck).copied().unwrap_or(0))).collect()
+    })
 }
 
 async fn until(what: &str, running: &Running, condition: impl Fn(&Counts, u64) -> bool) {
@@ -107,7 +112,8 @@ async fn one_host_down_is_not_our_fault() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "[self_check]\ntargets = [\"tcp://control.example:443\"]\nevery = \"2s\"\ntimeout = \"500ms\"\n");
     let server = healthy_server().await;
-    let resolver = Resolver::Fixed(Arc::new(move |name: &str, _| if name == "c0.example" { Err("no such name".into()) } else { Ok(vec![server]) }));
+    let resolver =
+        Resolver::Fixed(Arc::new(move |name: &str, _| if name == "c0.example" { Err("no such name".into()) } else { Ok(vec![server]) }));
     let config = config::load(dir.path(), &LoadOptions { check_secrets: true, env: Vec::new(), now: Clock::System.now() }).config.unwrap();
     let own = Arc::new(OwnMetrics::new().unwrap());
     let running = App::start(Parts { config, reload: None, resolver: Some(resolver), clock: Clock::System, own }).await.unwrap();

@@ -7,9 +7,13 @@ use crate::support::daemon::{Daemon, eventually, request, series};
 
 fn customer(dir: &Path, id: &str, checks: &[(&str, &str)], port: u16) {
     std::fs::create_dir_all(dir.join("customers")).unwrap();
-    let mut text = format!("[customer]\nid = \"{id}\"\nname = \"{id}\"\nallow_private = true\n[[integration]]\nid = \"api\"\nenvironment = \"staging\"\nowner = \"vendor\"\n");
+    let mut text = format!(
+        "[customer]\nid = \"{id}\"\nname = \"{id}\"\nallow_private = true\n[[integration]]\nid = \"api\"\nenvironment = \"staging\"\nowner = \"vendor\"\n"
+    );
     for (check, every) in checks {
-        text += &format!("[[integration.check]]\nid = \"{check}\"\nevery = \"{every}\"\ntimeout = \"500ms\"\n[integration.check.http]\nurl = \"http://127.0.0.1:{port}/{check}\"\n");
+        text += &format!(
+            "[[integration.check]]\nid = \"{check}\"\nevery = \"{every}\"\ntimeout = \"500ms\"\n[integration.check.http]\nurl = \"http://127.0.0.1:{port}/{check}\"\n"
+        );
     }
     std::fs::write(dir.join(format!("customers/{id}.toml")), text).unwrap();
 }
@@ -40,7 +44,9 @@ fn a_bad_configuration_changes_nothing_and_a_good_one_only_what_differs() {
     std::fs::write(&path, good.replacen("every", "evry", 1)).unwrap();
     let before = streak();
     daemon.signal("HUP");
-    eventually("the refusal is on the gauge", || (value(&daemon, "soakwatch_config_last_reload_successful", "") == Some(0.0)).then_some(()));
+    eventually("the refusal is on the gauge", || {
+        (value(&daemon, "soakwatch_config_last_reload_successful", "") == Some(0.0)).then_some(())
+    });
     assert!(daemon.log().contains("evry"), "the log names the problem: {}", daemon.log());
     eventually("the old configuration goes on, streak and all", || (streak() > before).then_some(()));
 
@@ -56,7 +62,11 @@ fn a_bad_configuration_changes_nothing_and_a_good_one_only_what_differs() {
     let (status, body) = request("POST", &format!("{}/-/reload", daemon.url), &[]);
     assert_eq!(status, 200, "{body}");
     let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
-    assert_eq!((&answer["added"], &answer["removed"], &answer["changed"], &answer["unchanged"]), (&1.into(), &2.into(), &1.into(), &1.into()), "{body}");
+    assert_eq!(
+        (&answer["added"], &answer["removed"], &answer["changed"], &answer["unchanged"]),
+        (&1.into(), &2.into(), &1.into(), &1.into()),
+        "{body}"
+    );
     assert_eq!(value(&daemon, "soakwatch_config_last_reload_successful", ""), Some(1.0));
     assert!(streak() >= before, "streaks and counters of what is unchanged go on");
     let scrape = daemon.get("/metrics");

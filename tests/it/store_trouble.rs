@@ -10,11 +10,17 @@ use crate::support::daemon::{Daemon, eventually, output, series, soakwatch};
 
 fn configuration(dir: &Path, store: &Path, extra: &str) {
     std::fs::create_dir_all(dir.join("customers")).unwrap();
-    std::fs::write(dir.join("soakwatch.toml"), format!("[server]\nlisten = \"127.0.0.1:0\"\n[store]\npath = {:?}\n{extra}", store.to_str().unwrap())).unwrap();
+    std::fs::write(
+        dir.join("soakwatch.toml"),
+        format!("[server]\nlisten = \"127.0.0.1:0\"\n[store]\npath = {:?}\n{extra}", store.to_str().unwrap()),
+    )
+    .unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut text = "[customer]\nid = \"acme\"\nname = \"Acme\"\nallow_private = true\n[[integration]]\nid = \"api\"\nenvironment = \"staging\"\nowner = \"vendor\"\n".to_owned();
     for n in 0..5 {
-        text += &format!("[[integration.check]]\nid = \"c{n}\"\nevery = \"1s\"\ntimeout = \"500ms\"\n[integration.check.http]\nurl = \"http://127.0.0.1:{port}/\"\n");
+        text += &format!(
+            "[[integration.check]]\nid = \"c{n}\"\nevery = \"1s\"\ntimeout = \"500ms\"\n[integration.check.http]\nurl = \"http://127.0.0.1:{port}/\"\n"
+        );
     }
     std::fs::write(dir.join("customers/acme.toml"), text).unwrap();
 }
@@ -82,7 +88,14 @@ impl SmallDisk {
     /// `None` where mounting is not allowed.
     fn new() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
-        Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(dir.path()).output().ok()?.status.success().then_some(Self(dir))
+        Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+            .arg(dir.path())
+            .output()
+            .ok()?
+            .status
+            .success()
+            .then_some(Self(dir))
     }
 }
 
@@ -123,7 +136,7 @@ fn two_daemons_on_one_store_are_refused() {
     let daemon = Daemon::start(dir.path(), &[]);
     let second = output(soakwatch().arg("run").arg(dir.path()));
     assert_eq!(second.status.code(), Some(74));
-    assert!(String::from_utf8_lossy(&second.stderr).contains("another soakwatch uses it"), "{}", String::from_utf8_lossy(&second.stderr));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("is in use by another Soakwatch daemon"), "{}", String::from_utf8_lossy(&second.stderr));
     assert_eq!(daemon.stop(), Some(0));
 }
 

@@ -133,6 +133,8 @@ pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>
 
 /// The value of one series of a scrape, by its start (`name{label="x"`); absent: `None`.
 pub(crate) fn series(scrape: &str, name: &str, labels: &[&str]) -> Option<f64> {
-    let line = scrape.lines().find(|l| !l.starts_with('#') && l.split(['{', ' ']).next() == Some(name) && labels.iter().all(|label| l.contains(label)))?;
+    let line = scrape
+        .lines()
+        .find(|l| !l.starts_with('#') && l.split(['{', ' ']).next() == Some(name) && labels.iter().all(|label| l.contains(label)))?;
     line.rsplit_once(' ')?.1.parse().ok()
 }

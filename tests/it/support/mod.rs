@@ -1,3 +1,4 @@
-//! What several subjects of the integration tests share: servers that play the far side.
+//! What several subjects of the integration tests share: servers that play the far side, the program as a child process.
 
+pub(crate) mod daemon;
 pub(crate) mod fake_api;
