@@ -390,9 +390,13 @@ impl<'s> Table<'s> {
     pub fn path(&self) -> &str {
         &self.path
     }
-    /// The path of a key in this table.
+    /// The path of a key in this table; of the table itself for "".
     pub fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        match (self.path.as_str(), key) {
+            ("", key) => key.to_owned(),
+            (path, "") => path.to_owned(),
+            (path, key) => format!("{path}.{key}"),
+        }
     }
 
     fn note(&mut self, key: &'static str) {
