@@ -1,5 +1,4 @@
 //! Fake endpoints on loopback: well-behaved ones with a request log, and raw ones that may do anything. Each ends when it is dropped.
-#![expect(clippy::unwrap_used, reason = "a test that can't set itself up fails")]
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

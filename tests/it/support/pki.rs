@@ -1,5 +1,4 @@
 //! A small certificate authority, and servers' certificates of every kind.
-#![expect(clippy::unwrap_used, reason = "a test that can't set itself up fails")]
 
 use std::path::PathBuf;
 use std::sync::Arc;
