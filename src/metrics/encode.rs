@@ -1,7 +1,7 @@
 //! Writes the series of every check and integration in the exposition format, from one copy of the board.
 //!
 //! [`Scrape::take`] copies the numbers under the board's lock and is quick; [`Encoder`] then writes piece by piece, as fast as the client reads,
-//! with one label block per check and integration. Measured with 10,000 integrations this takes a fiftieth of the time a registry takes.
+//! with one label block per check and integration. A registry would hold, copy and sort every series for each scrape instead.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
