@@ -420,9 +420,9 @@ pub(super) fn why(i: &IntegrationStatus) -> Markup {
         @if let Some(hold) = &i.hold {
             p { (hold.reason) }
             p.small.soft { "declared by " (hold.by) @if let Some(until) = &hold.until { ", until " (until) } }
-        } @else if i.class.is_some() || i.cause.is_some() {
+        } @else if i.remediation.is_some() || i.detail.is_some() {
             p {
-                b { @if let Some(cause) = i.cause { (words(cause.as_str())) } @else if let Some(class) = i.class { (words(class.as_str())) } }
+                b { (i.cause.map(|c| words(c.as_str())).or(i.class.map(|c| words(c.as_str()))).unwrap_or_else(|| "silent".into())) }
                 @if let Some(a) = i.attribution { " · " (words(a.as_str())) }
                 @if let Some(check) = &i.trouble_check { " " span.tag { (check) } }
                 @if i.failing_checks.len() > 1 { " " span.small.soft { (i.failing_checks.len()) " checks fail" } }
