@@ -189,7 +189,7 @@ impl<'s> Table<'s> {
     pub fn path(&self) -> &str {
         &self.path
     }
-    /// The path of a key in this table.
+    /// The path of a key in this table; of the table itself for "".
     pub fn path_of(&self, key: &str) -> String {
         match (self.path.as_str(), key) {
             ("", key) => key.to_owned(),

@@ -66,7 +66,7 @@ impl Unpack {
                 let done = d.write_all(chunk);
                 (Self::Gzip(d), done)
             }
-            // RFC 1950: the low half of the first byte is 8 for deflate; a raw stream whose first block is stored or fixed never has that.
+            // RFC 1950: the low half of the first byte is 8. A raw stream would begin so only with a stored block whose padding is not zero.
             Self::Deflate(s) if chunk.first().is_some_and(|b| b & 0x0f == 8) => Self::Zlib(ZlibDecoder::new(s)).write(chunk),
             Self::Deflate(s) => Self::Raw(DeflateDecoder::new(s)).write(chunk),
             Self::Zlib(mut d) => {

@@ -23,3 +23,4 @@ mod server;
 mod status;
 mod store_trouble;
 mod support;
+mod transport;
