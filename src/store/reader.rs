@@ -122,9 +122,9 @@ fn open_rows(
     })?;
     for seq in candidates {
         rows::each(conn, "SELECT batch FROM journal WHERE seq = ?1", [seq], "a journal row", damaged, &mut |row| {
-            Ok(journal::unpack(blob(row, 0)?, &mut |base, line| {
+            Ok(journal::unpack(blob(row, 0)?, &mut |line| {
                 if line.key == key {
-                    f(seq, line.vantage(), line.run(base)?, line.detail());
+                    f(seq, line.vantage(), line.run()?, line.detail());
                 }
                 Ok(())
             })?)

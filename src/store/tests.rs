@@ -195,7 +195,14 @@ fn some_record(check: &str, slot: i64, luck: u8) -> Record {
             (r.facts.retries, r.facts.codes) = (vec![Class::Timeout], vec![504, 200]);
         }
         41..=50 => return Record::not_run(id(check), UnixMs(slot), 30_000, 1, Cause::HostBusy),
-        51..=55 => return Record { detail: Some("no network".into()), ..Record::not_run(id(check), UnixMs(slot), 30_000, 1, Cause::SelfCheck) },
+        51..=55 => {
+            return Record { detail: Some("no network".into()), ..Record::not_run(id(check), UnixMs(slot), 30_000, 1, Cause::SelfCheck) };
+        }
+        66..=68 => return Record::not_run(id(check), UnixMs(slot), 30_000, 1, Cause::Maintenance),
+        69..=72 => {
+            (r.outcome, r.class, r.attribution) = (Outcome::Throttled, Some(Class::Throttled), Some(Attribution::Configuration));
+            r.first_attempt_passed = false;
+        }
         56..=60 => r.facts.values = vec![("queue".into(), f64::from(luck) * 0.1)],
         61..=65 => r.facts.certificate_expiry = Some(UnixMs(slot + 1_000_000_000)),
         _ => {}
@@ -300,7 +307,8 @@ fn a_full_disk_keeps_memory_and_file_alike_and_recovers() {
     let mut life = Life::new();
     life.step(&Step::Run(30, 99));
     life.now += 2 * HOUR_MS;
-    let conn = |life: &Life, pages: i64| life.store.as_ref().unwrap().conn.as_ref().unwrap().pragma_update(None, "max_page_count", pages).unwrap();
+    let conn =
+        |life: &Life, pages: i64| life.store.as_ref().unwrap().conn.as_ref().unwrap().pragma_update(None, "max_page_count", pages).unwrap();
     conn(&life, 1);
     let now = UnixMs(life.now);
     let check = life.store().due_for_seal(now).remove(0);
