@@ -1,22 +1,187 @@
-//! The http kind.
-use super::ProbeContext;
-use crate::config::table::Table;
-use crate::observed::{Failure, Observed};
+//! The http kind: one request to a customer's endpoint, and what its response must be.
+//!
+//! For REST APIs and everything else that answers over HTTP. What it sends and expects is in `[integration.check.http]` (`http/table.rs`); how it
+//! is sent is `transport`'s; what is judged, and in which order, is `http/judge.rs`. Runs once: retries and deadlines are the scheduler's.
+//!
+//! ```toml
+//! [integration.check.http]
+//! url    = "https://api.example.com/v1/orders?limit=1"
+//! auth   = { bearer = { env = "ACME_TOKEN" } }
+//! expect = { status = [200], json = [{ path = "$.orders", is = "array" }], within = "2s" }
+//! ```
 
-/// An http check.
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use url::Host;
+
+use super::ProbeContext;
+use crate::fields::{Bytes as Size, HttpUrl};
+use crate::observed::{Failure, Observed, Step, bounded};
+use crate::outcome::Cause;
+use crate::secret::{Redactor, SecretRef};
+use crate::transport::auth::{Auth, reveal, sensitive};
+use crate::transport::{HttpVersion, Options, Request, guard};
+
+mod body;
+mod expect;
+mod given;
+mod judge;
+mod pattern;
+mod table;
+
+pub use body::Body;
+pub use expect::{Expect, HeaderTest, JsonTest, JsonType, Observe, StatusRange};
+pub use given::Given;
+pub use pattern::{Path, Pattern};
+
+/// An http check, as configured.
 #[derive(Clone, Debug, PartialEq)]
-pub struct HttpCheck {}
+pub struct HttpCheck {
+    /// `url`.
+    pub url: HttpUrl,
+    /// `method`; GET, or POST when there is a body.
+    pub method: Method,
+    /// `headers`.
+    pub headers: Vec<(HeaderName, Given)>,
+    /// `query`: added to the URL's own.
+    pub query: Vec<(String, Given)>,
+    /// `body`.
+    pub body: Option<Body>,
+    /// `auth`.
+    pub auth: Option<Auth>,
+    /// `ca`: a PEM file of roots trusted besides the shared ones, read at use.
+    pub ca: Option<PathBuf>,
+    /// `http_version`.
+    pub version: HttpVersion,
+    /// `redirects`: how many are followed.
+    pub redirects: u8,
+    /// `max_body`, instead of the settings'.
+    pub max_body: Option<Size>,
+    /// `expect`.
+    pub expect: Expect,
+    /// `observe`.
+    pub observe: Vec<Observe>,
+}
+
 impl HttpCheck {
-    /// Reads the kind's table.
-    pub fn read(_table: Table<'_>) -> Option<Self> {
-        Some(Self {})
-    }
-    /// host:port
+    /// `host:port`: the unit of concurrency.
     pub fn host(&self) -> String {
-        String::new()
+        self.url.host_port()
     }
-    /// Runs once.
-    pub async fn run(&self, _context: &mut ProbeContext<'_>, _observed: &mut Observed) -> Result<(), Failure> {
-        Ok(())
+
+    /// The URL as it may be shown.
+    pub fn url_shown(&self) -> String {
+        self.url.shown()
+    }
+
+    /// Every secret it refers to.
+    pub fn secrets(&self) -> Vec<SecretRef> {
+        let given = self.headers.iter().map(|(_, g)| g).chain(self.query.iter().map(|(_, g)| g));
+        let mut all: Vec<SecretRef> = given.filter_map(Given::secret).cloned().collect();
+        all.extend(self.auth.iter().flat_map(Auth::secrets));
+        all.extend(self.body.iter().flat_map(Body::secrets));
+        all
+    }
+
+    /// The guard's rule, if the URL (or the token endpoint's) names an address the guard would refuse.
+    pub fn refused_literal(&self, allow_private: bool) -> Option<&'static str> {
+        let token = match &self.auth {
+            Some(Auth::OAuth2(o)) => Some(&o.token_url),
+            _ => None,
+        };
+        [Some(&self.url), token].into_iter().flatten().find_map(|url| {
+            let ip = match url.url().host()? {
+                Host::Ipv4(ip) => ip.into(),
+                Host::Ipv6(ip) => ip.into(),
+                Host::Domain(_) => return None,
+            };
+            guard::judge(ip, allow_private).err()
+        })
+    }
+
+    /// What must hold, in words, in the order in which it is judged.
+    pub fn expectations(&self) -> Vec<String> {
+        judge::in_words(self)
+    }
+
+    /// Runs once. What was seen stands in `observed`, also when the future is dropped at its deadline.
+    pub async fn run(&self, context: &mut ProbeContext<'_>, observed: &mut Observed) -> Result<(), Failure> {
+        let ran = Box::pin(self.attempt(context, observed)).await;
+        ran.map_err(|mut failure| {
+            failure.detail = bounded(context.redactor.clean(&failure.detail), 300);
+            failure
+        })
+    }
+
+    async fn attempt(&self, context: &mut ProbeContext<'_>, observed: &mut Observed) -> Result<(), Failure> {
+        observed.step = Step::Prepare;
+        let transport = context.transport;
+        let roots = match &self.ca {
+            Some(file) => Some(transport.roots(file).await.map_err(|why| Failure::ours(Cause::Secret, why))?),
+            None => None,
+        };
+        let options = Options {
+            allow_private: context.check.integration.allow_private,
+            version: self.version,
+            redirects: self.redirects,
+            max_body: self.max_body.map(|b| b.0),
+            roots,
+            timeout: context.check.timeout,
+        };
+        let redactor = &mut *context.redactor;
+        let mut request = self.request(redactor).await?;
+        let mut token = None;
+        if let Some(auth) = &self.auth {
+            token = Box::pin(transport.authorize(auth, &mut request, &options, None, redactor, observed)).await?;
+        }
+        let mut answer = Box::pin(transport.exchange(request.clone(), &options, false, redactor, observed)).await?;
+        // A token can be revoked before its end: one new one, one more try, inside the same attempt.
+        if let (Some(auth), Some(stale), StatusCode::UNAUTHORIZED) = (&self.auth, &token, answer.status)
+            && !self.expect.accepts(answer.status)
+        {
+            observed.step = Step::Prepare;
+            Box::pin(transport.authorize(auth, &mut request, &options, Some(stale), redactor, observed)).await?;
+            answer = Box::pin(transport.exchange(request, &options, false, redactor, observed)).await?;
+        }
+        observed.step = Step::Judge;
+        judge::judge(self, &answer, redactor, observed)
+    }
+
+    /// The request without `auth`, with every other secret read.
+    async fn request(&self, redactor: &mut Redactor) -> Result<Request, Failure> {
+        let mut headers = HeaderMap::new();
+        for (name, given) in &self.headers {
+            let value = match given {
+                Given::Text(text) => {
+                    let mut value = HeaderValue::from_bytes(text.as_bytes())
+                        .map_err(|_| Failure::ours(Cause::Internal, format!("header {name} can't be sent")))?;
+                    value.set_sensitive(*name == AUTHORIZATION);
+                    value
+                }
+                Given::Secret(secret) => sensitive(reveal(secret, redactor).await?.expose(), "a header's secret")?,
+            };
+            headers.append(name, value);
+        }
+        let mut url = self.url.url().clone();
+        let mut secret_query = Vec::new();
+        for (name, given) in &self.query {
+            match given {
+                Given::Text(text) => {
+                    url.query_pairs_mut().append_pair(name, text);
+                }
+                Given::Secret(secret) => secret_query.push((name.clone(), reveal(secret, redactor).await?)),
+            }
+        }
+        let mut bytes = Bytes::new();
+        let mut secret_body = false;
+        if let Some(body) = &self.body {
+            bytes = body.build(redactor).await?;
+            secret_body = !body.secrets().is_empty();
+            headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(body.content_type()));
+        }
+        Ok(Request { method: self.method.clone(), url, headers, secret_query, body: bytes, secret_body })
     }
 }

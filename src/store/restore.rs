@@ -106,13 +106,11 @@ fn runs_of(conn: &Connection, place: Place, sum: &Counts) -> Result<Option<Vec<R
     Ok((counts == *sum).then(|| runs.split_off(from)))
 }
 
+/// Takes a journal row: its number, its batch.
+type EachRow<'a> = dyn FnMut(i64, &[u8]) -> Result<(), StoreError> + 'a;
+
 /// Reads journal rows from `from` on.
-fn each_row(
-    conn: &Connection,
-    from: i64,
-    damaged: &mut Damaged,
-    f: &mut dyn FnMut(i64, &[u8]) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
+fn each_row(conn: &Connection, from: i64, damaged: &mut Damaged, f: &mut EachRow<'_>) -> Result<(), StoreError> {
     let sql = "SELECT seq, batch FROM journal WHERE seq >= ?1 ORDER BY seq";
     rows::each(conn, sql, [from], "a journal row", damaged, &mut |row| {
         f(row.get(0)?, row.get_ref(1)?.as_blob().map_err(|_| StoreError::Corrupt("it is not a blob".to_owned()))?)

@@ -1,12 +1,119 @@
-//! The HTTP exchange that all kinds share.
-use crate::config::model::ProbeSettings;
+//! The HTTP exchange all kinds share, built on hyper with a connector of our own: phases, the certificate chain of every hop, the address guard,
+//! caps on everything that comes back, credentials.
+//!
+//! One exchange is one run's: a new connection each time, no pool, no cookie jar, no proxy, and nothing of it lives longer than the future that
+//! runs it. Owns no deadline (the scheduler's holds over everything), no retry, and no judgement of what a status means.
 
-/// Shared means to reach the network: resolver, TLS roots, limits, token cache.
-#[derive(Debug)]
-pub struct Transport {}
-impl Transport {
-    /// From the settings.
-    pub fn new(_settings: &ProbeSettings) -> anyhow::Result<Self> {
-        Ok(Self {})
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::model::ProbeSettings;
+use crate::observed::Observed;
+
+pub mod auth;
+mod body;
+mod certificate;
+mod connect;
+mod exchange;
+pub mod guard;
+mod oauth2;
+mod resolve;
+pub mod status;
+mod tls;
+
+pub use exchange::{Answer, Request};
+pub use resolve::{Resolver, Table};
+pub use tls::{OwnRoots, read_roots_blocking};
+
+/// Which HTTP version a check speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// What the server chooses: HTTP/2 or 1.1 over TLS (ALPN), 1.1 in plain.
+    #[default]
+    Auto,
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 only; in plain with prior knowledge (RFC 9113, 3.3).
+    Http2,
+}
+
+/// How one exchange is made.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The integration's `allow_private`.
+    pub allow_private: bool,
+    /// The HTTP version.
+    pub version: HttpVersion,
+    /// How many redirects are followed; 0: a 3xx is an ordinary answer.
+    pub redirects: u8,
+    /// Cap of the body after decompression, in bytes. `None`: the settings'.
+    pub max_body: Option<u64>,
+    /// Roots trusted besides the shared ones.
+    pub roots: Option<Arc<OwnRoots>>,
+    /// How long the run may take in all; what several addresses of a name share.
+    pub timeout: Duration,
+}
+
+/// The means to reach the network that all runs share: resolver, TLS roots, limits, tokens.
+pub struct Transport {
+    resolver: Resolver,
+    tls: tls::Tls,
+    tokens: oauth2::Tokens,
+    limits: Limits,
+}
+
+#[derive(Clone, Debug)]
+struct Limits {
+    max_body: u64,
+    max_headers: usize,
+    user_agent: http::HeaderValue,
+}
+
+/// Bounds of `max_headers`: hyper reads nothing smaller than the first; one response may not cost more memory than the second.
+const HEADER_BYTES: std::ops::RangeInclusive<usize> = 8 * 1024..=1024 * 1024;
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").field("resolver", &self.resolver).field("limits", &self.limits).finish_non_exhaustive()
     }
+}
+
+impl Transport {
+    /// From the settings. Reads the system's roots and `ca` now, once: blocking.
+    pub fn new(settings: &ProbeSettings, resolver: Resolver) -> anyhow::Result<Self> {
+        let limits = Limits {
+            max_body: settings.max_body.0,
+            max_headers: usize::try_from(settings.max_headers.0).unwrap_or(usize::MAX).clamp(*HEADER_BYTES.start(), *HEADER_BYTES.end()),
+            user_agent: http::HeaderValue::from_str(&settings.user_agent)
+                .map_err(|_| anyhow::anyhow!("user_agent can't be sent in a header: {:?}", settings.user_agent))?,
+        };
+        Ok(Self { resolver, tls: tls::Tls::new(settings.ca.as_deref())?, tokens: oauth2::Tokens::default(), limits })
+    }
+
+    /// Whether this endpoint can be reached: resolves it and makes a TCP connection, nothing more. For the self-check: private addresses are open.
+    pub async fn reach(&self, host: &str, port: u16) -> Result<(), String> {
+        let host = url::Host::parse(host).map_err(|e| format!("{host}: {e}"))?;
+        let options = Options {
+            allow_private: true,
+            version: HttpVersion::Auto,
+            redirects: 0,
+            max_body: None,
+            roots: None,
+            timeout: Duration::from_secs(10),
+        };
+        let mut observed = Observed::default();
+        Box::pin(self.tcp(&host, port, false, &options, connect::Sent::ByUs, &mut observed)).await.map(drop).map_err(|f| f.detail)
+    }
+
+    /// Roots of a PEM file, read now off the runtime's threads.
+    pub async fn roots(&self, file: &Path) -> Result<Arc<OwnRoots>, String> {
+        self.tls.own_roots(file).await
+    }
+}
+
+fn hex_sha256(bytes: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    digest.as_ref().iter().map(|b| format!("{b:02x}")).collect()
 }

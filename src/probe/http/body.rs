@@ -1,0 +1,162 @@
+//! What a check sends as its body: text, JSON or a form, with secrets put in at the last moment.
+
+use bytes::Bytes;
+use serde_json::Value;
+use toml::de::DeValue;
+use url::form_urlencoded;
+
+use super::given::{self, Given, secret_name};
+use crate::config::table::{self, Table};
+use crate::observed::Failure;
+use crate::secret::{Redactor, SecretRef};
+use crate::transport::auth::reveal;
+
+/// A body, as written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// `text = ".."`.
+    Text(String),
+    /// `json = ..`: the document, and where secrets go into it (`{ secret = { env = "X" } }`), by JSON pointer.
+    Json(Value, Vec<(String, SecretRef)>),
+    /// `form = { .. }`.
+    Form(Vec<(String, Given)>),
+}
+
+impl Body {
+    /// Reads the table `body`.
+    pub(super) fn read(mut t: Table<'_>) -> Option<Self> {
+        let text = t.opt::<String>("text").map(Self::Text);
+        let json = t.value("json").and_then(|v| read_json(&v));
+        let form = t.has("form").then(|| {
+            let fields = t.map("form").into_iter();
+            Self::Form(fields.filter_map(|(name, v)| given::read(&v, secret_name(&name)).map(|g| (name, g))).collect())
+        });
+        if ["text", "json", "form"].into_iter().filter(|k| t.has(k)).count() != 1 {
+            t.problem("", "must be one thing", "expected exactly one of text, json, form");
+        }
+        t.finish();
+        text.or(json).or(form)
+    }
+
+    /// The `Content-Type` unless `headers` says another.
+    pub fn content_type(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "text/plain; charset=utf-8",
+            Self::Json(..) => "application/json",
+            Self::Form(_) => "application/x-www-form-urlencoded",
+        }
+    }
+
+    /// Every secret it refers to.
+    pub fn secrets(&self) -> Vec<SecretRef> {
+        match self {
+            Self::Text(_) => Vec::new(),
+            Self::Json(_, secrets) => secrets.iter().map(|(_, s)| s.clone()).collect(),
+            Self::Form(fields) => fields.iter().filter_map(|(_, g)| g.secret().cloned()).collect(),
+        }
+    }
+
+    /// The bytes to send.
+    pub(super) async fn build(&self, redactor: &mut Redactor) -> Result<Bytes, Failure> {
+        Ok(match self {
+            Self::Text(text) => Bytes::from(text.clone()),
+            Self::Json(document, secrets) => {
+                let mut document = document.clone();
+                for (pointer, secret) in secrets {
+                    let value = reveal(secret, redactor).await?;
+                    if let Some(place) = document.pointer_mut(pointer) {
+                        *place = Value::String(value.expose().to_owned());
+                    }
+                }
+                Bytes::from(document.to_string())
+            }
+            Self::Form(fields) => {
+                let mut values = Vec::new();
+                for (name, given) in fields {
+                    match given {
+                        Given::Text(text) => values.push((name, text.clone())),
+                        Given::Secret(secret) => values.push((name, reveal(secret, redactor).await?.expose().to_owned())),
+                    }
+                }
+                Bytes::from(form_urlencoded::Serializer::new(String::new()).extend_pairs(values).finish())
+            }
+        })
+    }
+}
+
+fn read_json(value: &table::Value<'_>) -> Option<Body> {
+    if let DeValue::String(text) = value.value {
+        return match serde_json::from_str::<Value>(text) {
+            Ok(document) if holds_secret(&document) => {
+                given::refuse_inline(value);
+                None
+            }
+            Ok(document) => Some(Body::Json(document, Vec::new())),
+            Err(e) => {
+                let expected = "expected a TOML value, or a text that holds JSON";
+                value.source.report(value.at.clone(), &value.path, format!("is not JSON: {e}"), expected, false);
+                None
+            }
+        };
+    }
+    let mut secrets = Vec::new();
+    let document = document(value, "", &mut secrets)?;
+    Some(Body::Json(document, secrets))
+}
+
+/// A TOML value as JSON; notes where secrets go.
+fn document(value: &table::Value<'_>, pointer: &str, secrets: &mut Vec<(String, SecretRef)>) -> Option<Value> {
+    match value.value {
+        DeValue::Array(_) => {
+            let items = table::members(value).into_iter().enumerate();
+            let read: Vec<_> = items.map(|(n, v)| document(&v, &format!("{pointer}/{n}"), secrets)).collect();
+            read.into_iter().collect::<Option<Vec<_>>>().map(Value::Array)
+        }
+        DeValue::Table(entries) => {
+            let mut object = serde_json::Map::new();
+            let mut good = true;
+            for (key, v) in entries.iter() {
+                let name = key.get_ref().as_ref();
+                let path = format!("{}.{name}", value.path);
+                let inner = table::Value { source: value.source, path, at: v.span(), value: v.get_ref() };
+                if name == "secret" && entries.len() == 1 && matches!(inner.value, DeValue::Table(_)) {
+                    secrets.push((pointer.to_owned(), given::reference(&inner)?));
+                    return Some(Value::Null);
+                }
+                if secret_name(name) && inner.value.as_str().is_some_and(|s| !s.is_empty()) {
+                    let expected = "expected { secret = { env = \"NAME\" } } or { secret = { file = \"/path\" } }";
+                    value.source.report(inner.at, &inner.path, "holds what looks like a secret, written out", expected, false);
+                    good = false;
+                    continue;
+                }
+                let escaped = name.replace('~', "~0").replace('/', "~1");
+                match document(&inner, &format!("{pointer}/{escaped}"), secrets) {
+                    Some(v) => drop(object.insert(name.to_owned(), v)),
+                    None => good = false,
+                }
+            }
+            good.then_some(Value::Object(object))
+        }
+        _ => scalar(value),
+    }
+}
+
+/// A single TOML value as JSON; a time becomes its text.
+pub(super) fn scalar(value: &table::Value<'_>) -> Option<Value> {
+    match value.value {
+        DeValue::String(s) => Some(Value::String(s.to_string())),
+        DeValue::Boolean(b) => Some(Value::Bool(*b)),
+        DeValue::Integer(_) => table::read_field::<i64>(value).map(Value::from),
+        DeValue::Float(_) => table::read_field::<f64>(value).map(Value::from),
+        DeValue::Datetime(d) => Some(Value::String(d.to_string())),
+        DeValue::Array(_) | DeValue::Table(_) => document(value, "", &mut Vec::new()),
+    }
+}
+
+fn holds_secret(document: &Value) -> bool {
+    match document {
+        Value::Object(o) => o.iter().any(|(k, v)| (secret_name(k) && v.as_str().is_some_and(|s| !s.is_empty())) || holds_secret(v)),
+        Value::Array(a) => a.iter().any(holds_secret),
+        _ => false,
+    }
+}

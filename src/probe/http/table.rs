@@ -1,0 +1,159 @@
+//! Reads `[integration.check.http]`: every key, every problem at once.
+
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderName, HeaderValue, Method};
+
+use super::HttpCheck;
+use super::body::Body;
+use super::expect::{Expect, read_observe};
+use super::given::{self, Given, secret_header, secret_name};
+use crate::config::table::{Table, nearest, one_of};
+use crate::fields::{Bytes, HttpUrl};
+use crate::transport::auth::{Auth, KeyPlace};
+use crate::transport::{HttpVersion, read_roots_blocking};
+
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+/// More would only show a loop later.
+const MAX_REDIRECTS: u8 = 10;
+/// The most one run may hold of a body.
+const MAX_BODY: Bytes = Bytes(16 << 20);
+const MAX_HEADERS: usize = 64;
+
+impl HttpCheck {
+    /// Reads the kind's table. `None` after a problem that leaves no check to speak of; other problems are reported and the rest is read.
+    pub fn read(mut t: Table<'_>) -> Option<Self> {
+        let url = read_url(&mut t);
+        let headers = read_headers(&mut t);
+        let query = t.map("query").into_iter().filter_map(|(name, v)| given::read(&v, secret_name(&name)).map(|g| (name, g))).collect();
+        let body = t.table("body").and_then(Body::read);
+        let method = read_method(&mut t, body.is_some());
+        let auth = t.table("auth").and_then(Auth::read);
+        let ca = t.opt::<std::path::PathBuf>("ca").map(|p| t.source().dir.join(p));
+        if let Some(Err(why)) = ca.as_deref().map(read_roots_blocking) {
+            t.problem("ca", format!("can't be used: {why}"), "expected a PEM file with the CA's certificate");
+        }
+        let version = word(&mut t, "http_version", &[("auto", HttpVersion::Auto), ("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)]);
+        let redirects = t.or("redirects", 0u8);
+        if redirects > MAX_REDIRECTS {
+            t.problem("redirects", format!("the number {redirects} is not right here"), format!("expected 0 (off) to {MAX_REDIRECTS}"));
+        }
+        let max_body = t.opt::<Bytes>("max_body");
+        if max_body.is_some_and(|b| b > MAX_BODY || b.0 == 0) {
+            t.problem("max_body", "is not right here", format!("expected a size up to {MAX_BODY}"));
+        }
+        let expect = t.table("expect").map(Expect::read).unwrap_or_default();
+        let observe = read_observe(&mut t);
+        together(&t, url.as_ref(), &headers, auth.as_ref(), &expect);
+        t.finish();
+        Some(Self {
+            url: url?,
+            method,
+            headers,
+            query,
+            body,
+            auth,
+            ca,
+            version: version.unwrap_or_default(),
+            redirects: redirects.min(MAX_REDIRECTS),
+            max_body,
+            expect,
+            observe,
+        })
+    }
+}
+
+/// What is right alone and wrong together.
+fn together(t: &Table<'_>, url: Option<&HttpUrl>, headers: &[(HeaderName, Given)], auth: Option<&Auth>, expect: &Expect) {
+    let own = match auth {
+        Some(Auth::ApiKey { place: KeyPlace::Header(name), .. }) => Some(name.clone()),
+        Some(Auth::ApiKey { .. }) | None => None,
+        Some(_) => Some(AUTHORIZATION),
+    };
+    if let Some(name) = own.filter(|own| headers.iter().any(|(n, _)| n == own)) {
+        t.problem("headers", format!("sets {name}, and so does auth"), "expected one of them");
+    }
+    if expect.certificate_days.is_some() && url.is_some_and(|u| u.url().scheme() == "http") {
+        t.problem("expect", "asks for certificate_days, but a plain http URL has no certificate", "");
+    }
+    if let Some(min) = expect.size_min
+        && min > MAX_BODY
+    {
+        t.problem("expect", format!("asks for a body of at least {min}"), format!("bodies are read up to max_body, at most {MAX_BODY}"));
+    }
+}
+
+fn read_url(t: &mut Table<'_>) -> Option<HttpUrl> {
+    let url = t.req::<HttpUrl>("url")?;
+    if url.url().as_str().parse::<http::Uri>().is_err() {
+        t.problem("url", "holds characters that can't be sent", "expected them percent-encoded");
+        return None;
+    }
+    if let Some((name, _)) = url.url().query_pairs().find(|(name, value)| secret_name(name) && !value.is_empty()) {
+        let expected = format!("expected the parameter in `query`, {name} = {{ env = \"NAME\" }}, or in `auth`");
+        t.problem("url", format!("its parameter {name} holds what looks like a secret, written out"), expected);
+    }
+    Some(url)
+}
+
+fn read_method(t: &mut Table<'_>, has_body: bool) -> Method {
+    let given = t.opt::<String>("method");
+    match given.as_deref() {
+        None if has_body => Method::POST,
+        None => Method::GET,
+        Some(word) if METHODS.contains(&word) => {
+            if has_body && matches!(word, "GET" | "HEAD") {
+                t.warn("method", format!("{word} with a body is ignored by many servers"), "expected POST, PUT or PATCH");
+            }
+            Method::from_bytes(word.as_bytes()).unwrap_or_default()
+        }
+        Some(word) => {
+            let hint = nearest(word, &METHODS).map(|w| format!(" (did you mean \"{w}\"?)")).unwrap_or_default();
+            t.problem("method", format!("{word:?} is not right here"), format!("expected {}{hint}", one_of(&METHODS)));
+            Method::GET
+        }
+    }
+}
+
+fn read_headers(t: &mut Table<'_>) -> Vec<(HeaderName, Given)> {
+    let mut all = Vec::new();
+    for (name, value) in t.map("headers") {
+        let report = |what: String, expected: &str| value.source.report(value.at.clone(), &value.path, what, expected, false);
+        let Ok(header) = HeaderName::from_bytes(name.as_bytes()) else {
+            report(format!("{name:?} is not a header's name"), "expected a name such as \"Accept\"");
+            continue;
+        };
+        if [HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, TE, TRAILER, UPGRADE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION]
+            .contains(&header)
+            || matches!(header.as_str(), "keep-alive" | "proxy-connection" | "expect" | "http2-settings")
+        {
+            report(format!("{header} can't be set: it belongs to the connection"), "");
+            continue;
+        }
+        let Some(given) = given::read(&value, secret_header(&name)) else { continue };
+        if let Given::Text(text) = &given
+            && HeaderValue::from_str(text).is_err()
+        {
+            report("holds a character that can't be sent in a header".into(), "expected a text of printable ASCII");
+            continue;
+        }
+        all.push((header, given));
+    }
+    if all.len() > MAX_HEADERS {
+        t.problem("headers", format!("has {} headers", all.len()), format!("expected at most {MAX_HEADERS}"));
+    }
+    all
+}
+
+/// One of some words.
+fn word<T: Copy>(t: &mut Table<'_>, key: &'static str, words: &[(&str, T)]) -> Option<T> {
+    let text = t.opt::<String>(key)?;
+    let found = words.iter().find(|(w, _)| *w == text).map(|(_, v)| *v);
+    if found.is_none() {
+        let known: Vec<&str> = words.iter().map(|(w, _)| *w).collect();
+        let hint = nearest(&text, &known).map(|w| format!(" (did you mean \"{w}\"?)")).unwrap_or_default();
+        t.problem(key, format!("{text:?} is not right here"), format!("expected {}{hint}", one_of(&known)));
+    }
+    found
+}

@@ -1,0 +1,245 @@
+//! Credentials of a check: how they are written, and how they get onto a request. Secrets are read at use and known to the run's redactor before
+//! they are sent.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
+
+use super::{Options, Request, Transport};
+use crate::config::table::Table;
+use crate::fields::HttpUrl;
+use crate::observed::{Failure, Observed};
+use crate::outcome::Cause;
+use crate::secret::{Redactor, SecretRef, SecretValue};
+
+/// `auth = { basic | bearer | api_key | oauth2 = ... }`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Auth {
+    /// `basic = { username, password }`.
+    Basic {
+        /// `username`.
+        username: String,
+        /// `password`.
+        password: SecretRef,
+    },
+    /// `bearer = <secret>`.
+    Bearer(SecretRef),
+    /// `api_key = { header | query, value, prefix }`.
+    ApiKey {
+        /// Where it goes.
+        place: KeyPlace,
+        /// `prefix`: stands before the key, such as `Key `.
+        prefix: String,
+        /// `value`.
+        value: SecretRef,
+    },
+    /// `oauth2 = { ... }`: client credentials (RFC 6749, 4.4).
+    OAuth2(Box<OAuth2>),
+}
+
+/// Where an API key goes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KeyPlace {
+    /// Into this header.
+    Header(HeaderName),
+    /// Into this query parameter.
+    Query(String),
+}
+
+/// `oauth2 = { token_url, client_id, client_secret, scope, audience, auth_method }`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OAuth2 {
+    /// `token_url`.
+    pub token_url: HttpUrl,
+    /// `client_id`.
+    pub client_id: String,
+    /// `client_secret`.
+    pub client_secret: SecretRef,
+    /// `scope`.
+    pub scope: Option<String>,
+    /// `audience`.
+    pub audience: Option<String>,
+    /// `auth_method = "post"`: client id and secret in the body instead of the header (`"basic"`, the default).
+    pub post: bool,
+}
+
+/// Makes a secret's file relative to the directory of the configuration.
+pub fn rooted(secret: SecretRef, table: &Table<'_>) -> SecretRef {
+    match secret {
+        SecretRef::File(path) => SecretRef::File(table.source().dir.join(path)),
+        env => env,
+    }
+}
+
+fn secret(table: &mut Table<'_>, key: &'static str) -> Option<SecretRef> {
+    let read = table.req::<SecretRef>(key)?;
+    Some(rooted(read, table))
+}
+
+impl Auth {
+    /// Reads the table `auth`.
+    pub fn read(mut table: Table<'_>) -> Option<Self> {
+        const KINDS: [&str; 4] = ["basic", "bearer", "api_key", "oauth2"];
+        let given: Vec<&str> = KINDS.into_iter().filter(|k| table.has(k)).collect();
+        let basic = table.table("basic").map(read_basic);
+        let bearer = table.opt::<SecretRef>("bearer").map(|s| Self::Bearer(rooted(s, &table)));
+        let api_key = table.table("api_key").map(read_api_key);
+        let oauth2 = table.table("oauth2").map(read_oauth2);
+        if given.len() != 1 {
+            let what = if given.is_empty() { "says not how".to_owned() } else { format!("has more than one way ({})", given.join(", ")) };
+            table.problem("", what, "expected exactly one of basic, bearer, api_key, oauth2");
+            table.finish();
+            return None;
+        }
+        table.finish();
+        basic.flatten().or(bearer).or(api_key.flatten()).or(oauth2.flatten())
+    }
+
+    /// Every secret it refers to.
+    pub fn secrets(&self) -> Vec<SecretRef> {
+        vec![match self {
+            Self::Basic { password, .. } => password.clone(),
+            Self::Bearer(value) | Self::ApiKey { value, .. } => value.clone(),
+            Self::OAuth2(o) => o.client_secret.clone(),
+        }]
+    }
+
+    /// Its name as written.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Basic { .. } => "basic",
+            Self::Bearer(_) => "bearer",
+            Self::ApiKey { .. } => "api_key",
+            Self::OAuth2(_) => "oauth2",
+        }
+    }
+}
+
+fn read_basic(mut t: Table<'_>) -> Option<Auth> {
+    let username = t.req::<String>("username");
+    let password = secret(&mut t, "password");
+    if username.as_ref().is_some_and(|u| u.contains(':')) {
+        t.problem("username", "holds a colon, which basic authentication can't send", "");
+    }
+    t.finish();
+    Some(Auth::Basic { username: username?, password: password? })
+}
+
+fn read_api_key(mut t: Table<'_>) -> Option<Auth> {
+    let header = t.opt::<String>("header");
+    let query = t.opt::<String>("query");
+    let prefix = t.or::<String>("prefix", String::new());
+    let value = secret(&mut t, "value");
+    let place = match (header, query) {
+        (Some(name), None) => match HeaderName::from_bytes(name.as_bytes()) {
+            Ok(name) => Some(KeyPlace::Header(name)),
+            Err(_) => {
+                t.problem("header", format!("{name:?} is not a header's name"), "expected a name such as \"X-Api-Key\"");
+                None
+            }
+        },
+        (None, Some(name)) => Some(KeyPlace::Query(name)),
+        _ => {
+            if t.has("header") == t.has("query") {
+                t.problem("", "must say where the key goes", "expected header = \"X-Api-Key\" or query = \"api_key\", one of them");
+            }
+            None
+        }
+    };
+    t.finish();
+    Some(Auth::ApiKey { place: place?, prefix, value: value? })
+}
+
+fn read_oauth2(mut t: Table<'_>) -> Option<Auth> {
+    let token_url = t.req::<HttpUrl>("token_url");
+    let client_id = t.req::<String>("client_id");
+    let client_secret = secret(&mut t, "client_secret");
+    let scope = t.opt::<String>("scope");
+    let audience = t.opt::<String>("audience");
+    let post = match t.opt::<String>("auth_method").as_deref() {
+        None | Some("basic") => false,
+        Some("post") => true,
+        Some(other) => {
+            t.problem(
+                "auth_method",
+                format!("\"{other}\" is not right here"),
+                "expected \"basic\" (in the header) or \"post\" (in the body)",
+            );
+            false
+        }
+    };
+    t.finish();
+    Some(Auth::OAuth2(Box::new(OAuth2 {
+        token_url: token_url?,
+        client_id: client_id?,
+        client_secret: client_secret?,
+        scope,
+        audience,
+        post,
+    })))
+}
+
+/// Reads a secret now and makes the redactor know it.
+pub async fn reveal(secret: &SecretRef, redactor: &mut Redactor) -> Result<SecretValue, Failure> {
+    let value = secret.read().await.map_err(|why| Failure::ours(Cause::Secret, format!("a secret can't be read: {why}")))?;
+    redactor.add(&value);
+    Ok(value)
+}
+
+/// A secret as a header's value, marked so that neither Debug nor HPACK's table keeps it.
+pub fn sensitive(text: &str, what: &str) -> Result<HeaderValue, Failure> {
+    let mut value = HeaderValue::from_bytes(text.as_bytes()).map_err(|_| {
+        Failure::ours(Cause::Secret, format!("{what} holds a line break or another character that can't be sent in a header"))
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// `Basic` credentials; the whole base64 text is a secret too.
+pub(super) fn basic(username: &str, password: &SecretValue, redactor: &mut Redactor) -> Result<HeaderValue, Failure> {
+    let coded = STANDARD.encode(format!("{username}:{}", password.expose()));
+    redactor.add(&SecretValue::new(coded.clone()));
+    sensitive(&format!("Basic {coded}"), "the user name")
+}
+
+impl Transport {
+    /// Puts the credentials onto the request; for OAuth2 this may first ask the token endpoint. `stale`: the token the API just refused.
+    /// Returns the OAuth2 token used, so that it can be given back as `stale`.
+    pub async fn authorize(
+        &self,
+        auth: &Auth,
+        request: &mut Request,
+        options: &Options,
+        stale: Option<&SecretValue>,
+        redactor: &mut Redactor,
+        observed: &mut Observed,
+    ) -> Result<Option<SecretValue>, Failure> {
+        match auth {
+            Auth::Basic { username, password } => {
+                let password = reveal(password, redactor).await?;
+                request.headers.insert(AUTHORIZATION, basic(username, &password, redactor)?);
+            }
+            Auth::Bearer(token) => {
+                let token = reveal(token, redactor).await?;
+                request.headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {}", token.expose()), "the bearer token")?);
+            }
+            Auth::ApiKey { place, prefix, value } => {
+                let value = reveal(value, redactor).await?;
+                let text = format!("{prefix}{}", value.expose());
+                match place {
+                    KeyPlace::Header(name) => {
+                        request.headers.insert(name, sensitive(&text, "the API key")?);
+                    }
+                    KeyPlace::Query(name) => request.secret_query.push((name.clone(), SecretValue::new(text))),
+                }
+            }
+            Auth::OAuth2(oauth2) => {
+                let token = Box::pin(self.token(oauth2, options, stale, redactor, observed)).await?;
+                request.headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {}", token.expose()), "the access token")?);
+                return Ok(Some(token));
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,262 @@
+//! From a host to a stream: resolve, guard, TCP, TLS. Writes each phase into the hop while it goes on.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use url::Host;
+
+use super::tls::{Captured, refusal};
+use super::{HttpVersion, Options, Transport, certificate, guard};
+use crate::clock::monotonic;
+use crate::observed::{Failure, Hop, Observed, Step, TlsFacts, bounded};
+use crate::outcome::{Cause, Class};
+use crate::secret::Redactor;
+
+/// A connected stream, in plain or inside TLS.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// Who sent us to an address: whose fault a refusal of the guard is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// The configuration.
+    ByUs,
+    /// A redirect.
+    ByTarget,
+}
+
+/// The hop being made.
+pub(super) fn hop(observed: &mut Observed) -> &mut Hop {
+    if observed.hops.is_empty() {
+        observed.hops.push(Hop::default());
+    }
+    let last = observed.hops.len() - 1;
+    &mut observed.hops[last]
+}
+
+/// Whether an error says that this machine is out of descriptors, buffers, ports or memory: never the target's fault.
+pub(super) fn is_ours(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL))
+}
+
+/// No address may take longer than this while others wait.
+const LONGEST_SHARE: Duration = Duration::from_secs(5);
+
+impl Transport {
+    /// A stream to the URL's host, and whether it speaks HTTP/2.
+    pub(super) async fn open(
+        &self,
+        url: &url::Url,
+        options: &Options,
+        sent: Sent,
+        redactor: &Redactor,
+        observed: &mut Observed,
+    ) -> Result<(Box<dyn Stream>, bool), Failure> {
+        let host = url.host().ok_or_else(|| Failure::ours(Cause::Internal, "a URL without a host"))?.to_owned();
+        let secure = url.scheme() == "https";
+        let port = url.port_or_known_default().unwrap_or(if secure { 443 } else { 80 });
+        let tcp = Box::pin(self.tcp(&host, port, secure, options, sent, observed)).await?;
+        if secure {
+            Box::pin(self.handshake(tcp, &host, options, redactor, observed)).await
+        } else {
+            Ok((Box::new(tcp), options.version == HttpVersion::Http2))
+        }
+    }
+
+    /// A TCP connection to one of the host's addresses: in the order given, each with a share of the time, the last with what is left.
+    pub(super) async fn tcp(
+        &self,
+        host: &Host,
+        port: u16,
+        secure: bool,
+        options: &Options,
+        sent: Sent,
+        observed: &mut Observed,
+    ) -> Result<TcpStream, Failure> {
+        let addresses = match host {
+            Host::Ipv4(ip) => vec![SocketAddr::from((*ip, port))],
+            Host::Ipv6(ip) => vec![SocketAddr::from((*ip, port))],
+            Host::Domain(name) => {
+                observed.step = Step::Resolve;
+                let started = monotonic();
+                let found = Box::pin(self.resolver.resolve(name, port)).await;
+                hop(observed).phases.resolve = Some(started.elapsed());
+                found?
+            }
+        };
+        observed.step = Step::Connect;
+        let mut open = Vec::with_capacity(addresses.len());
+        let mut refused = None;
+        for address in addresses {
+            match guard::judge(address.ip(), options.allow_private) {
+                Ok(()) => open.push(address),
+                Err(rule) => refused = refused.or(Some((address, rule))),
+            }
+        }
+        if let (true, Some((address, rule))) = (open.is_empty(), refused) {
+            hop(observed).address = Some(address);
+            return Err(denied(host, address, rule, sent));
+        }
+        let started = monotonic();
+        let mut failure = None;
+        let count = open.len();
+        for (n, address) in open.into_iter().enumerate() {
+            hop(observed).address = Some(address);
+            let left = count - n;
+            let connected = if left == 1 {
+                TcpStream::connect(address).await
+            } else {
+                let share =
+                    (options.timeout.saturating_sub(started.elapsed()) / u32::try_from(left).unwrap_or(u32::MAX)).min(LONGEST_SHARE);
+                let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer");
+                tokio::time::timeout(share, TcpStream::connect(address)).await.unwrap_or_else(|_| Err(late()))
+            };
+            match connected {
+                Ok(stream) => {
+                    hop(observed).phases.connect = Some(started.elapsed());
+                    // Without it small requests wait for the peer's delayed acknowledgement; a socket that refuses it still works.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(stream);
+                }
+                Err(e) => failure = Some(no_connection(host, address, secure, &e)),
+            }
+        }
+        hop(observed).phases.connect = Some(started.elapsed());
+        Err(failure.unwrap_or_else(|| Failure::new(Class::Dns, format!("{host}: the name has no addresses"))))
+    }
+
+    async fn handshake(
+        &self,
+        tcp: TcpStream,
+        host: &Host,
+        options: &Options,
+        redactor: &Redactor,
+        observed: &mut Observed,
+    ) -> Result<(Box<dyn Stream>, bool), Failure> {
+        observed.step = Step::Tls;
+        let name = match host {
+            Host::Domain(d) => {
+                ServerName::try_from(d.clone()).map_err(|_| Failure::new(Class::Tls, format!("{host}: not a name TLS can ask for")))?
+            }
+            Host::Ipv4(ip) => ServerName::from(std::net::IpAddr::from(*ip)),
+            Host::Ipv6(ip) => ServerName::from(std::net::IpAddr::from(*ip)),
+        };
+        let captured = Arc::new(Captured::default());
+        let connector = self.tls.connector(options.version, options.roots.as_ref(), &captured);
+        hop(observed).tls = Some(TlsFacts::default());
+        let started = monotonic();
+        let mut handshake = Box::pin(connector.connect(name, tcp));
+        // The chain is taken out after each step of the handshake, so that it is there also when the rest never comes.
+        let done = poll_fn(|cx| {
+            let polled = handshake.as_mut().poll(cx);
+            if let Some(chain) = captured.take() {
+                hop(observed).tls.get_or_insert_default().chain = certificate::facts(&chain, redactor);
+            }
+            polled
+        });
+        let shaken = done.await;
+        let hop = hop(observed);
+        hop.phases.tls = Some(started.elapsed());
+        let facts = hop.tls.get_or_insert_default();
+        match shaken {
+            Ok(stream) => {
+                let (_, session) = stream.get_ref();
+                facts.version = session.protocol_version().map(|v| bounded(format!("{v:?}").replace('_', "."), 20));
+                facts.cipher = session.negotiated_cipher_suite().map(|s| bounded(format!("{:?}", s.suite()), 60));
+                let h2 = session.alpn_protocol() == Some(b"h2");
+                if options.version == HttpVersion::Http2 && !h2 {
+                    return Err(Failure::new(Class::Protocol, format!("{host}: the server did not agree to HTTP/2")));
+                }
+                Ok((Box::new(stream), h2))
+            }
+            Err(e) => {
+                let mut failure = broken_handshake(host, &e);
+                failure.detail = redactor.clean(&failure.detail);
+                if failure.class == Class::Certificate {
+                    facts.refused = Some(failure.detail.clone());
+                }
+                Err(failure)
+            }
+        }
+    }
+}
+
+fn denied(host: &Host, address: SocketAddr, rule: &'static str, sent: Sent) -> Failure {
+    let ip = address.ip();
+    let advice = guard::advice(rule);
+    let mut failure = match sent {
+        Sent::ByUs => Failure::ours(Cause::Egress, format!("the address guard refused {host} at {ip} ({rule}): {advice}")),
+        Sent::ByTarget => {
+            Failure::new(Class::Redirect, format!("redirected to {host} at {ip}, which the address guard refuses ({rule}): {advice}"))
+        }
+    };
+    failure.egress_rule = Some(rule);
+    failure
+}
+
+fn no_connection(host: &Host, address: SocketAddr, secure: bool, error: &io::Error) -> Failure {
+    if is_ours(error) {
+        return Failure::ours(Cause::Capacity, format!("no connection to {host}, this machine is out of means: {error}"));
+    }
+    let why = match Errno::from_io_error(error) {
+        // Refused is ECONNREFUSED; this is a connection that was accepted and thrown away before we looked: the same fault as a reset a moment later.
+        Some(Errno::CONNRESET) => {
+            return Failure::new(
+                if secure { Class::Tls } else { Class::Protocol },
+                format!("{host} ({address}): accepted the connection and reset it"),
+            );
+        }
+        Some(Errno::CONNREFUSED) => "nothing listens there (connection refused)".to_owned(),
+        Some(Errno::HOSTUNREACH) => "no route to this host".to_owned(),
+        Some(Errno::NETUNREACH) => "no route to its network".to_owned(),
+        _ if error.kind() == io::ErrorKind::TimedOut => "no answer".to_owned(),
+        _ => format!("no connection ({error})"),
+    };
+    Failure::new(Class::Connect, format!("{host} ({address}): {why}"))
+}
+
+fn broken_handshake(host: &Host, error: &io::Error) -> Failure {
+    if let Some(e) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return refusal(&host.to_string(), e);
+    }
+    if is_ours(error) {
+        return Failure::ours(Cause::Capacity, format!("no TLS with {host}, this machine is out of means: {error}"));
+    }
+    Failure::new(Class::Tls, format!("{host}: the connection was closed during the TLS handshake"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_faults_are_never_the_targets() {
+        let host = Host::parse("api.example.com").unwrap();
+        let at = SocketAddr::from(([8, 8, 8, 8], 443));
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL] {
+            let failure = no_connection(&host, at, true, &errno.into());
+            assert_eq!((failure.class, failure.cause), (Class::Internal, Some(Cause::Capacity)));
+        }
+        for (errno, class) in [(Errno::CONNREFUSED, Class::Connect), (Errno::HOSTUNREACH, Class::Connect), (Errno::CONNRESET, Class::Tls)] {
+            assert_eq!(no_connection(&host, at, true, &errno.into()).class, class);
+        }
+        assert_eq!(no_connection(&host, at, false, &Errno::CONNRESET.into()).class, Class::Protocol);
+    }
+
+    #[test]
+    fn a_refusal_is_ours_until_the_target_sent_us() {
+        let host = Host::parse("metadata.internal").unwrap();
+        let at = SocketAddr::from(([169, 254, 169, 254], 80));
+        let ours = denied(&host, at, "metadata", Sent::ByUs);
+        assert_eq!((ours.class, ours.cause, ours.egress_rule), (Class::Internal, Some(Cause::Egress), Some("metadata")));
+        let theirs = denied(&host, at, "metadata", Sent::ByTarget);
+        assert_eq!((theirs.class, theirs.cause, theirs.egress_rule), (Class::Redirect, None, Some("metadata")));
+    }
+}

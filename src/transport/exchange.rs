@@ -1,0 +1,362 @@
+//! One exchange: a request, the redirects it may follow, and the answer at the end, read whole within its caps.
+//!
+//! Credentials go to the origin they were meant for and nowhere else: after a redirect to another origin they are gone for the rest of the chain.
+//! A connection that is accepted and then closed or reset before the response is complete is `protocol`, in the handshake `tls`: `connect` is
+//! kept for connections that never came to be.
+
+use std::collections::HashSet;
+use std::error::Error as _;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION, USER_AGENT,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::TokioIo;
+use tokio::task::JoinSet;
+use url::Url;
+
+use super::connect::{Sent, Stream, hop, is_ours};
+use super::{Options, Transport, body};
+use crate::clock::monotonic;
+use crate::observed::{Failure, Hop, Observed, Step, bounded};
+use crate::outcome::{Cause, Class};
+use crate::secret::{Redactor, SecretValue};
+
+/// A response may have this many headers.
+const MAX_HEADERS: usize = 256;
+/// A `Location` may have this many bytes.
+const MAX_LOCATION: usize = 8192;
+/// HTTP/2: how much a server may send before we read it, per connection.
+const H2_WINDOW: u32 = 256 * 1024;
+
+/// What to send. Has no Debug: headers, query and body may hold secrets.
+#[derive(Clone)]
+pub struct Request {
+    /// Method.
+    pub method: Method,
+    /// URL, without the secret parts of its query.
+    pub url: Url,
+    /// Headers; values that are secret are marked sensitive, and go to the first origin only.
+    pub headers: HeaderMap,
+    /// Query parameters that are secret; go to the first origin only.
+    pub secret_query: Vec<(String, SecretValue)>,
+    /// Body.
+    pub body: Bytes,
+    /// Whether the body holds a secret: then it goes to the first origin only.
+    pub secret_body: bool,
+}
+
+/// What came back at the end of the chain.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body, unpacked, at most `max_body` bytes.
+    pub body: Vec<u8>,
+    /// From the first look-up to the body's end, all hops of this exchange.
+    pub took: Duration,
+}
+
+impl Transport {
+    /// Makes the exchange. Every hop is written into `observed` while it goes on; `token`: it asks a token endpoint.
+    pub async fn exchange(
+        &self,
+        mut request: Request,
+        options: &Options,
+        token: bool,
+        redactor: &Redactor,
+        observed: &mut Observed,
+    ) -> Result<Answer, Failure> {
+        let started = monotonic();
+        let mut visited = HashSet::new();
+        let mut followed = 0u8;
+        let own_encoding = request.headers.contains_key(ACCEPT_ENCODING);
+        loop {
+            let url = full_url(&request);
+            visited.insert((request.method.clone(), url.clone()));
+            observed.hops.push(Hop { token, method: request.method.to_string(), url: shown(&url, redactor), ..Hop::default() });
+            let sent = if followed == 0 { Sent::ByUs } else { Sent::ByTarget };
+            let (stream, h2) = Box::pin(self.open(&url, options, sent, redactor, observed)).await?;
+            let host = shown_host(&url);
+            let (response, connection) = Box::pin(self.converse(stream, h2, &request, &url, &host, observed)).await?;
+            let (parts, incoming) = response.into_parts();
+            hop(observed).status = Some(parts.status.as_u16());
+            if !token {
+                observed.status = Some(parts.status.as_u16());
+            }
+            if let Some(next) = location(&parts.status, &parts.headers, &url, redactor, observed)?.filter(|_| options.redirects > 0) {
+                if followed == options.redirects {
+                    return Err(Failure::new(
+                        Class::Redirect,
+                        format!("more than {} redirects (the last one from {})", options.redirects, shown(&url, redactor)),
+                    ));
+                }
+                drop((incoming, connection));
+                followed += 1;
+                turn(&mut request, parts.status, &url, next, redactor)?;
+                if visited.contains(&(request.method.clone(), full_url(&request))) {
+                    return Err(Failure::new(Class::Redirect, format!("a redirect loop: sent back to {}", shown(&request.url, redactor))));
+                }
+                continue;
+            }
+            observed.step = Step::Transfer;
+            let first_byte = monotonic();
+            let max = options.max_body.unwrap_or(self.limits.max_body);
+            let read = Box::pin(body::read(incoming, &parts.headers, max, own_encoding, &host, observed)).await;
+            hop(observed).phases.transfer = Some(first_byte.elapsed());
+            drop(connection);
+            return Ok(Answer { status: parts.status, headers: parts.headers, body: read?, took: started.elapsed() });
+        }
+    }
+
+    /// Sends the request over a fresh connection and waits for the response's head.
+    async fn converse(
+        &self,
+        stream: Box<dyn Stream>,
+        h2: bool,
+        request: &Request,
+        url: &Url,
+        host: &str,
+        observed: &mut Observed,
+    ) -> Result<(http::Response<Incoming>, Connection), Failure> {
+        observed.step = Step::Processing;
+        let connection = Connection::default();
+        let head = self.head(request, url, h2)?;
+        let started = monotonic();
+        let failed = |e: &hyper::Error| wire(host, e, "the response");
+        let response = if h2 {
+            let (mut sender, driver) = http2::Builder::new(connection.executor())
+                .max_header_list_size(u32::try_from(self.limits.max_headers).unwrap_or(u32::MAX))
+                .initial_stream_window_size(H2_WINDOW)
+                .initial_connection_window_size(H2_WINDOW)
+                .handshake(TokioIo::new(stream))
+                .await
+                .map_err(|e| failed(&e))?;
+            connection.spawn(async move {
+                // What ends the connection reaches the run through the response or the body.
+                let _ = driver.await;
+            });
+            sender.send_request(head).await
+        } else {
+            let (mut sender, driver) = http1::Builder::new()
+                .max_headers(MAX_HEADERS)
+                .max_header_size(self.limits.max_headers)
+                .max_buf_size(self.limits.max_headers.max(64 * 1024) + 8192)
+                .handshake(TokioIo::new(stream))
+                .await
+                .map_err(|e| failed(&e))?;
+            connection.spawn(async move {
+                // As above.
+                let _ = driver.await;
+            });
+            sender.send_request(head).await
+        };
+        let hop = hop(observed);
+        hop.phases.processing = Some(started.elapsed());
+        let response = response.map_err(|e| failed(&e))?;
+        hop.version = Some(version_text(response.version()).to_owned());
+        // HTTP/2 has no cap on the number of headers of its own.
+        if response.headers().len() > MAX_HEADERS {
+            return Err(Failure::new(Class::Protocol, format!("{host}: the response has more than {MAX_HEADERS} headers")));
+        }
+        Ok((response, connection))
+    }
+
+    fn head(&self, request: &Request, url: &Url, h2: bool) -> Result<http::Request<Full<Bytes>>, Failure> {
+        let unsendable = |_| Failure::new(Class::Redirect, "a URL that can't be sent");
+        let mut target: http::Uri = url.as_str().parse().map_err(unsendable)?;
+        let mut headers = request.headers.clone();
+        if !h2 {
+            let authority = target.authority().map(|a| a.as_str().to_owned()).unwrap_or_default();
+            headers
+                .insert(HOST, HeaderValue::from_str(&authority).map_err(|_| Failure::new(Class::Redirect, "a host that can't be sent"))?);
+            let path = target.path_and_query().map_or("/", |p| p.as_str()).to_owned();
+            target = path.parse().map_err(unsendable)?;
+        }
+        headers.entry(USER_AGENT).or_insert_with(|| self.limits.user_agent.clone());
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static(body::ACCEPTED));
+        let mut head = http::Request::new(Full::new(request.body.clone()));
+        *head.method_mut() = request.method.clone();
+        *head.uri_mut() = target;
+        *head.version_mut() = if h2 { Version::HTTP_2 } else { Version::HTTP_11 };
+        *head.headers_mut() = headers;
+        Ok(head)
+    }
+}
+
+/// The tasks that drive one connection; they end when this is dropped. hyper's HTTP/2 client spawns some of its own, which would otherwise
+/// outlive the run for as long as the server likes.
+#[derive(Default)]
+struct Connection(Arc<Mutex<JoinSet<()>>>);
+
+impl Connection {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
+    }
+    fn executor(&self) -> Tasks {
+        Tasks(Arc::downgrade(&self.0))
+    }
+}
+
+/// Spawns into a [`Connection`]. Weak, or the tasks would keep their own set alive.
+#[derive(Clone)]
+struct Tasks(Weak<Mutex<JoinSet<()>>>);
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
+    fn execute(&self, task: F) {
+        if let Some(set) = self.0.upgrade() {
+            set.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
+        }
+    }
+}
+
+fn version_text(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        _ => "HTTP/1.1",
+    }
+}
+
+fn full_url(request: &Request) -> Url {
+    let mut url = request.url.clone();
+    for (name, value) in &request.secret_query {
+        // A redirect on the same origin may carry the parameter already.
+        if !url.query_pairs().any(|(n, _)| n == name.as_str()) {
+            url.query_pairs_mut().append_pair(name, value.expose());
+        }
+    }
+    url
+}
+
+/// A URL as it may be shown: without user, query and fragment, without secrets, at most 300 characters.
+pub(super) fn shown(url: &Url, redactor: &Redactor) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    // Both only fail for URLs without a host, which we have none of.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    bounded(redactor.clean(url.as_str()), 300)
+}
+
+fn shown_host(url: &Url) -> String {
+    bounded(url.host_str().unwrap_or_default().to_owned(), 100)
+}
+
+/// Where a redirect points to, if it is one; written down whether we follow it or not.
+fn location(
+    status: &StatusCode,
+    headers: &HeaderMap,
+    from: &Url,
+    redactor: &Redactor,
+    observed: &mut Observed,
+) -> Result<Option<Url>, Failure> {
+    if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let Some(value) = headers.get(LOCATION) else { return Ok(None) };
+    let text = std::str::from_utf8(value.as_bytes()).ok().filter(|t| t.len() <= MAX_LOCATION);
+    let Some(next) = text.and_then(|t| from.join(t).ok()) else {
+        return Err(Failure::new(Class::Redirect, "a redirect to something that is no URL"));
+    };
+    hop(observed).location = Some(shown(&next, redactor));
+    Ok(Some(next))
+}
+
+/// Makes the request the one the redirect asks for (RFC 9110, 15.4), or says why we don't.
+fn turn(request: &mut Request, status: StatusCode, from: &Url, mut to: Url, redactor: &Redactor) -> Result<(), Failure> {
+    let refuse = |why: &str| Err(Failure::new(Class::Redirect, format!("{why}: {}", shown(&to, redactor))));
+    match (from.scheme(), to.scheme()) {
+        ("https", "http") => return refuse("redirected from https to plain http"),
+        (_, "http" | "https") if to.host().is_some() => {}
+        _ => return refuse("redirected to something other than http"),
+    }
+    let (same_origin, keeps) = (from.origin() == to.origin(), matches!(status.as_u16(), 307 | 308));
+    if keeps && !same_origin && request.secret_body {
+        return refuse("redirected with credentials in the body to another origin, which they were not meant for");
+    }
+    let becomes_get = status == StatusCode::SEE_OTHER && request.method != Method::HEAD;
+    if becomes_get || (!keeps && request.method == Method::POST) {
+        request.method = Method::GET;
+        request.body = Bytes::new();
+        request.secret_body = false;
+        for name in [CONTENT_TYPE, CONTENT_LENGTH] {
+            request.headers.remove(name);
+        }
+    }
+    if !same_origin {
+        request.secret_query.clear();
+        let secret: Vec<_> = request.headers.iter().filter(|(_, v)| v.is_sensitive()).map(|(n, _)| n.clone()).collect();
+        for name in secret.into_iter().chain([AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE]) {
+            request.headers.remove(name);
+        }
+    }
+    to.set_fragment(None);
+    // A Location may name a user; we send no credentials we were not given.
+    let _ = to.set_username("");
+    let _ = to.set_password(None);
+    request.url = to;
+    Ok(())
+}
+
+/// What went wrong on the wire after the connection stood.
+pub(super) fn wire(host: &str, error: &hyper::Error, what: &str) -> Failure {
+    if error.is_parse_too_large() {
+        return Failure::new(
+            Class::Protocol,
+            format!("{host}: the response's headers are too large or too many (at most {MAX_HEADERS}; max_headers)"),
+        );
+    }
+    if error.is_parse() {
+        return Failure::new(Class::Protocol, format!("{host}: what the server sent is not HTTP ({error})"));
+    }
+    if error.is_incomplete_message() {
+        return Failure::new(Class::Protocol, format!("{host}: the connection was closed before {what} was complete"));
+    }
+    if error.is_user() {
+        return Failure::ours(Cause::Internal, format!("{host}: the request could not be made ({error})"));
+    }
+    let mut source = error.source();
+    while let Some(e) = source {
+        if let Some(io) = e.downcast_ref::<io::Error>() {
+            if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                return super::tls::refusal(host, tls);
+            }
+            if is_ours(io) {
+                return Failure::ours(Cause::Capacity, format!("{host}: this machine is out of means: {io}"));
+            }
+            return match io.kind() {
+                io::ErrorKind::TimedOut => {
+                    Failure::new(Class::Timeout, format!("{host}: the connection went dead while waiting for {what}"))
+                }
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+                    Failure::new(Class::Protocol, format!("{host}: the connection was reset before {what} was complete"))
+                }
+                _ => Failure::new(Class::Protocol, format!("{host}: the connection broke before {what} was complete ({io})")),
+            };
+        }
+        source = e.source();
+    }
+    Failure::new(Class::Protocol, format!("{host}: {what} can't be read ({})", chain(error)))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(e) = source {
+        text = format!("{text}: {e}");
+        source = e.source();
+    }
+    bounded(text, 200)
+}

@@ -1,0 +1,302 @@
+//! OAuth2 client credentials (RFC 6749, 4.4): one token for everyone who asks with the same words, kept in memory only, fetched by one run at a time.
+//!
+//! A token is renewed after four fifths of its life, and once after the API refused it. What goes wrong here says "token endpoint" first, so that
+//! it is never taken for the API's failure.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
+use serde_json::Value;
+use url::form_urlencoded;
+
+use super::auth::{OAuth2, basic, reveal};
+use super::exchange::{Answer, Request, shown};
+use super::{HttpVersion, Options, Transport, hex_sha256, status};
+use crate::clock::monotonic;
+use crate::observed::{Failure, Observed, Step, bounded};
+use crate::outcome::Class;
+use crate::secret::{Redactor, SecretValue};
+
+/// So many different tokens are kept; the one unused for longest goes first.
+const MAX_TOKENS: usize = 4096;
+/// A token answer may be this large.
+const MAX_ANSWER: u64 = 64 * 1024;
+/// A token may be this long; it has to fit into a header.
+const MAX_TOKEN: usize = 16 * 1024;
+/// The life of a token whose answer does not say.
+const UNSAID_LIFE: Duration = Duration::from_secs(300);
+/// No token is kept for longer.
+const LONGEST_LIFE: Duration = Duration::from_secs(86_400);
+
+/// The tokens all runs share.
+#[derive(Debug, Default)]
+pub(super) struct Tokens(Mutex<HashMap<String, (Arc<Entry>, Instant)>>);
+
+#[derive(Debug, Default)]
+struct Entry {
+    /// Held while one run asks the token endpoint; the others wait for its answer.
+    slot: tokio::sync::Mutex<Slot>,
+    /// Counts answers, good or bad: tells a run that waited whether one came meanwhile.
+    answers: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    issued: Option<Issued>,
+    failed: Option<Failure>,
+}
+
+#[derive(Debug)]
+struct Issued {
+    token: SecretValue,
+    renew_at: Instant,
+    ends_at: Instant,
+}
+
+impl Tokens {
+    fn entry(&self, key: String) -> Arc<Entry> {
+        let now = monotonic();
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !map.contains_key(&key) && map.len() >= MAX_TOKENS {
+            let idle = map.iter().filter(|(_, (entry, _))| Arc::strong_count(entry) == 1).min_by_key(|(_, (_, used))| *used);
+            match idle.map(|(key, _)| key.clone()) {
+                Some(oldest) => drop(map.remove(&oldest)),
+                // All are in use right now: this run gets one of its own.
+                None => return Arc::default(),
+            }
+        }
+        let (entry, used) = map.entry(key).or_insert_with(|| (Arc::default(), now));
+        *used = now;
+        Arc::clone(entry)
+    }
+}
+
+/// Everything that makes a token, hashed: two checks that differ in any of it never share one.
+fn key(oauth2: &OAuth2, secret: &SecretValue, options: &Options) -> String {
+    let roots = options.roots.as_ref().map_or("", |r| r.sha256.as_str());
+    let parts = (
+        oauth2.token_url.url().as_str(),
+        &oauth2.client_id,
+        secret.expose(),
+        &oauth2.scope,
+        &oauth2.audience,
+        oauth2.post,
+        options.allow_private,
+        roots,
+    );
+    hex_sha256(format!("{parts:?}").as_bytes())
+}
+
+impl Transport {
+    /// A token: a kept one, or a new one when there is none, it is due for renewal, or it is `stale`.
+    pub(super) async fn token(
+        &self,
+        oauth2: &OAuth2,
+        options: &Options,
+        stale: Option<&SecretValue>,
+        redactor: &mut Redactor,
+        observed: &mut Observed,
+    ) -> Result<SecretValue, Failure> {
+        let secret = reveal(&oauth2.client_secret, redactor).await?;
+        let entry = self.tokens.entry(key(oauth2, &secret, options));
+        let answers = entry.answers.load(Ordering::SeqCst);
+        let mut slot = match entry.slot.try_lock() {
+            Ok(slot) => slot,
+            Err(_) => {
+                observed.step = Step::Processing;
+                let slot = entry.slot.lock().await;
+                if let (true, Some(failed)) = (entry.answers.load(Ordering::SeqCst) != answers, &slot.failed) {
+                    return Err(failed.clone());
+                }
+                slot
+            }
+        };
+        let now = monotonic();
+        let kept = slot.issued.as_ref().filter(|i| now < i.ends_at && stale.is_none_or(|s| *s != i.token));
+        if let Some(issued) = kept.filter(|i| now < i.renew_at) {
+            redactor.add(&issued.token);
+            return Ok(issued.token.clone());
+        }
+        let old = kept.map(|i| i.token.clone());
+        let fetched = Box::pin(self.fetch(oauth2, &secret, options, redactor, observed)).await;
+        entry.answers.fetch_add(1, Ordering::SeqCst);
+        match (fetched, old) {
+            (Ok(issued), _) => {
+                let token = issued.token.clone();
+                *slot = Slot { issued: Some(issued), failed: None };
+                Ok(token)
+            }
+            // The old one still holds: what is tested is the API.
+            (Err(_), Some(old)) => {
+                redactor.add(&old);
+                Ok(old)
+            }
+            (Err(failure), None) => {
+                *slot = Slot { issued: None, failed: Some(failure.clone()) };
+                Err(failure)
+            }
+        }
+    }
+
+    async fn fetch(
+        &self,
+        oauth2: &OAuth2,
+        secret: &SecretValue,
+        options: &Options,
+        redactor: &mut Redactor,
+        observed: &mut Observed,
+    ) -> Result<Issued, Failure> {
+        let request = request(oauth2, secret, redactor)?;
+        let url = shown(&request.url, redactor);
+        let options = Options { version: HttpVersion::Auto, redirects: 0, max_body: Some(MAX_ANSWER), ..options.clone() };
+        let answer = Box::pin(self.exchange(request, &options, true, redactor, observed)).await.map_err(|mut f| {
+            f.detail = bounded(format!("token endpoint {url}: {}", f.detail), 300);
+            f
+        })?;
+        read(&answer, &url, redactor)
+    }
+}
+
+fn request(oauth2: &OAuth2, secret: &SecretValue, redactor: &mut Redactor) -> Result<Request, Failure> {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "client_credentials");
+    for (name, value) in [("scope", &oauth2.scope), ("audience", &oauth2.audience)] {
+        if let Some(value) = value {
+            form.append_pair(name, value);
+        }
+    }
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    if oauth2.post {
+        form.append_pair("client_id", &oauth2.client_id).append_pair("client_secret", secret.expose());
+    } else {
+        // RFC 6749, 2.3.1: both are form-encoded before they are joined.
+        let coded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        headers.insert(AUTHORIZATION, basic(&coded(&oauth2.client_id), &SecretValue::new(coded(secret.expose())), redactor)?);
+    }
+    Ok(Request {
+        method: Method::POST,
+        url: oauth2.token_url.url().clone(),
+        headers,
+        secret_query: Vec::new(),
+        body: Bytes::from(form.finish()),
+        secret_body: oauth2.post,
+    })
+}
+
+fn read(answer: &Answer, url: &str, redactor: &mut Redactor) -> Result<Issued, Failure> {
+    let json: Option<Value> = serde_json::from_slice(&answer.body).ok();
+    let text = |name: &str| json.as_ref().and_then(|j| j.get(name)).and_then(Value::as_str);
+    if !answer.status.is_success() {
+        let error = text("error").unwrap_or_default();
+        let (class, retry_after) = match (answer.status.as_u16(), error) {
+            // RFC 6749, 5.2: refused credentials may come as 400.
+            (400, "invalid_client" | "unauthorized_client" | "invalid_grant" | "access_denied") => (Class::Unauthorized, None),
+            (300..=399, _) => (Class::Redirect, None),
+            _ => status::refusal(answer.status, &answer.headers),
+        };
+        let mut detail = format!("token endpoint {url} answered {}", answer.status.as_u16());
+        if !error.is_empty() {
+            detail.push_str(&format!(" ({})", bounded(error.to_owned(), 60)));
+        }
+        if let Some(more) = text("error_description") {
+            detail.push_str(&format!(": {more}"));
+        }
+        return Err(Failure { retry_after, ..Failure::new(class, redactor.clean(&detail)) });
+    }
+    let unusable = |why: &str| Failure::new(Class::Assertion, format!("token endpoint {url} answered {} {why}", answer.status.as_u16()));
+    let token = text("access_token").filter(|t| !t.is_empty()).ok_or_else(|| unusable("without an access_token"))?;
+    if token.len() > MAX_TOKEN || HeaderValue::from_str(token).is_err() {
+        return Err(unusable("with an access_token that can't be sent in a header"));
+    }
+    if text("token_type").is_some_and(|t| !t.eq_ignore_ascii_case("bearer")) {
+        return Err(unusable("with a token that is not a bearer token"));
+    }
+    // Some servers write the number as a text.
+    let said = json.as_ref().and_then(|j| j.get("expires_in"));
+    let seconds = said.and_then(|v| v.as_f64().or_else(|| v.as_str()?.trim().parse().ok())).filter(|s| s.is_finite() && *s >= 0.0);
+    let life = seconds.map_or(UNSAID_LIFE, |s| Duration::from_secs_f64(s.min(LONGEST_LIFE.as_secs_f64())));
+    let token = SecretValue::new(token);
+    redactor.add(&token);
+    let now = monotonic();
+    Ok(Issued { token, renew_at: now + life * 4 / 5, ends_at: now + life })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::StatusCode;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body: body.into(),
+            took: Duration::from_millis(1),
+        }
+    }
+
+    #[test]
+    fn refusals_are_the_token_endpoints() {
+        for (status, body, class, words) in [
+            (
+                401,
+                r#"{"error":"invalid_client","error_description":"no such client"}"#,
+                Class::Unauthorized,
+                "(invalid_client): no such client",
+            ),
+            (400, r#"{"error":"invalid_client"}"#, Class::Unauthorized, "answered 400 (invalid_client)"),
+            (400, r#"{"error":"invalid_scope"}"#, Class::ClientError, "invalid_scope"),
+            (429, "", Class::Throttled, "answered 429"),
+            (503, "<html>", Class::ServerError, "answered 503"),
+            (302, "", Class::Redirect, "answered 302"),
+            (200, "{}", Class::Assertion, "without an access_token"),
+            (200, r#"{"access_token":"a\nb"}"#, Class::Assertion, "can't be sent"),
+            (200, r#"{"access_token":"x","token_type":"mac"}"#, Class::Assertion, "not a bearer"),
+        ] {
+            let failure = read(&answer(status, body), "https://login.example.com/token", &mut Redactor::default()).unwrap_err();
+            assert_eq!(failure.class, class, "{body}");
+            assert!(
+                failure.detail.starts_with("token endpoint https://login.example.com/token") && failure.detail.contains(words),
+                "{}",
+                failure.detail
+            );
+        }
+    }
+
+    #[test]
+    fn life_is_bounded_and_renewed_before_its_end() {
+        for (body, most) in [
+            (r#"{"access_token":"tok-1","expires_in":3600,"token_type":"bearer"}"#, 3600),
+            (r#"{"access_token":"tok-1","expires_in":"60"}"#, 60),
+            (r#"{"access_token":"tok-1"}"#, 300),
+            (r#"{"access_token":"tok-1","expires_in":1e300}"#, 86_400),
+        ] {
+            let mut redactor = Redactor::default();
+            let issued = read(&answer(200, body), "u", &mut redactor).unwrap();
+            let life = issued.ends_at - monotonic();
+            assert!(life <= Duration::from_secs(most) && life > Duration::from_secs(most - 5), "{body}: {life:?}");
+            assert!(issued.renew_at < issued.ends_at);
+            assert!(!redactor.clean("echo tok-1").contains("tok-1"));
+        }
+    }
+
+    #[test]
+    fn kept_tokens_are_bounded() {
+        let tokens = Tokens::default();
+        let held = tokens.entry("held".into());
+        for n in 0..MAX_TOKENS + 10 {
+            tokens.entry(n.to_string());
+        }
+        let map = tokens.0.lock().unwrap();
+        assert_eq!(map.len(), MAX_TOKENS);
+        assert!(map.contains_key("held") && !map.contains_key("0"), "an entry in use is not thrown out");
+        drop(held);
+    }
+}

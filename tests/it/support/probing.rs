@@ -1,0 +1,147 @@
+//! A check from its TOML, run once under a deadline, the way the scheduler does it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use soakwatch::clock::monotonic;
+use soakwatch::config::model::{CheckDef, DeclaredVolume, Integration, ProbeSettings};
+use soakwatch::config::table::{Source, Table};
+use soakwatch::fields::{Bytes, IntegrationId, Span};
+use soakwatch::observed::{Failure, Observed};
+use soakwatch::outcome::{Class, Criticality, Owner};
+use soakwatch::probe::http::HttpCheck;
+use soakwatch::probe::{Kind, ProbeContext};
+use soakwatch::secret::Redactor;
+use soakwatch::transport::{Resolver, Transport};
+
+/// The settings the tests run with: 1 MiB of body, 64 KiB of headers.
+pub(crate) fn settings(ca: Option<&Path>) -> ProbeSettings {
+    ProbeSettings {
+        max_body: Bytes(1 << 20),
+        max_headers: Bytes(64 << 10),
+        user_agent: "soakwatch-test".into(),
+        dns: Vec::new(),
+        ca: ca.map(Path::to_owned),
+    }
+}
+
+/// Names the tests know: `*.test` is this machine, `gone.test` does not exist, `metadata.test` is what it says, `two.test` has a dead address first.
+pub(crate) fn resolver() -> Resolver {
+    Resolver::Fixed(Arc::new(|host, port| match host {
+        "gone.test" => Err("the name does not exist (NXDOMAIN)".into()),
+        "metadata.test" => Ok(vec![SocketAddr::from(([169, 254, 169, 254], port))]),
+        "two.test" => Ok(vec![SocketAddr::from(([127, 0, 0, 2], port)), SocketAddr::from(([127, 0, 0, 1], port))]),
+        _ => Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]),
+    }))
+}
+
+/// A transport with these names, trusting `ca` besides the system's roots.
+pub(crate) fn transport(ca: Option<&Path>) -> Transport {
+    Transport::new(&settings(ca), resolver()).unwrap()
+}
+
+/// Reads the kind's table; the problems, if there are any.
+pub(crate) fn read(toml: &str) -> Result<HttpCheck, Vec<String>> {
+    read_in(toml, Path::new("/nonexistent"))
+}
+
+/// The same, with relative paths starting from `dir`.
+pub(crate) fn read_in(toml: &str, dir: &Path) -> Result<HttpCheck, Vec<String>> {
+    let source = Source::new("check.toml", dir, toml);
+    let document = toml::de::DeTable::parse(&source.text).unwrap();
+    let check = HttpCheck::read(Table::new(&source, "", document.span(), document.get_ref()));
+    let problems: Vec<String> = source.problems.borrow().iter().map(ToString::to_string).collect();
+    if problems.is_empty() { Ok(check.unwrap()) } else { Err(problems) }
+}
+
+/// A check of an integration that may talk to private addresses.
+pub(crate) fn check(toml: &str) -> CheckDef {
+    check_where(toml, true)
+}
+
+/// A check, with the integration's `allow_private`.
+pub(crate) fn check_where(toml: &str, allow_private: bool) -> CheckDef {
+    let id: IntegrationId = "acme/production/crm".parse().unwrap();
+    let integration = Integration {
+        id: id.clone(),
+        name: "crm".into(),
+        customer_name: "Acme".into(),
+        owner: Owner::Vendor,
+        criticality: Criticality::Normal,
+        runbook: None,
+        go_live: None,
+        hypercare: Span::days(30),
+        soak: None,
+        volume: DeclaredVolume::default(),
+        allow_private,
+        maintenance: Vec::new(),
+        paused: None,
+        attribution: BTreeMap::new(),
+        throttled_excluded: false,
+    };
+    let id = id.check(&"list".parse().unwrap());
+    CheckDef {
+        key: id.key(),
+        id,
+        integration: Arc::new(integration),
+        every: Span::seconds(60),
+        timeout: Duration::from_secs(10),
+        retries: 0,
+        judged: true,
+        kind: Kind::Http(Box::new(read(toml).unwrap())),
+    }
+}
+
+/// What came of one run.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// `None`: cut off at the deadline.
+    pub(crate) result: Option<Result<(), Failure>>,
+    pub(crate) observed: Observed,
+    pub(crate) took: Duration,
+}
+
+impl Ran {
+    /// The class it failed with, also when it was cut off; `None`: it passed.
+    pub(crate) fn class(&self) -> Option<Class> {
+        match &self.result {
+            Some(Ok(())) => None,
+            Some(Err(failure)) => Some(failure.class),
+            None => Some(self.observed.step.class()),
+        }
+    }
+    /// The failure's text; empty if there is none.
+    pub(crate) fn detail(&self) -> &str {
+        self.failure().map_or("", |f| f.detail.as_str())
+    }
+    /// The failure, unless it passed or was cut off.
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        self.result.as_ref().and_then(|r| r.as_ref().err())
+    }
+    /// Panics with all there is unless it passed.
+    pub(crate) fn passed(&self) {
+        assert!(matches!(self.result, Some(Ok(()))), "{self:#?}");
+    }
+    /// Panics with all there is unless it failed so.
+    pub(crate) fn failed(&self, class: Class, words: &str) {
+        assert!(self.class() == Some(class) && self.detail().contains(words), "wanted {class} with {words:?}: {self:#?}");
+    }
+}
+
+/// Runs once, within ten seconds.
+pub(crate) async fn run(transport: &Transport, check: &CheckDef) -> Ran {
+    run_within(transport, check, Duration::from_secs(10)).await
+}
+
+/// Runs once under a deadline.
+pub(crate) async fn run_within(transport: &Transport, check: &CheckDef, deadline: Duration) -> Ran {
+    let mut observed = Observed::default();
+    let mut redactor = Redactor::default();
+    let mut context = ProbeContext { check, transport, redactor: &mut redactor };
+    let started = monotonic();
+    let result = tokio::time::timeout(deadline, check.kind.run(&mut context, &mut observed)).await.ok();
+    Ran { result, observed, took: started.elapsed() }
+}

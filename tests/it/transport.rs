@@ -1,0 +1,7 @@
+//! The exchange against real servers on loopback: what is seen, and what each thing that can go wrong is called.
+
+mod credentials;
+mod hostile;
+mod redirects;
+mod seen;
+mod table;
