@@ -27,8 +27,11 @@ fn file(dir: &TempDir) -> PathBuf {
     dir.path().join("soakwatch.db")
 }
 
+/// Nothing here cuts the power: without syncs a thousand commits take no time.
 fn open(dir: &TempDir) -> Store {
-    Store::open(&file(dir)).unwrap()
+    let store = Store::open(&file(dir)).unwrap();
+    store.conn.as_ref().unwrap().pragma_update(None, "synchronous", "off").unwrap();
+    store
 }
 
 /// What a kill -9 leaves: the files as they are now, elsewhere.
@@ -197,6 +200,11 @@ fn some_record(check: &str, slot: i64, luck: u8) -> Record {
         41..=50 => return Record::not_run(id(check), UnixMs(slot), 30_000, 1, Cause::HostBusy),
         51..=55 => {
             return Record { detail: Some("no network".into()), ..Record::not_run(id(check), UnixMs(slot), 30_000, 1, Cause::SelfCheck) };
+        }
+        66..=68 => return Record::not_run(id(check), UnixMs(slot), 30_000, 1, Cause::Maintenance),
+        69..=72 => {
+            (r.outcome, r.class, r.attribution) = (Outcome::Throttled, Some(Class::Throttled), Some(Attribution::Configuration));
+            r.first_attempt_passed = false;
         }
         56..=60 => r.facts.values = vec![("queue".into(), f64::from(luck) * 0.1)],
         61..=65 => r.facts.certificate_expiry = Some(UnixMs(slot + 1_000_000_000)),
