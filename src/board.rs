@@ -391,6 +391,11 @@ impl Board {
         f(&self.inner.read().unwrap_or_else(PoisonError::into_inner).integrations)
     }
 
+    /// Whether there is such a check.
+    pub fn knows(&self, id: &CheckId) -> bool {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).places.contains_key(id)
+    }
+
     /// A copy of one check's entry.
     pub fn check(&self, id: &CheckId) -> Option<CheckEntry> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);

@@ -34,6 +34,10 @@ impl Slug {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+    /// `local`, the vantage of a daemon that was not given another.
+    pub fn local() -> Self {
+        Self("local".into())
+    }
 }
 
 impl FromStr for Slug {

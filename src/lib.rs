@@ -1,14 +1,30 @@
 //! Soakwatch: an integration health monitor. The modules stand in the order data flows; ARCHITECTURE.md walks one run through them.
 
+pub mod app;
+pub mod attribution;
 pub mod board;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
+pub mod explain;
 pub mod fields;
+pub mod health;
+pub mod log;
+pub mod metrics;
 pub mod observed;
 pub mod outcome;
 pub mod probe;
 pub mod record;
+pub mod recorder;
+pub mod retry;
+pub mod run;
+pub mod scheduler;
 pub mod secret;
+pub mod self_check;
+pub mod server;
+pub mod slots;
+pub mod status;
 pub mod store;
+pub mod supervisor;
 pub mod transport;

@@ -30,6 +30,8 @@ macro_rules! closed_set {
     };
 }
 
+pub(crate) use closed_set;
+
 closed_set! {
     /// How a slot ended. Exactly one for each slot of each check.
     Outcome {

@@ -7,6 +7,10 @@ use std::io::Write as _;
 
 use clap::{Parser, Subcommand};
 
+mod run;
+mod token;
+mod validate;
+
 /// Exit codes of all commands (product.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -75,12 +79,21 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Run(run::Args),
+    Validate(validate::Validate),
+    /// Makes a token for the server and shows it once
+    Token(token::TokenArgs),
+}
 
 impl Cli {
     /// Runs the chosen command.
     pub fn run(self) -> CliResult {
-        match self.command {}
+        match self.command {
+            Command::Run(args) => run::run(args),
+            Command::Validate(args) => validate::run(&args),
+            Command::Token(args) => token::run(&args),
+        }
     }
 }
 
@@ -94,4 +107,20 @@ pub fn say(line: impl fmt::Display) {
 pub fn block_on<T>(future: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| Exit::Internal.with(e))?;
     runtime.block_on(future)
+}
+
+/// Writes a line to standard error. A closed pipe is not an error.
+pub fn complain(line: impl fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Raises the soft limit of open files to the hard one: each run in flight holds a socket. What can't be raised stays as it is.
+pub(crate) fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current < limit.maximum
+        && let Err(e) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    {
+        tracing::debug!(error = %e, "the limit of open files stays as it is");
+    }
 }

@@ -1,3 +1,19 @@
-//! Configuration: read -> parse -> validate; reload and its diff.
+//! Configuration: read -> parse -> judge (all problems at once); reload and its diff.
+//!
+//! [`load()`] is the way in; [`table`] reads with places, `customers` and `settings` know the keys, `judge` knows what must hold between them.
+//! Never holds a secret: only references to them.
+mod customers;
+pub mod diff;
+pub mod field;
+mod judge;
+mod layers;
+mod load;
 pub mod model;
+mod settings;
+mod syntax;
 pub mod table;
+
+pub use customers::{Reading, read as read_customer};
+pub use judge::Judge;
+pub use load::{Counts, LoadOptions, Loaded, environment, load};
+pub use settings::read as read_settings;

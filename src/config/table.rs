@@ -3,19 +3,16 @@
 //! serde stops at a table's first error and says little about the key; a [`Table`] goes on, remembers which keys it was asked for, and in the end
 //! reports the ones nobody asked for, with the nearest known word. Owns the wording of problems; knows no particular key.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 
-use crate::clock::UnixMs;
-use crate::fields::{Bytes, CheckId, Expected, HttpUrl, IntegrationId, Ratio, Slug, Span, Volume};
-use crate::outcome::{Attribution, Class, Criticality, Owner, Role};
-use crate::secret::SecretRef;
+pub use super::field::{Field, describe, nearest, one_of, short};
+use crate::fields::Expected;
 
 /// A problem in the configuration, with its place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -73,7 +70,12 @@ pub struct Source {
     pub lenient: bool,
     /// Every path a reader asked for, with array indices as `[]`: for the test that compares the reference files.
     pub asked: RefCell<std::collections::BTreeSet<String>>,
+    /// Syntax errors were found: keys may be lost, so a missing one is not reported.
+    pub damaged: Cell<bool>,
 }
+
+/// So many problems of one file are listed; whoever has more mends these first.
+pub const MAX_PROBLEMS: usize = 100;
 
 impl Source {
     /// A source without problems yet.
@@ -85,7 +87,26 @@ impl Source {
             problems: RefCell::default(),
             lenient: false,
             asked: RefCell::default(),
+            damaged: Cell::new(false),
         }
+    }
+
+    /// Parses the text. Syntax errors are reported and, where the parser could go on, what it read is returned; later problems are then only those
+    /// that are certain.
+    pub fn parse(&self) -> DeTable<'_> {
+        let (table, errors) = DeTable::parse_recoverable(&self.text);
+        super::syntax::report(self, &errors);
+        table.into_inner()
+    }
+
+    /// The root table of a parsed text.
+    pub fn root<'s>(&'s self, entries: &'s DeTable<'s>) -> Table<'s> {
+        Table::new(self, "", 0..0, entries)
+    }
+
+    /// How many errors (not warnings) were found so far.
+    pub fn errors(&self) -> usize {
+        self.problems.borrow().iter().filter(|p| !p.warning).count()
     }
 
     /// Line and column (1-based, in characters) of a byte offset.
@@ -97,16 +118,28 @@ impl Source {
 
     /// Adds a problem at a byte range.
     pub fn report(&self, at: Range<usize>, path: &str, what: impl Into<String>, expected: impl Into<String>, warning: bool) {
-        let (line, column) = self.position(at.start);
-        self.problems.borrow_mut().push(Problem {
-            file: self.name.clone(),
-            line,
-            column,
-            path: path.to_owned(),
-            what: what.into(),
-            expected: expected.into(),
-            warning,
-        });
+        let mut problems = self.problems.borrow_mut();
+        let (file, path) = (self.name.clone(), path.to_owned());
+        match problems.len() {
+            n if n < MAX_PROBLEMS => {
+                let (line, column) = self.position(at.start);
+                problems.push(Problem { file, line, column, path, what: what.into(), expected: expected.into(), warning });
+            }
+            MAX_PROBLEMS => problems.push(Problem {
+                file,
+                line: self.text.matches('\n').count() + 1,
+                column: 1,
+                path: String::new(),
+                what: format!("has more than {MAX_PROBLEMS} problems"),
+                expected: "the others are not listed".into(),
+                warning: false,
+            }),
+            _ => {}
+        }
+    }
+
+    fn full(&self) -> bool {
+        self.problems.borrow().len() > MAX_PROBLEMS
     }
 }
 
@@ -123,243 +156,9 @@ pub struct Value<'s> {
     pub value: &'s DeValue<'s>,
 }
 
-/// What kind of TOML value it is, in words.
-pub fn describe(value: &DeValue<'_>) -> String {
-    match value {
-        DeValue::String(s) => {
-            let short: String = s.chars().take(60).collect();
-            let dots = if s.chars().nth(60).is_some() { "…" } else { "" };
-            format!("\"{short}{dots}\"").replace(char::is_control, " ")
-        }
-        DeValue::Integer(i) => format!("the number {i}"),
-        DeValue::Float(x) => format!("the number {x}"),
-        DeValue::Boolean(b) => format!("{b}"),
-        DeValue::Datetime(d) => format!("the time {d}"),
-        DeValue::Array(_) => "a list".into(),
-        DeValue::Table(_) => "a table".into(),
-    }
-}
-
-/// A type a single value can be read as.
-pub trait Field: Sized {
-    /// What is expected, in words.
-    fn expected() -> String;
-    /// Reads it; the error says what was expected instead (usually [`Field::expected`], or something narrower).
-    fn read(value: &DeValue<'_>, lenient: bool) -> Result<Self, Expected>;
-    /// Words one of which was probably meant; for the hint.
-    fn words() -> Vec<&'static str> {
-        Vec::new()
-    }
-    /// Whether the value may hold a secret, so that a problem must not repeat it.
-    fn hide() -> bool {
-        false
-    }
-}
-
-fn wrong<T: Field>() -> Expected {
-    Expected(T::expected())
-}
-
-/// Reads a field from a string through `FromStr`.
-macro_rules! string_field {
-    ($($t:ty => $expected:literal),+ $(,)?) => { $(
-        impl Field for $t {
-            fn expected() -> String { $expected.into() }
-            fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
-                value.as_str().ok_or_else(wrong::<Self>).and_then(<$t as FromStr>::from_str)
-            }
-        }
-    )+ };
-}
-string_field! {
-    Slug => "an id of a-z, 0-9 and -, such as \"crm-orders\"",
-    Span => "a duration such as \"60s\", \"5m\", \"1h30m\" or \"7d\"",
-    HttpUrl => "an absolute URL such as \"https://api.example.com/v1/orders\"",
-    Volume => "a volume such as \"600/min\" or \"40000/day\"",
-    IntegrationId => "customer/environment/integration",
-    CheckId => "customer/environment/integration/check",
-}
-
-/// Reads a member of a closed set.
-macro_rules! word_field {
-    ($($t:ty),+) => { $(
-        impl Field for $t {
-            fn expected() -> String { one_of(&Self::words()) }
-            fn words() -> Vec<&'static str> { <$t>::ALL.iter().map(|v| v.as_str()).collect() }
-            fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
-                value.as_str().and_then(<$t>::parse).ok_or_else(wrong::<Self>)
-            }
-        }
-    )+ };
-}
-word_field!(Owner, Criticality, Attribution, Class, Role);
-
-/// `"a", "b" or "c"`
-pub fn one_of(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|w| format!("\"{w}\"")).collect();
-    match quoted.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-        Some((last, _)) => last.clone(),
-        None => String::new(),
-    }
-}
-
-impl Field for String {
-    fn expected() -> String {
-        "a text in quotes".into()
-    }
-    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
-        value.as_str().map(str::to_owned).ok_or_else(wrong::<Self>)
-    }
-}
-
-impl Field for bool {
-    fn expected() -> String {
-        "true or false (without quotes)".into()
-    }
-    fn read(value: &DeValue<'_>, lenient: bool) -> Result<Self, Expected> {
-        match value {
-            DeValue::Boolean(b) => Ok(*b),
-            DeValue::String(s) if lenient => s.parse().map_err(|_| wrong::<Self>()),
-            _ => Err(wrong::<Self>()),
-        }
-    }
-}
-
-fn integer(value: &DeValue<'_>, lenient: bool) -> Option<i64> {
-    match value {
-        DeValue::Integer(i) => i64::from_str_radix(i.as_str(), i.radix()).ok(),
-        DeValue::String(s) if lenient => s.parse().ok(),
-        _ => None,
-    }
-}
-
-macro_rules! integer_field {
-    ($($t:ty),+) => { $(
-        impl Field for $t {
-            fn expected() -> String { format!("a whole number from {} to {} (without quotes)", <$t>::MIN, <$t>::MAX) }
-            fn read(value: &DeValue<'_>, lenient: bool) -> Result<Self, Expected> {
-                integer(value, lenient).and_then(|i| <$t>::try_from(i).ok()).ok_or_else(wrong::<Self>)
-            }
-        }
-    )+ };
-}
-integer_field!(u8, u16, u32, i64);
-
-impl Field for u64 {
-    fn expected() -> String {
-        "a whole number, 0 or more (without quotes)".into()
-    }
-    fn read(value: &DeValue<'_>, lenient: bool) -> Result<Self, Expected> {
-        integer(value, lenient).and_then(|i| Self::try_from(i).ok()).ok_or_else(wrong::<Self>)
-    }
-}
-
-impl Field for f64 {
-    fn expected() -> String {
-        "a number (without quotes)".into()
-    }
-    fn read(value: &DeValue<'_>, lenient: bool) -> Result<Self, Expected> {
-        let number = match value {
-            DeValue::Float(x) => x.as_str().parse().ok(),
-            DeValue::Integer(_) => integer(value, false).map(|i| i as Self),
-            DeValue::String(s) if lenient => s.parse().ok(),
-            _ => None,
-        };
-        number.filter(|n: &Self| n.is_finite()).ok_or_else(wrong::<Self>)
-    }
-}
-
-impl Field for Ratio {
-    fn expected() -> String {
-        "a share between 0 and 1, such as 0.99".into()
-    }
-    fn read(value: &DeValue<'_>, lenient: bool) -> Result<Self, Expected> {
-        f64::read(value, lenient).ok().and_then(Self::new).ok_or_else(wrong::<Self>)
-    }
-}
-
-impl Field for Bytes {
-    fn expected() -> String {
-        "a size such as \"64KiB\" or \"1MiB\"".into()
-    }
-    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
-        match value {
-            DeValue::String(s) => s.parse(),
-            _ => integer(value, false).and_then(|i| u64::try_from(i).ok()).map(Self).ok_or_else(wrong::<Self>),
-        }
-    }
-}
-
-/// A time: a TOML date-time with an offset, or the same in quotes.
-impl Field for UnixMs {
-    fn expected() -> String {
-        "a time with its offset, such as 2026-12-01T08:00:00Z".into()
-    }
-    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
-        let text = match value {
-            DeValue::Datetime(d) => d.to_string(),
-            DeValue::String(s) => s.to_string(),
-            _ => return Err(wrong::<Self>()),
-        };
-        text.parse::<jiff::Timestamp>().map(Self::from).map_err(|_| wrong::<Self>())
-    }
-}
-
-impl Field for std::net::SocketAddr {
-    fn expected() -> String {
-        "an address and a port such as \"127.0.0.1:9464\" or \"[::]:9464\"".into()
-    }
-    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
-        value.as_str().and_then(|s| s.parse().ok()).ok_or_else(wrong::<Self>)
-    }
-}
-
-impl Field for PathBuf {
-    fn expected() -> String {
-        "a path in quotes".into()
-    }
-    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
-        value.as_str().filter(|s| !s.is_empty() && !s.contains('\0')).map(Self::from).ok_or_else(wrong::<Self>)
-    }
-}
-
-/// A secret's reference. The value is never repeated in a problem: it may be the secret itself.
-impl Field for SecretRef {
-    fn expected() -> String {
-        "a reference to the secret, { env = \"NAME\" } or { file = \"/path\" }, never the secret itself".into()
-    }
-    fn hide() -> bool {
-        true
-    }
-    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
-        let entries = value.as_table().ok_or_else(wrong::<Self>)?;
-        let mut found = None;
-        for (key, v) in entries.iter() {
-            let text = v.get_ref().as_str().filter(|s| !s.is_empty()).ok_or_else(wrong::<Self>)?;
-            let reference = match key.get_ref().as_ref() {
-                "env" if text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') => Self::Env(text.to_owned()),
-                "file" => Self::File(PathBuf::from(text)),
-                _ => return Err(wrong::<Self>()),
-            };
-            if found.replace(reference).is_some() {
-                return Err(wrong::<Self>());
-            }
-        }
-        found.ok_or_else(wrong::<Self>)
-    }
-}
-
-/// The nearest of some words, if one is near enough to have been meant.
-pub fn nearest<'w>(word: &str, words: &[&'w str]) -> Option<&'w str> {
-    let lower = word.to_lowercase().replace('-', "_");
-    let mut scored: Vec<(usize, &str)> =
-        words.iter().map(|w| (strsim::damerau_levenshtein(&lower, &w.to_lowercase().replace('-', "_")), *w)).collect();
-    scored.sort_by_key(|(distance, w)| (*distance, w.len()));
-    let (distance, best) = *scored.first()?;
-    (distance <= (word.chars().count() / 3).max(1))
-        .then_some(best)
-        .or_else(|| words.iter().copied().find(|w| w.len() > 3 && lower.len() > 3 && (w.starts_with(&lower) || lower.starts_with(w))))
+/// ` (did you mean "every"?)`, or nothing.
+pub fn did_you_mean(word: Option<&str>) -> String {
+    word.map(|w| format!(" (did you mean \"{w}\"?)")).unwrap_or_default()
 }
 
 /// One table being read. Ask for every key it may have, then call [`Table::finish`].
@@ -431,6 +230,11 @@ impl<'s> Table<'s> {
         self.entries.iter().any(|(k, _)| k.get_ref().as_ref() == key)
     }
 
+    /// Whether a key was surely left out: in a damaged file it may have been lost.
+    pub fn lacks(&self, key: &str) -> bool {
+        !self.has(key) && !self.source.damaged.get()
+    }
+
     /// Reports a problem at a key (or at the table, if the key is not there).
     pub fn problem(&self, key: &str, what: impl Into<String>, expected: impl Into<String>) {
         self.source.report(self.place(key), &self.path_of(key), what, expected, false);
@@ -441,7 +245,8 @@ impl<'s> Table<'s> {
         self.source.report(self.place(key), &self.path_of(key), what, expected, true);
     }
 
-    fn place(&self, key: &str) -> Range<usize> {
+    /// The place of a key's value (or of the table, if the key is not there).
+    pub fn place(&self, key: &str) -> Range<usize> {
         self.entries.iter().find(|(k, _)| k.get_ref().as_ref() == key).map_or_else(|| self.at.clone(), |(_, v)| v.span())
     }
 
@@ -460,10 +265,71 @@ impl<'s> Table<'s> {
     pub fn req<T: Field>(&mut self, key: &'static str) -> Option<T> {
         if !self.has(key) {
             self.note(key);
-            self.source.report(self.at.clone(), &self.path_of(key), "is missing", format!("expected {}", T::expected()), false);
+            self.missing(key, &T::expected());
             return None;
         }
         self.opt(key)
+    }
+
+    /// Reports a key that had to be there.
+    pub fn missing(&self, key: &str, expected: &str) {
+        if !self.source.damaged.get() {
+            self.source.report(self.at.clone(), &self.path_of(key), "is missing", format!("expected {expected}"), false);
+        }
+    }
+
+    /// A key whose value must lie in a range. A bad value is reported and reads as absent.
+    pub fn between<T: Field + Copy + PartialOrd + fmt::Display>(&mut self, key: &'static str, low: T, high: T) -> Option<T> {
+        let value = self.value(key)?;
+        let what = match T::read(value.value, self.source.lenient) {
+            Ok(read) if read >= low && read <= high => return Some(read),
+            Ok(_) => "is out of range",
+            Err(_) => "is not right here",
+        };
+        self.problem(key, format!("{} {what}", T::shown(value.value)), format!("expected {}", T::expected_between(&low, &high)));
+        None
+    }
+
+    /// A key's value as a problem may repeat it.
+    pub fn shown(&self, key: &str) -> String {
+        self.entries.iter().find(|(k, _)| k.get_ref().as_ref() == key).map(|(_, v)| describe(v.get_ref())).unwrap_or_default()
+    }
+
+    /// The line a key stands in.
+    pub fn line(&self, key: &str) -> usize {
+        self.source.position(self.place(key).start).0
+    }
+
+    /// A text for people: not empty, at most `max` characters, without control characters.
+    pub fn text(&mut self, key: &'static str, max: usize) -> Option<String> {
+        let text: String = self.opt(key)?;
+        let fits = !text.trim().is_empty() && text.chars().count() <= max && !text.contains(char::is_control);
+        if !fits {
+            let shown = format!("\"{}\" is not right here", short(&text));
+            self.problem(key, shown, format!("expected a text of 1 to {max} characters on one line"));
+        }
+        fits.then_some(text)
+    }
+
+    /// A text for people that must be there.
+    pub fn req_text(&mut self, key: &'static str, max: usize) -> Option<String> {
+        if !self.has(key) {
+            self.missing(key, &String::expected());
+        }
+        self.text(key, max)
+    }
+
+    /// One of a few words, each with its meaning. Anything else is reported and reads as absent.
+    pub fn word<T: Copy>(&mut self, key: &'static str, words: &[(&'static str, T)]) -> Option<T> {
+        let value = self.value(key)?;
+        let known: Vec<&str> = words.iter().map(|(w, _)| *w).collect();
+        let written = value.value.as_str();
+        let found = words.iter().find(|(w, _)| Some(*w) == written).map(|(_, meaning)| *meaning);
+        if found.is_none() {
+            let hint = did_you_mean(written.and_then(|w| nearest(w, &known)));
+            self.problem(key, format!("{} is not right here", describe(value.value)), format!("expected {}{hint}", one_of(&known)));
+        }
+        found
     }
 
     /// A list of fields; a single value counts as a list of one. Bad members are reported and left out.
@@ -493,7 +359,8 @@ impl<'s> Table<'s> {
             .iter()
             .map(|(k, v)| {
                 let name = k.get_ref().to_string();
-                (name.clone(), Value { source: table.source, path: table.path_of(&name), at: v.span(), value: v.get_ref() })
+                let path = table.path_of(&short(&name));
+                (name, Value { source: table.source, path, at: v.span(), value: v.get_ref() })
             })
             .collect()
     }
@@ -502,16 +369,16 @@ impl<'s> Table<'s> {
     pub fn finish(self) {
         for (key, _) in self.entries.iter() {
             let name = key.get_ref().as_ref();
+            if self.source.full() {
+                break;
+            }
             if self.known.contains(&name) {
                 continue;
             }
             let mut known = self.known.clone();
             known.sort_unstable();
-            let expected = match nearest(name, &known) {
-                Some(word) => format!("did you mean \"{word}\"?"),
-                None => format!("expected one of: {}", known.join(", ")),
-            };
-            self.source.report(key.span(), &self.path_of(name), "unknown key", expected, false);
+            let expected = format!("expected one of {}{}", known.join(", "), did_you_mean(nearest(name, &known)));
+            self.source.report(key.span(), &self.path_of(&short(name)), "unknown key", expected, false);
         }
     }
 }
@@ -550,16 +417,9 @@ pub fn read_field<T: Field>(value: &Value<'_>) -> Option<T> {
     match T::read(value.value, value.source.lenient) {
         Ok(v) => Some(v),
         Err(Expected(expected)) => {
-            let shown = if T::hide() && !matches!(value.value, DeValue::Table(_)) { "this value".into() } else { describe(value.value) };
-            let hint =
-                value.value.as_str().and_then(|s| nearest(s, &T::words())).map(|w| format!(" (did you mean \"{w}\"?)")).unwrap_or_default();
-            value.source.report(
-                value.at.clone(),
-                &value.path,
-                format!("{shown} is not right here"),
-                format!("expected {expected}{hint}"),
-                false,
-            );
+            let hint = did_you_mean(value.value.as_str().and_then(|s| nearest(s, &T::words())));
+            let what = format!("{} is not right here", T::shown(value.value));
+            value.source.report(value.at.clone(), &value.path, what, format!("expected {expected}{hint}"), false);
             None
         }
     }

@@ -169,7 +169,9 @@ impl HttpCheck {
         let mut secret_query = Vec::new();
         for (name, given) in &self.query {
             match given {
-                Given::Text(text) => drop(url.query_pairs_mut().append_pair(name, text)),
+                Given::Text(text) => {
+                    url.query_pairs_mut().append_pair(name, text);
+                }
                 Given::Secret(secret) => secret_query.push((name.clone(), reveal(secret, redactor).await?)),
             }
         }

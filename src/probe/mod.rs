@@ -41,9 +41,11 @@ impl Kind {
         let http = check.table("http");
         match found.as_slice() {
             ["http"] => http.and_then(http::HttpCheck::read).map(|c| Self::Http(Box::new(c))),
+            // In a damaged file the table may be what was lost.
+            [] if check.source().damaged.get() => None,
             [] => {
                 let tables: Vec<String> = Self::NAMES.iter().map(|n| format!("[integration.check.{n}]")).collect();
-                check.problem("", "says not how to test", format!("expected a table {}", tables.join(", or ")));
+                check.problem("", "does not say how to test", format!("expected a table {}", tables.join(", or ")));
                 None
             }
             more => {
@@ -74,10 +76,24 @@ impl Kind {
         }
     }
 
-    /// Every secret this check refers to.
+    /// Every secret a run reads, so that loading the configuration can say which ones are not there.
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {
             Self::Http(c) => c.secrets(),
+        }
+    }
+
+    /// The address guard's rule, if a target is written as an address that it would refuse.
+    pub fn refused_literal(&self, allow_private: bool) -> Option<&'static str> {
+        match self {
+            Self::Http(c) => c.refused_literal(allow_private),
+        }
+    }
+
+    /// What this check talks to, as people may see it: nothing in it can be secret. `None`: it talks to nobody.
+    pub fn target_shown(&self) -> Option<String> {
+        match self {
+            Self::Http(c) => Some(c.url_shown()),
         }
     }
 

@@ -1,81 +1,172 @@
-//! The store. See `docs/decisions` for the packing.
-use std::path::Path;
+//! The store: every result, on disk, in one SQLite file (docs/store.md has the schema and the packing byte by byte).
+//!
+//! A commit is one transaction: a journal row with the packed batch. Once an hour and check, spread over the hour, the recorder seals: the
+//! open hours become segments and sums, and a snapshot of the check's state takes the place of its journal. Journal rows that nothing needs
+//! are deleted. Synchronous: the recorder owns a [`Store`] on a thread of its own; anybody may read through a [`Reader`].
+//!
+//! - `schema`: tables, versions, migrations; `rows`: reading that survives damage
+//! - `journal`: a commit's row; `segment`, `packing`, `bits`, `codes`: an hour's runs in about half a byte each; `run`: cutting spans
+//! - `memory`: what the writer remembers: `open` hours, `failures`, what is due
+//! - `writer`: commit, seal, forget; `restore`: start; `retention`: deleting; `reader`: everybody else
+//!
+//! Never judges, never reads a clock, never logs: what is damaged or refused is in what it returns.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
 
 use crate::board::Counts;
-use crate::clock::UnixMs;
 use crate::fields::CheckId;
-use crate::outcome::{Attribution, Cause, Class, Outcome};
-use crate::record::{DurationCode, Record};
+use crate::record::Record;
 
-/// Why the store could not do it.
+mod bits;
+mod codes;
+mod failures;
+#[cfg(test)]
+mod fixtures;
+mod journal;
+mod memory;
+mod open;
+mod packing;
+mod reader;
+mod restore;
+mod retention;
+mod rows;
+mod run;
+mod schema;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use failures::FailureRow;
+pub use reader::Reader;
+pub use run::Run;
+pub use writer::Store;
+
+/// Why the store could not do it. The texts are for people.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// There is no file.
+    #[error("there is no store at {}: has the daemon ever run with this configuration?", .0.display())]
+    Missing(PathBuf),
+    /// The file is something else.
+    #[error("{} is not a Soakwatch store: {why}", .path.display())]
+    NotAStore {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        why: String,
+    },
+    /// The file was written by a newer version.
+    #[error("{} was written by a newer Soakwatch (schema {found}, this one knows up to {known}): use that version", .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema version.
+        found: i64,
+        /// The newest this program knows.
+        known: i64,
+    },
+    /// The file is from an older version, and a reader does not migrate.
+    #[error("{} was written by an older Soakwatch (schema {found}, this one reads {known}): start this version's daemon on it once", .path.display())]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its schema version.
+        found: i64,
+        /// The one this program reads.
+        known: i64,
+    },
+    /// Another daemon writes to it.
+    #[error("{} is in use by another Soakwatch daemon", .0.display())]
+    InUse(PathBuf),
     /// SQLite said no.
-    #[error("store: {0}")]
+    #[error("the store {}", plain(.0))]
     Sqlite(#[from] rusqlite::Error),
-    /// A stored blob can't be read.
-    #[error("store: {0}")]
+    /// Stored bytes can't be read.
+    #[error("{0}")]
     Corrupt(String),
 }
-/// A seal.
+
+impl From<bits::Damage> for StoreError {
+    fn from(damage: bits::Damage) -> Self {
+        Self::Corrupt(damage.0.to_owned())
+    }
+}
+
+/// What SQLite's error means to somebody who does not know SQLite.
+fn plain(e: &rusqlite::Error) -> String {
+    let meaning = match e.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "could not be written: the disk is full",
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "may not be written (check the file's and the directory's permissions)",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => "is locked by another program",
+        Some(ErrorCode::CannotOpen) => "can't be opened (is its directory there, and accessible to this user?)",
+        Some(ErrorCode::SystemIoFailure) => "could not be read or written: the disk reports an error",
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "is damaged",
+        _ => "failed",
+    };
+    format!("{meaning} ({e})")
+}
+
+/// Ends a check's settled hours, and replaces its snapshot.
 #[derive(Clone, Debug)]
 pub struct Seal {
     /// Which check.
     pub check: CheckId,
-    /// Its state as JSON, with every record committed before this batch folded in.
+    /// Its state as JSON, with every record committed before this batch folded in, and none of this batch.
     pub state: String,
 }
-/// What a restart reads back, in this order for each check: state, hours, records.
+
+/// What a commit did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// The journal row; 0 if there was nothing to write.
+    pub seq: i64,
+    /// Records kept.
+    pub kept: usize,
+    /// Records of a check whose 64-bit key is another check's; they can't be kept.
+    pub refused: usize,
+    /// Segments that were found damaged when more of their hour came; they were replaced.
+    pub damaged: usize,
+}
+
+/// What a restart reads back, in this order: of each check its state and hours; then records in the order they were committed.
 #[derive(Debug)]
 pub enum Restored<'a> {
     /// The last snapshot of a check's state.
     State(&'a CheckId, &'a str),
-    /// A sealed hour of the last 7 days.
+    /// The sealed part of an hour of the last 7 days: for `CheckState::add_hour`.
     Hour(&'a CheckId, i64, &'a Counts),
-    /// A journal record; `after_state`: committed after the snapshot.
+    /// `true`: committed after the snapshot, so `CheckState::apply` it. `false`: in the snapshot, but not in an `Hour`: for
+    /// `CheckState::add_rolling` alone (facts and detail may be missing, a span may be a part of what was committed).
     Record(&'a Record, bool),
 }
-/// One stored run.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Run {
-    /// Slot (first).
-    pub slot: UnixMs,
-    /// Distance of slots.
-    pub interval_ms: u32,
-    /// How many.
-    pub count: u32,
-    /// Outcome.
-    pub outcome: Outcome,
-    /// Class.
-    pub class: Option<Class>,
-    /// Cause.
-    pub cause: Option<Cause>,
-    /// Attribution.
-    pub attribution: Option<Attribution>,
-    /// Duration.
-    pub duration: DurationCode,
-    /// Attempts.
-    pub attempts: u8,
-    /// First attempt.
-    pub first_attempt_passed: bool,
+
+/// What could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Damaged {
+    /// Rows.
+    pub count: u64,
+    /// The first one's place and reason.
+    pub first: Option<String>,
 }
-/// The writer.
-#[derive(Debug)]
-pub struct Store {
-    conn: rusqlite::Connection,
+
+impl Damaged {
+    fn note(&mut self, what: &str, why: &dyn fmt::Display) {
+        self.count += 1;
+        self.first.get_or_insert_with(|| format!("{what}: {why}"));
+    }
 }
-impl Store {
-    /// Opens or makes the store, and migrates it.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { conn: rusqlite::Connection::open(path)? })
-    }
-    /// Writes a batch and seals, in one transaction.
-    pub fn commit(&mut self, _now: UnixMs, _records: &[Record], _seals: &[Seal]) -> Result<(), StoreError> {
-        Ok(())
-    }
-    /// Hands everything a restart needs to `sink`.
-    pub fn restore(&mut self, _now: UnixMs, _sink: &mut dyn FnMut(Restored<'_>)) -> Result<(), StoreError> {
-        let _ = &self.conn;
-        Ok(())
-    }
+
+/// What a restart found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RestoreReport {
+    /// Checks with a snapshot.
+    pub states: u64,
+    /// Records handed out with `true`.
+    pub records: u64,
+    /// What could not be read and was left out.
+    pub damaged: Damaged,
 }

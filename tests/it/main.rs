@@ -1,4 +1,25 @@
-//! The integration tests: one binary, one file per subject.
+//! All integration tests in one binary: one file per subject, in alphabetical order.
 
+// Tells clippy that helper functions in here are test code too (allow-unwrap-in-tests in clippy.toml).
+#![cfg(test)]
+
+mod architecture;
+mod bad_config;
+mod canary;
+mod clock_steps;
+mod documents;
+mod estate;
+mod exactness;
+mod hostile_config;
+mod hostile_estate;
+mod load_config;
+mod metrics;
+mod own_fault;
+mod probe;
+mod reference;
+mod reload;
+mod server;
+mod status;
+mod store_trouble;
 mod support;
 mod transport;

@@ -71,14 +71,14 @@ impl Body {
                 Bytes::from(document.to_string())
             }
             Self::Form(fields) => {
-                let mut form = form_urlencoded::Serializer::new(String::new());
+                let mut values = Vec::new();
                 for (name, given) in fields {
                     match given {
-                        Given::Text(text) => drop(form.append_pair(name, text)),
-                        Given::Secret(secret) => drop(form.append_pair(name, reveal(secret, redactor).await?.expose())),
+                        Given::Text(text) => values.push((name, text.clone())),
+                        Given::Secret(secret) => values.push((name, reveal(secret, redactor).await?.expose().to_owned())),
                     }
                 }
-                Bytes::from(form.finish())
+                Bytes::from(form_urlencoded::Serializer::new(String::new()).extend_pairs(values).finish())
             }
         })
     }

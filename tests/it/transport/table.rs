@@ -61,7 +61,10 @@ fn literal_addresses_are_judged_before_anything_runs() {
 fn problems_are_said_in_full_and_all_at_once() {
     let url = "url = \"https://api.example.com/\"\n";
     for (more, said) in [
-        ("methd = \"GET\"", "check.toml:2:1: methd: unknown key; did you mean \"method\"?"),
+        (
+            "methd = \"GET\"",
+            "check.toml:2:1: methd: unknown key; expected one of auth, body, ca, expect, headers, http_version, max_body, method, observe, query, redirects, url (did you mean \"method\"?)",
+        ),
         (
             "method = \"get\"",
             "method: \"get\" is not right here; expected \"GET\", \"HEAD\", \"POST\", \"PUT\", \"PATCH\", \"DELETE\" or \"OPTIONS\" (did you mean \"GET\"?)",
@@ -99,7 +102,7 @@ fn problems_are_said_in_full_and_all_at_once() {
             "auth = { oauth2 = { client_id = \"a\", client_secret = { env = \"X\" }, token_url = \"https://l.example/t\", auth_method = \"body\" } }",
             "auth.oauth2.auth_method: \"body\" is not right here; expected \"basic\" (in the header) or \"post\" (in the body)",
         ),
-        ("auth = { oauth = {} }", "auth.oauth: unknown key; did you mean \"oauth2\"?"),
+        ("auth = { oauth = {} }", "auth.oauth: unknown key; expected one of api_key, basic, bearer, oauth2 (did you mean \"oauth2\"?)"),
         (
             "auth = { bearer = { env = \"X\" } }\nheaders = { Authorization = { env = \"X\" } }",
             "headers: sets authorization, and so does auth",

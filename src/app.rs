@@ -1,0 +1,368 @@
+//! Composition root: a judged configuration becomes a running daemon. Binds the port and tells the real address, so that tests run it whole.
+//!
+//! Owns wiring, start order and reload. Knows no command line, reads no file itself (the loader is handed in).
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::board::{Board, CheckState};
+use crate::clock::Clock;
+use crate::config::model::Config;
+use crate::config::{Loaded, diff};
+use crate::health::Health;
+use crate::metrics::own::OwnMetrics;
+use crate::outcome::Cause;
+use crate::recorder::{self, RecorderHandle};
+use crate::scheduler::{Means, Scheduler};
+use crate::self_check;
+use crate::server::{self, ReloadAnswer, ReloadRequest, ServerState};
+use crate::slots::account_gap;
+use crate::store::{Restored, Store, StoreError};
+use crate::supervisor::Supervisor;
+use crate::transport::{Resolver, Transport};
+
+/// Reads the configuration again (blocking); handed in by whoever knows where it is.
+pub type Loader = Arc<dyn Fn() -> Loaded + Send + Sync>;
+
+/// What a daemon is made of.
+pub struct Parts {
+    /// The configuration, judged.
+    pub config: Config,
+    /// How to read it again; `None`: reload is refused.
+    pub reload: Option<Loader>,
+    /// Another resolver than the system's (demo, tests).
+    pub resolver: Option<Resolver>,
+    /// Wall time.
+    pub clock: Clock,
+    /// Own metrics, made early so that log lines are counted from the first on.
+    pub own: Arc<OwnMetrics>,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("config", &self.config.hash).finish_non_exhaustive()
+    }
+}
+
+/// Why the daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The listener may not or cannot listen there.
+    #[error("{0}")]
+    Listen(String),
+    /// The store can't be used.
+    #[error("{error}")]
+    Store {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        error: StoreError,
+    },
+    /// A file or directory beside the store.
+    #[error("{path}: {error}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The means to probe could not be made (roots, own CA, resolver).
+    #[error("{0:#}")]
+    Network(anyhow::Error),
+    /// A defect of ours.
+    #[error("{0:#}")]
+    Internal(#[from] anyhow::Error),
+}
+
+/// The daemon.
+#[derive(Debug)]
+pub struct App;
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its board.
+    pub board: Arc<Board>,
+    /// The way in for outcomes that are told.
+    pub recorder: RecorderHandle,
+    /// The way to a reload.
+    pub reload: mpsc::Sender<ReloadRequest>,
+    /// Asks everything to end.
+    pub stop: CancellationToken,
+    tasks: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    /// Asks everything to end and waits until the last outcome is written.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        self.ended().await
+    }
+
+    /// Waits until the daemon ends by itself or by its stop signal.
+    pub async fn ended(self) -> anyhow::Result<()> {
+        let Self { recorder, reload, tasks, .. } = self;
+        // The recorder ends when its last handle is gone.
+        drop((recorder, reload));
+        tasks.await?
+    }
+}
+
+impl App {
+    /// Starts everything; returns when it is ready (counters, last values and streaks restored, the time it was down accounted for).
+    pub async fn start(parts: Parts) -> Result<Running, StartError> {
+        let Parts { config, reload: loader, resolver, clock, own } = parts;
+        let settings = &config.settings;
+        let listener = server::bind(&settings.server).await.map_err(StartError::Listen)?;
+        let address = listener.local_addr().map_err(|e| StartError::Listen(e.to_string()))?;
+        let board = Arc::new(Board::default());
+        board.configure(&config);
+        own.config_accepted(&config.hash, clock.now());
+
+        let path = store_path(&config);
+        let transport = make_transport(&config, resolver.clone()).await?;
+        let (supervisor, health) = (Supervisor::default(), Arc::new(Health::default()));
+        let stop = supervisor.stop_signal();
+        let config = Arc::new(config);
+        let (config_sender, config_now) = watch::channel(Arc::clone(&config));
+        let (transport_sender, transport_now) = watch::channel(transport);
+        let (reload, reloads) = mpsc::channel(4);
+
+        // The port answers from now on: healthy, not ready.
+        let mut supervisor = supervisor;
+        let state = ServerState {
+            board: Arc::clone(&board),
+            own: Arc::clone(&own),
+            clock: clock.clone(),
+            config: config_now.clone(),
+            health: Arc::clone(&health),
+            reload: reload.clone(),
+            store: path.clone(),
+        };
+        let serving = server::serve(listener, state, stop.clone());
+        supervisor.spawn("http", async { Ok(serving.await?) });
+
+        let (store, gone) = open_and_restore(&path, &board, &clock).await?;
+        let (checker, self_check) = self_check::channel(!config.settings.self_check.targets.is_empty());
+        let (task, recorder) = recorder::start(store, Arc::clone(&board), Arc::clone(&own), clock.clone(), config_now.clone(), self_check)
+            .map_err(StartError::Internal)?;
+        supervisor.spawn("recorder", task.run());
+        supervisor.spawn("self_check", checker.run(config_now.clone(), transport_now.clone(), Arc::clone(&own), stop.clone()));
+        for check in gone {
+            recorder.forget(check).await;
+        }
+        account_downtime(&config, &board, &clock, &recorder).await;
+
+        let means = Means {
+            config: config_now.clone(),
+            transport: transport_now,
+            board: Arc::clone(&board),
+            recorder: recorder.clone(),
+            own: Arc::clone(&own),
+            health: Arc::clone(&health),
+            clock: clock.clone(),
+        };
+        supervisor.spawn("scheduler", Scheduler::new(means, stop.clone()).run());
+        let reloader = Reloader {
+            loader,
+            resolver,
+            board: Arc::clone(&board),
+            recorder: recorder.clone(),
+            own: Arc::clone(&own),
+            clock,
+            config: config_sender,
+            transport: transport_sender,
+        };
+        supervisor.spawn("reload", reloader.run(reloads, stop.clone()));
+        health.set_ready(true);
+        let checks = config.checks().count();
+        tracing::info!(%address, checks, hash = config.hash, "ready: watching {checks} checks on http://{address}");
+
+        // Runs in flight get their grace period, then the recorder gets time to write what is left.
+        let patience = config.settings.scheduler.grace.0 + Duration::from_secs(30);
+        let tasks = tokio::spawn(supervisor.run(patience));
+        Ok(Running { address, board, recorder, reload, stop, tasks })
+    }
+}
+
+/// The store's file: relative paths start at the configuration directory.
+pub fn store_path(config: &Config) -> PathBuf {
+    config.dir.join(&config.settings.store.path)
+}
+
+/// The means to probe that a configuration asks for.
+pub async fn make_transport(config: &Config, resolver: Option<Resolver>) -> Result<Arc<Transport>, StartError> {
+    let settings = config.settings.probe.clone();
+    let made = tokio::task::spawn_blocking(move || {
+        let resolver = match resolver {
+            Some(r) => r,
+            None => Resolver::system(&settings.dns)?,
+        };
+        Transport::new(&settings, resolver)
+    });
+    made.await.map_err(|e| StartError::Internal(e.into()))?.map(Arc::new).map_err(StartError::Network)
+}
+
+/// Opens the store and folds what it knows into the board. Returns the checks it knows that are configured no more.
+async fn open_and_restore(path: &Path, board: &Arc<Board>, clock: &Clock) -> Result<(Store, Vec<crate::fields::CheckId>), StartError> {
+    let (path, board, now) = (path.to_owned(), Arc::clone(board), clock.now());
+    let work = tokio::task::spawn_blocking(move || {
+        if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
+            std::fs::create_dir_all(dir).map_err(|error| StartError::File { path: dir.to_owned(), error })?;
+        }
+        let mut store = Store::open(&path).map_err(|error| StartError::Store { path: path.clone(), error })?;
+        let mut sink = |restored: Restored<'_>| match restored {
+            Restored::State(check, json) => {
+                board.update(check, |_, state| match serde_json::from_str::<CheckState>(json) {
+                    Ok(read) => *state = CheckState { hours: std::mem::take(&mut state.hours), ..read },
+                    Err(e) => {
+                        tracing::error!(check = check.as_str(), error = %e, "the stored state can't be read; its counters start again")
+                    }
+                });
+            }
+            Restored::Hour(check, hour, counts) => {
+                board.update(check, |_, state| state.add_hour(hour, counts));
+            }
+            Restored::Record(record, after_state) => {
+                board.update(&record.check, |_, state| if after_state { state.apply(record) } else { state.add_rolling(record) });
+            }
+        };
+        let report = store.restore(now, &mut sink).map_err(|error| StartError::Store { path: path.clone(), error })?;
+        if let Some(first) = report.damaged.first {
+            tracing::error!(damaged = report.damaged.count, first, "parts of the store could not be read and were left out");
+        }
+        let gone = store.known().into_iter().filter(|check| board.check(check).is_none()).collect();
+        Ok((store, gone))
+    });
+    work.await.map_err(|e| StartError::Internal(e.into()))?
+}
+
+/// Slots that came due while nobody was there: a gap is missing evidence, never a pass and never a failure.
+async fn account_downtime(config: &Config, board: &Board, clock: &Clock, recorder: &RecorderHandle) {
+    let now = clock.now();
+    let mut slots = 0u64;
+    for def in config.checks().filter(|d| d.kind.host().is_some()) {
+        let Some(last) = board.check(&def.id).and_then(|c| c.state.last_slot) else { continue };
+        for record in account_gap(def, last, now, Cause::Down) {
+            slots += u64::from(record.count);
+            recorder.told(record).await;
+        }
+    }
+    if slots > 0 {
+        tracing::info!(slots, "slots that came due while the daemon was down are accounted for as unknown");
+    }
+    recorder.flush().await;
+}
+
+/// Takes a new configuration over, whole or not at all.
+struct Reloader {
+    loader: Option<Loader>,
+    resolver: Option<Resolver>,
+    board: Arc<Board>,
+    recorder: RecorderHandle,
+    own: Arc<OwnMetrics>,
+    clock: Clock,
+    config: watch::Sender<Arc<Config>>,
+    transport: watch::Sender<Arc<Transport>>,
+}
+
+impl Reloader {
+    async fn run(self, mut requests: mpsc::Receiver<ReloadRequest>, stop: CancellationToken) -> anyhow::Result<()> {
+        loop {
+            let request = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                request = requests.recv() => request,
+            };
+            let Some(request) = request else {
+                // Nobody can ask any more; stay until stop, as every task does.
+                stop.cancelled().await;
+                return Ok(());
+            };
+            let answer = self.reload(&request.actor).await;
+            let _ = request.answer.send(answer);
+        }
+    }
+
+    async fn reload(&self, actor: &str) -> ReloadAnswer {
+        let Some(loader) = self.loader.clone() else { return ReloadAnswer::Refused(Vec::new()) };
+        let loaded = match tokio::task::spawn_blocking(move || loader()).await {
+            Ok(loaded) => loaded,
+            Err(e) => {
+                tracing::error!(error = %e, "reading the configuration ended by a defect of ours; the old one stays");
+                self.own.config_refused();
+                return ReloadAnswer::Refused(Vec::new());
+            }
+        };
+        let Some(new) = loaded.config else {
+            return self.refuse(actor, loaded.problems);
+        };
+        let old = Arc::clone(&self.config.borrow());
+        let diff = diff::diff(&old, &new);
+        if old.settings.probe != new.settings.probe {
+            match make_transport(&new, self.resolver.clone()).await {
+                Ok(transport) => {
+                    self.transport.send_replace(transport);
+                }
+                Err(e) => {
+                    tracing::error!(actor, error = %e, "the new configuration was refused; the old one stays");
+                    self.own.config_refused();
+                    return ReloadAnswer::Refused(loaded.problems);
+                }
+            }
+        }
+        let left: BTreeSet<_> = old
+            .integrations()
+            .map(|i| &i.id)
+            .collect::<BTreeSet<_>>()
+            .difference(&new.integrations().map(|i| &i.id).collect())
+            .map(|id| id.to_string())
+            .collect();
+        let hash = new.hash.clone();
+        let gone = self.board.configure(&new);
+        self.config.send_replace(Arc::new(new));
+        for check in gone {
+            self.recorder.forget(check).await;
+        }
+        self.own.integrations_removed.inc_by(left.len() as u64);
+        self.own.config_accepted(&hash, self.clock.now());
+        let restart_needed: Vec<String> = diff.restart_needed.iter().map(|s| (*s).to_owned()).collect();
+        tracing::info!(
+            actor,
+            added = diff.added.len(),
+            removed = diff.removed.len(),
+            changed = diff.changed.len(),
+            unchanged = diff.unchanged,
+            hash,
+            "configuration taken over"
+        );
+        if !restart_needed.is_empty() {
+            tracing::warn!(settings = restart_needed.join(", "), "these settings take effect at the next start");
+        }
+        ReloadAnswer::Applied {
+            added: diff.added.len(),
+            removed: diff.removed.len(),
+            changed: diff.changed.len(),
+            unchanged: diff.unchanged,
+            restart_needed,
+            hash,
+        }
+    }
+
+    fn refuse(&self, actor: &str, problems: Vec<crate::config::table::Problem>) -> ReloadAnswer {
+        let errors: Vec<String> = problems.iter().filter(|p| !p.warning).map(ToString::to_string).collect();
+        let first = errors.first().map(String::as_str).unwrap_or_default();
+        tracing::error!(actor, errors = errors.len(), first, "the new configuration was refused; the old one stays");
+        self.own.config_refused();
+        ReloadAnswer::Refused(problems)
+    }
+}

@@ -1,0 +1,138 @@
+//! `soakwatch probe ID`: one run now, through the daemon's own code path, explained. Stores nothing and counts nowhere.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{CliError, CliResult, Exit, block_on, complain, say};
+use crate::app;
+use crate::clock::Clock;
+use crate::config::model::{CheckDef, Config};
+use crate::config::{self, LoadOptions};
+use crate::explain;
+use crate::fields::{CheckId, IntegrationId};
+use crate::outcome::Outcome;
+use crate::run::run_once;
+
+/// Run a check once, now, and explain what it saw. Exit code: 0 it passed, 1 it did not, 2 it could not be judged.
+#[derive(Debug, clap::Args)]
+pub(super) struct Probe {
+    /// customer/environment/integration/check, or customer/environment/integration for all of its checks.
+    id: String,
+    /// The directory that holds soakwatch.toml and customers/.
+    #[arg(long, value_name = "DIR", default_value = "config")]
+    config: PathBuf,
+    /// One JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Probe) -> CliResult {
+    let wanted = Wanted::parse(&args.id)?;
+    let clock = Clock::System;
+    // A secret that is missing here concerns the check that uses it: its run says so.
+    let options = LoadOptions { check_secrets: false, env: config::environment(), now: clock.now() };
+    let loaded = config::load(&args.config, &options);
+    let Some(config) = loaded.config else {
+        loaded.problems.iter().filter(|p| !p.warning).for_each(complain);
+        return Err(Exit::BadInput.with(anyhow::anyhow!("the configuration in {} has errors (listed above)", args.config.display())));
+    };
+    let checks = wanted.find(&config)?;
+    block_on(async {
+        let transport = app::make_transport(&config, None).await.map_err(super::run::start_error)?;
+        let mut outcomes = Vec::new();
+        let mut values = Vec::new();
+        for def in &checks {
+            let report = Box::pin(run_once(def, &transport, clock.now())).await;
+            outcomes.push(report.record.outcome);
+            if args.json {
+                values.push(explain::value(def, &report, clock.now()));
+            } else {
+                say(explain::text(def, &report, clock.now()));
+            }
+        }
+        let exit = exit(&outcomes);
+        if args.json {
+            say(json!({ "id": args.id, "outcome": explain::worst(outcomes), "exit": exit as u8, "checks": values }));
+        }
+        Ok(exit)
+    })
+}
+
+fn exit(outcomes: &[Outcome]) -> Exit {
+    match explain::worst(outcomes.iter().copied()) {
+        Outcome::Pass => Exit::Yes,
+        Outcome::Fail | Outcome::Throttled => Exit::No,
+        Outcome::Unknown | Outcome::Skipped | Outcome::NotDue => Exit::Undecided,
+    }
+}
+
+/// What was asked for.
+enum Wanted {
+    Check(CheckId),
+    Integration(IntegrationId),
+}
+
+impl Wanted {
+    fn parse(text: &str) -> Result<Self, CliError> {
+        text.parse().map(Self::Check).or_else(|_| text.parse().map(Self::Integration)).map_err(|_| {
+            let what = "expected customer/environment/integration/check or customer/environment/integration";
+            Exit::Usage.with(anyhow::anyhow!("\"{}\" is no id; {what}", text.escape_debug()))
+        })
+    }
+
+    fn find(&self, config: &Config) -> Result<Vec<Arc<CheckDef>>, CliError> {
+        let (text, found): (&str, Vec<Arc<CheckDef>>) = match self {
+            Self::Check(id) => (id.as_str(), config.checks().filter(|c| c.id == *id).cloned().collect()),
+            Self::Integration(id) => (id.as_str(), config.checks().filter(|c| c.integration.id == *id).cloned().collect()),
+        };
+        if found.is_empty() {
+            let known: Vec<&str> = match self {
+                Self::Check(_) => config.checks().map(|c| c.id.as_str()).collect(),
+                Self::Integration(_) => config.checks().map(|c| c.integration.id.as_str()).collect(),
+            };
+            let hint = nearest(text, &known).map_or_else(|| "no check is configured".to_owned(), |near| format!("did you mean {near}?"));
+            return Err(Exit::BadInput.with(anyhow::anyhow!("{text} is not in {}; {hint}", config.dir.display())));
+        }
+        if let Some(told) = found.iter().find(|c| c.kind.host().is_none()) {
+            let why = format!("{} can't be run by hand: its outcomes arrive from outside ({})", told.id, told.kind.name());
+            return Err(Exit::Undecided.with(anyhow::anyhow!(why)));
+        }
+        Ok(found)
+    }
+}
+
+/// The known id that looks most like it, however far: there is always something to compare with.
+fn nearest<'k>(id: &str, known: &[&'k str]) -> Option<&'k str> {
+    known.iter().copied().min_by_key(|k| strsim::damerau_levenshtein(id, k))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_told_apart_by_their_parts() {
+        assert!(matches!(Wanted::parse("a/b/c/d"), Ok(Wanted::Check(_))));
+        assert!(matches!(Wanted::parse("a/b/c"), Ok(Wanted::Integration(_))));
+        for bad in ["", "a", "a/b", "a/b/c/d/e", "A/b/c", "a//c"] {
+            assert!(matches!(Wanted::parse(bad), Err(e) if e.exit == Exit::Usage), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_known_id() {
+        assert_eq!(nearest("acme/prod/crm", &["acme/production/crm", "zeta/staging/erp"]), Some("acme/production/crm"));
+        assert_eq!(nearest("x", &[]), None);
+    }
+
+    #[test]
+    fn the_worst_check_decides() {
+        use Outcome::{Fail, Pass, Throttled, Unknown};
+        assert_eq!(exit(&[Pass, Pass]), Exit::Yes);
+        assert_eq!(exit(&[Pass, Unknown]), Exit::Undecided);
+        assert_eq!(exit(&[Unknown, Throttled]), Exit::No);
+        assert_eq!(exit(&[Fail]), Exit::No);
+    }
+}

@@ -1,0 +1,292 @@
+//! One customer's file: `[customer]`, its `[[integration]]` tables and their `[[integration.check]]` tables.
+//!
+//! What the customer's table sets for all (`allow_private`, `maintenance`, `paused`) is merged into each integration here. Knows no kind's keys.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::judge::{self, Judge};
+use super::model::{CheckDef, Customer, DeclaredVolume, Integration, Maintenance, Paused, SoakPolicy};
+use super::table::{Table, did_you_mean, nearest, one_of, read_field};
+use crate::clock::UnixMs;
+use crate::fields::{IntegrationId, Ratio, Slug, Span, Volume};
+use crate::outcome::{Attribution, Class, Criticality, Owner};
+use crate::probe::Kind;
+
+/// Names and reasons are shown in pages and logs.
+const MAX_TEXT: usize = 200;
+/// The deadline of a run where none is written.
+const TIMEOUT: Span = Span::seconds(10);
+
+/// What a file gave.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// The customer; `None` after its id was reported.
+    pub customer: Option<Customer>,
+    /// Byte offset of its id, for the report of a second file with the same.
+    pub id_at: usize,
+    /// `[[integration]]` tables seen, right or wrong.
+    pub integrations: u64,
+    /// `[[integration.check]]` tables seen, right or wrong.
+    pub checks: u64,
+}
+
+/// What the customer's table says for all its integrations.
+struct Shared {
+    id: Option<Slug>,
+    name: String,
+    allow_private: bool,
+    maintenance: Vec<Maintenance>,
+    paused: Option<Paused>,
+}
+
+/// Reads the root table of a customer's file. Everything wrong is reported to its source.
+pub fn read(mut root: Table<'_>, judge: &mut Judge) -> Reading {
+    let mut reading = Reading::default();
+    let mut shared = None;
+    if !root.has("customer") {
+        root.missing("customer", "a table [customer] with an id");
+    }
+    if let Some(mut t) = root.table("customer") {
+        let id: Option<Slug> = t.req("id");
+        reading.id_at = t.place("id").start;
+        let name = t.text("name", MAX_TEXT);
+        shared = Some(Shared {
+            name: name.or_else(|| id.as_ref().map(Slug::to_string)).unwrap_or_default(),
+            id,
+            allow_private: t.or("allow_private", false),
+            maintenance: maintenance(&mut t, judge),
+            paused: paused(&mut t),
+        });
+        t.finish();
+    }
+    let shared = shared.unwrap_or(Shared { id: None, name: String::new(), allow_private: false, maintenance: Vec::new(), paused: None });
+    let tables = root.tables("integration");
+    if root.lacks("integration") {
+        root.warn("integration", "this customer has no integration", "expected [[integration]] tables: nothing is watched");
+    }
+    let mut customer = Customer {
+        id: shared.id.clone().unwrap_or_else(Slug::local),
+        name: shared.name.clone(),
+        integrations: Vec::new(),
+        checks: Vec::new(),
+    };
+    let mut ids = BTreeMap::new();
+    for t in tables {
+        reading.integrations += 1;
+        let (integration, checks, seen) = integration(t, &shared, &customer.id, &mut ids, judge);
+        reading.checks += seen;
+        customer.integrations.extend(integration);
+        customer.checks.extend(checks);
+    }
+    root.finish();
+    reading.customer = shared.id.is_some().then_some(customer);
+    reading
+}
+
+fn integration(
+    mut t: Table<'_>,
+    shared: &Shared,
+    customer: &Slug,
+    ids: &mut BTreeMap<String, usize>,
+    judge: &mut Judge,
+) -> (Option<Arc<Integration>>, Vec<Arc<CheckDef>>, u64) {
+    let id: Option<Slug> = t.req("id");
+    let environment: Option<Slug> = t.req("environment");
+    if let (Some(id), Some(environment)) = (&id, &environment)
+        && let Some(line) = ids.insert(format!("{environment}/{id}"), t.line("id"))
+    {
+        let what = format!("there is already an integration \"{id}\" in {environment} (line {line})");
+        t.problem("id", what, "expected another id or environment");
+    }
+    if t.lacks("owner") {
+        t.warn("owner", "is missing", format!("expected {}; read as \"customer\"", one_of(&words(Owner::ALL, Owner::as_str))));
+    }
+    if t.lacks("runbook") {
+        t.warn("runbook", "is missing", "expected the URL of a page that says what to do when this fails");
+    }
+    let go_live: Option<UnixMs> = t.opt("go_live");
+    judge.near(&t, "go_live", go_live);
+    let soak = soak(&mut t, judge);
+    judge::go_live(&t, go_live, soak.as_ref());
+    let name = t.text("name", MAX_TEXT);
+    let fallback = Slug::local();
+    let mut windows = shared.maintenance.clone();
+    windows.extend(maintenance(&mut t, judge));
+    let read = Integration {
+        id: IntegrationId::new(customer, environment.as_ref().unwrap_or(&fallback), id.as_ref().unwrap_or(&fallback)),
+        name: name.or_else(|| id.as_ref().map(Slug::to_string)).unwrap_or_default(),
+        customer_name: shared.name.clone(),
+        owner: t.or("owner", Owner::Customer),
+        criticality: t.or("criticality", Criticality::Normal),
+        runbook: t.opt("runbook"),
+        go_live,
+        hypercare: t.between("hypercare", Span::seconds(0), Span::days(366)).unwrap_or(Span::days(30)),
+        soak,
+        volume: volume(&mut t),
+        allow_private: t.or("allow_private", shared.allow_private),
+        maintenance: windows,
+        paused: paused(&mut t).or_else(|| shared.paused.clone()),
+        attribution: attribution(&mut t),
+        throttled_excluded: t.word("throttled", &[("counted", false), ("excluded", true)]).unwrap_or(false),
+    };
+    let integration = Arc::new(read);
+    let tables = t.tables("check");
+    if t.lacks("check") {
+        t.warn("check", "this integration has no check", "expected [[integration.check]] tables: nothing is watched");
+    }
+    let seen = tables.len() as u64;
+    let mut check_ids = BTreeMap::new();
+    let checks = tables.into_iter().filter_map(|c| check(c, &integration, &mut check_ids, judge)).collect();
+    t.finish();
+    ((id.is_some() && environment.is_some()).then_some(integration), checks, seen)
+}
+
+fn check(mut t: Table<'_>, integration: &Arc<Integration>, ids: &mut BTreeMap<Slug, usize>, judge: &mut Judge) -> Option<Arc<CheckDef>> {
+    let id: Option<Slug> = t.req("id");
+    if let Some(id) = &id
+        && let Some(line) = ids.insert(id.clone(), t.line("id"))
+    {
+        t.problem("id", format!("there is already a check \"{id}\" in this integration (line {line})"), "expected another id");
+    }
+    if !t.has("every") {
+        t.missing("every", "how often it runs, such as \"60s\"");
+    }
+    let every = t.between("every", Span::seconds(1), Span::days(7));
+    let written = t.between("timeout", Span(Duration::from_millis(10)), Span::seconds(600));
+    if let (Some(timeout), Some(every)) = (written, every)
+        && timeout >= every
+    {
+        t.problem(
+            "timeout",
+            format!("{} is not shorter than every ({})", t.shown("timeout"), t.shown("every")),
+            format!("expected less than {}", t.shown("every")),
+        );
+    }
+    let retries = t.between("retries", 0, 5).unwrap_or(0);
+    let judged = t.or("judged", true);
+    if let (true, Some(every), Some(soak)) = (judged, every, &integration.soak) {
+        judge::sample_size(&t, every, soak);
+    }
+    let before = t.source().errors();
+    let kind = Kind::read(&mut t);
+    match &kind {
+        Some(kind) => {
+            judge.secrets(&t, kind);
+            judge::address(&t, kind, integration.allow_private);
+        }
+        // Fail closed: a check may not vanish without a word.
+        None if t.source().errors() == before && !t.source().damaged.get() => {
+            t.problem("", "could not be read", "expected a table of its kind");
+        }
+        None => {}
+    }
+    t.finish();
+    let (id, every, kind) = (id?, every?, kind?);
+    let id = integration.id.check(&id);
+    let timeout = written.unwrap_or_else(|| default_timeout(every)).0;
+    Some(Arc::new(CheckDef { key: id.key(), id, integration: integration.clone(), every, timeout, retries, judged, kind }))
+}
+
+/// 10 s, or half of `every` where `every` is 10 s or less.
+fn default_timeout(every: Span) -> Span {
+    if every > TIMEOUT { TIMEOUT } else { Span(every.0 / 2) }
+}
+
+fn soak(integration: &mut Table<'_>, judge: &Judge) -> Option<SoakPolicy> {
+    let mut t = integration.table("soak")?;
+    let start = t.req("start");
+    judge.near(&t, "start", start);
+    let window = t.between("window", Span::seconds(3600), Span::days(90)).unwrap_or(Span::days(7));
+    if window.ms() % crate::clock::HOUR_MS != 0 {
+        t.problem("window", format!("{window} is not a number of whole hours"), "expected whole hours or days, such as \"7d\"");
+    }
+    let ratio: Ratio = t.or("success_ratio", Ratio(0.99));
+    if ratio.0 <= 0.0 {
+        t.problem("success_ratio", "0 is no target", "expected a share above 0, such as 0.99");
+    }
+    t.finish();
+    Some(SoakPolicy { start: start?, window, success_ratio: ratio })
+}
+
+fn volume(integration: &mut Table<'_>) -> DeclaredVolume {
+    let Some(mut t) = integration.table("volume") else { return DeclaredVolume::default() };
+    let mut read = |key| {
+        let volume: Option<Volume> = t.opt(key);
+        if volume.is_some_and(|v| v.calls == 0) {
+            t.problem(key, "no calls are no volume", "expected 1 or more, or leave the key out");
+        }
+        volume
+    };
+    let volume = DeclaredVolume { peak: read("peak"), daily: read("daily") };
+    t.finish();
+    volume
+}
+
+fn maintenance(table: &mut Table<'_>, judge: &Judge) -> Vec<Maintenance> {
+    let mut windows = Vec::new();
+    for mut t in table.tables("maintenance") {
+        let (start, end): (Option<UnixMs>, Option<UnixMs>) = (t.req("start"), t.req("end"));
+        judge.near(&t, "start", start);
+        let (reason, by) = (t.req_text("reason", MAX_TEXT), t.req_text("by", MAX_TEXT));
+        if let (Some(start), Some(end)) = (start, end)
+            && end <= start
+        {
+            t.problem("end", format!("{end} is not after start ({start})"), "expected a later time");
+        }
+        t.finish();
+        if let (Some(start), Some(end), Some(reason), Some(by)) = (start, end, reason, by) {
+            windows.push(Maintenance { start, end, reason, by });
+        }
+    }
+    windows
+}
+
+fn paused(table: &mut Table<'_>) -> Option<Paused> {
+    let mut t = table.table("paused")?;
+    let (reason, by) = (t.req_text("reason", MAX_TEXT), t.req_text("by", MAX_TEXT));
+    t.finish();
+    Some(Paused { reason: reason?, by: by? })
+}
+
+/// Overrides of the triage map: class = attribution. `internal` and `monitor` are ours and never an integration's.
+fn attribution(table: &mut Table<'_>) -> BTreeMap<Class, Attribution> {
+    let classes: Vec<&str> = words(Class::ALL, Class::as_str).into_iter().filter(|c| *c != Class::Internal.as_str()).collect();
+    let mut map = BTreeMap::new();
+    for (name, value) in table.map("attribution") {
+        let Some(class) = Class::parse(&name).filter(|c| *c != Class::Internal) else {
+            let expected = format!("expected a failure class: {}{}", one_of(&classes), did_you_mean(nearest(&name, &classes)));
+            value.source.report(value.at.clone(), &value.path, "is not a failure class", expected, false);
+            continue;
+        };
+        match read_field(&value) {
+            Some(Attribution::Monitor) => {
+                let expected = "expected another word: a failed run is never the monitor's fault";
+                value.source.report(value.at.clone(), &value.path, "\"monitor\" is not right here", expected, false);
+            }
+            Some(attribution) => drop(map.insert(class, attribution)),
+            None => {}
+        }
+    }
+    map
+}
+
+fn words<T: Copy>(all: &[T], text: impl Fn(T) -> &'static str) -> Vec<&'static str> {
+    all.iter().map(|v| text(*v)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_timeout_is_always_shorter_than_the_interval() {
+        for ms in (1000..20_000).step_by(250) {
+            let every = Span(Duration::from_millis(ms));
+            assert!(default_timeout(every) < every, "{every}");
+        }
+        assert_eq!(default_timeout(Span::seconds(60)), TIMEOUT);
+        assert_eq!(default_timeout(Span::seconds(10)), Span::seconds(5));
+    }
+}

@@ -1,0 +1,126 @@
+//! What a reload changes: which checks come, go, differ or stay as they are, and which settings wait for a restart.
+
+use std::collections::BTreeMap;
+
+use super::model::{CheckDef, Config, MetricsSettings, SchedulerSettings, ServerSettings, Settings, StoreSettings};
+use crate::fields::CheckId;
+
+/// The difference between two configurations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diff {
+    /// In the new one only.
+    pub added: Vec<CheckId>,
+    /// In the old one only.
+    pub removed: Vec<CheckId>,
+    /// In both, but the check or what its integration says differs.
+    pub changed: Vec<CheckId>,
+    /// In both, alike: these keep position, streaks and counters.
+    pub unchanged: usize,
+    /// Settings that differ and take effect only at a restart.
+    pub restart_needed: Vec<&'static str>,
+}
+
+/// Compares two configurations. Lists are in the order of ids.
+pub fn diff(old: &Config, new: &Config) -> Diff {
+    fn by_id(config: &Config) -> BTreeMap<&CheckId, &CheckDef> {
+        config.checks().map(|c| (&c.id, &**c)).collect()
+    }
+    let (before, after) = (by_id(old), by_id(new));
+    let mut diff = Diff { restart_needed: restart_needed(&old.settings, &new.settings), ..Diff::default() };
+    for (id, check) in &before {
+        match after.get(id) {
+            None => diff.removed.push((*id).clone()),
+            Some(now) if now == check => diff.unchanged += 1,
+            Some(_) => diff.changed.push((*id).clone()),
+        }
+    }
+    diff.added = after.keys().filter(|id| !before.contains_key(*id)).map(|id| (*id).clone()).collect();
+    diff
+}
+
+/// What is built once at start: sockets, store, pools, subscribers. Tokens, hosts, retention, grace and limits of size are read when used.
+fn restart_needed(old: &Settings, new: &Settings) -> Vec<&'static str> {
+    // Taken apart by name, so that a new setting must be placed here.
+    let Settings { server, store, scheduler, self_check, probe, metrics, log } = new;
+    let ServerSettings { listen, open: _, hosts: _, max_connections, timeout, tokens: _ } = server;
+    let StoreSettings { path, keep_runs: _, keep_hours: _, outbox } = store;
+    let SchedulerSettings { vantage, per_host, max_runs, grace: _ } = scheduler;
+    let MetricsSettings { check_histograms, max_series: _ } = metrics;
+    let differs = [
+        ("server.listen", *listen != old.server.listen),
+        ("server.max_connections", *max_connections != old.server.max_connections),
+        ("server.timeout", *timeout != old.server.timeout),
+        ("store.path", *path != old.store.path),
+        ("store.outbox", *outbox != old.store.outbox),
+        ("scheduler.vantage", *vantage != old.scheduler.vantage),
+        ("scheduler.per_host", *per_host != old.scheduler.per_host),
+        ("scheduler.max_runs", *max_runs != old.scheduler.max_runs),
+        ("self_check", *self_check != old.self_check),
+        ("probe", *probe != old.probe),
+        ("metrics.check_histograms", *check_histograms != old.metrics.check_histograms),
+        ("log", *log != old.log),
+    ];
+    differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixMs;
+    use crate::config::{LoadOptions, load};
+
+    fn config(settings: &str, customer: &str) -> Config {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("customers")).unwrap();
+        std::fs::write(dir.path().join("soakwatch.toml"), format!("[store]\npath = \"/tmp/x.db\"\n{settings}")).unwrap();
+        std::fs::write(dir.path().join("customers/acme.toml"), format!("[customer]\nid = \"acme\"\n{customer}")).unwrap();
+        let loaded = load(dir.path(), &LoadOptions { check_secrets: true, env: Vec::new(), now: UnixMs(0) });
+        loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems))
+    }
+
+    fn integration(id: &str, owner: &str, checks: &[(&str, &str)]) -> String {
+        let head = format!("[[integration]]\nid = \"{id}\"\nenvironment = \"production\"\nowner = \"{owner}\"\n");
+        let check = |(id, every): &(&str, &str)| {
+            format!(
+                "[[integration.check]]\nid = \"{id}\"\nevery = \"{every}\"\n[integration.check.http]\nurl = \"https://api.example.com/\"\n"
+            )
+        };
+        head + &checks.iter().map(check).collect::<String>()
+    }
+
+    fn ids(list: &[CheckId]) -> Vec<&str> {
+        list.iter().map(|id| id.as_str().trim_start_matches("acme/production/")).collect()
+    }
+
+    #[test]
+    fn the_same_configuration_changes_nothing() {
+        let text = integration("crm", "vendor", &[("list", "60s"), ("get", "30s")]);
+        let same = diff(&config("", &text), &config("", &text));
+        assert_eq!(same, Diff { unchanged: 2, ..Diff::default() });
+    }
+
+    #[test]
+    fn only_what_differs_is_named() {
+        let old = integration("crm", "vendor", &[("list", "60s"), ("get", "30s"), ("old", "60s")])
+            + &integration("erp", "vendor", &[("ping", "60s")]);
+        let new = integration("crm", "vendor", &[("get", "31s"), ("list", "60s"), ("new", "60s")])
+            + &integration("erp", "customer", &[("ping", "60s")]);
+        let d = diff(&config("", &old), &config("", &new));
+        assert_eq!(ids(&d.added), ["crm/new"]);
+        assert_eq!(ids(&d.removed), ["crm/old"]);
+        // The check of erp is as it was, but its owner is not: failures are attributed otherwise from now on.
+        assert_eq!(ids(&d.changed), ["crm/get", "erp/ping"]);
+        assert_eq!(d.unchanged, 1);
+        assert_eq!(d.restart_needed, [] as [&str; 0]);
+    }
+
+    #[test]
+    fn settings_that_wait_for_a_restart_are_named() {
+        let text = integration("crm", "vendor", &[("list", "60s")]);
+        let old = config("[server]\nlisten = \"127.0.0.1:1\"\n", &text);
+        let new = config("keep_runs = \"50d\"\n[server]\nhosts = [\"x\"]\n[scheduler]\nper_host = 3\n[log]\nlevel = \"debug\"\n", &text);
+        let d = diff(&old, &new);
+        assert_eq!(d.restart_needed, ["server.listen", "scheduler.per_host", "log"]);
+        assert_eq!(d.unchanged, 1);
+    }
+}

@@ -1,0 +1,229 @@
+//! What must hold between values: each rule is a function that reports at the place of the value that breaks it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::Read as _;
+use std::path::Path;
+
+use super::load::Counts;
+use super::model::{Settings, SoakPolicy};
+use super::table::{Source, Table};
+use crate::clock::UnixMs;
+use crate::fields::Span;
+use crate::probe::Kind;
+use crate::secret::SecretRef;
+
+/// z of the 95 % Wilson score interval (product.md, `sample_size`).
+const Z: f64 = 1.96;
+/// Lines a check may export, its share of its integration's lines included (metrics-and-alerts.md, "Budget of lines").
+const LINES_PER_CHECK: u64 = 30;
+/// Lines of one more histogram: nine buckets, `+Inf`, sum, count.
+const LINES_PER_HISTOGRAM: u64 = 12;
+/// Times further ahead are taken for slips.
+const YEARS: u64 = 3;
+const FAR: Span = Span::days(YEARS * 366);
+/// A file of trusted roots may hold this much.
+const MAX_CA_BYTES: u64 = 4 << 20;
+
+/// What must hold within the merged settings. Sections in `skip` are wrong already: nothing is concluded from them.
+pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: &BTreeSet<String>) {
+    let say = |path: &str, what: String, expected: String| {
+        if !skip.contains(path.split('.').next().unwrap_or_default()) {
+            source.report(0..0, path, what, expected, false);
+        }
+    };
+    let server = &s.server;
+    if !server.listen.ip().to_canonical().is_loopback() && server.tokens.is_empty() && !server.open {
+        say(
+            "server.listen",
+            format!("{} can be reached from other machines, and there is no token", server.listen),
+            "expected [[server.token]] entries, a loopback address, or auth = \"none\" if everybody may read and reload".into(),
+        );
+    }
+    if s.store.keep_hours < s.store.keep_runs {
+        say(
+            "store.keep_hours",
+            format!("{} is shorter than keep_runs ({})", s.store.keep_hours, s.store.keep_runs),
+            "expected sums to be kept at least as long as runs".into(),
+        );
+    }
+    if s.self_check.timeout >= s.self_check.every {
+        say(
+            "self_check.timeout",
+            format!("{} is not shorter than every ({})", s.self_check.timeout, s.self_check.every),
+            format!("expected less than {}", s.self_check.every),
+        );
+    }
+    let lines = counts.checks * (LINES_PER_CHECK + if s.metrics.check_histograms { LINES_PER_HISTOGRAM } else { 0 });
+    if lines > s.metrics.max_series {
+        say(
+            "metrics.max_series",
+            format!("{} is less than the {lines} lines that this configuration may export", s.metrics.max_series),
+            "expected fewer checks, or a higher limit if Prometheus can take it".into(),
+        );
+    }
+    s.store.path = source.dir.join(&s.store.path);
+    if let Some(ca) = s.probe.ca.as_mut() {
+        *ca = source.dir.join(&*ca);
+        if let Err(why) = roots(ca) {
+            say("probe.ca", format!("{} can't be used: {why}", ca.display()), "expected a file of certificates in PEM form".into());
+        }
+    }
+}
+
+fn roots(path: &Path) -> Result<(), String> {
+    let kind = |e: std::io::Error| e.kind().to_string();
+    if !std::fs::metadata(path).map_err(kind)?.is_file() {
+        return Err("it is not a file".into());
+    }
+    let mut text = Vec::new();
+    std::fs::File::open(path).and_then(|f| f.take(MAX_CA_BYTES + 1).read_to_end(&mut text)).map_err(kind)?;
+    match String::from_utf8_lossy(&text).contains("-----BEGIN CERTIFICATE-----") {
+        _ if text.len() as u64 > MAX_CA_BYTES => Err("it is larger than 4 MiB".into()),
+        true => Ok(()),
+        false => Err("it holds no certificate".into()),
+    }
+}
+
+/// Runs without a failure that it takes until the lower end of the interval reaches the ratio: n / (n + z^2) >= ratio. `None`: no number does.
+pub(super) fn runs_to_prove(ratio: f64) -> Option<u64> {
+    // The small amount taken off keeps a ratio that comes out as a whole number from being rounded up by the last bit.
+    (ratio < 1.0).then(|| (ratio * Z * Z / (1.0 - ratio) - 1e-9).ceil().max(1.0) as u64)
+}
+
+/// A go-live before the soak's end: there would never be a whole window to judge.
+pub(super) fn go_live(integration: &Table<'_>, go_live: Option<UnixMs>, soak: Option<&SoakPolicy>) {
+    let (Some(go_live), Some(soak)) = (go_live, soak) else { return };
+    let end = soak.start.plus(soak.window.0);
+    if go_live < end {
+        integration.warn(
+            "go_live",
+            format!("{go_live} is before the soak ends"),
+            format!("expected {end} or later (soak.start + soak.window)"),
+        );
+    }
+}
+
+/// An interval too long for one window of runs to prove the target.
+pub(super) fn sample_size(check: &Table<'_>, every: Span, soak: &SoakPolicy) {
+    let ratio = soak.success_ratio.0;
+    let runs = soak.window.ms() / every.ms().max(1);
+    let Some(needed) = runs_to_prove(ratio).and_then(|n| i64::try_from(n).ok()) else {
+        check.warn(
+            "every",
+            format!("no number of runs proves a success_ratio of {ratio}"),
+            "expected a soak.success_ratio below 1, such as 0.999",
+        );
+        return;
+    };
+    if runs >= needed {
+        return;
+    }
+    let longest = soak.window.ms() / needed / 1000;
+    let advice = if longest >= 1 {
+        format!("expected at least {needed} runs: {} or less", Span::seconds(u64::try_from(longest).unwrap_or(1)))
+    } else {
+        format!("expected at least {needed} runs: a longer soak.window")
+    };
+    check.warn("every", format!("{runs} runs in {} are too few to prove a success_ratio of {ratio}", soak.window), advice);
+}
+
+/// A target written as an address that the guard would refuse at every run.
+pub(super) fn address(check: &Table<'_>, kind: &Kind, allow_private: bool) {
+    let Some(rule) = kind.refused_literal(allow_private) else { return };
+    let expected = if kind.refused_literal(true).is_none() {
+        "expected a public address, or allow_private = true on the customer or the integration"
+    } else {
+        "expected another address: this one is never probed"
+    };
+    check.source().report(
+        check.at(),
+        &format!("{}.{}", check.path(), kind.name()),
+        format!("the address is refused ({rule})"),
+        expected,
+        false,
+    );
+}
+
+/// What is judged while customers' files are read, with what it takes to do so.
+#[derive(Debug)]
+pub struct Judge {
+    now: UnixMs,
+    check_secrets: bool,
+    /// Each secret is tried once, however many checks use it; here is why it can't be read.
+    secrets: HashMap<SecretRef, Option<String>>,
+}
+
+impl Judge {
+    /// Judges by this time. Secrets that can't be read are errors if `check_secrets`, else warnings.
+    pub fn new(now: UnixMs, check_secrets: bool) -> Self {
+        Self { now, check_secrets, secrets: HashMap::new() }
+    }
+
+    /// Reports every secret of the kind that can't be read, at the check's table.
+    pub(super) fn secrets(&mut self, check: &Table<'_>, kind: &Kind) {
+        self.readable(check, kind.name(), kind.secrets());
+    }
+
+    /// Tries each secret and drops its value at once.
+    fn readable(&mut self, check: &Table<'_>, kind: &str, secrets: Vec<SecretRef>) {
+        for secret in secrets {
+            let Some(why) = self.secrets.entry(secret).or_insert_with_key(|s| s.read_blocking().err()) else { continue };
+            let path = format!("{}.{kind}", check.path());
+            let expected = "expected a secret that can be read where soakwatch runs";
+            check.source().report(check.at(), &path, why.clone(), expected, !self.check_secrets);
+        }
+    }
+
+    /// A time years ahead is more often a slip than a plan, and nothing would be judged until then.
+    pub(super) fn near(&self, table: &Table<'_>, key: &str, time: Option<UnixMs>) {
+        if let Some(time) = time.filter(|t| *t > self.now.plus(FAR.0)) {
+            table.warn(key, format!("{time} is more than {YEARS} years away"), "expected a nearer time: is the year right?");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_needed_are_those_of_the_product_s_table() {
+        assert_eq!(runs_to_prove(0.99), Some(381));
+        assert_eq!(runs_to_prove(0.5), Some(4));
+        assert_eq!(runs_to_prove(0.999), Some(3838));
+        assert_eq!(runs_to_prove(1.0), None);
+        for ratio in [0.5, 0.9, 0.95, 0.99, 0.995, 0.999] {
+            let n = runs_to_prove(ratio).unwrap() as f64;
+            let low = |n: f64| n / (n + Z * Z);
+            assert!(low(n) >= ratio && low(n - 1.0) < ratio, "{ratio}: {n}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_not_there_is_named_at_its_check() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        std::fs::write(&file, "canary-4711\n").unwrap();
+        let missing = dir.path().join("missing");
+        let refs = vec![
+            SecretRef::File(file),
+            SecretRef::Env("SOAKWATCH_TEST_NOT_SET".into()),
+            SecretRef::File(missing.clone()),
+            SecretRef::Env("SOAKWATCH_TEST_NOT_SET".into()),
+        ];
+        for check_secrets in [true, false] {
+            let source = Source::new("a.toml", "", "\n[check]\nid = 1\n");
+            let entries = source.parse();
+            let check = source.root(&entries).table("check").unwrap();
+            let mut judge = Judge::new(UnixMs(0), check_secrets);
+            judge.readable(&check, "http", refs.clone());
+            let said: Vec<String> = source.problems.take().iter().map(ToString::to_string).collect();
+            let warning = if check_secrets { "" } else { "warning: " };
+            let line =
+                |why: &str| format!("a.toml:2:1: {warning}check.http: {why}; expected a secret that can be read where soakwatch runs");
+            let not_set = line("environment variable SOAKWATCH_TEST_NOT_SET is not set (or not UTF-8)");
+            let gone = line(&format!("file {} can't be read: entity not found", missing.display()));
+            assert_eq!(said, [not_set.clone(), gone, not_set]);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The daemon's settings: the tables of `soakwatch.toml`, their defaults and bounds. Layering the environment over them is `layers`' part.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use toml::de::DeValue;
+
+use super::model::{
+    ControlTarget, LogSettings, MetricsSettings, ProbeSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings,
+    StoreSettings, Token,
+};
+use super::table::{Field, Table};
+use crate::fields::{Bytes, Expected, HttpUrl, Slug, Span};
+
+/// The recorder holds a failure at most 15 s for a self-check that began after it.
+const SELF_CHECK_TIMEOUT: Span = Span::seconds(10);
+
+/// What holds when nothing is written.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            server: ServerSettings {
+                listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)),
+                open: false,
+                hosts: Vec::new(),
+                max_connections: 64,
+                timeout: Span::seconds(10),
+                tokens: Vec::new(),
+            },
+            store: StoreSettings {
+                path: PathBuf::from("soakwatch.db"),
+                keep_runs: Span::days(40),
+                keep_hours: Span::days(400),
+                outbox: 20_000,
+            },
+            scheduler: SchedulerSettings { vantage: Slug::local(), per_host: 2, max_runs: 1000, grace: Span::seconds(10) },
+            self_check: SelfCheckSettings { targets: Vec::new(), every: Span::seconds(15), timeout: Span::seconds(5) },
+            probe: ProbeSettings {
+                max_body: Bytes(1 << 20),
+                max_headers: Bytes(64 << 10),
+                user_agent: concat!("soakwatch/", env!("CARGO_PKG_VERSION")).to_owned(),
+                dns: Vec::new(),
+                ca: None,
+            },
+            metrics: MetricsSettings { check_histograms: false, max_series: 2_000_000 },
+            log: LogSettings { level: tracing::Level::INFO, json: None },
+        }
+    }
+}
+
+/// Reads the root table. Bad values are reported and stand at their default.
+pub fn read(mut root: Table<'_>) -> Settings {
+    let mut settings = Settings::default();
+    if let Some(t) = root.table("server") {
+        server(t, &mut settings.server);
+    }
+    if let Some(t) = root.table("store") {
+        store(t, &mut settings.store);
+    }
+    if let Some(t) = root.table("scheduler") {
+        scheduler(t, &mut settings.scheduler);
+    }
+    if let Some(t) = root.table("self_check") {
+        self_check(t, &mut settings.self_check);
+    }
+    if let Some(t) = root.table("probe") {
+        probe(t, &mut settings.probe);
+    }
+    if let Some(t) = root.table("metrics") {
+        metrics(t, &mut settings.metrics);
+    }
+    if let Some(t) = root.table("log") {
+        log(t, &mut settings.log);
+    }
+    root.finish();
+    settings
+}
+
+/// Sets a value where one was read.
+fn set<T>(place: &mut T, read: Option<T>) {
+    if let Some(value) = read {
+        *place = value;
+    }
+}
+
+fn server(mut t: Table<'_>, s: &mut ServerSettings) {
+    set(&mut s.listen, t.opt("listen"));
+    set(&mut s.open, t.word("auth", &[("token", false), ("none", true)]));
+    s.hosts = t.list::<HostName>("hosts").into_iter().map(|h| h.0).collect();
+    set(&mut s.max_connections, t.between("max_connections", 1, 10_000));
+    set(&mut s.timeout, t.between("timeout", Span::seconds(1), Span::seconds(300)));
+    for mut entry in t.tables("token") {
+        let name: Option<Slug> = entry.req("name");
+        let role = entry.req("role");
+        let hash: Option<TokenHash> = entry.req("hash");
+        if let Some(name) = &name
+            && s.tokens.iter().any(|other| other.name == *name)
+        {
+            entry.problem("name", format!("there is already a token \"{name}\""), "expected another name: it stands in audit records");
+        }
+        if let Some(hash) = &hash
+            && let Some(other) = s.tokens.iter().find(|other| other.sha256 == hash.0)
+        {
+            entry.problem("hash", format!("this is the token of \"{}\" too", other.name), "expected a token of its own for each name");
+        }
+        if let (Some(name), Some(role), Some(hash)) = (name, role, hash) {
+            s.tokens.push(Token { name, role, sha256: hash.0 });
+        }
+        entry.finish();
+    }
+    t.finish();
+}
+
+fn store(mut t: Table<'_>, s: &mut StoreSettings) {
+    set(&mut s.path, t.opt("path"));
+    set(&mut s.keep_runs, t.between("keep_runs", Span::days(1), Span::days(3660)));
+    set(&mut s.keep_hours, t.between("keep_hours", Span::days(1), Span::days(3660)));
+    set(&mut s.outbox, t.between("outbox", 1, 1_000_000));
+    t.finish();
+}
+
+fn scheduler(mut t: Table<'_>, s: &mut SchedulerSettings) {
+    set(&mut s.vantage, t.opt("vantage"));
+    set(&mut s.per_host, t.between("per_host", 1, 1000));
+    set(&mut s.max_runs, t.between("max_runs", 1, 100_000));
+    set(&mut s.grace, t.between("grace", Span::seconds(0), Span::seconds(300)));
+    t.finish();
+}
+
+fn self_check(mut t: Table<'_>, s: &mut SelfCheckSettings) {
+    s.targets = t.list("targets");
+    if s.targets.len() > 16 {
+        t.problem("targets", format!("{} targets are too many", s.targets.len()), "expected at most 16");
+    }
+    set(&mut s.every, t.between("every", Span::seconds(1), Span::seconds(300)));
+    set(&mut s.timeout, t.between("timeout", Span(std::time::Duration::from_millis(100)), SELF_CHECK_TIMEOUT));
+    t.finish();
+}
+
+fn probe(mut t: Table<'_>, s: &mut ProbeSettings) {
+    set(&mut s.max_body, t.between("max_body", Bytes(1 << 10), Bytes(64 << 20)));
+    set(&mut s.max_headers, t.between("max_headers", Bytes(1 << 10), Bytes(1 << 20)));
+    set(&mut s.user_agent, t.opt::<HeaderText>("user_agent").map(|h| h.0));
+    s.dns = t.list("dns");
+    s.ca = t.opt("ca");
+    t.finish();
+}
+
+fn metrics(mut t: Table<'_>, s: &mut MetricsSettings) {
+    set(&mut s.check_histograms, t.opt("check_histograms"));
+    set(&mut s.max_series, t.between("max_series", 1, 1_000_000_000));
+    t.finish();
+}
+
+fn log(mut t: Table<'_>, s: &mut LogSettings) {
+    use tracing::Level;
+    let levels = [("error", Level::ERROR), ("warn", Level::WARN), ("info", Level::INFO), ("debug", Level::DEBUG), ("trace", Level::TRACE)];
+    set(&mut s.level, t.word("level", &levels));
+    set(&mut s.json, t.word("format", &[("auto", None), ("json", Some(true)), ("text", Some(false))]));
+    t.finish();
+}
+
+/// `host` or `host:port` as a browser names it; lower case.
+struct HostName(String);
+
+impl Field for HostName {
+    fn expected() -> String {
+        "a host name such as \"soakwatch.example.com\" (with its port, if it is not 80 or 443)".into()
+    }
+    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
+        let fits = |s: &&str| {
+            let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
+            (1..=260).contains(&s.len()) && s.bytes().all(allowed)
+        };
+        value.as_str().filter(fits).map(|s| Self(s.to_ascii_lowercase())).ok_or_else(|| Expected(Self::expected()))
+    }
+}
+
+/// A text that may stand in a header.
+struct HeaderText(String);
+
+impl Field for HeaderText {
+    fn expected() -> String {
+        "1 to 200 visible ASCII characters".into()
+    }
+    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
+        let fits = |s: &&str| (1..=200).contains(&s.len()) && s.bytes().all(|b| (0x20..0x7f).contains(&b)) && s.trim() == *s;
+        value.as_str().filter(fits).map(|s| Self(s.to_owned())).ok_or_else(|| Expected(Self::expected()))
+    }
+}
+
+/// `sha256:` and 64 hex digits. A problem never repeats the value: it may be the token itself.
+struct TokenHash([u8; 32]);
+
+impl Field for TokenHash {
+    fn expected() -> String {
+        "the token's hash, \"sha256:\" and 64 hex digits, never the token itself".into()
+    }
+    fn hide() -> bool {
+        true
+    }
+    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
+        let wrong = || Expected(Self::expected());
+        let hex = value.as_str().and_then(|s| s.strip_prefix("sha256:")).map(str::as_bytes).filter(|h| h.len() == 64).ok_or_else(wrong)?;
+        let mut hash = [0; 32];
+        for (byte, pair) in hash.iter_mut().zip(hex.chunks_exact(2)) {
+            let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
+            let (high, low) = pair.first().copied().and_then(digit).zip(pair.get(1).copied().and_then(digit)).ok_or_else(wrong)?;
+            *byte = high << 4 | low;
+        }
+        Ok(Self(hash))
+    }
+}
+
+/// A neutral endpoint: `tcp://host:port`, or the host and port of an http(s) URL.
+impl Field for ControlTarget {
+    fn expected() -> String {
+        "\"tcp://host:port\" or an http(s) URL".into()
+    }
+    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
+        let wrong = || Expected(Self::expected());
+        let text = value.as_str().filter(|s| s.len() <= 1000).ok_or_else(wrong)?;
+        let (name, url) = if text.starts_with("tcp://") {
+            let url = url::Url::parse(text).map_err(|_| wrong())?;
+            let only_host_and_port = text == format!("tcp://{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or_default());
+            (text.to_owned(), Some(url).filter(|_| only_host_and_port).ok_or_else(wrong)?)
+        } else {
+            let url: HttpUrl = text.parse().map_err(|_| wrong())?;
+            (url.shown(), url.url().clone())
+        };
+        let host = url.host_str().map(|h| h.trim_matches(['[', ']'])).filter(|h| !h.is_empty()).ok_or_else(wrong)?;
+        let port = url.port_or_known_default().filter(|p| *p > 0).ok_or_else(wrong)?;
+        Ok(Self { name, host: host.to_owned(), port })
+    }
+    fn shown(value: &DeValue<'_>) -> String {
+        <HttpUrl as Field>::shown(value)
+    }
+}

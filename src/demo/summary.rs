@@ -1,0 +1,221 @@
+//! The table at the demo's end: one line per integration, from the board. Pure: entries and a time in, text out.
+
+use std::collections::BTreeMap;
+
+use crate::attribution::remediation;
+use crate::board::{Counts, IntegrationEntry};
+use crate::clock::UnixMs;
+use crate::outcome::{Attribution, Class};
+use crate::status::{IntegrationStatus, integration_status};
+
+const HEAD: [&str; 8] = ["INTEGRATION", "PHASE", "STATE", "RUNS", "SUCCESS", "CLASS", "ATTRIBUTION", "WHAT TO DO"];
+/// A certificate with fewer days left is worth a line.
+const CERTIFICATE_DAYS: i64 = 30;
+
+/// The table, with a line of totals. Columns are as wide as their widest cell; the last one is not padded.
+pub fn table(entries: &[IntegrationEntry], now: UnixMs) -> String {
+    let rows: Vec<[String; 8]> = entries.iter().map(|entry| row(entry, now)).collect();
+    let mut widths = HEAD.map(|h| h.chars().count());
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |cells: &[String; 8]| {
+        let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    let mut out = line(&HEAD.map(str::to_owned));
+    for row in &rows {
+        out.push('\n');
+        out.push_str(&line(row));
+    }
+    let all = entries.iter().map(counts).fold(Counts::default(), |mut sum, c| {
+        sum.merge(&c);
+        sum
+    });
+    out.push_str(&format!(
+        "\n\n{} integrations, {} runs: {} passed, {} failed, {} throttled; {} skipped, {} unknown",
+        entries.len(),
+        all.counted(),
+        all.pass,
+        all.fail,
+        all.throttled,
+        all.skipped,
+        all.unknown
+    ));
+    out
+}
+
+fn counts(entry: &IntegrationEntry) -> Counts {
+    entry.checks.iter().fold(Counts::default(), |mut sum, c| {
+        sum.merge(&c.state.counts);
+        sum
+    })
+}
+
+/// The class and attribution most of its failures had, and how many; of equals the first in the order of the closed set.
+pub fn most_frequent_failure(entry: &IntegrationEntry) -> Option<(Class, Attribution, u64)> {
+    let mut sums: BTreeMap<(Class, Attribution), u64> = BTreeMap::new();
+    for (class, by_attribution) in entry.checks.iter().flat_map(|c| &c.state.classes) {
+        for (attribution, n) in by_attribution {
+            *sums.entry((*class, *attribution)).or_default() += n;
+        }
+    }
+    sums.into_iter().rev().max_by_key(|(_, n)| *n).map(|((class, attribution), n)| (class, attribution, n))
+}
+
+fn row(entry: &IntegrationEntry, now: UnixMs) -> [String; 8] {
+    let status = integration_status(entry, now);
+    let counts = counts(entry);
+    let failure = most_frequent_failure(entry);
+    let none = || "-".to_owned();
+    let what_to_do = what_to_do(entry, &status, failure);
+    [
+        status.id,
+        status.phase.to_string(),
+        status.state.to_string(),
+        counts.counted().to_string(),
+        counts.success_ratio(entry.def.throttled_excluded).map_or_else(none, percent),
+        failure.map_or_else(none, |(class, _, n)| format!("{class} ({n})")),
+        failure.map_or_else(none, |(_, attribution, _)| attribution.to_string()),
+        what_to_do,
+    ]
+}
+
+fn what_to_do(entry: &IntegrationEntry, status: &IntegrationStatus, failure: Option<(Class, Attribution, u64)>) -> String {
+    if let Some(hold) = &status.hold {
+        let until = hold.until.as_ref().map(|t| format!(" until {t}")).unwrap_or_default();
+        return format!("Nothing is due{until}: {} ({})", hold.reason, hold.by);
+    }
+    if let Some((class, attribution, _)) = failure {
+        return remediation(class, attribution, entry.def.owner);
+    }
+    if let Some(days) = status.certificate_days.filter(|d| *d < CERTIFICATE_DAYS) {
+        return format!("It passes, but its certificate has {days} days left: have it renewed.");
+    }
+    let again: u64 = entry.checks.iter().map(|c| c.state.first_attempt_failures).sum();
+    if again > 0 {
+        return format!("It passes, but {again} runs needed a second attempt: look at the far side's log.");
+    }
+    String::new()
+}
+
+/// A share with one digit after the point, rounded down so that 99.96 % never reads as 100 %.
+fn percent(share: f64) -> String {
+    format!("{:.1} %", (share * 1000.0 + 1e-9).floor() / 10.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::board::{Board, CheckEntry, CheckState};
+    use crate::config::model::{DeclaredVolume, Integration, Maintenance, Paused};
+    use crate::fields::{CheckId, IntegrationId, Span};
+    use crate::outcome::{Criticality, Outcome, Owner};
+    use crate::probe::Kind;
+    use crate::record::Record;
+
+    const NOW: UnixMs = UnixMs(1_700_000_000_000);
+
+    fn entry(id: &str, records: &[(Outcome, Option<Class>)], change: impl FnOnce(&mut Integration)) -> IntegrationEntry {
+        let id: IntegrationId = id.parse().unwrap();
+        let mut def = integration(id);
+        change(&mut def);
+        let def = Arc::new(def);
+        let id: CheckId = format!("{}/c", def.id).parse().unwrap();
+        let mut state = CheckState::default();
+        for (n, (outcome, class)) in (0i64..).zip(records) {
+            let slot = UnixMs(NOW.0 - 3_000 + n * 1000);
+            let record = Record {
+                outcome: *outcome,
+                class: *class,
+                attribution: class.map(|_| Attribution::ThirdParty),
+                first_attempt_passed: *outcome == Outcome::Pass,
+                attempts: 1,
+                ..Record::not_run(id.clone(), slot, 1000, 1, crate::outcome::Cause::Internal)
+            };
+            state.apply(&record);
+        }
+        let check = CheckEntry { def: Arc::new(check(id, &def, kind())), state };
+        IntegrationEntry { def, checks: vec![check] }
+    }
+
+    fn kind() -> Kind {
+        let source = crate::config::table::Source::new("test", ".", "http = { url = \"https://crm.example.com/v1/contacts\" }");
+        let tables = toml::de::DeTable::parse(&source.text).unwrap();
+        Kind::read(&mut source.root(tables.get_ref())).unwrap()
+    }
+
+    fn check(id: CheckId, integration: &Arc<Integration>, kind: Kind) -> crate::config::model::CheckDef {
+        crate::config::model::CheckDef {
+            key: id.key(),
+            id,
+            integration: Arc::clone(integration),
+            every: Span::seconds(1),
+            timeout: Duration::from_millis(900),
+            retries: 0,
+            judged: true,
+            kind,
+        }
+    }
+
+    fn integration(id: IntegrationId) -> Integration {
+        Integration {
+            name: id.integration().into(),
+            customer_name: id.customer().into(),
+            id,
+            owner: Owner::Vendor,
+            criticality: Criticality::Normal,
+            runbook: None,
+            go_live: None,
+            hypercare: Span::days(30),
+            soak: None,
+            volume: DeclaredVolume::default(),
+            allow_private: true,
+            maintenance: Vec::new(),
+            paused: None,
+            attribution: BTreeMap::new(),
+            throttled_excluded: false,
+        }
+    }
+
+    #[test]
+    fn a_table_says_how_each_integration_does() {
+        let fail = |c| (Outcome::Fail, Some(c));
+        let pass = (Outcome::Pass, None);
+        let entries = [
+            entry("a/production/good", &[pass, pass], |_| ()),
+            entry("a/production/flaky", &[pass, fail(Class::ServerError), pass], |_| ()),
+            entry("a/production/down", &[fail(Class::Dns), fail(Class::Timeout), fail(Class::Timeout)], |_| ()),
+            entry("a/production/calm", &[], |i| i.paused = Some(Paused { reason: "why".into(), by: "me".into() })),
+            entry("a/production/work", &[], |i| {
+                let (start, end) = (NOW.minus(Duration::from_secs(1)), NOW.plus(Duration::from_secs(60)));
+                i.maintenance = vec![Maintenance { start, end, reason: "move".into(), by: "me".into() }];
+            }),
+            entry("a/production/new", &[], |_| ()),
+        ];
+        assert_eq!(
+            table(&entries, NOW),
+            "\
+INTEGRATION         PHASE   STATE        RUNS  SUCCESS  CLASS             ATTRIBUTION  WHAT TO DO
+a/production/good   build   passing      2     100.0 %  -                 -
+a/production/flaky  build   passing      3     66.6 %   server_error (1)  third_party  The endpoint fails by itself (5xx). Report it to the vendor with the times shown here.
+a/production/down   build   failing      3     0.0 %    timeout (2)       third_party  The connection stands, but no complete answer comes in time. Ask the vendor about load and hanging work behind the endpoint.
+a/production/calm   paused  paused       0     -        -                 -            Nothing is due: why (me)
+a/production/work   build   maintenance  0     -        -                 -            Nothing is due until 2023-11-14T22:14:20Z: move (me)
+a/production/new    build   pending      0     -        -                 -
+
+6 integrations, 8 runs: 4 passed, 4 failed, 0 throttled; 0 skipped, 0 unknown"
+        );
+    }
+
+    #[test]
+    fn an_empty_board_is_no_error() {
+        let text = Board::default().read(|all| table(all, NOW));
+        assert!(text.ends_with("0 integrations, 0 runs: 0 passed, 0 failed, 0 throttled; 0 skipped, 0 unknown"), "{text}");
+    }
+}

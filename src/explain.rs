@@ -1,0 +1,330 @@
+//! A finished run, explained: as text for people, and as JSON for programs. Pure: a definition, a report and a time in, text out.
+//!
+//! Everything a target can influence was redacted and bounded before it came here; what is shown is stripped of control characters once more,
+//! so that no endpoint can steer the reader's terminal.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::attribution::{cause_advice, remediation};
+use crate::clock::UnixMs;
+use crate::config::model::CheckDef;
+use crate::fields::Span;
+use crate::observed::{CertificateFacts, Expectation, Failure, Hop, Observed, Phases, TlsFacts, bounded};
+use crate::outcome::Outcome;
+use crate::record::Record;
+use crate::run::{Attempt, RunReport};
+
+/// The longest bar of a phase, in characters.
+const BAR: f64 = 30.0;
+const DAY_MS: i64 = 86_400_000;
+
+/// The run in words.
+pub fn text(def: &CheckDef, report: &RunReport, now: UnixMs) -> String {
+    let mut out = String::new();
+    header(&mut out, def, now);
+    let slowest = report.attempts.iter().flat_map(|a| &a.observed.hops).flat_map(|h| h.phases.values()).flatten().max();
+    for (n, attempt) in report.attempts.iter().enumerate() {
+        put(&mut out, "");
+        attempt_text(&mut out, def, n, attempt, slowest.unwrap_or_default(), now);
+    }
+    put(&mut out, "");
+    conclusion(&mut out, def, report);
+    out
+}
+
+fn put(out: &mut String, line: impl AsRef<str>) {
+    out.push_str(line.as_ref());
+    out.push('\n');
+}
+
+/// A text of the target's without anything a terminal would obey.
+fn plain(text: &str) -> String {
+    let visible = |c: char| !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    bounded(text.chars().map(|c| if visible(c) { c } else { ' ' }).collect::<String>(), 400)
+}
+
+fn header(out: &mut String, def: &CheckDef, now: UnixMs) {
+    let i = &def.integration;
+    put(out, format!("{}: {}, {}", def.id, plain(&i.customer_name), plain(&i.name)));
+    let retries = match def.retries {
+        0 => "no retries".into(),
+        1 => "1 retry".into(),
+        n => format!("{n} retries"),
+    };
+    put(
+        out,
+        format!(
+            "{} check, every {}, timeout {}, {retries}; owner {}, criticality {}, phase {}",
+            def.kind.name(),
+            def.every,
+            Span(def.timeout),
+            i.owner,
+            i.criticality,
+            crate::board::phase(i, now)
+        ),
+    );
+    if let Some(paused) = &i.paused {
+        put(out, format!("Paused: {} ({}). This run is made all the same and counts nowhere.", plain(&paused.reason), plain(&paused.by)));
+    }
+    if let Some(window) = i.maintenance_at(now) {
+        put(out, format!("In maintenance until {}: {} ({}).", window.end, plain(&window.reason), plain(&window.by)));
+    }
+}
+
+fn attempt_text(out: &mut String, def: &CheckDef, n: usize, attempt: &Attempt, slowest: Duration, now: UnixMs) {
+    let result = attempt.failure.as_ref().map_or_else(|| "passed".to_owned(), |f| format!("did not pass ({})", f.class));
+    let began = if n == 0 { String::new() } else { format!(", began after {}", duration(attempt.started_after)) };
+    let of = usize::from(def.retries) + 1;
+    put(out, format!("Attempt {} of at most {of}{began}, took {}: {result}", n + 1, duration(attempt.duration)));
+    let seen = &attempt.observed;
+    if seen.hops.is_empty() {
+        put(out, "  Nothing was sent.");
+    }
+    for (n, hop) in seen.hops.iter().enumerate() {
+        hop_text(out, n, hop, slowest, now);
+    }
+    if let Some(bytes) = seen.body_bytes {
+        put(out, format!("  Body: {bytes} bytes"));
+    }
+    if !seen.expectations.is_empty() {
+        put(out, "  Expected:");
+    }
+    for e in &seen.expectations {
+        let (mark, but) = if e.met { ("✓", "saw") } else { ("✗", "but saw") };
+        put(out, format!("    {mark} {}: {but} {}", plain(&e.expected), plain(&e.seen)));
+    }
+    for (name, value) in &seen.values {
+        put(out, format!("  Read: {} = {value}", plain(name)));
+    }
+    if let Some(failure) = &attempt.failure {
+        put(out, format!("  Why: {}", plain(&failure.detail)));
+        if let Some(wait) = failure.retry_after {
+            put(out, format!("  The target asks to wait {}", duration(wait)));
+        }
+        if let Some(rule) = failure.egress_rule {
+            put(
+                out,
+                format!(
+                    "  Refused by our own address guard, rule {rule} (`allow_private = true` lets private and loopback addresses pass)"
+                ),
+            );
+        }
+    }
+}
+
+fn hop_text(out: &mut String, n: usize, hop: &Hop, slowest: Duration, now: UnixMs) {
+    let purpose = if hop.token { " (token)" } else { "" };
+    put(out, format!("  {}. {} {}{purpose}", n + 1, plain(&hop.method), plain(&hop.url)));
+    let mut met: Vec<String> = Vec::new();
+    met.push(hop.address.map_or_else(|| "no address".into(), |a| format!("address {a}")));
+    met.extend(hop.version.as_deref().map(plain));
+    met.push(hop.status.map_or_else(|| "no answer".into(), |s| format!("status {s}")));
+    put(out, format!("     {}", met.join(", ")));
+    if let Some(to) = &hop.location {
+        put(out, format!("     redirects to {}", plain(to)));
+    }
+    for (name, took) in Phases::NAMES.into_iter().zip(hop.phases.values()) {
+        let Some(took) = took else { continue };
+        put(out, format!("     {name:<10} {:>9} {}", duration(took), bar(took, slowest)).trim_end());
+    }
+    if let Some(tls) = &hop.tls {
+        tls_text(out, tls, now);
+    }
+}
+
+fn tls_text(out: &mut String, tls: &TlsFacts, now: UnixMs) {
+    let negotiated: Vec<String> = tls.version.iter().chain(&tls.cipher).map(|t| plain(t)).collect();
+    put(out, format!("     TLS: {}", if negotiated.is_empty() { "nothing agreed".to_owned() } else { negotiated.join(", ") }));
+    for c in &tls.chain {
+        put(out, format!("     certificate {}, issued by {}", plain(&c.subject), plain(&c.issuer)));
+        put(out, format!("       {} to {}, {}", day(c.not_before), day(c.not_after), days_left(c.not_after, now)));
+        if !c.names.is_empty() {
+            put(out, format!("       for {}", plain(&c.names.join(", "))));
+        }
+    }
+    if let Some(why) = &tls.refused {
+        put(out, format!("     refused: {}", plain(why)));
+    }
+}
+
+fn conclusion(out: &mut String, def: &CheckDef, report: &RunReport) {
+    let r = &report.record;
+    let total = report.attempts.last().map_or(Duration::ZERO, |a| a.started_after + a.duration);
+    let attempts = if r.attempts == 1 { "1 attempt".into() } else { format!("{} attempts", r.attempts) };
+    put(out, format!("Outcome:      {} after {attempts}, {}", r.outcome, duration(total)));
+    if r.outcome == Outcome::Pass && !r.first_attempt_passed {
+        put(out, "              (the first attempt did not pass; it is counted as such)");
+    }
+    if let Some(cause) = r.cause {
+        put(out, format!("Cause:        {cause}: this is the monitor's own fault and counts neither for nor against the integration"));
+    }
+    if let Some(class) = r.class {
+        put(out, format!("Class:        {class}"));
+    }
+    if let Some(attribution) = r.attribution {
+        put(out, format!("Attribution:  {attribution}"));
+    }
+    if let Some(advice) = advice(def, r) {
+        put(out, format!("What to do:   {advice}"));
+        if let Some(runbook) = &def.integration.runbook {
+            put(out, format!("Runbook:      {runbook}"));
+        }
+    }
+}
+
+/// One line on what to do about a run that did not pass.
+fn advice(def: &CheckDef, r: &Record) -> Option<String> {
+    match (r.cause, r.class.zip(r.attribution)) {
+        (Some(cause), _) => Some(cause_advice(cause).to_owned()),
+        (None, Some((class, attribution))) => Some(remediation(class, attribution, def.integration.owner)),
+        (None, None) => None,
+    }
+}
+
+/// A bar as long as its share of the slowest phase; what took no visible share has none.
+fn bar(took: Duration, slowest: Duration) -> String {
+    let share = took.as_secs_f64() / slowest.as_secs_f64().max(f64::MIN_POSITIVE);
+    "█".repeat((share * BAR).round() as usize)
+}
+
+/// Three digits are enough for people: `0.42 ms`, `12.3 ms`, `1.25 s`; what is too short for them is `<0.01 ms`.
+fn duration(d: Duration) -> String {
+    let ms = d.as_secs_f64() * 1000.0;
+    match ms {
+        ms if ms < 0.01 => "<0.01 ms".into(),
+        ms if ms < 10.0 => format!("{ms:.2} ms"),
+        ms if ms < 100.0 => format!("{ms:.1} ms"),
+        ms if ms < 1000.0 => format!("{ms:.0} ms"),
+        ms => format!("{:.2} s", ms / 1000.0),
+    }
+}
+
+fn day(at: UnixMs) -> String {
+    at.to_string().chars().take(10).collect()
+}
+
+/// Whole days until a certificate ends; negative once it has.
+fn days(not_after: UnixMs, now: UnixMs) -> i64 {
+    (not_after.0 - now.0).div_euclid(DAY_MS)
+}
+
+fn days_left(not_after: UnixMs, now: UnixMs) -> String {
+    match not_after.0 - now.0 {
+        ms if ms < 0 => format!("EXPIRED {} ago", count_days(-ms / DAY_MS)),
+        ms => format!("{} left", count_days(ms / DAY_MS)),
+    }
+}
+
+fn count_days(n: i64) -> String {
+    if n == 1 { "1 day".into() } else { format!("{n} days") }
+}
+
+/// The run as JSON: times in RFC 3339, durations in seconds, absent things as null.
+pub fn value(def: &CheckDef, report: &RunReport, now: UnixMs) -> Value {
+    let i = &def.integration;
+    let r = &report.record;
+    json!({
+        "check": def.id,
+        "customer_name": i.customer_name,
+        "integration_name": i.name,
+        "kind": def.kind.name(),
+        "owner": i.owner,
+        "criticality": i.criticality,
+        "phase": crate::board::phase(i, now),
+        "paused": i.paused.as_ref().map(|p| json!({ "reason": p.reason, "by": p.by })),
+        "maintenance": i.maintenance_at(now).map(|m| json!({ "until": m.end.to_string(), "reason": m.reason, "by": m.by })),
+        "at": r.slot.to_string(),
+        "outcome": r.outcome,
+        "class": r.class,
+        "cause": r.cause,
+        "attribution": r.attribution,
+        "remediation": advice(def, r),
+        "runbook": i.runbook,
+        "detail": r.detail,
+        "duration_seconds": report.attempts.last().map(|a| (a.started_after + a.duration).as_secs_f64()),
+        "first_attempt_passed": r.first_attempt_passed,
+        "attempts": report.attempts.iter().map(|a| attempt_value(a, now)).collect::<Vec<_>>(),
+    })
+}
+
+fn attempt_value(a: &Attempt, now: UnixMs) -> Value {
+    let Observed { step, hops, expectations, values, status, body_bytes } = &a.observed;
+    json!({
+        "started_after_seconds": a.started_after.as_secs_f64(),
+        "duration_seconds": a.duration.as_secs_f64(),
+        "passed": a.failure.is_none(),
+        "failure": a.failure.as_ref().map(failure_value),
+        "reached": step,
+        "status": status,
+        "body_bytes": body_bytes,
+        "hops": hops.iter().map(|h| hop_value(h, now)).collect::<Vec<_>>(),
+        "expectations": expectations.iter().map(expectation_value).collect::<Vec<_>>(),
+        "values": values.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>(),
+    })
+}
+
+fn failure_value(f: &Failure) -> Value {
+    json!({
+        "class": f.class,
+        "cause": f.cause,
+        "detail": f.detail,
+        "retry_after_seconds": f.retry_after.map(|d| d.as_secs_f64()),
+        "egress_rule": f.egress_rule,
+    })
+}
+
+fn expectation_value(e: &Expectation) -> Value {
+    json!({ "expected": e.expected, "seen": e.seen, "met": e.met, "class": e.class })
+}
+
+fn hop_value(h: &Hop, now: UnixMs) -> Value {
+    let phases: serde_json::Map<String, Value> = Phases::NAMES
+        .into_iter()
+        .zip(h.phases.values())
+        .map(|(name, took)| (format!("{name}_seconds"), json!(took.map(|d| d.as_secs_f64()))))
+        .collect();
+    json!({
+        "token": h.token,
+        "method": h.method,
+        "url": h.url,
+        "address": h.address.map(|a| a.to_string()),
+        "version": h.version,
+        "status": h.status,
+        "location": h.location,
+        "phases": phases,
+        "tls": h.tls.as_ref().map(|t| json!({
+            "version": t.version,
+            "cipher": t.cipher,
+            "refused": t.refused,
+            "chain": t.chain.iter().map(|c| certificate_value(c, now)).collect::<Vec<_>>(),
+        })),
+    })
+}
+
+fn certificate_value(c: &CertificateFacts, now: UnixMs) -> Value {
+    json!({
+        "subject": c.subject,
+        "issuer": c.issuer,
+        "not_before": c.not_before.to_string(),
+        "not_after": c.not_after.to_string(),
+        "days_left": days(c.not_after, now),
+        "sha256": c.sha256,
+        "names": c.names,
+    })
+}
+
+/// The worst of several outcomes decides: anything that failed, then anything that could not be decided.
+pub fn worst(outcomes: impl IntoIterator<Item = Outcome>) -> Outcome {
+    let rank = |o: &Outcome| match o {
+        Outcome::Pass => 0,
+        Outcome::Unknown | Outcome::Skipped | Outcome::NotDue => 1,
+        Outcome::Throttled => 2,
+        Outcome::Fail => 3,
+    };
+    outcomes.into_iter().max_by_key(rank).unwrap_or(Outcome::Unknown)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! Whether the daemon is alive and ready: two facts that others set and `/-/healthy` and `/-/ready` read. Never judges an integration.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::clock::monotonic;
+
+/// A scheduler that has not been heard of for longer than this is stalled.
+pub const STALLED_AFTER: Duration = Duration::from_secs(10);
+
+/// One for the daemon.
+#[derive(Debug)]
+pub struct Health {
+    ready: AtomicBool,
+    /// Milliseconds of monotonic time from `since` to the last beat.
+    beat_ms: AtomicU64,
+    since: Instant,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { ready: AtomicBool::new(false), beat_ms: AtomicU64::new(0), since: monotonic() }
+    }
+}
+
+impl Health {
+    /// Says whether everything is restored and running; until then `/metrics` and `/-/ready` answer 503.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Release);
+    }
+
+    /// Whether everything is restored and running.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// The scheduler is alive. It says so at least every second, also when it has nothing to do.
+    pub fn beat(&self) {
+        self.beat_ms.store(self.elapsed_ms(monotonic()), Ordering::Release);
+    }
+
+    /// `Err` with the reason when the scheduler has stalled. The time before its first beat counts from the start of the daemon.
+    pub fn healthy(&self) -> Result<(), String> {
+        self.healthy_at(monotonic())
+    }
+
+    fn healthy_at(&self, now: Instant) -> Result<(), String> {
+        let silent = Duration::from_millis(self.elapsed_ms(now).saturating_sub(self.beat_ms.load(Ordering::Acquire)));
+        if silent > STALLED_AFTER { Err(format!("the scheduler has not moved for {} s", silent.as_secs())) } else { Ok(()) }
+    }
+
+    fn elapsed_ms(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.since).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_scheduler_is_not_healthy_and_a_beat_heals_it() {
+        let h = Health::default();
+        assert_eq!(h.healthy_at(h.since + STALLED_AFTER), Ok(()));
+        let late = h.since + STALLED_AFTER + Duration::from_secs(1);
+        assert_eq!(h.healthy_at(late), Err("the scheduler has not moved for 11 s".into()));
+        h.beat_ms.store(5_000, Ordering::Release);
+        assert_eq!(h.healthy_at(late), Ok(()));
+    }
+
+    #[test]
+    fn ready_only_once_said() {
+        let h = Health::default();
+        assert!(!h.is_ready());
+        h.set_ready(true);
+        assert!(h.is_ready());
+        h.beat();
+        assert_eq!(h.healthy(), Ok(()));
+    }
+}

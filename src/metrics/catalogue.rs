@@ -1,0 +1,131 @@
+//! The catalogue: every metric Soakwatch exports, its type, its labels, its help. The only place where a name of a metric is written; the
+//! encoder and the registry take theirs from here, and a test compares a full scrape with it in both directions.
+
+/// The type of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// Only goes up; the name ends in `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Buckets, a sum and a count.
+    Histogram,
+}
+
+impl Type {
+    /// The word in the exposition format.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// One row of the catalogue.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Family {
+    /// Full name.
+    pub name: &'static str,
+    /// Type.
+    pub kind: Type,
+    /// Labels in the order of the exposition, without `le`.
+    pub labels: &'static [&'static str],
+    /// One line of help.
+    pub help: &'static str,
+}
+
+/// The labels of an integration.
+pub const I: &[&str] = &["customer", "environment", "integration"];
+const IC: &[&str] = &["customer", "environment", "integration", "check"];
+/// The labels of a check at a vantage.
+pub const P: &[&str] = &["customer", "environment", "integration", "check", "vantage"];
+
+macro_rules! catalogue {
+    ($($set:ident { $($row:ident: $kind:ident $name:literal $labels:expr, $help:literal;)+ })+) => { $(
+        $(#[doc = $help] pub const $row: Family = Family { name: $name, kind: Type::$kind, labels: $labels, help: $help };)+
+        #[doc = concat!("Every row of `", stringify!($set), "`, in order.")]
+        pub const $set: &[&Family] = &[$(&$row,)+];
+    )+ };
+}
+
+catalogue! {
+CHECKS {
+    RUNS_DUE: Counter "soakwatch_runs_due_total" P, "Slots that came due, also while the daemon was down.";
+    RUNS: Counter "soakwatch_runs_total" P, "Judged runs: pass, fail and throttled (without throttled where the integration excludes it).";
+    RUN_FAILURES: Counter "soakwatch_run_failures_total" P, "Judged runs that did not pass.";
+    RUNS_THROTTLED: Counter "soakwatch_runs_throttled_total" P, "Runs the target answered with: too many requests.";
+    FIRST_ATTEMPT_FAILURES: Counter "soakwatch_run_first_attempt_failures_total" P, "Runs whose first attempt did not pass, also where a retry then did.";
+    FAILURE_CLASSES: Counter "soakwatch_run_failure_classes_total" &["customer", "environment", "integration", "class", "attribution"],
+        "Failed and throttled runs by what went wrong and who most likely has to act.";
+    RUNS_SKIPPED: Counter "soakwatch_runs_skipped_total" &["customer", "environment", "integration", "cause"], "Slots that were due and on purpose not run.";
+    RUNS_UNKNOWN: Counter "soakwatch_runs_unknown_total" &["customer", "environment", "integration", "cause"], "Slots that could not be judged because of the monitor itself.";
+    RUN_DURATION: Histogram "soakwatch_run_duration_seconds" I, "Total time of judged runs; with the label check where metrics.check_histograms is set.";
+    RUN_PHASE: Gauge "soakwatch_run_phase_duration_seconds" &["customer", "environment", "integration", "check", "vantage", "phase"],
+        "Phases of the last judged run: resolve, connect, tls, processing, transfer.";
+    CHECK_SUCCESS: Gauge "soakwatch_check_success" P, "1 if the last judged run passed, else 0.";
+    CONSECUTIVE_FAILURES: Gauge "soakwatch_check_consecutive_failures" P, "Judged runs since the last success.";
+    LAST_RUN: Gauge "soakwatch_check_last_run_timestamp_seconds" P, "Slot of the last judged run.";
+    LAST_SUCCESS: Gauge "soakwatch_check_last_success_timestamp_seconds" P, "Slot of the last passing run.";
+    CHECK_INTERVAL: Gauge "soakwatch_check_interval_seconds" IC, "Configured interval.";
+    CHECK_TIMEOUT: Gauge "soakwatch_check_timeout_seconds" IC, "Configured deadline of a run.";
+    OBSERVED_VALUE: Gauge "soakwatch_observed_value" &["customer", "environment", "integration", "check", "name"], "Number last read from a response by observe.";
+    HTTP_RESPONSES: Counter "soakwatch_http_responses_total" &["customer", "environment", "integration", "code"],
+        "Responses by status; rare statuses by their class, such as 4xx.";
+    HTTP_RETRIES: Counter "soakwatch_http_retries_total" &["customer", "environment", "integration", "reason"], "Own retries by the failure class before; each is real traffic.";
+    CERT_EXPIRY: Gauge "soakwatch_tls_cert_expiry_timestamp_seconds" IC, "Earliest expiry in the certificate chain last seen.";
+    SLO_OBJECTIVE: Gauge "soakwatch_slo_objective_ratio" I, "Success ratio that is the objective.";
+    INTEGRATION_INFO: Gauge "soakwatch_integration_info" &["customer", "environment", "integration", "kind", "phase", "tier", "owner"],
+        "1 for every integration and kind, to join with.";
+    GO_LIVE: Gauge "soakwatch_go_live_timestamp_seconds" &["customer", "environment"], "Earliest go-live, planned or actual, of the environment's integrations.";
+    MAINTENANCE: Gauge "soakwatch_maintenance_active" I, "1 inside a declared maintenance window, else 0.";
+    EGRESS_DENIED: Counter "soakwatch_egress_denied_total" &["customer", "environment", "integration", "rule"], "Targets the address guard refused, by rule.";
+}
+OWN {
+    SELF_CHECK: Gauge "soakwatch_self_check_success" &["vantage", "control"], "1 if the neutral endpoint answered the last self-check, else 0.";
+    SCHEDULER_LAG: Histogram "soakwatch_scheduler_lag_seconds" &[], "Start of a run minus the time it was due.";
+    RUNS_INFLIGHT: Gauge "soakwatch_runs_inflight" &[], "Runs going on now.";
+    STORE_COMMIT: Histogram "soakwatch_store_commit_duration_seconds" &[], "Time of a commit of the store, sync to disk included.";
+    STORE_WRITE_ERRORS: Counter "soakwatch_store_write_errors_total" &[], "Commits of the store that failed.";
+    STORE_OUTBOX: Gauge "soakwatch_store_outbox_length" &[], "Outcomes waiting in memory for the store.";
+    STORE_SIZE: Gauge "soakwatch_store_size_bytes" &[], "Size of the store's files.";
+    STORE_LOST: Counter "soakwatch_store_outcomes_lost_total" &[], "Outcomes that could not be kept because the store failed for too long.";
+    CONFIG_RELOAD_OK: Gauge "soakwatch_config_last_reload_successful" &[], "1 if the last load of the configuration was accepted, else 0.";
+    CONFIG_RELOAD_TIME: Gauge "soakwatch_config_last_reload_success_timestamp_seconds" &[], "When a configuration was last accepted.";
+    CONFIG_INFO: Gauge "soakwatch_config_info" &["hash"], "1 for the configuration in force.";
+    HTTP_REQUESTS: Counter "soakwatch_http_requests_total" &["handler", "code"], "Requests to this daemon's own server.";
+    LOG_MESSAGES: Counter "soakwatch_log_messages_total" &["level"], "Messages this daemon logged.";
+    INTEGRATIONS_REMOVED: Counter "soakwatch_integrations_removed_total" &[], "Integrations that left the configuration since the start.";
+    BUILD_INFO: Gauge "soakwatch_build_info" &["version", "revision", "rustversion"], "1 for the running build.";
+    PROCESS_CPU: Counter "process_cpu_seconds_total" &[], "Total user and system CPU time spent in seconds.";
+    PROCESS_OPEN_FDS: Gauge "process_open_fds" &[], "Number of open file descriptors.";
+    PROCESS_MAX_FDS: Gauge "process_max_fds" &[], "Maximum number of open file descriptors.";
+    PROCESS_VSIZE: Gauge "process_virtual_memory_bytes" &[], "Virtual memory size in bytes.";
+    PROCESS_RSS: Gauge "process_resident_memory_bytes" &[], "Resident memory size in bytes.";
+    PROCESS_START: Gauge "process_start_time_seconds" &[], "Start time of the process since unix epoch in seconds.";
+    PROCESS_THREADS: Gauge "process_threads" &[], "Number of OS threads in the process.";
+}
+}
+
+/// Buckets of the scheduler's lag, in seconds.
+pub const LAG_BUCKETS: [f64; 7] = [0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 30.0];
+/// Buckets of the store's commits, in seconds.
+pub const COMMIT_BUCKETS: [f64; 8] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+/// Statuses exported one by one; all others by their class.
+pub const LISTED_CODES: [u16; 25] =
+    [200, 201, 202, 204, 301, 302, 304, 307, 308, 400, 401, 403, 404, 408, 409, 410, 413, 415, 422, 429, 500, 501, 502, 503, 504];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_follow_the_rules_of_names() {
+        for f in CHECKS.iter().chain(OWN) {
+            assert_eq!(f.name.ends_with("_total"), f.kind == Type::Counter, "{}", f.name);
+            assert!(f.name.starts_with("soakwatch_") || f.name.starts_with("process_"), "{}", f.name);
+            assert!(f.help.ends_with('.') && !f.help.contains(['\n', '\\']), "{}", f.name);
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! The only writer. Every outcome, asked for (a probe) or told (a webhook), takes the same way in the same order: store first, then board and
+//! metrics.
+//!
+//! Owns the open batch, the hold for the self-check (`hold.rs`) and what could not be stored yet. The store itself lives on a thread of its own
+//! (`writer.rs`): SQLite blocks, the runtime must not. Never probes, never decides an outcome other than by the self-check.
+
+mod blackout;
+mod hold;
+mod writer;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::board::Board;
+use crate::clock::Clock;
+use crate::config::model::Config;
+use crate::fields::CheckId;
+use crate::metrics::own::OwnMetrics;
+use crate::outcome::{Class, Outcome};
+use crate::record::Record;
+use crate::self_check::SelfCheckHandle;
+use crate::store::{Seal, Store};
+
+use hold::Hold;
+use writer::Writer;
+
+/// Outcomes in one commit at most.
+const BATCH: usize = 500;
+/// A commit at least this often while there is something to commit.
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
+/// A change of state is committed sooner, but commits keep this distance.
+const COMMIT_SPACING: Duration = Duration::from_millis(100);
+/// Between tries while the store can't be written.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// What reaches the recorder.
+#[derive(Debug)]
+enum Event {
+    /// A run was made towards `host`, and ended at `ended`; or an outcome arrived.
+    Outcome { record: Record, host: Option<Arc<str>>, ended: Instant },
+    /// A check left the configuration.
+    Forget(CheckId),
+    /// Answer when all that came before is stored (or could not be).
+    Flush(oneshot::Sender<()>),
+}
+
+/// How outcomes reach the recorder. Cheap to clone; the recorder ends when the last clone is gone.
+#[derive(Clone, Debug)]
+pub struct RecorderHandle {
+    events: mpsc::Sender<Event>,
+}
+
+impl RecorderHandle {
+    /// Records the outcome of a run towards a host. Waits when the recorder is behind.
+    pub async fn ran(&self, record: Record, host: Option<Arc<str>>) {
+        self.send(Event::Outcome { record, host, ended: Instant::now() }).await;
+    }
+
+    /// Records an outcome that was told rather than asked for, or slots nobody ran.
+    pub async fn told(&self, record: Record) {
+        self.send(Event::Outcome { record, host: None, ended: Instant::now() }).await;
+    }
+
+    /// Forgets a check that left the configuration; its history stays until retention.
+    pub async fn forget(&self, check: CheckId) {
+        self.send(Event::Forget(check)).await;
+    }
+
+    /// Waits until all that was sent before is stored, or could not be.
+    pub async fn flush(&self) {
+        let (answer, done) = oneshot::channel();
+        self.send(Event::Flush(answer)).await;
+        let _ = done.await;
+    }
+
+    /// A place in the channel, for a sender that must not wait inside a `select!`.
+    pub async fn place(&self) -> Option<Place<'_>> {
+        self.events.reserve().await.ok().map(Place)
+    }
+
+    async fn send(&self, event: Event) {
+        // The recorder ends last: a closed channel means the process is going down anyway.
+        let _ = self.events.send(event).await;
+    }
+}
+
+/// A reserved place in the recorder's channel.
+#[derive(Debug)]
+pub struct Place<'a>(mpsc::Permit<'a, Event>);
+
+impl Place<'_> {
+    /// Records slots nobody ran.
+    pub fn told(self, record: Record) {
+        self.0.send(Event::Outcome { record, host: None, ended: Instant::now() });
+    }
+}
+
+/// An outcome on its way to the store.
+struct Pending {
+    record: Record,
+    /// Already on the board: the store was failing when it came.
+    shown: bool,
+}
+
+/// A commit under way.
+struct Commit {
+    answer: oneshot::Receiver<writer::Answer>,
+    count: usize,
+    began: Instant,
+}
+
+/// The recorder task.
+pub struct Recorder {
+    events: mpsc::Receiver<Event>,
+    writer: Writer,
+    board: Arc<Board>,
+    own: Arc<OwnMetrics>,
+    clock: Clock,
+    config: watch::Receiver<Arc<Config>>,
+    hold: Hold,
+    pending: VecDeque<Pending>,
+    flushes: Vec<(u64, oneshot::Sender<()>)>,
+    forget: Vec<CheckId>,
+    /// Outcomes taken in and outcomes dealt with, ever: a flush waits until the second reaches the first.
+    taken: u64,
+    settled: u64,
+    urgent: bool,
+    store_fails: bool,
+    last_try: bool,
+    commit: Option<Commit>,
+    next_commit: Instant,
+    not_before: Instant,
+    seal_wanted: Vec<CheckId>,
+    /// What the log said last of each check.
+    said: HashMap<CheckId, (Outcome, Option<Class>)>,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").field("pending", &self.pending.len()).finish_non_exhaustive()
+    }
+}
+
+/// Starts the store's thread and returns the recorder with its handle. `run` must be spawned.
+pub fn start(
+    store: Store,
+    board: Arc<Board>,
+    own: Arc<OwnMetrics>,
+    clock: Clock,
+    config: watch::Receiver<Arc<Config>>,
+    self_check: SelfCheckHandle,
+) -> anyhow::Result<(Recorder, RecorderHandle)> {
+    let (sender, events) = mpsc::channel(1024);
+    let writer = Writer::start(store)?;
+    let now = Instant::now();
+    // A restart is no change of state.
+    let said = board.read(|all| {
+        let last = all.iter().flat_map(|i| &i.checks).filter_map(|c| Some((c.def.id.clone(), c.state.last.as_ref()?)));
+        last.map(|(id, last)| (id, (last.outcome, last.class))).collect()
+    });
+    let recorder = Recorder {
+        events,
+        writer,
+        board,
+        own,
+        clock,
+        config,
+        hold: Hold::new(self_check),
+        pending: VecDeque::new(),
+        flushes: Vec::new(),
+        forget: Vec::new(),
+        taken: 0,
+        settled: 0,
+        urgent: false,
+        store_fails: false,
+        last_try: false,
+        commit: None,
+        next_commit: now + COMMIT_EVERY,
+        not_before: now,
+        seal_wanted: Vec::new(),
+        said,
+    };
+    Ok((recorder, RecorderHandle { events: sender }))
+}
+
+impl Recorder {
+    /// Runs until the last handle is gone and all is written.
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        let mut open = true;
+        while open || self.commit.is_some() || !self.pending.is_empty() || !self.hold.is_empty() {
+            if !open && !self.wind_down() {
+                break;
+            }
+            self.start_commit(!open);
+            // While the store is slow, the channel is left alone once enough waits: senders wait then, instead of memory growing.
+            let room = self.pending.len() < self.config.borrow().settings.store.outbox as usize || self.store_fails;
+            let wake = self.wake_at();
+            tokio::select! {
+                biased;
+                answer = wait(&mut self.commit) => self.committed(answer),
+                () = self.hold.verdict_changed() => self.release_held(),
+                event = self.events.recv(), if open && room => match event {
+                    Some(event) => self.take(event),
+                    None => open = false,
+                },
+                () = sleep_until(wake) => self.release_held(),
+            }
+        }
+        self.writer.stop().await;
+        Ok(())
+    }
+
+    /// The last handle is gone: nothing is held any longer. `false`: what is left can't be stored.
+    fn wind_down(&mut self) -> bool {
+        let held = self.hold.give_up();
+        self.accept_all(held);
+        if self.store_fails && self.commit.is_none() && !std::mem::replace(&mut self.last_try, true) {
+            self.next_commit = Instant::now();
+        } else if self.store_fails && self.commit.is_none() {
+            let lost = self.pending.len();
+            if lost > 0 {
+                tracing::error!(outcomes = lost, "stopping while the store can't be written: these outcomes are lost");
+                self.own.store_lost.inc_by(lost as u64);
+            }
+            return false;
+        }
+        true
+    }
+
+    fn wake_at(&self) -> Instant {
+        let commit = if self.pending.is_empty() && self.seal_wanted.is_empty() && self.forget.is_empty() {
+            Instant::now() + COMMIT_EVERY
+        } else {
+            self.commit_at()
+        };
+        let commit = if self.commit.is_some() { Instant::now() + COMMIT_EVERY } else { commit };
+        self.hold.next_end().map_or(commit, |t| t.min(commit))
+    }
+
+    fn commit_at(&self) -> Instant {
+        let soon = self.urgent || self.pending.len() >= BATCH || !self.flushes.is_empty();
+        if self.store_fails || !soon { self.next_commit } else { self.not_before.min(self.next_commit) }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Outcome { record, host, ended } => {
+                self.taken += 1;
+                let (free, decided) = self.hold.admit(record, host, ended);
+                if decided {
+                    self.release_held();
+                }
+                if let Some(record) = free {
+                    self.accept(record);
+                }
+            }
+            Event::Forget(check) => {
+                self.said.remove(&check);
+                self.forget.push(check);
+            }
+            Event::Flush(answer) => self.flushes.push((self.taken, answer)),
+        }
+        self.answer_flushes();
+    }
+
+    fn release_held(&mut self) {
+        let released = self.hold.release(Instant::now());
+        self.accept_all(released);
+    }
+
+    fn accept_all(&mut self, records: Vec<Record>) {
+        for r in records {
+            self.accept(r);
+        }
+    }
+
+    /// From here on an outcome is final: it only waits to be written.
+    fn accept(&mut self, record: Record) {
+        if !self.board.knows(&record.check) {
+            // A run that ended after its check left the configuration.
+            self.settled += 1;
+            return;
+        }
+        let state = (record.outcome, record.class);
+        if record.outcome != Outcome::NotDue && self.said.insert(record.check.clone(), state) != Some(state) {
+            self.urgent = true;
+            log_change(&record);
+        }
+        let shown = self.store_fails;
+        if shown {
+            // Metrics and pages go on while the store can't be written.
+            self.board.apply(std::slice::from_ref(&record));
+        }
+        self.pending.push_back(Pending { record, shown });
+        self.bound_outbox();
+    }
+
+    fn bound_outbox(&mut self) {
+        let limit = self.config.borrow().settings.store.outbox as usize;
+        // What a commit under way holds stands at the front and stays.
+        let held = self.commit.as_ref().map_or(0, |c| c.count);
+        while self.store_fails && self.pending.len() > limit.max(held + 1) {
+            if self.pending.remove(held).is_some() {
+                self.settled += 1;
+                self.own.store_lost.inc();
+            }
+        }
+        self.own.store_outbox_length.set(i64::try_from(self.pending.len()).unwrap_or(i64::MAX));
+    }
+
+    fn start_commit(&mut self, last: bool) {
+        let something = !(self.pending.is_empty() && self.seal_wanted.is_empty() && self.forget.is_empty());
+        if self.commit.is_some() || !something || !(last && !self.store_fails || Instant::now() >= self.commit_at()) {
+            return;
+        }
+        let records: Vec<Record> = self.pending.iter().take(BATCH).map(|p| p.record.clone()).collect();
+        // A snapshot must hold what the store holds, no more: none while outcomes are shown that are not stored.
+        let wanted = std::mem::take(&mut self.seal_wanted);
+        let seals = if self.pending.iter().any(|p| p.shown) { Vec::new() } else { self.seals(&wanted) };
+        let (count, began) = (records.len(), Instant::now());
+        let batch = writer::Batch { now: self.clock.now(), records, seals, forget: std::mem::take(&mut self.forget), keep: self.keep() };
+        let answer = self.writer.commit(batch);
+        self.commit = Some(Commit { answer, count, began });
+        self.urgent = false;
+        self.not_before = began + COMMIT_SPACING;
+        self.next_commit = began + COMMIT_EVERY;
+    }
+
+    fn keep(&self) -> writer::Keep {
+        let config = self.config.borrow();
+        writer::Keep { runs: config.settings.store.keep_runs, hours: config.settings.store.keep_hours }
+    }
+
+    fn seals(&self, wanted: &[CheckId]) -> Vec<Seal> {
+        wanted
+            .iter()
+            .filter_map(|check| {
+                let entry = self.board.check(check)?;
+                let state = serde_json::to_string(&entry.state).ok()?;
+                Some(Seal { check: check.clone(), state })
+            })
+            .collect()
+    }
+
+    fn committed(&mut self, answer: writer::Answer) {
+        let Some(commit) = self.commit.take() else { return };
+        self.own.store_commit_duration.observe(commit.began.elapsed().as_secs_f64());
+        match answer {
+            Ok(done) => {
+                if self.store_fails {
+                    tracing::info!(outcomes = commit.count, "the store can be written again");
+                }
+                self.store_fails = false;
+                let stored: Vec<Record> =
+                    self.pending.drain(..commit.count.min(self.pending.len())).filter(|p| !p.shown).map(|p| p.record).collect();
+                self.board.apply(&stored);
+                self.settled += commit.count as u64;
+                self.seal_wanted = done.seal_next;
+                self.forget.extend(done.not_forgotten);
+                self.own.store_size_bytes.set(i64::try_from(done.size_bytes).unwrap_or(i64::MAX));
+            }
+            Err(failed) => {
+                self.own.store_write_errors.inc();
+                if !self.store_fails {
+                    tracing::error!(error = %failed.error, "the store can't be written; probing and metrics go on, outcomes wait in memory");
+                }
+                self.store_fails = true;
+                self.forget = failed.forget;
+                let unshown: Vec<Record> =
+                    self.pending.iter_mut().filter_map(|p| (!std::mem::replace(&mut p.shown, true)).then(|| p.record.clone())).collect();
+                self.board.apply(&unshown);
+                self.next_commit = Instant::now() + STORE_RETRY;
+            }
+        }
+        self.bound_outbox();
+        self.answer_flushes();
+    }
+
+    fn answer_flushes(&mut self) {
+        // While the store fails, "could not be" is an answer too.
+        let reached = if self.store_fails { u64::MAX } else { self.settled };
+        let (done, waiting) = std::mem::take(&mut self.flushes).into_iter().partition(|(until, _)| *until <= reached);
+        self.flushes = waiting;
+        for (_, answer) in done {
+            let _ = answer.send(());
+        }
+    }
+}
+
+async fn wait(commit: &mut Option<Commit>) -> writer::Answer {
+    match commit {
+        Some(c) => {
+            (&mut c.answer).await.unwrap_or_else(|_| Err(writer::Failed { error: "the store's thread ended".into(), forget: Vec::new() }))
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// A failure is logged once: when it begins, when it changes, when it ends.
+fn log_change(r: &Record) {
+    let check = r.check.as_str();
+    let detail = r.detail.as_deref().unwrap_or_default();
+    let class = r.class.map_or("", |c| c.as_str());
+    let attribution = r.attribution.map_or("", |a| a.as_str());
+    match r.outcome {
+        Outcome::Pass => tracing::info!(check, "{check} passes"),
+        Outcome::Fail | Outcome::Throttled => tracing::warn!(check, class, attribution, detail, "{check} fails: {class}"),
+        Outcome::Unknown | Outcome::Skipped => {
+            let cause = r.cause.map_or("", |c| c.as_str());
+            tracing::debug!(check, cause, detail, count = r.count, "{check} was not judged: {cause}");
+        }
+        Outcome::NotDue => {}
+    }
+}

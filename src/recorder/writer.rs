@@ -1,0 +1,128 @@
+//! The store's own thread: takes one commit at a time, answers it, and does the store's housekeeping in between.
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::UnixMs;
+use crate::fields::{CheckId, Span};
+use crate::record::Record;
+use crate::store::{Seal, Store};
+
+/// What is written together.
+pub(super) struct Batch {
+    pub(super) now: UnixMs,
+    pub(super) records: Vec<Record>,
+    pub(super) seals: Vec<Seal>,
+    /// Checks that left the configuration.
+    pub(super) forget: Vec<CheckId>,
+    pub(super) keep: Keep,
+}
+
+/// How long the store keeps what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keep {
+    /// Single runs.
+    pub(super) runs: Span,
+    /// Hourly sums.
+    pub(super) hours: Span,
+}
+
+/// What a commit left behind.
+#[derive(Debug)]
+pub(super) struct Done {
+    /// Checks whose last hour is to be sealed with the next commit.
+    pub(super) seal_next: Vec<CheckId>,
+    /// Checks that could not be forgotten yet.
+    pub(super) not_forgotten: Vec<CheckId>,
+    /// Size on disk.
+    pub(super) size_bytes: u64,
+}
+
+/// A commit that failed; nothing of it is in the store.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) error: String,
+    /// To be tried again.
+    pub(super) forget: Vec<CheckId>,
+}
+
+pub(super) type Answer = Result<Done, Failed>;
+
+enum Request {
+    Commit(Batch, oneshot::Sender<Answer>),
+    Stop(oneshot::Sender<()>),
+}
+
+/// The way to the store's thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    requests: mpsc::Sender<Request>,
+}
+
+/// Retention looks for old rows this often, in commits (about a minute).
+const RETAIN_EVERY: u32 = 60;
+/// Rows deleted at one look, so that no commit waits long.
+const RETAIN_ROWS: usize = 2_000;
+
+impl Writer {
+    /// Moves the store to a thread of its own.
+    pub(super) fn start(store: Store) -> std::io::Result<Self> {
+        // One commit at a time, and one stop.
+        let (requests, inbox) = mpsc::channel(2);
+        std::thread::Builder::new().name("store".into()).spawn(move || serve(store, inbox))?;
+        Ok(Self { requests })
+    }
+
+    /// Hands a batch over; the answer says whether it is stored.
+    pub(super) fn commit(&self, batch: Batch) -> oneshot::Receiver<Answer> {
+        let (answer, receiver) = oneshot::channel();
+        // The recorder has one commit under way at most, so there is room; if the thread is gone, the answer's sender drops and says so.
+        let _ = self.requests.try_send(Request::Commit(batch, answer));
+        receiver
+    }
+
+    /// Waits until the thread has closed the store.
+    pub(super) async fn stop(self) {
+        let (answer, done) = oneshot::channel();
+        if self.requests.send(Request::Stop(answer)).await.is_ok() {
+            let _ = done.await;
+        }
+    }
+}
+
+fn serve(mut store: Store, mut inbox: mpsc::Receiver<Request>) {
+    let mut commits = 0u32;
+    while let Some(request) = inbox.blocking_recv() {
+        match request {
+            Request::Commit(batch, answer) => {
+                let (now, keep) = (batch.now, batch.keep);
+                let _ = answer.send(commit(&mut store, batch));
+                commits = commits.wrapping_add(1);
+                if commits % RETAIN_EVERY == 0
+                    && let Err(e) = store.retain(now, keep.runs, keep.hours, RETAIN_ROWS)
+                {
+                    tracing::warn!(error = %e, "old results could not be removed");
+                }
+            }
+            Request::Stop(answer) => {
+                drop(store);
+                let _ = answer.send(());
+                return;
+            }
+        }
+    }
+}
+
+fn commit(store: &mut Store, batch: Batch) -> Answer {
+    if let Err(e) = store.commit(batch.now, &batch.records, &batch.seals) {
+        return Err(Failed { error: e.to_string(), forget: batch.forget });
+    }
+    // The batch is in: a check that can't be forgotten now must not make the recorder write it again.
+    let not_forgotten = batch
+        .forget
+        .into_iter()
+        .filter(|check| {
+            store.forget(batch.now, check).inspect_err(|e| tracing::warn!(error = %e, "{check} could not be forgotten")).is_err()
+        })
+        .collect();
+    Ok(Done { seal_next: store.due_for_seal(batch.now), not_forgotten, size_bytes: store.size_bytes() })
+}

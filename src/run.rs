@@ -1,0 +1,140 @@
+//! One run of one check: its attempts, under one hard deadline, become one [`Record`]. The daemon and `soakwatch probe` share this path.
+//!
+//! Owns deadlines, retries inside the run, and the step from a failed attempt to an outcome. Never decides when to run, never stores.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::attribution::attribute;
+use crate::clock::UnixMs;
+use crate::config::model::CheckDef;
+use crate::observed::{Failure, Observed, Step};
+use crate::outcome::{Attribution, Cause, Class, Outcome};
+use crate::probe::ProbeContext;
+use crate::record::{DurationCode, Facts, Record};
+use crate::retry::Pauses;
+use crate::secret::Redactor;
+use crate::transport::Transport;
+
+/// One attempt of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Attempt {
+    /// When it began, counted from the run's beginning.
+    pub started_after: Duration,
+    /// How long it took.
+    pub duration: Duration,
+    /// What it saw.
+    pub observed: Observed,
+    /// Why it did not pass.
+    pub failure: Option<Failure>,
+}
+
+/// A finished run: what is recorded, and what was seen on the way.
+#[derive(Clone, Debug)]
+pub struct RunReport {
+    /// What the recorder gets.
+    pub record: Record,
+    /// Every attempt, in order.
+    pub attempts: Vec<Attempt>,
+}
+
+/// Runs a check once, now, for a slot.
+pub async fn run_once(def: &Arc<CheckDef>, transport: &Transport, slot: UnixMs) -> RunReport {
+    let began = Instant::now();
+    let deadline = began + def.timeout;
+    let mut redactor = Redactor::default();
+    let mut pauses = Pauses::within(def.timeout);
+    let mut attempts: Vec<Attempt> = Vec::new();
+    loop {
+        let attempt = attempt(def, transport, &mut redactor, began, deadline).await;
+        let pause = attempt.failure.as_ref().and_then(|f| pause_before_retry(f, &mut pauses));
+        attempts.push(attempt);
+        let Some(pause) = pause.filter(|p| attempts.len() <= usize::from(def.retries) && Instant::now() + *p < deadline) else { break };
+        sleep(pause).await;
+    }
+    RunReport { record: record(def, slot, began.elapsed(), &attempts), attempts }
+}
+
+async fn attempt(def: &Arc<CheckDef>, transport: &Transport, redactor: &mut Redactor, began: Instant, deadline: Instant) -> Attempt {
+    let start = Instant::now();
+    let mut observed = Observed::default();
+    let mut context = ProbeContext { check: def, transport, redactor };
+    let result = match timeout_at(deadline, def.kind.run(&mut context, &mut observed)).await {
+        Ok(result) => result,
+        Err(_) => Err(deadline_passed(def, &observed)),
+    };
+    Attempt { started_after: start - began, duration: start.elapsed(), observed, failure: result.err() }
+}
+
+/// What a deadline means in the step it struck (product.md: waiting that ends nowhere).
+fn deadline_passed(def: &CheckDef, observed: &Observed) -> Failure {
+    let waiting = match observed.step {
+        Step::Prepare => return Failure::ours(Cause::Internal, "the run's deadline passed before anything was sent"),
+        Step::Resolve => "for a DNS answer",
+        Step::Connect => "for the TCP connection",
+        Step::Tls => "in the TLS handshake",
+        Step::Processing => "for the response",
+        Step::Transfer => "for the rest of the response's body",
+        Step::Judge => "while judging the response",
+    };
+    let hop = observed.hops.last();
+    let token = if hop.is_some_and(|h| h.token) { "token endpoint: " } else { "" };
+    let limit = crate::fields::Span(def.timeout);
+    Failure::new(observed.step.class(), format!("{token}the deadline of {limit} passed while waiting {waiting}"))
+}
+
+/// How long to wait before another attempt makes sense; `None`: it does not.
+fn pause_before_retry(failure: &Failure, pauses: &mut Pauses) -> Option<Duration> {
+    match failure.class {
+        // Our own fault is no better a moment later, and hides nothing by being said at once.
+        Class::Internal => None,
+        // Asked to wait: exactly that long, or not at all.
+        Class::Throttled => failure.retry_after,
+        _ => Some(pauses.next().max(failure.retry_after.unwrap_or_default())),
+    }
+}
+
+fn record(def: &CheckDef, slot: UnixMs, took: Duration, attempts: &[Attempt]) -> Record {
+    let last = attempts.last();
+    let failure = last.and_then(|a| a.failure.as_ref());
+    let class = failure.map(|f| f.class);
+    let outcome = match class {
+        None => Outcome::Pass,
+        Some(Class::Internal) => Outcome::Unknown,
+        Some(Class::Throttled) => Outcome::Throttled,
+        Some(_) => Outcome::Fail,
+    };
+    let integration = &def.integration;
+    let attribution = class.map(|c| match c {
+        Class::Internal => Attribution::Monitor,
+        c => attribute(c, integration.owner, &integration.attribution),
+    });
+    let earlier = attempts.len().saturating_sub(1);
+    let certificates = attempts.iter().rev().find_map(|a| a.observed.certificate_expiry());
+    Record {
+        check: def.id.clone(),
+        vantage: 0,
+        slot,
+        interval_ms: u32::try_from(def.every.ms()).unwrap_or(u32::MAX),
+        count: 1,
+        outcome,
+        cause: (outcome == Outcome::Unknown).then(|| failure.and_then(|f| f.cause).unwrap_or(Cause::Internal)),
+        class,
+        attribution,
+        duration: DurationCode::of(took),
+        attempts: u8::try_from(attempts.len()).unwrap_or(u8::MAX),
+        first_attempt_passed: attempts.first().is_some_and(|a| a.failure.is_none()),
+        facts: Facts {
+            codes: attempts.iter().filter_map(|a| a.observed.status).collect(),
+            retries: attempts.iter().take(earlier).filter_map(|a| a.failure.as_ref()).map(|f| f.class).collect(),
+            phases: last.map(|a| a.observed.phases().values().map(|p| p.map(DurationCode::of))).unwrap_or_default(),
+            certificate_expiry: certificates,
+            values: last.map(|a| a.observed.values.clone()).unwrap_or_default(),
+            egress_rule: attempts.iter().find_map(|a| a.failure.as_ref()?.egress_rule).map(str::to_owned),
+        },
+        detail: failure.map(|f| f.detail.clone()),
+    }
+}

@@ -1,0 +1,368 @@
+//! When each check runs: fixed slots of UTC, spread by the hash of the check's id, one task with a heap of due times.
+//!
+//! Owns positions, the host's turns, the cap over all runs, overlap, and what becomes of slots nobody ran. Never judges a run and never stores:
+//! every slot ends as a record at the recorder. A check never overlaps itself; a run is a task of its own, so a panic costs one outcome.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::board::Board;
+use crate::clock::{Clock, UnixMs};
+use crate::config::model::{CheckDef, Config};
+use crate::fields::CheckId;
+use crate::health::Health;
+use crate::metrics::own::OwnMetrics;
+use crate::outcome::Cause;
+use crate::record::Record;
+use crate::recorder::RecorderHandle;
+use crate::run::run_once;
+use crate::slots::{Grid, account_gap, not_due};
+use crate::transport::Transport;
+
+/// The scheduler looks at the clock at least this often, so that a step of the wall clock is seen.
+const LOOK: Duration = Duration::from_secs(1);
+/// A difference between wall and monotonic time that counts as a step of the wall clock.
+const STEP_MS: i64 = 2_000;
+/// Records of slots nobody ran that may wait for the recorder.
+const MOST_WAITING: usize = 100_000;
+
+struct Entry {
+    def: Arc<CheckDef>,
+    host: Arc<str>,
+    /// The next slot; all before it are accounted for.
+    next: UnixMs,
+    running: bool,
+    /// Heap entries of an older generation are void.
+    generation: u32,
+}
+
+/// What the scheduler works with.
+pub struct Means {
+    /// The configuration in force.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// The way to the network; changed before the configuration that needs it.
+    pub transport: watch::Receiver<Arc<Transport>>,
+    /// Where positions come from at the start.
+    pub board: Arc<Board>,
+    /// Where outcomes go.
+    pub recorder: RecorderHandle,
+    /// Lag and runs in flight.
+    pub own: Arc<OwnMetrics>,
+    /// Told at every look that the scheduler lives.
+    pub health: Arc<Health>,
+    /// Wall time.
+    pub clock: Clock,
+}
+
+/// The scheduler task.
+pub struct Scheduler {
+    means: Means,
+    entries: HashMap<CheckId, Entry>,
+    heap: BinaryHeap<Reverse<(UnixMs, u32, CheckId)>>,
+    hosts: HashMap<Arc<str>, Arc<Semaphore>>,
+    per_host: u32,
+    all: Arc<Semaphore>,
+    max_runs: u32,
+    runs: JoinSet<()>,
+    running: HashMap<Id, (CheckId, UnixMs)>,
+    waiting: VecDeque<Record>,
+    seen: (UnixMs, Instant),
+    stop: CancellationToken,
+    cut: CancellationToken,
+}
+
+impl std::fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scheduler").field("checks", &self.entries.len()).field("running", &self.running.len()).finish_non_exhaustive()
+    }
+}
+
+impl Scheduler {
+    /// A scheduler that begins with the slots after now.
+    pub fn new(means: Means, stop: CancellationToken) -> Self {
+        let seen = (means.clock.now(), Instant::now());
+        Self {
+            means,
+            entries: HashMap::new(),
+            heap: BinaryHeap::new(),
+            hosts: HashMap::new(),
+            per_host: 0,
+            all: Arc::new(Semaphore::new(0)),
+            max_runs: 0,
+            runs: JoinSet::new(),
+            running: HashMap::new(),
+            waiting: VecDeque::new(),
+            seen,
+            stop,
+            cut: CancellationToken::new(),
+        }
+    }
+
+    /// Runs until stop; then lets runs in flight end within the grace period, and cuts the rest.
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        self.plan();
+        let recorder = self.means.recorder.clone();
+        loop {
+            self.means.health.beat();
+            self.fire_due();
+            let wake = self.wake_at();
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                Some(ended) = self.runs.join_next_with_id(), if !self.runs.is_empty() => self.ended(ended),
+                place = recorder.place(), if !self.waiting.is_empty() => {
+                    if let (Some(place), Some(record)) = (place, self.waiting.pop_front()) { place.told(record); }
+                }
+                changed = self.means.config.changed() => { if changed.is_err() { break } self.plan(); }
+                () = sleep_until(wake) => {}
+            }
+        }
+        self.wind_down().await;
+        Ok(())
+    }
+
+    async fn wind_down(mut self) {
+        let grace = self.means.config.borrow().settings.scheduler.grace.0;
+        let cut = self.cut.clone();
+        let late = tokio::time::sleep(grace);
+        tokio::pin!(late);
+        while !self.runs.is_empty() {
+            tokio::select! {
+                biased;
+                Some(ended) = self.runs.join_next_with_id() => self.ended(ended),
+                () = &mut late, if !cut.is_cancelled() => {
+                    tracing::warn!(grace_s = grace.as_secs(), "runs in flight are cut off at the end of the grace period");
+                    cut.cancel();
+                }
+            }
+        }
+        while let Some(record) = self.waiting.pop_front() {
+            self.means.recorder.told(record).await;
+        }
+    }
+
+    /// Takes over the configuration in force: what is unchanged keeps its position.
+    fn plan(&mut self) {
+        let config = Arc::clone(&self.means.config.borrow_and_update());
+        let settings = &config.settings.scheduler;
+        if self.max_runs != settings.max_runs {
+            self.max_runs = settings.max_runs;
+            self.all = Arc::new(Semaphore::new(settings.max_runs as usize));
+        }
+        if self.per_host != settings.per_host {
+            self.per_host = settings.per_host;
+            self.hosts.clear();
+        }
+        let now = self.means.clock.now();
+        let mut old = std::mem::take(&mut self.entries);
+        let mut hosts = HashMap::new();
+        for def in config.checks() {
+            // A kind without a host is told, not asked.
+            let Some(host) = def.kind.host() else { continue };
+            let host: Arc<str> = host.into();
+            let turns = self.hosts.get(&host).cloned().unwrap_or_else(|| Arc::new(Semaphore::new(settings.per_host as usize)));
+            hosts.entry(Arc::clone(&host)).or_insert(turns);
+            let entry = match old.remove(&def.id) {
+                Some(mut entry) => {
+                    if entry.def.every != def.every {
+                        let accounted = UnixMs(entry.next.0 - entry.def.every.ms());
+                        entry.next = Grid::of(def).after(accounted.max(now));
+                        entry.generation += 1;
+                        self.heap.push(Reverse((entry.next, entry.generation, def.id.clone())));
+                    }
+                    entry.def = Arc::clone(def);
+                    entry.host = host;
+                    entry
+                }
+                None => {
+                    let accounted = self.means.board.check(&def.id).and_then(|c| c.state.last_slot);
+                    let next = Grid::of(def).after(accounted.unwrap_or(now).max(now));
+                    // A generation of its own, in case a check of this id left and came back.
+                    let generation = self.heap.len() as u32;
+                    self.heap.push(Reverse((next, generation, def.id.clone())));
+                    Entry { def: Arc::clone(def), host, next, running: self.running.values().any(|(id, _)| *id == def.id), generation }
+                }
+            };
+            self.entries.insert(def.id.clone(), entry);
+        }
+        self.hosts = hosts;
+    }
+
+    fn wake_at(&self) -> Instant {
+        let now = self.means.clock.now();
+        let due = self.heap.peek().map_or(LOOK, |Reverse((due, ..))| due.since(now));
+        // Wall time is in whole milliseconds: one more, so that the slot has come when we wake.
+        Instant::now() + due.min(LOOK).max(Duration::from_millis(1))
+    }
+
+    fn fire_due(&mut self) {
+        let (now, mono) = (self.means.clock.now(), Instant::now());
+        let expected = self.seen.0.plus(mono - self.seen.1);
+        let step = now.0 - expected.0;
+        let stepped = step.abs() > STEP_MS;
+        if stepped {
+            tracing::warn!(
+                by_ms = step,
+                "the wall clock was set; slots it jumped over are unknown, slots it goes through again do not run twice"
+            );
+        }
+        self.seen = (now, mono);
+        while let Some(Reverse((due, ..))) = self.heap.peek() {
+            if *due > now {
+                break;
+            }
+            let Some(Reverse((due, generation, id))) = self.heap.pop() else { break };
+            let Some(entry) = self.entries.get_mut(&id).filter(|e| e.generation == generation && e.next == due) else { continue };
+            let grid = Grid::of(&entry.def);
+            let before = UnixMs(due.0 - 1);
+            let latest = grid.at_or_before(now);
+            entry.next = grid.after(now);
+            self.heap.push(Reverse((entry.next, generation, id.clone())));
+            let def = Arc::clone(&entry.def);
+            // What the clock jumped over never runs; what we are only late for runs once, for its latest slot.
+            let (missed_until, cause) = if stepped && step > 0 { (latest, Cause::Clock) } else { (UnixMs(latest.0 - 1), Cause::Late) };
+            self.push_all(account_gap(&def, before, missed_until, cause));
+            if missed_until < latest {
+                self.fire(&id, latest, now);
+            }
+        }
+    }
+
+    fn fire(&mut self, id: &CheckId, slot: UnixMs, now: UnixMs) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        let interval = u32::try_from(entry.def.every.ms()).unwrap_or(u32::MAX);
+        let excuse = not_due(&entry.def.integration, slot).or(entry.running.then_some(Cause::Overlap));
+        if let Some(cause) = excuse {
+            let record = Record::not_run(id.clone(), slot, interval, 1, cause);
+            self.push(record);
+            return;
+        }
+        entry.running = true;
+        self.means.own.scheduler_lag.observe(now.since(slot).as_secs_f64());
+        let turns = self.hosts.get(&entry.host).cloned().unwrap_or_else(|| Arc::new(Semaphore::new(1)));
+        let job = Job {
+            def: Arc::clone(&entry.def),
+            host: Arc::clone(&entry.host),
+            slot,
+            interval,
+            turns,
+            all: Arc::clone(&self.all),
+            transport: Arc::clone(&self.means.transport.borrow()),
+            recorder: self.means.recorder.clone(),
+            own: Arc::clone(&self.means.own),
+            stop: self.stop.clone(),
+            cut: self.cut.clone(),
+        };
+        let handle = self.runs.spawn(job.run());
+        self.running.insert(handle.id(), (id.clone(), slot));
+    }
+
+    fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+        let Some((check, slot)) = self.running.remove(&id) else { return };
+        let interval = self.entries.get_mut(&check).map(|e| {
+            e.running = false;
+            u32::try_from(e.def.every.ms()).unwrap_or(u32::MAX)
+        });
+        if let Err(e) = ended {
+            // A defect of ours costs one outcome, and is never blamed on the customer.
+            tracing::error!(check = check.as_str(), "a run ended by a defect of ours: {e}");
+            let mut record = Record::not_run(check, slot, interval.unwrap_or(1), 1, Cause::Internal);
+            record.detail = Some("the run ended by a defect of the monitor".into());
+            self.push(record);
+        }
+    }
+
+    fn push_all(&mut self, records: Vec<Record>) {
+        for r in records {
+            self.push(r);
+        }
+    }
+
+    fn push(&mut self, record: Record) {
+        if self.waiting.len() >= MOST_WAITING {
+            self.means.own.store_lost.inc_by(u64::from(record.count));
+        } else {
+            self.waiting.push_back(record);
+        }
+    }
+}
+
+/// Counts a run as in flight until dropped, however the run ends.
+struct InFlight<'a>(&'a OwnMetrics);
+
+impl<'a> InFlight<'a> {
+    fn new(own: &'a OwnMetrics) -> Self {
+        own.runs_inflight.inc();
+        Self(own)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.runs_inflight.dec();
+    }
+}
+
+/// One slot's run, from its host's turn to the recorder.
+struct Job {
+    def: Arc<CheckDef>,
+    host: Arc<str>,
+    slot: UnixMs,
+    interval: u32,
+    turns: Arc<Semaphore>,
+    all: Arc<Semaphore>,
+    transport: Arc<Transport>,
+    recorder: RecorderHandle,
+    own: Arc<OwnMetrics>,
+    stop: CancellationToken,
+    cut: CancellationToken,
+}
+
+impl Job {
+    async fn run(self) {
+        let record = match self.turn().await {
+            Ok(_permits) => {
+                let _in_flight = InFlight::new(&self.own);
+                tokio::select! {
+                    biased;
+                    () = self.cut.cancelled() => self.not_run(Cause::Shutdown),
+                    report = Box::pin(run_once(&self.def, &self.transport, self.slot)) => report.record,
+                }
+            }
+            Err(cause) => self.not_run(cause),
+        };
+        self.recorder.ran(record, Some(self.host)).await;
+    }
+
+    fn not_run(&self, cause: Cause) -> Record {
+        Record::not_run(self.def.id.clone(), self.slot, self.interval, 1, cause)
+    }
+
+    /// Waits for the host's turn and for a place among all runs, at most the check's timeout. The host comes first: whoever waits for a slow
+    /// host takes no place from others.
+    async fn turn(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Cause> {
+        let until = Instant::now() + self.def.timeout;
+        let host = self.permit(&self.turns, until, Cause::HostBusy).await?;
+        let all = self.permit(&self.all, until, Cause::Capacity).await?;
+        Ok((host, all))
+    }
+
+    async fn permit(&self, from: &Arc<Semaphore>, until: Instant, cause: Cause) -> Result<OwnedSemaphorePermit, Cause> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Cause::Shutdown),
+            permit = timeout_at(until, Arc::clone(from).acquire_owned()) => match permit {
+                Ok(Ok(permit)) => Ok(permit),
+                _ => Err(cause),
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The accept loop: how many connections, how long each may take, and how they end. Knows no route.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Shared, api};
+
+/// Room for the head of a request, in bytes.
+const MAX_HEAD: usize = 32 * 1024;
+/// Fields in the head of a request.
+const MAX_FIELDS: usize = 64;
+/// How long requests in flight may go on after `stop`.
+const DRAIN: Duration = Duration::from_secs(5);
+/// A whole exchange may take the timeout once for the handler and once more for the client to read the answer.
+const EXCHANGE: u32 = 2;
+
+/// Who a request comes from and which of our addresses it came to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    /// The other side.
+    pub(super) peer: SocketAddr,
+    /// Our side.
+    pub(super) local: SocketAddr,
+}
+
+/// Accepts until `stop`, then drains.
+pub(super) async fn run(listener: TcpListener, shared: &Shared, router: Router, stop: CancellationToken) {
+    let limit = shared.state.config.borrow().settings.server.max_connections.max(1);
+    // Beyond the limit connections wait in the kernel's queue: a full house is slow, not broken, and the timeouts make room.
+    let room = Arc::new(Semaphore::new(limit as usize));
+    let connections = TaskTracker::new();
+    loop {
+        let next = async {
+            let permit = Arc::clone(&room).acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            next = next => next,
+        };
+        match (permit, accepted) {
+            (Ok(permit), Ok((stream, peer))) => {
+                let ends = Ends { peer, local: stream.local_addr().unwrap_or(shared.local) };
+                let timeout = shared.state.config.borrow().settings.server.timeout.0;
+                connections.spawn(connection(stream, ends, router.clone(), timeout, stop.clone(), permit));
+            }
+            (_, Err(e)) if transient(&e) => {}
+            (_, Err(e)) => {
+                // Out of descriptors, most likely: waiting lets running requests give some back.
+                tracing::warn!(error = %e, "the server can't accept connections; trying again in a second");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            // The semaphore is never closed.
+            (Err(_), _) => break,
+        }
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(DRAIN, connections.wait()).await.is_err() {
+        tracing::warn!(connections = connections.len(), "the server stops although requests are still going on");
+    }
+}
+
+fn transient(e: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(e.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}
+
+/// Serves one connection; ends it when a request takes too long in all, whatever the client does.
+async fn connection(
+    stream: TcpStream,
+    ends: Ends,
+    router: Router,
+    timeout: Duration,
+    stop: CancellationToken,
+    _permit: OwnedSemaphorePermit,
+) {
+    let (busy, mut deadline) = watch::channel(None::<Instant>);
+    let busy = Arc::new(busy);
+    let service = service_fn(move |request: Request<Incoming>| {
+        busy.send_replace(Some(Instant::now() + timeout * EXCHANGE));
+        answer(request, ends, router.clone(), timeout, Busy(Arc::clone(&busy)))
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // Also ends idle connections.
+        .header_read_timeout(timeout)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_FIELDS)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(served);
+    let overdue = async {
+        loop {
+            let until = *deadline.borrow_and_update();
+            let changed = async {
+                if deadline.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            match until {
+                Some(until) => {
+                    if tokio::time::timeout_at(until, changed).await.is_err() {
+                        return;
+                    }
+                }
+                None => changed.await,
+            }
+        }
+    };
+    tokio::pin!(overdue);
+    let mut stopping = false;
+    let drained = async {
+        stop.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::pin!(drained);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled(), if !stopping => {
+                stopping = true;
+                served.as_mut().graceful_shutdown();
+            }
+            // A client's mistake or a lost connection; nothing of ours to report.
+            _ = &mut served => return,
+            () = &mut overdue => {
+                tracing::debug!(peer = %ends.peer, "a client took too long; its connection was closed");
+                return;
+            }
+            () = &mut drained => return,
+        }
+    }
+}
+
+/// One request through the router, within the timeout.
+async fn answer(
+    mut request: Request<Incoming>,
+    ends: Ends,
+    router: Router,
+    timeout: Duration,
+    busy: Busy,
+) -> Result<Response<Timed>, Infallible> {
+    request.extensions_mut().insert(ends);
+    let response = match tokio::time::timeout(timeout, TowerToHyperService::new(router).call(request)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        Err(_) => api::too_slow(),
+    };
+    Ok(response.map(|body| Timed { body, _busy: busy }))
+}
+
+/// Takes the deadline of the exchange away when the response has been handed over, or was given up.
+#[derive(Debug)]
+struct Busy(Arc<watch::Sender<Option<Instant>>>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.send_replace(None);
+    }
+}
+
+/// A response's body that keeps its connection under the deadline until its end.
+#[derive(Debug)]
+struct Timed {
+    body: Body,
+    _busy: Busy,
+}
+
+impl hyper::body::Body for Timed {
+    type Data = Bytes;
+    type Error = axum::Error;
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

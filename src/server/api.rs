@@ -1,0 +1,219 @@
+//! The JSON side: health, reload, status, one integration, and the shape of every error.
+
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Extension, Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use super::auth::Actor;
+use super::{MAX_BODY, ReloadAnswer, ReloadRequest, Shared};
+use crate::config::table::nearest;
+use crate::fields::IntegrationId;
+use crate::status::{CheckStatus, IntegrationStatus, State as Word, check_status, integration_status};
+
+/// An answer that is not what was asked for: `{ "error": ..., "hint": ... }`.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    error: String,
+    hint: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem with a hint what to do.
+    pub(super) fn new(status: StatusCode, error: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { status, error: error.into(), hint: hint.into(), headers: Vec::new() }
+    }
+    /// The same with one more header.
+    pub(super) fn header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.headers.push((name, HeaderValue::from_static(value)));
+        self
+    }
+    pub(super) fn unauthorized(error: &str) -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            error,
+            "Send it as `Authorization: Bearer TOKEN`, or in a browser as the password (any user name). Make one with `soakwatch token NAME --role viewer`.",
+        )
+        .header(header::WWW_AUTHENTICATE, "Basic realm=\"soakwatch\", charset=\"UTF-8\"")
+    }
+    pub(super) fn too_large() -> Self {
+        // The rest of the body is not read: the connection can't go on.
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "the request's body is larger than 64 KiB", "No request here needs one.")
+            .header(header::CONNECTION, "close")
+    }
+    /// Something of ours failed; the reason went to the log.
+    pub(super) fn ours(error: &str) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error, "The daemon's log says why.")
+    }
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+    pub(super) fn texts(&self) -> (&str, &str) {
+        (&self.error, &self.hint)
+    }
+}
+
+impl From<Problem> for Response {
+    fn from(p: Problem) -> Self {
+        let mut response = (p.status, Json(json!({ "error": p.error, "hint": p.hint }))).into_response();
+        response.headers_mut().extend(p.headers);
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        self.into()
+    }
+}
+
+pub(super) fn too_slow() -> Response {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the answer took too long", "Try again, or ask for less.").into()
+}
+
+/// What there is, for the hint of a 404.
+const PATHS: [&str; 6] = ["/", "/metrics", "/-/healthy", "/-/ready", "/-/reload", "/api/v1/status"];
+
+pub(super) async fn not_found(uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
+    let hint = match nearest(&path, &PATHS) {
+        Some(near) => format!("Did you mean {near} ?"),
+        None => format!(
+            "There are {}, /integrations/C/E/I, /api/v1/integrations/C/E/I and /api/v1/checks/C/E/I/CHECK/runs?since=24h.",
+            PATHS.join(", ")
+        ),
+    };
+    Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path", hint)
+}
+
+pub(super) async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    let allowed = if uri.path() == "/-/reload" { "POST" } else { "GET" };
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not for this path"), format!("Use {allowed}."))
+        .header(header::ALLOW, if allowed == "POST" { "POST" } else { "GET, HEAD" })
+}
+
+pub(super) async fn healthy(State(shared): State<Shared>) -> (StatusCode, String) {
+    match shared.state.health.healthy() {
+        Ok(()) => (StatusCode::OK, "healthy\n".into()),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not healthy: {why}\n")),
+    }
+}
+
+pub(super) async fn ready(State(shared): State<Shared>) -> (StatusCode, &'static str) {
+    if shared.state.health.is_ready() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready: the stored state is being read, or the daemon is stopping\n")
+    }
+}
+
+pub(super) async fn reload(State(shared): State<Shared>, Extension(actor): Extension<Actor>, body: Body) -> Result<Response, Problem> {
+    // Nothing in it matters, but a client may send one, and it must be small.
+    to_bytes(body, MAX_BODY).await.map_err(|_| Problem::too_large())?;
+    let (answer, answered) = oneshot::channel();
+    let stopping =
+        || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping", "Start it again; it reads its configuration then.");
+    // Full: reloads are waiting already, and one more would read the same files.
+    shared.state.reload.send(ReloadRequest { actor: actor.name, answer }).await.map_err(|_| stopping())?;
+    match answered.await.map_err(|_| stopping())? {
+        ReloadAnswer::Applied { added, removed, changed, unchanged, restart_needed, hash } => Ok(Json(json!({
+            "applied": true, "added": added, "removed": removed, "changed": changed, "unchanged": unchanged,
+            "restart_needed": restart_needed, "hash": hash,
+        }))
+        .into_response()),
+        ReloadAnswer::Refused(problems) => {
+            let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            let body = json!({
+                "applied": false,
+                "error": "the new configuration has errors; the old one stays in force",
+                "hint": "Mend what is listed under \"problems\" and try again; `soakwatch validate` shows the same.",
+                "problems": problems,
+                "shown": shown,
+            });
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response())
+        }
+    }
+}
+
+/// How many integrations are in each state.
+fn totals<'a>(all: impl Iterator<Item = &'a IntegrationStatus> + Clone) -> serde_json::Map<String, serde_json::Value> {
+    Word::ALL.iter().map(|s| (s.to_string(), all.clone().filter(|i| i.state == *s).count().into())).collect()
+}
+
+pub(super) async fn status(State(shared): State<Shared>) -> Result<Response, Problem> {
+    let state = shared.state;
+    // A large estate takes some tens of milliseconds: not on the runtime's threads.
+    let work = tokio::task::spawn_blocking(move || {
+        let now = state.clock.now();
+        let all: Vec<IntegrationStatus> = state.board.read(|b| b.iter().map(|i| integration_status(i, now)).collect());
+        #[derive(Serialize)]
+        struct Body<'a> {
+            version: &'static str,
+            now: String,
+            ready: bool,
+            config_hash: &'a str,
+            totals: serde_json::Map<String, serde_json::Value>,
+            integrations: &'a [IntegrationStatus],
+        }
+        serde_json::to_vec(&Body {
+            version: env!("CARGO_PKG_VERSION"),
+            now: now.to_string(),
+            ready: state.health.is_ready(),
+            config_hash: &state.config.borrow().hash,
+            totals: totals(all.iter()),
+            integrations: &all,
+        })
+    });
+    json_bytes(work.await)
+}
+
+fn json_bytes(made: Result<serde_json::Result<Vec<u8>>, tokio::task::JoinError>) -> Result<Response, Problem> {
+    match made {
+        Ok(Ok(bytes)) => Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response()),
+        failed => {
+            tracing::error!(?failed, "an answer of the API could not be made");
+            Err(Problem::ours("the answer could not be made"))
+        }
+    }
+}
+
+/// The three parts of an integration's id in a path.
+pub(super) type IdPath = Path<(String, String, String)>;
+
+/// The id in a path, if it can be one.
+pub(super) fn integration_id(Path((customer, environment, integration)): &IdPath) -> Result<IntegrationId, Problem> {
+    format!("{customer}/{environment}/{integration}").parse().map_err(|_| no_integration())
+}
+
+pub(super) fn no_integration() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "no such integration is configured",
+        "/api/v1/status lists all of them; ids are customer/environment/integration.",
+    )
+}
+
+pub(super) async fn integration(State(shared): State<Shared>, path: IdPath, _: Request) -> Result<Response, Problem> {
+    let id = integration_id(&path)?;
+    let now = shared.state.clock.now();
+    let entry = shared.state.board.integration(&id).ok_or_else(no_integration)?;
+    #[derive(Serialize)]
+    struct Body {
+        now: String,
+        #[serde(flatten)]
+        status: IntegrationStatus,
+        check: Vec<CheckStatus>,
+    }
+    let body = Body {
+        now: now.to_string(),
+        status: integration_status(&entry, now),
+        check: entry.checks.iter().map(|c| check_status(c, now)).collect(),
+    };
+    json_bytes(Ok(serde_json::to_vec(&body)))
+}

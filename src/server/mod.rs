@@ -1,0 +1,178 @@
+//! The daemon's own listener: metrics, health, API, pages. Reads the board, never changes it; the one thing it sets off is a reload.
+//!
+//! A request goes through [`accept`] (limits of connections and time), [`gate`] (host, origin, token, body size, counting) and one handler.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::board::Board;
+use crate::clock::Clock;
+use crate::config::model::{Config, ServerSettings};
+use crate::config::table::Problem;
+use crate::health::Health;
+use crate::metrics::own::OwnMetrics;
+
+mod accept;
+mod api;
+mod auth;
+mod gate;
+mod origin;
+mod page;
+mod page_detail;
+mod runs;
+mod scrape;
+
+/// The largest request body, in bytes.
+pub const MAX_BODY: usize = 64 * 1024;
+/// Scrapes answered at once: each holds a copy of the board.
+const SCRAPES_AT_ONCE: usize = 4;
+
+/// What the server reads from, and whom it asks for a reload.
+#[derive(Clone, Debug)]
+pub struct ServerState {
+    /// The state of everything.
+    pub board: Arc<Board>,
+    /// The daemon's own metrics.
+    pub own: Arc<OwnMetrics>,
+    /// Wall time.
+    pub clock: Clock,
+    /// The configuration in force. Tokens, hosts and the timeout are read from it at each request.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// Alive and ready?
+    pub health: Arc<Health>,
+    /// Where reloads are asked for.
+    pub reload: mpsc::Sender<ReloadRequest>,
+    /// The store's file, for reading runs.
+    pub store: PathBuf,
+}
+
+/// Somebody asks for a reload.
+#[derive(Debug)]
+pub struct ReloadRequest {
+    /// Who: the token's name, or where the request came from.
+    pub actor: String,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<ReloadAnswer>,
+}
+
+/// What became of a reload.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReloadAnswer {
+    /// The new configuration is in force.
+    Applied {
+        /// Checks that are new.
+        added: usize,
+        /// Checks that are gone.
+        removed: usize,
+        /// Checks that are not what they were.
+        changed: usize,
+        /// Checks that went on undisturbed.
+        unchanged: usize,
+        /// Settings that take effect only after a restart.
+        restart_needed: Vec<String>,
+        /// The new configuration's hash.
+        hash: String,
+    },
+    /// It has errors; nothing was changed.
+    Refused(Vec<Problem>),
+}
+
+/// A state of one listener: what all share, and what is known only once it is bound.
+#[derive(Clone, Debug)]
+struct Shared {
+    state: ServerState,
+    /// The address that was bound.
+    local: SocketAddr,
+    failures: Arc<auth::Failures>,
+    scrapes: Arc<Semaphore>,
+}
+
+/// Whether a listener may open: outside loopback only with tokens, or with `auth = "none"` written. The error says what to do.
+pub fn may_listen(settings: &ServerSettings, address: SocketAddr) -> Result<(), String> {
+    if address.ip().to_canonical().is_loopback() || !settings.tokens.is_empty() || settings.open {
+        return Ok(());
+    }
+    Err(format!(
+        "the listener {address} can be reached from other machines, but no token protects it: \
+         make one with `soakwatch token NAME --role viewer`, or listen on 127.0.0.1, or write auth = \"none\" under [server] if that is meant"
+    ))
+}
+
+/// Binds the listener after [`may_listen`] agreed. The error is for people.
+pub async fn bind(settings: &ServerSettings) -> Result<TcpListener, String> {
+    may_listen(settings, settings.listen)?;
+    TcpListener::bind(settings.listen).await.map_err(|e| match e.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("the address {} is in use; another soakwatch may be running, or set server.listen", settings.listen)
+        }
+        _ => format!("can't listen on {}: {e}", settings.listen),
+    })
+}
+
+/// Serves until `stop`, then lets requests in flight end within a bounded time. An error means the listener itself is gone.
+pub async fn serve(listener: TcpListener, state: ServerState, stop: CancellationToken) -> io::Result<()> {
+    let local = listener.local_addr()?;
+    may_listen(&state.config.borrow().settings.server, local).map_err(io::Error::other)?;
+    let shared = Shared { state, local, failures: Arc::default(), scrapes: Arc::new(Semaphore::new(SCRAPES_AT_ONCE)) };
+    accept::run(listener, &shared, router(shared.clone()), stop).await;
+    Ok(())
+}
+
+fn router(shared: Shared) -> Router {
+    Router::new()
+        .route("/", get(page::overview))
+        .route("/integrations/{customer}/{environment}/{integration}", get(page_detail::integration))
+        .route("/metrics", get(scrape::metrics))
+        .route("/-/healthy", get(api::healthy))
+        .route("/-/ready", get(api::ready))
+        .route("/-/reload", post(api::reload))
+        .route("/api/v1/status", get(api::status))
+        .route("/api/v1/integrations/{customer}/{environment}/{integration}", get(api::integration))
+        .route("/api/v1/checks/{customer}/{environment}/{integration}/{check}/runs", get(runs::runs))
+        .fallback(api::not_found)
+        .method_not_allowed_fallback(api::wrong_method)
+        .layer(axum::middleware::from_fn_with_state(shared.clone(), gate::pass))
+        .with_state(shared)
+}
+
+/// Query parameters; of one that stands there twice the last counts.
+type Query = axum::extract::Query<BTreeMap<String, String>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::Span;
+    use crate::outcome::Role;
+
+    #[test]
+    fn an_open_listener_must_be_meant() {
+        let mut s = ServerSettings {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            open: false,
+            hosts: Vec::new(),
+            max_connections: 10,
+            timeout: Span::seconds(5),
+            tokens: Vec::new(),
+        };
+        for loopback in ["127.0.0.1:9464", "127.3.2.1:80", "[::1]:9464", "[::ffff:127.0.0.1]:9464"] {
+            assert_eq!(may_listen(&s, loopback.parse().unwrap()), Ok(()), "{loopback}");
+        }
+        for open in ["0.0.0.0:9464", "[::]:9464", "192.0.2.7:9464", "[2001:db8::1]:9464"] {
+            assert!(may_listen(&s, open.parse().unwrap()).unwrap_err().contains("soakwatch token"), "{open}");
+        }
+        s.open = true;
+        assert_eq!(may_listen(&s, "0.0.0.0:9464".parse().unwrap()), Ok(()));
+        s.open = false;
+        s.tokens.push(crate::config::model::Token { name: "prometheus".parse().unwrap(), role: Role::Viewer, sha256: [1; 32] });
+        assert_eq!(may_listen(&s, "0.0.0.0:9464".parse().unwrap()), Ok(()));
+    }
+}

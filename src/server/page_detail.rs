@@ -1,0 +1,213 @@
+//! One integration's page: its facts, and each check with its last run, its last 24 hours, and the runs of the last hour.
+
+use axum::extract::State;
+use axum::response::Response;
+use maud::{Markup, html};
+
+use super::api::{IdPath, integration_id, no_integration};
+use super::page::{age, badge, certificate, clock_time, moment, page, percent, problem_page, seconds, why, words};
+use super::{Shared, runs};
+use crate::board::{CheckEntry, IntegrationEntry};
+use crate::clock::{HOUR_MS, UnixMs};
+use crate::outcome::Outcome;
+use crate::status::{CheckStatus, check_status, integration_status};
+use crate::store::Run;
+
+/// Runs shown of each check.
+const MOST_RUNS: usize = 60;
+const HOUR: std::time::Duration = std::time::Duration::from_secs(3_600);
+
+pub(super) async fn integration(State(shared): State<Shared>, path: IdPath) -> Response {
+    let id = match integration_id(&path) {
+        Ok(id) => id,
+        Err(problem) => return problem_page(&shared, &problem),
+    };
+    let Some(entry) = shared.state.board.integration(&id) else { return problem_page(&shared, &no_integration()) };
+    let now = shared.state.clock.now();
+    let mut stored = Vec::new();
+    for check in &entry.checks {
+        // A store that can't be read costs the table of runs, not the page.
+        stored.push(runs::read(&shared, check.def.id.clone(), now.minus(HOUR), now).await.ok());
+    }
+    page(&shared, &entry.def.name, true, &body(&entry, &stored, now))
+}
+
+fn body(entry: &IntegrationEntry, stored: &[Option<Vec<Run>>], now: UnixMs) -> Markup {
+    let i = integration_status(entry, now);
+    html! {
+        p.small { a href="/" { "All integrations" } " / " a href=(format!("/?customer={}", i.customer)) { (i.customer_name) } " / " (i.environment) }
+        div.head { h1 { (i.name) } (badge(i.state)) }
+        p.soft.small { (i.id) }
+        @if i.hold.is_some() || i.class.is_some() || i.cause.is_some() {
+            div.card.pad.why { (why(&i)) }
+        }
+        div.card.pad {
+            dl.facts {
+                (fact("Success 1 h", &percent(i.ratios.ratio_1h)))
+                (fact("Success 24 h", &percent(i.ratios.ratio_24h)))
+                (fact("Success 7 d", &percent(i.ratios.ratio_7d)))
+                (fact("Coverage 24 h", &percent(i.coverage_24h)))
+                (fact("Last run", &moment(i.last_run_at, now, "never")))
+                (fact("Certificate", &certificate(i.certificate_days)))
+                (fact("Phase", &html! { (i.phase) }))
+                (fact("Criticality", &html! { (i.criticality) }))
+                (fact("Owner", &html! { (i.owner) }))
+                (fact("Go-live", &html! { @match &i.go_live { Some(t) => (t), None => span.none { "not set" } } }))
+                @if i.volume_peak.is_some() || i.volume_daily.is_some() {
+                    (fact("Declared volume", &html! {
+                        @if let Some(v) = &i.volume_peak { (v) " at peak" }
+                        @if i.volume_peak.is_some() && i.volume_daily.is_some() { ", " }
+                        @if let Some(v) = &i.volume_daily { (v) " in all" }
+                    }))
+                }
+                (fact("Runbook", &html! { @match &i.runbook {
+                    Some(url) => a href=(url.url()) rel="noreferrer noopener" { (url) },
+                    None => span.none { "none given" },
+                } }))
+            }
+        }
+        @if entry.checks.is_empty() {
+            p { "No checks are configured for this integration, so nothing is known about it." }
+        }
+        @for (n, check) in entry.checks.iter().enumerate() {
+            (check_card(check, stored.get(n).and_then(Option::as_ref), now))
+        }
+    }
+}
+
+fn fact(name: &str, value: &Markup) -> Markup {
+    html! { div { dt { (name) } dd { (value) } } }
+}
+
+fn check_card(entry: &CheckEntry, stored: Option<&Vec<Run>>, now: UnixMs) -> Markup {
+    let c = check_status(entry, now);
+    html! {
+        section.card.pad aria-label=(c.check) {
+            div.head {
+                h2 { (c.check) }
+                (badge(c.state))
+                span.tag { (c.kind) }
+                @if !c.judged { span.tag title="not judged" { "informational" } }
+                span.soft.small { "every " (c.every) ", timeout " (c.timeout) @if c.retries > 0 { ", " (c.retries) " retries" } }
+            }
+            @if let Some(target) = &c.target { p.detail { (target) } }
+            @if let Some(t) = &c.trouble {
+                div.why {
+                    p { b { (words(t.cause.map(|c| c.as_str()).or(t.class.map(|c| c.as_str())).unwrap_or_default())) }
+                        @if let Some(a) = t.attribution { " · " (words(a.as_str())) }
+                        @if let Some(since) = entry.state.failing_since { span.soft { " · failing since " (age(since, now)) ", " (c.consecutive_failures) " in a row" } }
+                    }
+                    @if let Some(detail) = &t.detail { p.detail { (detail) } }
+                    p.small.soft { (t.remediation) }
+                }
+            }
+            h3 { "Last 24 hours" }
+            (strip(entry, now))
+            dl.facts {
+                (fact("Success 1 h", &percent(c.ratios.ratio_1h)))
+                (fact("Success 24 h", &percent(c.ratios.ratio_24h)))
+                (fact("Success 7 d", &percent(c.ratios.ratio_7d)))
+                (fact("Coverage 24 h", &percent(c.coverage_24h)))
+                (fact("Last run", &moment(c.last_run_at, now, "never")))
+                (fact("Last success", &moment(entry.state.last_success, now, "never")))
+                (fact("Certificate", &certificate(c.certificate_days)))
+                (fact("First attempt failed", &html! { (c.first_attempt_failures) }))
+                @for (name, value) in &c.observed { (fact(name, &html! { (value) })) }
+            }
+            @if let Some(last) = &c.last { @if !last.phases.is_empty() {
+                h3 { "Last run: " (seconds(last.duration_seconds)) @if last.attempts > 1 { ", " (last.attempts) " attempts" } }
+                ul.phases {
+                    @for name in crate::observed::Phases::NAMES {
+                        @if let Some(s) = last.phases.get(name) { li { span.soft { (name) " " } (seconds(*s)) } }
+                    }
+                }
+            } }
+            (tallies(&c))
+            (recent(stored, now))
+        }
+    }
+}
+
+/// Failures, skips and unknowns since the beginning.
+fn tallies(c: &CheckStatus) -> Markup {
+    html! {
+        @if !c.classes.is_empty() || !c.causes.is_empty() {
+            h3 { "Since the check was first seen" }
+            ul.phases {
+                li { span.soft { "passed " } (c.counts.pass) }
+                @for (class, by) in &c.classes { @for (who, n) in by { li { span.soft { (words(class)) " (" (words(who)) ") " } (n) } } }
+                @for (cause, n) in &c.causes { li { span.soft { "not judged: " (words(cause)) " " } (n) } }
+            }
+        }
+    }
+}
+
+/// 24 bars, oldest first: green and full where all passed, red from above by the share that did not, grey where nothing was judged.
+fn strip(entry: &CheckEntry, now: UnixMs) -> Markup {
+    let excluded = entry.def.integration.throttled_excluded;
+    let hours: Vec<(i64, Option<f64>)> =
+        (0..24).map(|n| now.hour() - 23 + n).map(|h| (h, entry.state.hours.sum(h, h).success_ratio(excluded))).collect();
+    let bad = hours.iter().filter(|(_, r)| r.is_some_and(|r| r < 1.0)).count();
+    let empty = hours.iter().filter(|(_, r)| r.is_none()).count();
+    html! {
+        svg.strip viewBox="0 0 480 34" preserveAspectRatio="none" role="img"
+            aria-label=(format!("{bad} of the last 24 hours had failures, {empty} had no judged runs")) {
+            @for (n, (hour, ratio)) in hours.iter().enumerate() {
+                @let title = match ratio {
+                    Some(r) => format!("{}: {:.2} % passed", clock_time(UnixMs(hour * HOUR_MS)), (r * 10_000.0).floor() / 100.0),
+                    None => format!("{}: no data", clock_time(UnixMs(hour * HOUR_MS))),
+                };
+                @let x = n * 20;
+                g {
+                    title { (title) }
+                    @match ratio {
+                        None => rect.gap x=(x) y="30" width="17" height="4" {},
+                        Some(r) => {
+                            rect.ok x=(x) y="0" width="17" height="34" {}
+                            // The smallest failure is still to be seen.
+                            @if *r < 1.0 { rect.bad x=(x) y="0" width="17" height=(format!("{:.1}", ((1.0 - r) * 34.0).max(5.0))) {} }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn recent(stored: Option<&Vec<Run>>, now: UnixMs) -> Markup {
+    html! {
+        @match stored {
+            None => p.soft.small { "The stored runs can't be read just now; the daemon's log says why." },
+            Some(runs) if runs.is_empty() => p.soft.small { "No runs are stored for the last hour." },
+            Some(runs) => details {
+                summary { "Runs of the last hour (" (runs.len()) ")" }
+                div.scroll { table {
+                    caption { "Newest first" @if runs.len() > MOST_RUNS { ", the last " (MOST_RUNS) } }
+                    thead { tr {
+                        th scope="col" { "Slot" } th scope="col" { "Outcome" } th scope="col" { "Class or cause" }
+                        th.num scope="col" { "Duration" } th.num scope="col" { "Attempts" }
+                    } }
+                    tbody { @for r in runs.iter().rev().take(MOST_RUNS) { tr {
+                        td.nowrap { (clock_time(r.slot)) " " span.soft { (age(r.slot, now)) } @if r.count > 1 { " × " (r.count) } }
+                        td { (outcome_word(r.outcome)) }
+                        td { (words(r.cause.map(|c| c.as_str()).or(r.class.map(|c| c.as_str())).unwrap_or_default())) }
+                        td.num { @if r.attempts > 0 { (seconds(r.duration.seconds())) } }
+                        td.num { (r.attempts) }
+                    } } }
+                } }
+            },
+        }
+    }
+}
+
+fn outcome_word(outcome: Outcome) -> Markup {
+    let (class, symbol) = match outcome {
+        Outcome::Pass => ("badge s-passing", "✓"),
+        Outcome::Fail => ("badge s-failing", "✕"),
+        Outcome::Throttled => ("badge s-throttled", "◑"),
+        Outcome::Unknown => ("badge s-unknown", "?"),
+        Outcome::Skipped => ("badge s-pending", "–"),
+        Outcome::NotDue => ("badge s-paused", "‖"),
+    };
+    html! { span class=(class) { i aria-hidden="true" { (symbol) } (words(outcome.as_str())) } }
+}

@@ -1,0 +1,146 @@
+//! Stored runs of one check, read from the store's file beside the writer. Bounded in span and in number.
+
+use std::path::Path as FilePath;
+
+use axum::Json;
+use axum::extract::{Path, Query as QueryOf, State};
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use serde::Serialize;
+
+use super::api::Problem;
+use super::{Query, Shared};
+use crate::clock::UnixMs;
+use crate::fields::{CheckId, Span};
+use crate::outcome::{Attribution, Cause, Class, Outcome};
+use crate::store::{Reader, Run, StoreError};
+
+/// The longest span of one answer: what the store keeps unless told otherwise.
+const LONGEST: Span = Span::days(40);
+/// The most runs of one answer; the newest are kept.
+const MOST: usize = 20_000;
+/// The span when none is asked for.
+const DEFAULT: Span = Span::seconds(24 * 3600);
+
+/// A run as the API shows it.
+#[derive(Debug, Serialize)]
+struct RunShown {
+    slot: String,
+    /// More than 1: so many contiguous slots of the same outcome that nobody ran.
+    count: u32,
+    outcome: Outcome,
+    class: Option<Class>,
+    cause: Option<Cause>,
+    attribution: Option<Attribution>,
+    duration_seconds: f64,
+    attempts: u8,
+    first_attempt_passed: bool,
+}
+
+impl From<&Run> for RunShown {
+    fn from(r: &Run) -> Self {
+        Self {
+            slot: r.slot.to_string(),
+            count: r.count,
+            outcome: r.outcome,
+            class: r.class,
+            cause: r.cause,
+            attribution: r.attribution,
+            duration_seconds: r.duration.seconds(),
+            attempts: r.attempts,
+            first_attempt_passed: r.first_attempt_passed,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Body {
+    id: CheckId,
+    since: String,
+    until: String,
+    /// Older runs of the span were left out, because there are more than an answer may hold.
+    truncated: bool,
+    runs: Vec<RunShown>,
+}
+
+pub(super) async fn runs(
+    State(shared): State<Shared>,
+    Path((customer, environment, integration, check)): Path<(String, String, String, String)>,
+    QueryOf(query): Query,
+) -> Result<Response, Problem> {
+    let unknown = || {
+        Problem::new(StatusCode::NOT_FOUND, "no such check is configured", "/api/v1/integrations/C/E/I lists the checks of an integration.")
+    };
+    let id: CheckId = format!("{customer}/{environment}/{integration}/{check}").parse().map_err(|_| unknown())?;
+    shared.state.board.check(&id).ok_or_else(unknown)?;
+    let now = shared.state.clock.now();
+    let until = query.get("until").map_or(Ok(now), |text| point("until", text, now))?;
+    let since = query.get("since").map_or(Ok(until.minus(DEFAULT.0)), |text| point("since", text, now))?;
+    if since > until {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "since is later than until", "Give the earlier time as since."));
+    }
+    if until.since(since) > LONGEST.0 {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            format!("the span is longer than {LONGEST}"),
+            format!("Ask for at most {LONGEST} at once; until=TIME gives the end of the span."),
+        ));
+    }
+    let mut runs = read(&shared, id.clone(), since, until).await?;
+    let truncated = runs.len() > MOST;
+    if truncated {
+        runs.drain(..runs.len() - MOST);
+    }
+    let runs = runs.iter().map(RunShown::from).collect();
+    Ok(Json(Body { id, since: since.to_string(), until: until.to_string(), truncated, runs }).into_response())
+}
+
+/// A point in time: a time with its offset, or a span back from now.
+fn point(name: &str, text: &str, now: UnixMs) -> Result<UnixMs, Problem> {
+    if let Ok(span) = text.parse::<Span>() {
+        return Ok(now.minus(span.0));
+    }
+    // A + that was not escaped arrives as a space.
+    text.replace(' ', "+").parse::<jiff::Timestamp>().map(UnixMs::from).map_err(|_| {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            format!("{name} is not readable"),
+            "Give a span such as 90m, 24h or 7d, or a time such as 2026-12-01T08:00:00Z.",
+        )
+    })
+}
+
+/// Reads runs off the runtime's threads, oldest first.
+pub(super) async fn read(shared: &Shared, id: CheckId, since: UnixMs, until: UnixMs) -> Result<Vec<Run>, Problem> {
+    let path = shared.state.store.clone();
+    let work = tokio::task::spawn_blocking(move || read_blocking(&path, &id, since, until));
+    match work.await {
+        Ok(Ok(runs)) => Ok(runs),
+        Ok(Err(e)) => {
+            tracing::error!(error = %e, "stored runs can't be read");
+            Err(Problem::ours("the store can't be read"))
+        }
+        Err(e) => {
+            tracing::error!(error = %e, "reading stored runs was cut off");
+            Err(Problem::ours("the store can't be read"))
+        }
+    }
+}
+
+fn read_blocking(path: &FilePath, id: &CheckId, since: UnixMs, until: UnixMs) -> Result<Vec<Run>, StoreError> {
+    Reader::open(path)?.runs(id, 0, since, until)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_in_time() {
+        let now = UnixMs(1_800_000_000_000);
+        assert_eq!(point("since", "90m", now).unwrap(), UnixMs(now.0 - 5_400_000));
+        assert_eq!(point("since", "2026-12-01T08:00:00Z", now).unwrap(), UnixMs(1_796_112_000_000));
+        assert_eq!(point("since", "2026-12-01T10:00:00 02:00", now).unwrap(), UnixMs(1_796_112_000_000));
+        assert!(point("since", "yesterday", now).is_err());
+    }
+}

@@ -1,0 +1,427 @@
+//! What to say about an integration and its checks: state, ratios, blame and advice, from the board's entries and a time. Pure; the API and
+//! the pages show the same values. Never turns missing data into a good answer: no runs is no ratio.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::attribution::{cause_advice, remediation};
+use crate::board::{CheckEntry, Counts, IntegrationEntry, LastRun};
+use crate::clock::UnixMs;
+use crate::fields::{HttpUrl, Span};
+use crate::observed::Phases;
+use crate::outcome::{Attribution, Cause, Class, Criticality, Outcome, Owner, Phase, closed_set};
+
+closed_set! {
+    /// The state of an integration, or of a check, worst first.
+    State {
+        /// A judged check's last counted run failed.
+        Failing => "failing",
+        /// A judged check's last counted run was throttled.
+        Throttled => "throttled",
+        /// The last attempt was our own fault, or nothing came for three intervals.
+        Unknown => "unknown",
+        /// A judged check has not run yet.
+        Pending => "pending",
+        /// In a declared maintenance window.
+        Maintenance => "maintenance",
+        /// Paused in the configuration.
+        Paused => "paused",
+        /// Every judged check's last run passed.
+        Passing => "passing",
+    }
+}
+
+/// So many intervals without a run make a state unknown.
+const SILENT_INTERVALS: i64 = 3;
+const DAY_MS: i64 = 86_400_000;
+
+/// A check's state. Pauses and maintenance are its integration's.
+pub fn check_state(check: &CheckEntry, now: UnixMs) -> State {
+    let def = &check.def;
+    if def.integration.paused.is_some() {
+        return State::Paused;
+    }
+    if def.integration.maintenance_at(now).is_some() {
+        return State::Maintenance;
+    }
+    let Some(last) = &check.state.last else { return State::Pending };
+    // A run is recorded only when it has ended.
+    let patience =
+        def.every.ms().saturating_mul(SILENT_INTERVALS).saturating_add(i64::try_from(def.timeout.as_millis()).unwrap_or(i64::MAX));
+    if now.0.saturating_sub(last.slot.0) > patience {
+        return State::Unknown;
+    }
+    match last.outcome {
+        Outcome::Pass => State::Passing,
+        Outcome::Fail => State::Failing,
+        Outcome::Throttled => State::Throttled,
+        Outcome::Unknown | Outcome::Skipped | Outcome::NotDue => State::Unknown,
+    }
+}
+
+/// The checks that decide: the judged ones; where none is judged, all.
+fn deciding(i: &IntegrationEntry) -> impl Iterator<Item = &CheckEntry> {
+    let any = i.checks.iter().any(|c| c.def.judged);
+    i.checks.iter().filter(move |c| c.def.judged || !any)
+}
+
+/// An integration's state: that of its worst deciding check.
+pub fn integration_state(i: &IntegrationEntry, now: UnixMs) -> State {
+    if i.def.paused.is_some() {
+        State::Paused
+    } else if i.def.maintenance_at(now).is_some() {
+        State::Maintenance
+    } else {
+        deciding(i).map(|c| check_state(c, now)).min().unwrap_or(State::Pending)
+    }
+}
+
+/// A span of time over which ratios are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    Hour,
+    Day,
+    Week,
+}
+
+fn counts(check: &CheckEntry, over: Over, now: UnixMs) -> Counts {
+    match over {
+        Over::Hour => check.state.last_hour(now),
+        Over::Day => check.state.last_hours(24, now),
+        Over::Week => check.state.last_hours(168, now),
+    }
+}
+
+/// Success ratios; absent where nothing ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Ratios {
+    /// The last hour.
+    pub ratio_1h: Option<f64>,
+    /// The last 24 hours.
+    pub ratio_24h: Option<f64>,
+    /// The last 7 days.
+    pub ratio_7d: Option<f64>,
+}
+
+fn check_ratios(check: &CheckEntry, now: UnixMs) -> Ratios {
+    let excluded = check.def.integration.throttled_excluded;
+    let [ratio_1h, ratio_24h, ratio_7d] = [Over::Hour, Over::Day, Over::Week].map(|o| counts(check, o, now).success_ratio(excluded));
+    Ratios { ratio_1h, ratio_24h, ratio_7d }
+}
+
+fn lower(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+fn worst_ratios(i: &IntegrationEntry, now: UnixMs) -> Ratios {
+    deciding(i).map(|c| check_ratios(c, now)).fold(Ratios::default(), |w, r| Ratios {
+        ratio_1h: lower(w.ratio_1h, r.ratio_1h),
+        ratio_24h: lower(w.ratio_24h, r.ratio_24h),
+        ratio_7d: lower(w.ratio_7d, r.ratio_7d),
+    })
+}
+
+/// Whole days until a time; negative when it is over.
+pub fn days_until(at: UnixMs, now: UnixMs) -> i64 {
+    (at.0 - now.0).div_euclid(DAY_MS)
+}
+
+/// Why an integration is not watched just now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Hold {
+    /// What the configuration gives as reason.
+    pub reason: String,
+    /// Who declared it.
+    pub by: String,
+    /// When it ends, if that is known.
+    pub until: Option<String>,
+}
+
+fn hold(i: &IntegrationEntry, now: UnixMs) -> Option<Hold> {
+    if let Some(p) = &i.def.paused {
+        return Some(Hold { reason: p.reason.clone(), by: p.by.clone(), until: None });
+    }
+    i.def.maintenance_at(now).map(|m| Hold { reason: m.reason.clone(), by: m.by.clone(), until: Some(m.end.to_string()) })
+}
+
+/// What went wrong in a run that did not pass.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Trouble {
+    /// The check's own id.
+    pub check: String,
+    /// Failure class.
+    pub class: Option<Class>,
+    /// Who most likely has to act.
+    pub attribution: Option<Attribution>,
+    /// Where it was our own fault: what it was.
+    pub cause: Option<Cause>,
+    /// What happened; redacted.
+    pub detail: Option<String>,
+    /// What to do.
+    pub remediation: String,
+}
+
+fn trouble(check: &CheckEntry, last: &LastRun) -> Option<Trouble> {
+    if last.outcome == Outcome::Pass {
+        return None;
+    }
+    let owner = check.def.integration.owner;
+    let remediation = match (last.cause, last.class) {
+        (Some(cause), _) => cause_advice(cause).to_owned(),
+        (None, Some(class)) => remediation(class, last.attribution.unwrap_or(Attribution::Unknown), owner),
+        (None, None) => String::new(),
+    };
+    Some(Trouble {
+        check: check.def.id.check().to_owned(),
+        class: last.class,
+        attribution: last.attribution,
+        cause: last.cause,
+        detail: last.detail.clone(),
+        remediation,
+    })
+}
+
+/// An integration as the API and the pages show it. Times are RFC 3339 in UTC.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct IntegrationStatus {
+    /// customer/environment/integration.
+    pub id: String,
+    /// Customer's id.
+    pub customer: String,
+    /// Customer's name.
+    pub customer_name: String,
+    /// Environment.
+    pub environment: String,
+    /// Integration's own id.
+    pub integration: String,
+    /// Integration's name.
+    pub name: String,
+    /// Owner of the far side.
+    pub owner: Owner,
+    /// How much it matters.
+    pub criticality: Criticality,
+    /// Where it stands in its life.
+    pub phase: Phase,
+    /// State.
+    pub state: State,
+    /// Why it is paused or in maintenance, if it is.
+    pub hold: Option<Hold>,
+    /// How many checks it has.
+    pub checks: usize,
+    /// The deciding checks whose state is `failing` or `throttled`.
+    pub failing_checks: Vec<String>,
+    /// Success of the worst deciding check.
+    #[serde(flatten)]
+    pub ratios: Ratios,
+    /// Coverage of the worst deciding check over 24 hours.
+    pub coverage_24h: Option<f64>,
+    /// Counts over all checks and 24 hours.
+    pub totals_24h: Counts,
+    /// The last judged run's slot.
+    pub last_run: Option<String>,
+    /// The trouble of the worst check, flat; nulls when there is none.
+    pub class: Option<Class>,
+    /// Who most likely has to act.
+    pub attribution: Option<Attribution>,
+    /// Where it was our own fault: what it was.
+    pub cause: Option<Cause>,
+    /// Which check `class`, `detail` and the others are about.
+    pub trouble_check: Option<String>,
+    /// What happened; redacted.
+    pub detail: Option<String>,
+    /// What to do.
+    pub remediation: Option<String>,
+    /// Days until the first certificate of any check expires.
+    pub certificate_days: Option<i64>,
+    /// Runbook.
+    pub runbook: Option<HttpUrl>,
+    /// Declared volume at peak.
+    pub volume_peak: Option<String>,
+    /// Declared volume a day.
+    pub volume_daily: Option<String>,
+    /// Go-live.
+    pub go_live: Option<String>,
+    /// `last_run` as a number, for ages.
+    #[serde(skip)]
+    pub last_run_at: Option<UnixMs>,
+}
+
+/// Says all about an integration.
+pub fn integration_status(i: &IntegrationEntry, now: UnixMs) -> IntegrationStatus {
+    let def = &i.def;
+    let state = integration_state(i, now);
+    // The deciding check in the worst state; among equals the one that has been failing longest.
+    let worst = deciding(i).min_by_key(|c| (check_state(c, now), c.state.failing_since.unwrap_or(UnixMs(i64::MAX))));
+    let trouble = match state {
+        State::Paused | State::Maintenance => None,
+        _ => worst.and_then(|c| trouble(c, c.state.last.as_ref()?)),
+    };
+    let last_run_at = i.checks.iter().filter_map(|c| c.state.last_run).max();
+    let mut totals_24h = Counts::default();
+    i.checks.iter().for_each(|c| totals_24h.merge(&counts(c, Over::Day, now)));
+    let (class, attribution, cause) = trouble.as_ref().map_or((None, None, None), |t| (t.class, t.attribution, t.cause));
+    let (trouble_check, detail, remediation) =
+        trouble.map_or((None, None, None), |t| (Some(t.check), t.detail, Some(t.remediation).filter(|r| !r.is_empty())));
+    IntegrationStatus {
+        id: def.id.to_string(),
+        customer: def.id.customer().to_owned(),
+        customer_name: def.customer_name.clone(),
+        environment: def.id.environment().to_owned(),
+        integration: def.id.integration().to_owned(),
+        name: def.name.clone(),
+        owner: def.owner,
+        criticality: def.criticality,
+        phase: i.phase(now),
+        state,
+        hold: hold(i, now),
+        checks: i.checks.len(),
+        failing_checks: deciding(i)
+            .filter(|c| matches!(check_state(c, now), State::Failing | State::Throttled))
+            .map(|c| c.def.id.check().to_owned())
+            .collect(),
+        ratios: worst_ratios(i, now),
+        coverage_24h: deciding(i).map(|c| counts(c, Over::Day, now).coverage()).fold(None, lower),
+        totals_24h,
+        last_run: last_run_at.map(|t| t.to_string()),
+        class,
+        attribution,
+        cause,
+        trouble_check,
+        detail,
+        remediation,
+        certificate_days: i.checks.iter().filter_map(|c| c.state.certificate_expiry).min().map(|t| days_until(t, now)),
+        runbook: def.runbook.clone(),
+        volume_peak: def.volume.peak.map(|v| v.to_string()),
+        volume_daily: def.volume.daily.map(|v| v.to_string()),
+        go_live: def.go_live.map(|t| t.to_string()),
+        last_run_at,
+    }
+}
+
+/// A key that sorts integrations worst first: state, then what matters most, then the lowest ratio of the day. Unknown ratios come last.
+pub fn sort_key(i: &IntegrationEntry, now: UnixMs) -> (State, Criticality, u64) {
+    let ratio = worst_ratios(i, now).ratio_24h.map_or(u64::MAX, |r| (r * 1e9) as u64);
+    (integration_state(i, now), i.def.criticality, ratio)
+}
+
+/// The last run of a check.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LastRunStatus {
+    /// Slot.
+    pub slot: String,
+    /// Outcome.
+    pub outcome: Outcome,
+    /// Total time in seconds.
+    pub duration_seconds: f64,
+    /// Attempts made.
+    pub attempts: u8,
+    /// Seconds by phase; phases that were not reached are left out.
+    pub phases: BTreeMap<&'static str, f64>,
+    /// Statuses of the attempts.
+    pub codes: Vec<u16>,
+}
+
+/// A check as the API and the pages show it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CheckStatus {
+    /// customer/environment/integration/check.
+    pub id: String,
+    /// The check's own id.
+    pub check: String,
+    /// Kind.
+    pub kind: &'static str,
+    /// What it talks to, without anything that could be secret.
+    pub target: Option<String>,
+    /// Interval.
+    pub every: Span,
+    /// Deadline of a run.
+    pub timeout: Span,
+    /// Retries inside a run.
+    pub retries: u8,
+    /// Whether it counts in verdicts.
+    pub judged: bool,
+    /// State.
+    pub state: State,
+    /// Success.
+    #[serde(flatten)]
+    pub ratios: Ratios,
+    /// Coverage over 24 hours.
+    pub coverage_24h: Option<f64>,
+    /// Counts over 24 hours.
+    pub counts_24h: Counts,
+    /// Counts since the daemon first saw the check.
+    pub counts: Counts,
+    /// Skipped and unknown by cause.
+    pub causes: BTreeMap<&'static str, u64>,
+    /// Failures by class and attribution.
+    pub classes: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
+    /// Runs whose first attempt did not pass.
+    pub first_attempt_failures: u64,
+    /// Judged runs since the last success.
+    pub consecutive_failures: u64,
+    /// Slot of the first run of the present streak of failures.
+    pub failing_since: Option<String>,
+    /// The last run, or attempt to make one.
+    pub last: Option<LastRunStatus>,
+    /// What went wrong in it.
+    pub trouble: Option<Trouble>,
+    /// The last judged run's slot.
+    pub last_run: Option<String>,
+    /// The last passing run's slot.
+    pub last_success: Option<String>,
+    /// Earliest expiry in the certificate chain last seen.
+    pub certificate_expiry: Option<String>,
+    /// Days until then.
+    pub certificate_days: Option<i64>,
+    /// Numbers read by `observe`.
+    pub observed: BTreeMap<String, f64>,
+    /// `last_run` as a number, for ages.
+    #[serde(skip)]
+    pub last_run_at: Option<UnixMs>,
+}
+
+/// Says all about a check.
+pub fn check_status(c: &CheckEntry, now: UnixMs) -> CheckStatus {
+    let (def, s) = (&c.def, &c.state);
+    let day = counts(c, Over::Day, now);
+    let last = s.last.as_ref().map(|l| LastRunStatus {
+        slot: l.slot.to_string(),
+        outcome: l.outcome,
+        duration_seconds: l.duration.seconds(),
+        attempts: l.attempts,
+        phases: Phases::NAMES.iter().zip(l.facts.phases).filter_map(|(name, d)| Some((*name, d?.seconds()))).collect(),
+        codes: l.facts.codes.clone(),
+    });
+    CheckStatus {
+        id: def.id.to_string(),
+        check: def.id.check().to_owned(),
+        kind: def.kind.name(),
+        target: def.kind.target_shown(),
+        every: def.every,
+        timeout: Span(def.timeout),
+        retries: def.retries,
+        judged: def.judged,
+        state: check_state(c, now),
+        ratios: check_ratios(c, now),
+        coverage_24h: day.coverage(),
+        counts_24h: day,
+        counts: s.counts,
+        causes: s.causes.iter().map(|(cause, n)| (cause.as_str(), *n)).collect(),
+        classes: s.classes.iter().map(|(class, by)| (class.as_str(), by.iter().map(|(a, n)| (a.as_str(), *n)).collect())).collect(),
+        first_attempt_failures: s.first_attempt_failures,
+        consecutive_failures: s.consecutive_failures,
+        failing_since: s.failing_since.map(|t| t.to_string()),
+        last,
+        trouble: s.last.as_ref().and_then(|l| trouble(c, l)),
+        last_run: s.last_run.map(|t| t.to_string()),
+        last_success: s.last_success.map(|t| t.to_string()),
+        certificate_expiry: s.certificate_expiry.map(|t| t.to_string()),
+        certificate_days: s.certificate_expiry.map(|t| days_until(t, now)),
+        observed: s.values.clone(),
+        last_run_at: s.last_run,
+    }
+}

@@ -1,0 +1,178 @@
+//! Bytes, varints and bits, written and read. Reading never panics and never reads past the end.
+
+/// Why stored bytes could not be read. Static text: it ends up in reports, beside a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Damage(pub(super) &'static str);
+
+/// What bytes that end too early are reported as.
+const SHORT: Damage = Damage("it ends too early");
+
+/// Appends a number, 7 bits a byte, lowest first, the top bit meaning "more".
+pub(super) fn put_varint(out: &mut Vec<u8>, mut n: u64) {
+    while n >= 0x80 {
+        out.push((n & 0x7f) as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+/// Small numbers of either sign become small numbers without one: 0, -1, 1, -2 -> 0, 1, 2, 3.
+pub(super) const fn zigzag(n: i64) -> u64 {
+    ((n << 1) ^ (n >> 63)) as u64
+}
+
+/// The way back from [`zigzag`].
+pub(super) const fn unzigzag(n: u64) -> i64 {
+    ((n >> 1) as i64) ^ -((n & 1) as i64)
+}
+
+/// A cursor over bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
+
+impl<'a> Bytes<'a> {
+    pub(super) fn byte(&mut self) -> Result<u8, Damage> {
+        let (first, rest) = self.0.split_first().ok_or(SHORT)?;
+        self.0 = rest;
+        Ok(*first)
+    }
+
+    pub(super) fn take(&mut self, n: usize) -> Result<&'a [u8], Damage> {
+        let (head, rest) = self.0.split_at_checked(n).ok_or(SHORT)?;
+        self.0 = rest;
+        Ok(head)
+    }
+
+    pub(super) fn varint(&mut self) -> Result<u64, Damage> {
+        let mut n = 0u64;
+        for shift in (0..64).step_by(7) {
+            let b = self.byte()?;
+            let part = u64::from(b & 0x7f);
+            if shift == 63 && part > 1 {
+                break;
+            }
+            n |= part << shift;
+            if b & 0x80 == 0 {
+                return Ok(n);
+            }
+        }
+        Err(Damage("a number is too long"))
+    }
+
+    pub(super) fn varint_u32(&mut self) -> Result<u32, Damage> {
+        u32::try_from(self.varint()?).map_err(|_| Damage("a number is too large"))
+    }
+}
+
+/// Bits, highest first; the last byte is filled up with zeros.
+#[derive(Clone, Debug, Default)]
+pub(super) struct BitWriter {
+    pub(super) bytes: Vec<u8>,
+    /// Bits still free in the last byte.
+    free: u8,
+}
+
+impl BitWriter {
+    /// Appends the lowest `n` bits of `bits` (at most 32).
+    pub(super) fn put(&mut self, bits: u32, n: u8) {
+        let mut left = n;
+        while left > 0 {
+            if self.free == 0 {
+                self.bytes.push(0);
+                self.free = 8;
+            }
+            let now = left.min(self.free);
+            let chunk = (u64::from(bits) >> (left - now)) as u32 & ((1u32 << now) - 1);
+            if let Some(last) = self.bytes.last_mut() {
+                *last |= (chunk << (self.free - now)) as u8;
+            }
+            self.free -= now;
+            left -= now;
+        }
+    }
+}
+
+/// Reads what [`BitWriter`] wrote.
+#[derive(Clone, Debug)]
+pub(super) struct BitReader<'a> {
+    bytes: &'a [u8],
+    /// Bits read so far.
+    at: usize,
+}
+
+impl<'a> BitReader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// The next `n` bits (at most 32) as a number.
+    pub(super) fn get(&mut self, n: u8) -> Result<u32, Damage> {
+        let mut out = 0u64;
+        let mut left = n;
+        while left > 0 {
+            let byte = *self.bytes.get(self.at / 8).ok_or(SHORT)?;
+            let have = 8 - (self.at % 8) as u8;
+            let now = left.min(have);
+            let chunk = (u32::from(byte) >> (have - now)) & ((1u32 << now) - 1);
+            out = (out << now) | u64::from(chunk);
+            self.at += usize::from(now);
+            left -= now;
+        }
+        Ok(out as u32)
+    }
+
+    /// How many ones come before the next zero, at most `limit` (then no zero is read).
+    pub(super) fn ones(&mut self, limit: u32) -> Result<u32, Damage> {
+        let mut n = 0;
+        while n < limit && self.get(1)? == 1 {
+            n += 1;
+        }
+        Ok(n)
+    }
+
+    /// Whole bytes that were not touched.
+    pub(super) fn untouched(&self) -> usize {
+        self.bytes.len() - self.at.div_ceil(8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn numbers_come_back(n in any::<u64>(), i in any::<i64>()) {
+            let mut out = Vec::new();
+            put_varint(&mut out, n);
+            put_varint(&mut out, zigzag(i));
+            let mut b = Bytes(&out);
+            prop_assert_eq!((b.varint(), b.varint().map(unzigzag)), (Ok(n), Ok(i)));
+            prop_assert!(b.0.is_empty() && b.byte().is_err());
+        }
+
+        #[test]
+        fn bits_come_back(parts in proptest::collection::vec((any::<u32>(), 0u8..=32), 0..50)) {
+            let mut w = BitWriter::default();
+            for (bits, n) in &parts {
+                w.put(*bits, *n);
+            }
+            let mut r = BitReader::new(&w.bytes);
+            for (bits, n) in &parts {
+                let want = if *n == 32 { *bits } else { bits & ((1 << n) - 1) };
+                prop_assert_eq!(r.get(*n), Ok(want));
+            }
+            prop_assert_eq!(r.untouched(), 0);
+            prop_assert!(r.get(8).is_err());
+        }
+
+        #[test]
+        fn rubbish_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..30)) {
+            let mut b = Bytes(&bytes);
+            while b.varint().is_ok() {}
+            let mut r = BitReader::new(&bytes);
+            while r.ones(12).is_ok() {}
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Reading the store beside the daemon, or after it: segments, and the open journal on top of them. Never writes.
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use super::failures::{self, Failures};
+use super::memory::unsealed;
+use super::run::{clip, join};
+use super::segment::{self, Place};
+use super::{Damaged, FailureRow, Run, StoreError, journal, rows, schema};
+use crate::clock::UnixMs;
+use crate::fields::CheckId;
+
+/// A reader: one connection, for one thread. Each call sees one moment of the store.
+#[derive(Debug)]
+pub struct Reader {
+    conn: Connection,
+    damaged: RefCell<Damaged>,
+}
+
+impl Reader {
+    /// Opens the store of a running daemon, or of one that has ended in whatever way. The file must be there.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self { conn: schema::open_reader(path)?, damaged: RefCell::default() })
+    }
+
+    /// All checks that anything is stored of, in order.
+    pub fn checks(&self) -> Result<Vec<CheckId>, StoreError> {
+        let mut ids: Vec<CheckId> = Vec::new();
+        let mut damaged = self.damaged.borrow_mut();
+        rows::each(&self.conn, "SELECT id FROM check_name", [], "the name of a check", &mut damaged, &mut |row| {
+            let id: String = row.get(0)?;
+            ids.push(id.parse().map_err(|_| StoreError::Corrupt(format!("{id:?} is not a check's name")))?);
+            Ok(())
+        })?;
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// The runs whose slots lie in `since..until`, sorted by slot, each once. Spans that reach out of it are cut. About 56 bytes a run: the
+    /// caller bounds the time.
+    pub fn runs(&self, check: &CheckId, vantage: u16, since: UnixMs, until: UnixMs) -> Result<Vec<Run>, StoreError> {
+        let key = check.key();
+        let mut all = Vec::new();
+        if since >= until {
+            return Ok(all);
+        }
+        let moment = self.conn.unchecked_transaction()?;
+        let mut damaged = self.damaged.borrow_mut();
+        let sql = "SELECT hour, runs FROM segment WHERE key = ?1 AND vantage = ?2 AND hour BETWEEN ?3 AND ?4 ORDER BY hour";
+        let params = (key as i64, vantage, since.hour(), until.hour());
+        rows::each(&moment, sql, params, &format!("an hour of {check}"), &mut damaged, &mut |row| {
+            let place = Place { key, vantage, hour: row.get(0)? };
+            let before = all.len();
+            segment::read(place, blob(row, 1)?, &mut all)?;
+            // Only the first and the last hour may hold too much.
+            if place.hour == since.hour() || place.hour == until.hour() {
+                let inside: Vec<Run> = all.drain(before..).filter_map(|r| clip(&r, since, until)).collect();
+                all.extend(inside);
+            }
+            Ok(())
+        })?;
+        let sealed = all.len();
+        let (as_of, sealed_until) = position(&moment, key)?;
+        open_rows(&moment, key, 0, &mut damaged, &mut |seq, place, run, _| {
+            if place == vantage {
+                all.extend(unsealed(&run, seq, as_of, sealed_until).and_then(|r| clip(&r, since, until)));
+            }
+        })?;
+        if all.len() > sealed {
+            all.sort_by_key(|r| r.slot);
+        }
+        join(&mut all);
+        Ok(all)
+    }
+
+    /// The failures that reach into `since..until`, oldest first.
+    pub fn failures(&self, check: &CheckId, since: UnixMs, until: UnixMs) -> Result<Vec<FailureRow>, StoreError> {
+        let key = check.key();
+        let moment = self.conn.unchecked_transaction()?;
+        let mut damaged = self.damaged.borrow_mut();
+        let mut all = Failures::default();
+        failures::read(&moment, Some(key), &mut damaged, &mut |_, id, open, row| all.adopt(id, open, row))?;
+        let (as_of, _) = position(&moment, key)?;
+        open_rows(&moment, key, as_of + 1, &mut damaged, &mut |_, place, run, detail| all.fold(place, &run, detail))?;
+        let mut found = all.into_rows();
+        found.retain(|f| f.first < until && f.last >= since);
+        Ok(found)
+    }
+
+    /// What could not be read since the reader was opened, and is missing in what it gave.
+    pub fn damaged(&self) -> Damaged {
+        self.damaged.borrow().clone()
+    }
+}
+
+/// Up to which journal row, and before which hour, the check is sealed.
+fn position(conn: &Connection, key: u64) -> Result<(i64, i64), StoreError> {
+    let sql = "SELECT as_of_seq, sealed_until FROM check_state WHERE key = ?1";
+    let found = conn.prepare_cached(sql)?.query_row([key as i64], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(found.unwrap_or((0, i64::MIN)))
+}
+
+/// Hands out what the journal holds of a check, from row `from` on: row, vantage, run, detail.
+fn open_rows(
+    conn: &Connection,
+    key: u64,
+    from: i64,
+    damaged: &mut Damaged,
+    f: &mut dyn FnMut(i64, u16, Run, Option<&str>),
+) -> Result<(), StoreError> {
+    // Two steps: SQLite would read every row's batch, and most rows do not hold the check.
+    let mut candidates: Vec<i64> = Vec::new();
+    let sql = "SELECT seq, marks FROM journal WHERE seq >= ?1 ORDER BY seq";
+    rows::each(conn, sql, [from], "a journal row", damaged, &mut |row| {
+        if journal::may_hold(blob(row, 1)?, key) {
+            candidates.push(row.get(0)?);
+        }
+        Ok(())
+    })?;
+    for seq in candidates {
+        rows::each(conn, "SELECT batch FROM journal WHERE seq = ?1", [seq], "a journal row", damaged, &mut |row| {
+            Ok(journal::unpack(blob(row, 0)?, &mut |base, line| {
+                if line.key == key {
+                    f(seq, line.vantage(), line.run(base)?, line.detail());
+                }
+                Ok(())
+            })?)
+        })?;
+    }
+    Ok(())
+}
+
+fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8], StoreError> {
+    row.get_ref(column)?.as_blob().map_err(|_| StoreError::Corrupt("it is not a blob".to_owned()))
+}

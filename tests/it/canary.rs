@@ -1,0 +1,249 @@
+//! Secrets never leave: every output path is driven with planted secrets against an endpoint that sends back whatever it gets, plain, base64- and
+//! percent-encoded. No output holds a secret in any of these forms.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+
+use crate::support::daemon::{Daemon, eventually, get, output, soakwatch};
+
+/// The planted secrets by the name of their reference.
+const SECRETS: [(&str, &str); 7] = [
+    ("CANARY_BASIC", "c4nary-b4sic/pass+word"),
+    ("CANARY_BEARER", "c4naryBearerTokenOf40CharactersAndThenSome"),
+    ("CANARY_KEY", "c4nary key with spaces&signs="),
+    ("CANARY_QUERY", "c4nary-query-Zz%41"),
+    ("CANARY_CLIENT", "c4nary\"client\"secret"),
+    ("CANARY_HEADER", "c4nary-header-value-0123456789"),
+    ("CANARY_FILE", "c4nary-in-a-file-abcdefghijkl"),
+];
+/// The access token that the fake token endpoint issues: a secret of ours from then on.
+const ISSUED: &str = "c4nary-issued-access-token-9876543210";
+
+fn percent(text: &str, keep: impl Fn(u8) -> bool) -> String {
+    text.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+/// Answers with everything it was sent, in every encoding, in body, header and redirect target.
+fn echo(mut socket: TcpStream) {
+    let mut reader = BufReader::new(socket.try_clone().unwrap());
+    let mut head = Vec::new();
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or(0) == 0 || line == "\r\n" {
+            break;
+        }
+        if let Some(n) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = n.trim().parse().unwrap_or(0);
+        }
+        head.push(line.trim_end().to_owned());
+    }
+    let mut body = vec![0; length];
+    let _ = reader.read_exact(&mut body);
+    let Some(path) = head.first().and_then(|l| l.split(' ').nth(1)).map(str::to_owned) else { return };
+    let sent = format!("{} {}", head.join(" | "), String::from_utf8_lossy(&body));
+    if path.starts_with("/token") {
+        let answer = if path.contains("refused") {
+            let body = serde_json::json!({ "error": "invalid_client", "error_description": sent }).to_string();
+            format!("HTTP/1.1 401 X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+        } else {
+            let body = serde_json::json!({ "access_token": ISSUED, "token_type": "Bearer", "expires_in": 300 }).to_string();
+            format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            )
+        };
+        let _ = socket.write_all(answer.as_bytes());
+        return;
+    }
+    let values: Vec<&str> = head.iter().filter_map(|l| l.split_once(": ").map(|(_, v)| v)).collect();
+    let all_encoded: BTreeMap<String, String> = values
+        .iter()
+        .enumerate()
+        .flat_map(|(n, v)| {
+            let bare = v.rsplit(' ').next().unwrap_or(v);
+            [
+                (format!("b64-{n}"), STANDARD.encode(v)),
+                (format!("b64-bare-{n}"), STANDARD.encode(bare)),
+                (format!("url64-{n}"), URL_SAFE.encode(format!("x{bare}"))),
+                (format!("pct-{n}"), percent(v, |b| b.is_ascii_alphanumeric())),
+            ]
+        })
+        .collect();
+    let everything = serde_json::json!({ "echo": sent, "encoded": all_encoded, "first": values.first() }).to_string();
+    let mut headers = String::new();
+    for (name, value) in &all_encoded {
+        headers += &format!("x-{name}: {value}\r\n");
+    }
+    headers += &format!("x-echo: {}\r\n", sent.replace(['\r', '\n'], " ").chars().filter(char::is_ascii).take(4000).collect::<String>());
+    let status = if path.starts_with("/redirect") {
+        headers += &format!(
+            "location: /redirected/{}?leak={}\r\n",
+            percent(&sent, |b| b.is_ascii_alphanumeric()).chars().take(3000).collect::<String>(),
+            percent(&sent, |b| b.is_ascii_alphanumeric()).chars().take(2000).collect::<String>()
+        );
+        "302 Found"
+    } else if path.starts_with("/fail") {
+        "500 No"
+    } else {
+        "200 OK"
+    };
+    let _ = write!(
+        socket,
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{everything}",
+        everything.len()
+    );
+}
+
+fn fake() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for socket in listener.incoming().flatten() {
+            std::thread::spawn(move || echo(socket));
+        }
+    });
+    port
+}
+
+fn configuration(dir: &Path, port: u16) -> usize {
+    std::fs::create_dir_all(dir.join("customers")).unwrap();
+    std::fs::write(dir.join("secret.txt"), format!("{}\n", SECRETS[6].1)).unwrap();
+    std::fs::write(
+        dir.join("soakwatch.toml"),
+        "[server]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"trace\"\n[scheduler]\nper_host = 32\n",
+    )
+    .unwrap();
+    let base = format!("http://127.0.0.1:{port}");
+    let auths = [
+        r#"auth = { basic = { username = "u", password = { env = "CANARY_BASIC" } } }"#.to_owned(),
+        r#"auth = { bearer = { env = "CANARY_BEARER" } }"#.into(),
+        r#"auth = { api_key = { header = "X-Api-Key", value = { env = "CANARY_KEY" } } }"#.into(),
+        r#"auth = { api_key = { query = "key", value = { env = "CANARY_QUERY" } } }"#.into(),
+        format!(r#"auth = {{ oauth2 = {{ token_url = "{base}/token", client_id = "id", client_secret = {{ env = "CANARY_CLIENT" }} }} }}"#),
+        format!(
+            r#"auth = {{ oauth2 = {{ token_url = "{base}/token/refused", client_id = "id", client_secret = {{ env = "CANARY_CLIENT" }}, auth_method = "post" }} }}"#
+        ),
+        r#"headers = { "X-Custom" = { env = "CANARY_HEADER" } }"#.into(),
+        r#"auth = { bearer = { file = "secret.txt" } }"#.into(),
+    ];
+    let expectations = [
+        (
+            "ok",
+            r#"expect = { status = [200], json = [{ path = "$.echo", equals = "x" }], headers = [{ name = "x-echo", equals = "x" }], contains = ["never there"] }"#,
+        ),
+        ("fail", ""),
+        ("redirect", "redirects = 3"),
+        (
+            "regex",
+            r#"expect = { matches = "^never$", headers = [{ name = "x-b64-1", equals = "x" }], json = [{ path = "$.encoded", is = "array" }] }"#,
+        ),
+    ];
+    let mut text = "[customer]\nid = \"acme\"\nname = \"Acme\"\nallow_private = true\n[[integration]]\nid = \"echo\"\nenvironment = \"staging\"\nowner = \"vendor\"\n".to_owned();
+    for (a, auth) in auths.iter().enumerate() {
+        for (name, expect) in expectations {
+            text += &format!(
+                "[[integration.check]]\nid = \"{name}-{a}\"\nevery = \"2s\"\ntimeout = \"1500ms\"\nretries = 1\n[integration.check.http]\nurl = \"{base}/{name}/{a}\"\n{auth}\n{expect}\n"
+            );
+        }
+    }
+    std::fs::write(dir.join("customers/acme.toml"), text).unwrap();
+    auths.len() * expectations.len()
+}
+
+/// Every form in which a secret may come back: the start of each is enough to find it.
+fn forms(secret: &str) -> Vec<String> {
+    let mut forms = vec![
+        secret.to_owned(),
+        percent(secret, |b| b.is_ascii_alphanumeric()),
+        percent(secret, |b| b.is_ascii_alphanumeric() || b"-._~".contains(&b)),
+        percent(secret, |b| b.is_ascii_alphanumeric()).to_lowercase(),
+        serde_json::to_string(secret).unwrap().trim_matches('"').to_owned(),
+        secret.bytes().map(|b| format!("{b:02x}")).collect(),
+    ];
+    for engine in [&STANDARD, &URL_SAFE] {
+        for offset in 0..3 {
+            let coded = engine.encode([vec![b'x'; offset], secret.as_bytes().to_vec()].concat());
+            // Without the characters that depend on what stands before and after.
+            forms.push(coded.trim_end_matches('=')[4..].chars().take(12).collect());
+        }
+    }
+    forms
+}
+
+fn assert_clean(what: &str, output: &[u8]) {
+    let text = String::from_utf8_lossy(output);
+    let folded = text.to_lowercase();
+    for (name, secret) in SECRETS.iter().copied().chain([("issued token", ISSUED)]) {
+        for form in forms(secret) {
+            if let Some(at) = text.find(&form).or_else(|| folded.find(&form)) {
+                let from = text.floor_char_boundary(at.saturating_sub(80));
+                panic!("{what} holds {name} as {form:?}: …{}…", &text[from..text.ceil_char_boundary((at + 120).min(text.len()))]);
+            }
+        }
+    }
+    assert!(!output.is_empty(), "{what} is empty: nothing was checked");
+}
+
+#[test]
+fn no_output_holds_a_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = fake();
+    let checks = configuration(dir.path(), port);
+    // The forms really are what the fake sends: otherwise this test could not fail.
+    let (_, echoed) = get(&format!("http://127.0.0.1:{port}/ok/{}", SECRETS[5].1));
+    assert!(std::panic::catch_unwind(|| assert_clean("the echo", echoed.as_bytes())).is_err());
+
+    let env: Vec<(&str, &str)> = SECRETS.to_vec();
+    let validate = output(soakwatch().arg("validate").arg(dir.path()).arg("--json").envs(env.clone()));
+    assert_eq!(validate.status.code(), Some(0), "{}", String::from_utf8_lossy(&validate.stdout));
+    assert_clean("validate", &validate.stdout);
+
+    let daemon = Daemon::start(dir.path(), &env);
+    eventually("every check has run twice", || {
+        let scrape = daemon.get("/metrics");
+        let ran = scrape.lines().filter(|l| l.starts_with("soakwatch_runs_total{") && !l.ends_with(" 0") && !l.ends_with(" 1")).count();
+        (ran == checks).then_some(())
+    });
+    let mut paths = vec![
+        "/".to_owned(),
+        "/metrics".into(),
+        "/api/v1/status".into(),
+        "/api/v1/integrations/acme/staging/echo".into(),
+        "/integrations/acme/staging/echo".into(),
+    ];
+    paths.extend(
+        (0..8).flat_map(|a| ["ok", "fail", "redirect", "regex"].map(|n| format!("/api/v1/checks/acme/staging/echo/{n}-{a}/runs?since=1h"))),
+    );
+    for path in &paths {
+        let (status, body) = get(&format!("{}{path}", daemon.url));
+        assert_eq!(status, 200, "{path}");
+        assert_clean(path, body.as_bytes());
+    }
+    let log = daemon.log();
+    assert!(log.contains("acme/staging/echo/ok-0"), "the log says what fails");
+    assert_clean("the log at trace level", log.as_bytes());
+    assert_eq!(daemon.stop(), Some(0));
+
+    for (a, name) in (0..8).flat_map(|a| ["ok", "fail", "redirect", "regex"].map(|n| (a, n))) {
+        for json in [false, true] {
+            let mut command = soakwatch();
+            command.arg("probe").arg(format!("acme/staging/echo/{name}-{a}")).arg("--config").arg(dir.path()).envs(env.clone());
+            let ran = output(if json { command.arg("--json") } else { &mut command });
+            assert!(matches!(ran.status.code(), Some(0..=2)), "{}", String::from_utf8_lossy(&ran.stderr));
+            assert_clean(&format!("probe {name}-{a}"), &ran.stdout);
+            assert_clean("standard error", &[b".".as_slice(), &ran.stderr].concat());
+        }
+    }
+    let runs = output(soakwatch().args(["runs", "acme/staging/echo", "--since", "1h", "--json", "--config"]).arg(dir.path()).envs(env));
+    assert_eq!(runs.status.code(), Some(0), "{}", String::from_utf8_lossy(&runs.stderr));
+    assert_clean("runs", &runs.stdout);
+    for file in std::fs::read_dir(dir.path()).unwrap().flatten().filter(|f| f.file_name().to_string_lossy().starts_with("soakwatch.db")) {
+        assert_clean("the store", &[b".".as_slice(), &std::fs::read(file.path()).unwrap()].concat());
+    }
+}

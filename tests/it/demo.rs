@@ -1,0 +1,163 @@
+//! The demo's estate, watched by a whole daemon: every story ends in its own class and attribution, and a cut network blames nobody.
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use soakwatch::app::Running;
+use soakwatch::board::{CheckEntry, Counts};
+use soakwatch::clock::{Clock, monotonic};
+use soakwatch::demo::{self, Estate};
+use soakwatch::metrics::own::OwnMetrics;
+use soakwatch::outcome::{Attribution, Class};
+
+/// Each check of the estate, and the failure it must come to; none: it never fails.
+const STORIES: &[(&str, Option<(Class, Attribution)>)] = &[
+    ("acme/production/erp-orders/health", None),
+    ("acme/production/erp-orders/list-orders", None),
+    ("acme/production/crm-contacts/list-contacts", None),
+    ("acme/production/warehouse-stock/queue", None),
+    ("acme/staging/erp-orders/list-orders", Some((Class::ServerError, Attribution::CustomerEnvironment))),
+    ("borealis/production/patient-index/search", None),
+    ("borealis/production/lab-results/latest", Some((Class::Slow, Attribution::CustomerEnvironment))),
+    ("borealis/production/payroll-export/status", Some((Class::Certificate, Attribution::CustomerEnvironment))),
+    ("borealis/production/staff-sign-in/discovery", None),
+    ("cobalt/production/ledger-postings/list-postings", Some((Class::Unauthorized, Attribution::Configuration))),
+    ("cobalt/production/kyc-screening/screen", Some((Class::Forbidden, Attribution::Configuration))),
+    ("cobalt/production/statement-archive/reachable", Some((Class::Tls, Attribution::CustomerEnvironment))),
+    ("cobalt/sandbox/payments/initiate", Some((Class::ServerError, Attribution::ProductDefect))),
+    ("dunlin/staging/shipment-tracking/track", Some((Class::Dns, Attribution::ThirdParty))),
+    ("dunlin/staging/customs-gateway/ping", Some((Class::Connect, Attribution::CustomerEnvironment))),
+    ("dunlin/staging/route-planner/plan", Some((Class::Timeout, Attribution::ThirdParty))),
+    ("dunlin/staging/label-printing/template", Some((Class::NotFound, Attribution::Configuration))),
+    ("elmwood/production/student-records/list", Some((Class::Assertion, Attribution::ThirdParty))),
+    ("elmwood/production/library-catalogue/search", Some((Class::Redirect, Attribution::Configuration))),
+    ("elmwood/production/timetable/feed", Some((Class::Protocol, Attribution::CustomerEnvironment))),
+    ("elmwood/production/alumni-mailing/campaigns", Some((Class::Throttled, Attribution::ThirdParty))),
+    ("fjord/production/loyalty-points/balance", None),
+    ("fjord/production/pos-sales/journal", None),
+    ("fjord/production/price-feed/prices", None),
+    ("fjord/production/product-images/fetch", None),
+];
+/// The checks that are never due.
+const AT_REST: [&str; 2] = ["fjord/production/pos-sales/journal", "fjord/production/price-feed/prices"];
+const LIMIT: Duration = Duration::from_secs(20);
+
+async fn watched() -> (Estate, Running) {
+    let clock = Clock::System;
+    let estate = Estate::start(clock.now()).await.unwrap();
+    let own = Arc::new(OwnMetrics::new().unwrap());
+    let running = demo::watch(&estate, "127.0.0.1:0".parse().unwrap(), clock, own).await.unwrap();
+    (estate, running)
+}
+
+fn check(running: &Running, id: &str) -> CheckEntry {
+    running.board.check(&id.parse().unwrap()).unwrap_or_else(|| panic!("{id} is not on the board"))
+}
+
+/// Looks at the board until a condition holds; what is still missing is said at the limit.
+async fn until(what: &str, mut missing: impl FnMut() -> Vec<String>) {
+    let began = monotonic();
+    loop {
+        let left = missing();
+        if left.is_empty() {
+            return;
+        }
+        assert!(began.elapsed() < LIMIT, "{what}, still missing: {left:#?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_story_ends_in_its_own_class_and_attribution() {
+    let (estate, running) = watched().await;
+    running.board.read(|all| {
+        let customers: std::collections::BTreeSet<&str> = all.iter().map(|i| i.def.id.customer()).collect();
+        assert!(customers.len() >= 6 && all.len() >= 15, "{} customers, {} integrations", customers.len(), all.len());
+        let on_board: Vec<String> = all.iter().flat_map(|i| &i.checks).map(|c| c.def.id.to_string()).collect();
+        assert!(on_board.iter().all(|id| STORIES.iter().any(|(story, _)| story == id)) && on_board.len() == STORIES.len(), "{on_board:?}");
+    });
+    until("stories", || {
+        let told = |(id, failure): &&(&str, Option<(Class, Attribution)>)| {
+            let state = check(&running, id).state;
+            match failure {
+                Some((class, attribution)) => state.classes.get(class).is_some_and(|by| by.contains_key(attribution)),
+                None => AT_REST.contains(id) || state.counts.pass >= 3,
+            }
+        };
+        STORIES.iter().filter(|s| !told(s)).map(|(id, f)| format!("{id}: {f:?}, has {:?}", check(&running, id).state)).collect()
+    })
+    .await;
+    for (id, failure) in STORIES {
+        let state = check(&running, id).state;
+        let seen: Vec<(Class, Attribution)> = state.classes.iter().flat_map(|(c, by)| by.keys().map(|a| (*c, *a))).collect();
+        assert_eq!(seen, failure.iter().copied().collect::<Vec<_>>(), "{id} has only its own class and attribution");
+    }
+    for id in AT_REST {
+        assert_eq!(check(&running, id).state.counts, Counts::default(), "{id} is not due");
+    }
+    // What is shown beside the outcome.
+    let now = Clock::System.now();
+    let days = |id: &str| (check(&running, id).state.certificate_expiry.unwrap().0 - now.0).div_euclid(86_400_000);
+    assert_eq!(days("borealis/production/staff-sign-in/discovery"), 9);
+    assert!(days("borealis/production/payroll-export/status") < 0, "an expired certificate still shows its dates");
+    let depth = check(&running, "acme/production/warehouse-stock/queue").state.values["queue_depth"];
+    assert!((12.0..=60.0).contains(&depth), "{depth}");
+    let retried = check(&running, "fjord/production/loyalty-points/balance").state;
+    assert_eq!((retried.counts.fail, retried.first_attempt_failures > 0), (0, true), "passes on the second attempt");
+    let ledger = check(&running, "cobalt/production/ledger-postings/list-postings").state;
+    assert!(ledger.counts.pass >= 1, "the secret was right before it was rotated");
+    assert!(estate.served("control.soakwatch-product.example") > 0, "the self-check asks the demo's own control");
+    running.stop().await.unwrap();
+    estate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_network_blames_nobody_and_mends_by_itself() {
+    let (estate, running) = watched().await;
+    let healthy: Vec<&str> = STORIES.iter().filter(|(id, f)| f.is_none() && !AT_REST.contains(id)).map(|(id, _)| *id).collect();
+    let counts = |id: &str| check(&running, id).state.counts;
+    let waiting_for = |ready: &dyn Fn(&str) -> bool| -> Vec<String> {
+        healthy.iter().filter(|id| !ready(id)).map(|id| format!("{id}: {:?}", counts(id))).collect()
+    };
+    until("first runs", || waiting_for(&|id| counts(id).pass >= 1)).await;
+    estate.cut(true);
+    until("runs that nobody can judge", || waiting_for(&|id| counts(id).unknown >= 2)).await;
+    let passed: Vec<u64> = healthy.iter().map(|id| counts(id).pass).collect();
+    estate.cut(false);
+    until("runs after the cut", || {
+        healthy.iter().zip(&passed).filter(|(id, before)| counts(id).pass < **before + 2).map(|(id, _)| (*id).to_owned()).collect()
+    })
+    .await;
+    for id in &healthy {
+        let counts = counts(id);
+        assert_eq!((counts.fail, counts.throttled), (0, 0), "{id}: a cut is our own fault");
+        assert_eq!(counts.success_ratio(false), Some(1.0), "{id}");
+        assert!(counts.coverage().unwrap() < 1.0, "{id}: what nobody could judge is missing evidence");
+    }
+    running.stop().await.unwrap();
+    estate.stop().await;
+}
+
+#[test]
+fn the_command_says_where_it_is_serves_and_ends_with_a_table() {
+    let child = Command::new(env!("CARGO_BIN_EXE_soakwatch"))
+        .args(["demo", "--for", "4s"])
+        .env("SOAKWATCH__SERVER__LISTEN", "not for the demo")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let out = String::from_utf8(child.stdout).unwrap();
+    let log = String::from_utf8(child.stderr).unwrap();
+    assert_eq!(child.status.code(), Some(0), "{out}\n{log}");
+    let address = out.lines().find_map(|l| l.split_once("http://127.0.0.1:")).map(|(_, rest)| rest);
+    let port: String = address.unwrap_or_else(|| panic!("no address: {out}")).chars().take_while(char::is_ascii_digit).collect();
+    assert_ne!(port.parse::<u16>().unwrap(), 0);
+    let table: Vec<&str> = out.lines().skip_while(|l| !l.starts_with("INTEGRATION")).skip(1).take_while(|l| !l.is_empty()).collect();
+    assert_eq!(table.len(), 24, "{out}");
+    let row = |id: &str| *table.iter().find(|l| l.starts_with(id)).unwrap_or_else(|| panic!("{id}: {out}"));
+    assert!(row("dunlin/staging/label-printing").contains("not_found"), "{out}");
+    assert!(row("fjord/production/pos-sales").contains("paused"), "{out}");
+    assert!(row("fjord/production/price-feed").contains("maintenance"), "{out}");
+    assert!(!log.contains("panicked"), "{log}");
+}

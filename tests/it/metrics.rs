@@ -1,0 +1,157 @@
+//! The scrape: a golden file, the catalogue in both directions, the budget of lines.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use soakwatch::board::Board;
+use soakwatch::clock::UnixMs;
+use soakwatch::config::model::Settings;
+use soakwatch::metrics::catalogue::{CHECKS, OWN, Type};
+use soakwatch::metrics::encode::{CHUNK, Encoder, Scrape};
+use soakwatch::metrics::own::OwnMetrics;
+
+use crate::estate::{Ended, NOW, config, estate, integration, runs, settings, with_checks};
+
+fn encoded(board: &Board, settings: &Settings) -> String {
+    let mut encoder = Encoder::new(Scrape::take(board, settings, NOW));
+    let mut out = Vec::new();
+    while encoder.write(&mut out) {}
+    String::from_utf8(out).unwrap()
+}
+
+/// `metrics.txt` is what a scrape of the made estate must be; run with SOAKWATCH_BLESS=1 to write it anew, and look at the difference.
+#[test]
+fn a_scrape_is_as_it_was() {
+    let (_, board) = estate(settings());
+    let text = encoded(&board, &settings());
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/metrics.txt");
+    if std::env::var_os("SOAKWATCH_BLESS").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(path).unwrap();
+    let mut differences = String::new();
+    let (old, new): (BTreeSet<&str>, BTreeSet<&str>) = (golden.lines().collect(), text.lines().collect());
+    old.difference(&new).for_each(|l| writeln!(differences, "- {l}").unwrap());
+    new.difference(&old).for_each(|l| writeln!(differences, "+ {l}").unwrap());
+    assert!(text == golden, "the scrape changed:\n{differences}");
+}
+
+/// Name of the family of a sample line, and the names of its labels without `le`.
+fn sample(line: &str) -> (String, Vec<String>) {
+    let (name, rest) = line.find(['{', ' ']).map(|n| line.split_at(n)).unwrap();
+    let mut labels = Vec::new();
+    let mut rest = rest;
+    // Values in the made estate hold no comma or brace besides the escaped quotes.
+    if let Some(inner) = rest.strip_prefix('{') {
+        rest = &inner[..inner.rfind("} ").unwrap()];
+        for pair in rest.split(',') {
+            labels.push(pair.split_once('=').unwrap().0.to_owned());
+        }
+    }
+    labels.retain(|l| l != "le");
+    (name.to_owned(), labels)
+}
+
+#[test]
+fn the_catalogue_and_a_full_scrape_agree_in_both_directions() {
+    let own = OwnMetrics::new().unwrap();
+    own.config_accepted("abc", UnixMs(1));
+    own.self_check("local", [("tcp://192.0.2.1:53", true)]);
+    own.http_request("metrics", 200);
+    let (_, board) = estate(settings());
+    let text = String::from_utf8(own.encode().unwrap()).unwrap() + &encoded(&board, &settings());
+
+    let mut helps: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut types: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut labels: BTreeMap<String, BTreeSet<Vec<String>>> = BTreeMap::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, help) = rest.split_once(' ').unwrap();
+            assert!(helps.insert(name, help).is_none(), "{name} stands there twice");
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            types.insert(name, kind);
+        } else {
+            let (name, mut names) = sample(line);
+            let family =
+                ["_bucket", "_sum", "_count"].iter().find_map(|s| name.strip_suffix(s)).filter(|f| types.get(f) == Some(&"histogram"));
+            names.sort();
+            labels.entry(family.unwrap_or(&name).to_owned()).or_default().insert(names);
+        }
+    }
+    let rows: Vec<_> = CHECKS.iter().chain(OWN).collect();
+    for row in &rows {
+        assert_eq!(helps.get(row.name), Some(&row.help), "{}", row.name);
+        assert_eq!(types.get(row.name), Some(&row.kind.as_str()), "{}", row.name);
+        let mut wanted: Vec<String> = row.labels.iter().map(|l| (*l).to_owned()).collect();
+        wanted.sort();
+        assert_eq!(labels.get(row.name), Some(&BTreeSet::from([wanted])), "{}", row.name);
+    }
+    let catalogue: BTreeSet<&str> = rows.iter().map(|r| r.name).collect();
+    assert_eq!(catalogue.len(), rows.len(), "no name twice");
+    let exported: BTreeSet<&str> = labels.keys().map(String::as_str).collect();
+    assert_eq!(exported.difference(&catalogue).collect::<Vec<_>>(), Vec::<&&str>::new(), "exported, but not in the catalogue");
+}
+
+#[test]
+fn histograms_are_cumulative_and_move_to_checks_on_request() {
+    let (_, board) = estate(settings());
+    let mut s = settings();
+    s.metrics.check_histograms = true;
+    let text = encoded(&board, &s);
+    let row = CHECKS.iter().find(|f| f.kind == Type::Histogram).unwrap();
+    let at = |suffix: &str, le: &str| {
+        let labels = format!("{{customer=\"globex\",environment=\"production\",integration=\"directory\",check=\"users\"{le}}} ");
+        let start = format!("{}{suffix}{labels}", row.name);
+        text.lines().find_map(|l| l.strip_prefix(&start)).unwrap().parse::<f64>().unwrap()
+    };
+    assert_eq!(
+        [at("_bucket", ",le=\"0.1\""), at("_bucket", ",le=\"0.25\""), at("_bucket", ",le=\"+Inf\""), at("_count", "")],
+        [0.0, 1500.0, 1500.0, 1500.0]
+    );
+    assert!((at("_sum", "") / 1500.0 / 0.182 - 1.0).abs() < 0.05);
+}
+
+#[test]
+fn two_hundred_integrations_stay_in_the_budget_of_lines() {
+    let made: Vec<_> =
+        (0..200).map(|n| with_checks(integration(&format!("c{}", n / 5), "production", &format!("i{n}")), &["a", "b", "c"])).collect();
+    let board = Board::default();
+    let checks: Vec<_> = made.iter().flat_map(|(_, c)| c.clone()).collect();
+    board.configure(&config(settings(), made));
+    for check in &checks {
+        let mut records = runs(check, 20, |k| match k {
+            3 => Ended::Fail(soakwatch::outcome::Class::ServerError, "HTTP 500"),
+            4 => Ended::Fail(soakwatch::outcome::Class::Timeout, "no answer"),
+            5 => Ended::Throttled,
+            _ => Ended::Pass,
+        });
+        records[19].facts.certificate_expiry = Some(NOW);
+        records[19].facts.values = vec![("depth".into(), 1.0)];
+        records[19].facts.codes = vec![200, 204, 500];
+        board.apply(&records);
+    }
+    let text = encoded(&board, &settings());
+    let lines = text.lines().filter(|l| !l.starts_with('#')).count();
+    assert!(lines < 30 * checks.len(), "{} lines a check", lines as f64 / checks.len() as f64);
+    assert!(lines > 20 * checks.len(), "the estate exports what it should");
+}
+
+#[test]
+fn pieces_are_bounded_and_make_the_same_text() {
+    let made: Vec<_> = (0..300).map(|n| with_checks(integration("acme", "production", &format!("i{n}")), &["a", "b"])).collect();
+    let board = Board::default();
+    board.configure(&config(settings(), made));
+    let mut encoder = Encoder::new(Scrape::take(&board, &settings(), NOW));
+    let (mut all, mut pieces, mut more) = (String::new(), 0, true);
+    while more {
+        let mut piece = Vec::new();
+        more = encoder.write(&mut piece);
+        assert!(piece.len() < CHUNK + 4096, "{}", piece.len());
+        all.push_str(std::str::from_utf8(&piece).unwrap());
+        pieces += 1;
+    }
+    assert!(pieces > 10);
+    assert_eq!(all, encoded(&board, &settings()));
+    assert_eq!(all.lines().filter(|l| l.starts_with("# TYPE soakwatch_runs_total ")).count(), 1);
+}

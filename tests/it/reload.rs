@@ -1,0 +1,85 @@
+//! Reload: the new configuration is read and judged whole before anything stops. A bad one changes nothing but a log line and a gauge; a good one
+//! touches only what differs.
+
+use std::path::Path;
+
+use crate::support::daemon::{Daemon, eventually, request, series};
+
+fn customer(dir: &Path, id: &str, checks: &[(&str, &str)], port: u16) {
+    std::fs::create_dir_all(dir.join("customers")).unwrap();
+    let mut text = format!(
+        "[customer]\nid = \"{id}\"\nname = \"{id}\"\nallow_private = true\n[[integration]]\nid = \"api\"\nenvironment = \"staging\"\nowner = \"vendor\"\n"
+    );
+    for (check, every) in checks {
+        text += &format!(
+            "[[integration.check]]\nid = \"{check}\"\nevery = \"{every}\"\ntimeout = \"500ms\"\n[integration.check.http]\nurl = \"http://127.0.0.1:{port}/{check}\"\n"
+        );
+    }
+    std::fs::write(dir.join(format!("customers/{id}.toml")), text).unwrap();
+}
+
+/// Nothing listens there: every check fails fast, with a growing streak.
+fn closed_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn value(daemon: &Daemon, name: &str, label: &str) -> Option<f64> {
+    series(&daemon.get("/metrics"), name, &[label])
+}
+
+#[test]
+fn a_bad_configuration_changes_nothing_and_a_good_one_only_what_differs() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = closed_port();
+    std::fs::write(dir.path().join("soakwatch.toml"), "[server]\nlisten = \"127.0.0.1:0\"\n").unwrap();
+    customer(dir.path(), "acme", &[("kept", "1s"), ("faster", "1h"), ("leaves", "1s")], port);
+    customer(dir.path(), "gone", &[("x", "1s")], port);
+    let daemon = Daemon::start(dir.path(), &[]);
+    let streak = || value(&daemon, "soakwatch_check_consecutive_failures", "check=\"kept\"").unwrap_or(0.0);
+    eventually("a streak of failures", || (streak() >= 2.0).then_some(()));
+
+    // A misspelt key, by signal.
+    let path = dir.path().join("customers/acme.toml");
+    let good = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, good.replacen("every", "evry", 1)).unwrap();
+    let before = streak();
+    daemon.signal("HUP");
+    eventually("the refusal is on the gauge", || {
+        (value(&daemon, "soakwatch_config_last_reload_successful", "") == Some(0.0)).then_some(())
+    });
+    assert!(daemon.log().contains("evry"), "the log names the problem: {}", daemon.log());
+    eventually("the old configuration goes on, streak and all", || (streak() > before).then_some(()));
+
+    // The same by the API: every problem, and nothing stopped.
+    let (status, body) = request("POST", &format!("{}/-/reload", daemon.url), &[]);
+    assert_eq!(status, 422, "{body}");
+    assert!(body.contains("did you mean \\\"every\\\"?"), "{body}");
+
+    // A good one: one check unchanged, one faster, one leaves, one comes, one customer leaves.
+    customer(dir.path(), "acme", &[("kept", "1s"), ("faster", "1s"), ("comes", "1s")], port);
+    std::fs::remove_file(dir.path().join("customers/gone.toml")).unwrap();
+    let before = streak();
+    let (status, body) = request("POST", &format!("{}/-/reload", daemon.url), &[]);
+    assert_eq!(status, 200, "{body}");
+    let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        (&answer["added"], &answer["removed"], &answer["changed"], &answer["unchanged"]),
+        (&1.into(), &2.into(), &1.into(), &1.into()),
+        "{body}"
+    );
+    assert_eq!(value(&daemon, "soakwatch_config_last_reload_successful", ""), Some(1.0));
+    assert!(streak() >= before, "streaks and counters of what is unchanged go on");
+    let scrape = daemon.get("/metrics");
+    assert!(!scrape.contains("check=\"leaves\"") && !scrape.contains("customer=\"gone\""), "what left is gone at the next scrape");
+    assert_eq!(series(&scrape, "soakwatch_integrations_removed_total", &[]), Some(1.0));
+    eventually("what is new and what is faster runs", || {
+        let scrape = daemon.get("/metrics");
+        ["faster", "comes"].iter().all(|c| series(&scrape, "soakwatch_runs_total", &[&format!("check=\"{c}\"")]) >= Some(2.0)).then_some(())
+    });
+
+    // What left and comes back starts fresh: the time between is not held against it.
+    customer(dir.path(), "gone", &[("x", "1s")], port);
+    assert_eq!(request("POST", &format!("{}/-/reload", daemon.url), &[]).0, 200);
+    eventually("it runs again", || (value(&daemon, "soakwatch_runs_total", "customer=\"gone\"") >= Some(1.0)).then_some(()));
+    assert_eq!(daemon.stop(), Some(0));
+}

@@ -1,0 +1,110 @@
+//! What is said about integrations: states, ratios, blame.
+
+use soakwatch::board::{Board, IntegrationEntry};
+use soakwatch::clock::UnixMs;
+use soakwatch::fields::IntegrationId;
+use soakwatch::outcome::{Attribution, Cause, Class};
+use soakwatch::status::{IntegrationStatus, State, check_status, integration_state, integration_status, sort_key};
+
+use crate::estate::{Ended, MINUTE, NOW, config, estate, integration, record, runs, settings, with_checks};
+
+fn entry(board: &Board, id: &str) -> IntegrationEntry {
+    board.integration(&id.parse::<IntegrationId>().unwrap()).unwrap()
+}
+
+fn said(board: &Board, id: &str) -> IntegrationStatus {
+    integration_status(&entry(board, id), NOW)
+}
+
+#[test]
+fn every_state_is_told() {
+    let (_, board) = estate(settings());
+    for (id, state) in [
+        ("acme/production/crm-orders", State::Failing),
+        ("acme/production/warehouse", State::Throttled),
+        ("acme/staging/billing", State::Maintenance),
+        ("globex/production/directory", State::Passing),
+        ("globex/production/tickets", State::Passing),
+        ("initech/production/archive", State::Paused),
+        ("initech/production/fresh", State::Pending),
+        ("initech/production/blind", State::Unknown),
+    ] {
+        assert_eq!(said(&board, id).state, state, "{id}");
+    }
+}
+
+#[test]
+fn an_integration_is_as_good_as_its_worst_judged_check() {
+    let (_, board) = estate(settings());
+    let s = said(&board, "acme/production/crm-orders");
+    // list-orders: every tenth fails; token: 9 of the last 55 (the running five minutes have just begun).
+    assert_eq!(s.ratios.ratio_1h, Some(46.0 / 55.0));
+    assert_eq!(s.ratios.ratio_24h, Some(0.9));
+    assert_eq!((s.totals_24h.pass, s.totals_24h.fail), (270 + 171, 30 + 9));
+    assert_eq!((s.class, s.attribution), (Some(Class::Unauthorized), Some(Attribution::Configuration)));
+    assert_eq!(s.failing_checks, ["token"]);
+    assert!(s.remediation.unwrap().contains("401"));
+    assert_eq!(s.certificate_days, Some(9));
+    // A failing informational check changes nothing.
+    let s = said(&board, "globex/production/tickets");
+    assert_eq!((s.ratios.ratio_24h, s.class), (Some(1.0), None));
+    assert_eq!(s.coverage_24h, Some(57.0 / 60.0));
+}
+
+#[test]
+fn no_data_is_no_ratio() {
+    let (_, board) = estate(settings());
+    let s = said(&board, "initech/production/fresh");
+    assert_eq!((s.ratios.ratio_1h, s.ratios.ratio_24h, s.ratios.ratio_7d, s.coverage_24h, s.last_run), (None, None, None, None, None));
+    let s = said(&board, "initech/production/blind");
+    assert_eq!((s.cause, s.attribution), (Some(Cause::SelfCheck), Some(Attribution::Monitor)));
+    assert!(s.remediation.unwrap().contains("no customer is to blame"));
+}
+
+#[test]
+fn silence_for_three_intervals_is_unknown() {
+    let (_, board) = estate(settings());
+    let e = entry(&board, "globex/production/directory");
+    assert_eq!(integration_state(&e, UnixMs(NOW.0 + 2 * MINUTE)), State::Passing);
+    assert_eq!(integration_state(&e, UnixMs(NOW.0 + 2 * MINUTE + 10_001)), State::Unknown);
+}
+
+#[test]
+fn worst_first() {
+    let (_, board) = estate(settings());
+    let order: Vec<String> = board.read(|all| {
+        let mut all: Vec<&IntegrationEntry> = all.iter().collect();
+        all.sort_by_key(|i| sort_key(i, NOW));
+        all.iter().map(|i| i.def.id.integration().to_owned()).collect()
+    });
+    assert_eq!(order, ["crm-orders", "warehouse", "blind", "fresh", "billing", "archive", "directory", "tickets"]);
+}
+
+#[test]
+fn a_check_tells_its_last_run_and_since_when_it_fails() {
+    let (_, board) = estate(settings());
+    let e = entry(&board, "acme/production/crm-orders");
+    let token = check_status(&e.checks[1], NOW);
+    assert_eq!(token.consecutive_failures, 9);
+    assert_eq!(token.failing_since.as_deref(), Some("2026-11-21T11:51:00Z"));
+    assert_eq!(token.classes["unauthorized"]["configuration"], 9);
+    let list = check_status(&e.checks[0], NOW);
+    assert_eq!(list.observed["backlog"], 12.5);
+    let last = list.last.unwrap();
+    assert_eq!((last.attempts, last.codes), (2, vec![206, 200]));
+    assert!((last.phases["tls"] - 0.024).abs() < 0.0012);
+}
+
+#[test]
+fn excluded_throttling_is_in_no_ratio() {
+    let mut i = integration("acme", "production", "api");
+    i.throttled_excluded = true;
+    let made = with_checks(i, &["a"]);
+    let check = made.1[0].clone();
+    let board = Board::default();
+    board.configure(&config(settings(), vec![made]));
+    board.apply(&runs(&check, 10, |k| if k < 4 { Ended::Throttled } else { Ended::Pass }));
+    assert_eq!(said(&board, "acme/production/api").ratios.ratio_1h, Some(1.0));
+    board.apply(&[record(&check, NOW, &Ended::Throttled)]);
+    assert_eq!(said(&board, "acme/production/api").state, State::Throttled);
+}
