@@ -1,8 +1,6 @@
 //! Tells the build who compiled it, for `soakwatch_build_info`. The revision is what the packager says in SOAKWATCH_REVISION: reading it from
 //! git here would build the whole crate anew at every commit.
 
-#![expect(clippy::print_stdout, reason = "cargo reads a build script's standard output")]
-
 use std::process::Command;
 
 fn main() {

@@ -360,7 +360,8 @@ impl Reloader {
 
     fn refuse(&self, actor: &str, problems: Vec<crate::config::table::Problem>) -> ReloadAnswer {
         let errors: Vec<String> = problems.iter().filter(|p| !p.warning).map(ToString::to_string).collect();
-        let first = errors.first().map(String::as_str).unwrap_or_default();
+        // The answer and `soakwatch validate` have all of them.
+        let first = errors.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(" | ");
         tracing::error!(actor, errors = errors.len(), first, "the new configuration was refused; the old one stays");
         self.own.config_refused();
         ReloadAnswer::Refused(problems)

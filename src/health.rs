@@ -26,6 +26,8 @@ impl Default for Health {
 impl Health {
     /// Says whether everything is restored and running; until then `/metrics` and `/-/ready` answer 503.
     pub fn set_ready(&self, ready: bool) {
+        // The scheduler's silence counts from here.
+        self.beat();
         self.ready.store(ready, Ordering::Release);
     }
 
@@ -39,14 +41,19 @@ impl Health {
         self.beat_ms.store(self.elapsed_ms(monotonic()), Ordering::Release);
     }
 
-    /// `Err` with the reason when the scheduler has stalled. The time before its first beat counts from the start of the daemon.
+    /// `Err` with the reason when the scheduler has stalled. Judged only while ready: reading a large store at the start, and draining at the
+    /// end, may take longer, and nobody should kill the daemon for it.
     pub fn healthy(&self) -> Result<(), String> {
         self.healthy_at(monotonic())
     }
 
     fn healthy_at(&self, now: Instant) -> Result<(), String> {
         let silent = Duration::from_millis(self.elapsed_ms(now).saturating_sub(self.beat_ms.load(Ordering::Acquire)));
-        if silent > STALLED_AFTER { Err(format!("the scheduler has not moved for {} s", silent.as_secs())) } else { Ok(()) }
+        if self.is_ready() && silent > STALLED_AFTER {
+            Err(format!("the scheduler has not moved for {} s", silent.as_secs()))
+        } else {
+            Ok(())
+        }
     }
 
     fn elapsed_ms(&self, now: Instant) -> u64 {
@@ -61,8 +68,11 @@ mod tests {
     #[test]
     fn a_silent_scheduler_is_not_healthy_and_a_beat_heals_it() {
         let h = Health::default();
-        assert_eq!(h.healthy_at(h.since + STALLED_AFTER), Ok(()));
+        h.beat_ms.store(0, Ordering::Release);
         let late = h.since + STALLED_AFTER + Duration::from_secs(1);
+        assert_eq!(h.healthy_at(late), Ok(()), "still starting");
+        h.ready.store(true, Ordering::Release);
+        assert_eq!(h.healthy_at(h.since + STALLED_AFTER), Ok(()));
         assert_eq!(h.healthy_at(late), Err("the scheduler has not moved for 11 s".into()));
         h.beat_ms.store(5_000, Ordering::Release);
         assert_eq!(h.healthy_at(late), Ok(()));

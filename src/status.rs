@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::attribution::{cause_advice, remediation};
-use crate::board::{CheckEntry, Counts, IntegrationEntry, LastRun};
+use crate::board::{CheckEntry, Counts, IntegrationEntry};
 use crate::clock::UnixMs;
 use crate::fields::{HttpUrl, Span};
 use crate::observed::Phases;
@@ -165,9 +165,18 @@ pub struct Trouble {
     pub remediation: String,
 }
 
-fn trouble(check: &CheckEntry, last: &LastRun) -> Option<Trouble> {
-    if last.outcome == Outcome::Pass {
-        return None;
+fn trouble(check: &CheckEntry, state: State) -> Option<Trouble> {
+    let last = check.state.last.as_ref().filter(|l| l.outcome != Outcome::Pass || state == State::Unknown)?;
+    if state == State::Unknown && last.outcome != Outcome::Unknown {
+        // What it said then is no longer news.
+        return Some(Trouble {
+            check: check.def.id.check().to_owned(),
+            class: None,
+            attribution: None,
+            cause: None,
+            detail: Some(format!("no result since {}, for more than {SILENT_INTERVALS} intervals", last.slot)),
+            remediation: "The check no longer runs, or its results are not kept. See what the monitor reports about itself.".into(),
+        });
     }
     let owner = check.def.integration.owner;
     let remediation = match (last.cause, last.class) {
@@ -258,7 +267,7 @@ pub fn integration_status(i: &IntegrationEntry, now: UnixMs) -> IntegrationStatu
     let worst = deciding(i).min_by_key(|c| (check_state(c, now), c.state.failing_since.unwrap_or(UnixMs(i64::MAX))));
     let trouble = match state {
         State::Paused | State::Maintenance => None,
-        _ => worst.and_then(|c| trouble(c, c.state.last.as_ref()?)),
+        _ => worst.and_then(|c| trouble(c, check_state(c, now))),
     };
     let last_run_at = i.checks.iter().filter_map(|c| c.state.last_run).max();
     let mut totals_24h = Counts::default();
@@ -387,7 +396,7 @@ pub struct CheckStatus {
 /// Says all about a check.
 pub fn check_status(c: &CheckEntry, now: UnixMs) -> CheckStatus {
     let (def, s) = (&c.def, &c.state);
-    let day = counts(c, Over::Day, now);
+    let (state, day) = (check_state(c, now), counts(c, Over::Day, now));
     let last = s.last.as_ref().map(|l| LastRunStatus {
         slot: l.slot.to_string(),
         outcome: l.outcome,
@@ -405,7 +414,7 @@ pub fn check_status(c: &CheckEntry, now: UnixMs) -> CheckStatus {
         timeout: Span(def.timeout),
         retries: def.retries,
         judged: def.judged,
-        state: check_state(c, now),
+        state,
         ratios: check_ratios(c, now),
         coverage_24h: day.coverage(),
         counts_24h: day,
@@ -416,7 +425,7 @@ pub fn check_status(c: &CheckEntry, now: UnixMs) -> CheckStatus {
         consecutive_failures: s.consecutive_failures,
         failing_since: s.failing_since.map(|t| t.to_string()),
         last,
-        trouble: s.last.as_ref().and_then(|l| trouble(c, l)),
+        trouble: trouble(c, state),
         last_run: s.last_run.map(|t| t.to_string()),
         last_success: s.last_success.map(|t| t.to_string()),
         certificate_expiry: s.certificate_expiry.map(|t| t.to_string()),

@@ -7,7 +7,6 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{CliResult, Exit, block_on, say};
 use crate::app::Running;
-use crate::attribution::remediation;
 use crate::clock::Clock;
 use crate::config::model::LogSettings;
 use crate::demo::{self, Estate, stories, summary};
@@ -68,10 +67,11 @@ async fn watched(args: &Demo, estate: &Estate, clock: &Clock, own: Arc<OwnMetric
         _ = int.recv() => {}
         () = over => {}
     }
+    // Stopping cuts runs short; the table is of the moment before.
+    let table = board.read(|entries| summary::table(entries, clock.now()));
     stop.cancel();
     ended.await.map_err(|e| Exit::Internal.with(e))?;
-    say("");
-    say(board.read(|entries| summary::table(entries, clock.now(), &remediation)));
+    say(format_args!("\n{table}"));
     Ok(Exit::Yes)
 }
 

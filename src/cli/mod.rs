@@ -7,6 +7,8 @@ use std::io::Write as _;
 
 use clap::{Parser, Subcommand};
 
+mod demo;
+mod probe;
 mod run;
 mod token;
 mod validate;
@@ -82,6 +84,8 @@ pub struct Cli {
 enum Command {
     Run(run::Args),
     Validate(validate::Validate),
+    Probe(probe::Probe),
+    Demo(demo::Demo),
     /// Makes a token for the server and shows it once
     Token(token::TokenArgs),
 }
@@ -92,6 +96,8 @@ impl Cli {
         match self.command {
             Command::Run(args) => run::run(args),
             Command::Validate(args) => validate::run(&args),
+            Command::Probe(args) => probe::run(&args),
+            Command::Demo(args) => demo::run(&args),
             Command::Token(args) => token::run(&args),
         }
     }

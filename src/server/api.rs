@@ -142,8 +142,8 @@ pub(super) async fn reload(State(shared): State<Shared>, Extension(actor): Exten
 }
 
 /// How many integrations are in each state.
-fn totals<'a>(all: impl Iterator<Item = &'a IntegrationStatus> + Clone) -> serde_json::Map<String, serde_json::Value> {
-    Word::ALL.iter().map(|s| (s.to_string(), all.clone().filter(|i| i.state == *s).count().into())).collect()
+fn totals(all: &[IntegrationStatus]) -> serde_json::Map<String, serde_json::Value> {
+    Word::ALL.iter().map(|s| (s.to_string(), all.iter().filter(|i| i.state == *s).count().into())).collect()
 }
 
 pub(super) async fn status(State(shared): State<Shared>) -> Result<Response, Problem> {
@@ -166,7 +166,7 @@ pub(super) async fn status(State(shared): State<Shared>) -> Result<Response, Pro
             now: now.to_string(),
             ready: state.health.is_ready(),
             config_hash: &state.config.borrow().hash,
-            totals: totals(all.iter()),
+            totals: totals(&all),
             integrations: &all,
         })
     });

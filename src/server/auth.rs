@@ -118,7 +118,7 @@ impl Failures {
         *entry = (entry.0.saturating_add(1), now);
         match entry.0 {
             n if n > TOO_MANY => Slowed::Refuse,
-            n => Slowed::Wait { delay: Duration::from_millis(100) * n.min(10), first: n == 1 },
+            n => Slowed::Wait { delay: Duration::from_millis(50) * n.min(10), first: n == 1 },
         }
     }
 }
@@ -157,7 +157,7 @@ mod tests {
     fn failures_are_slowed_refused_and_forgotten() {
         let f = Failures::default();
         let (now, ip) = (monotonic(), "192.0.2.1".parse().unwrap());
-        assert_eq!(f.count(ip, now), Slowed::Wait { delay: Duration::from_millis(100), first: true });
+        assert_eq!(f.count(ip, now), Slowed::Wait { delay: Duration::from_millis(50), first: true });
         for _ in 1..TOO_MANY {
             assert!(matches!(f.count(ip, now), Slowed::Wait { first: false, .. }));
         }

@@ -104,11 +104,10 @@ fn check_host(settings: &ServerSettings, request: &Parts, local: SocketAddr) -> 
     if reads && !settings.tokens.is_empty() {
         return Ok(());
     }
-    let authority = match origin::authority(&request.headers, &request.uri) {
-        Ok(authority) => authority,
+    let bad = |why: &str| Problem::new(StatusCode::BAD_REQUEST, why, "Send one Host header with the name of this server.");
+    let Some(authority) = origin::authority(&request.headers, &request.uri).map_err(bad)? else {
         // Only old or hand-made clients leave it out, never a browser.
-        Err("the Host header is missing") if reads => return Ok(()),
-        Err(why) => return Err(Problem::new(StatusCode::BAD_REQUEST, why, "Send one Host header with the name of this server.")),
+        return if reads { Ok(()) } else { Err(bad("the Host header is missing")) };
     };
     if !origin::host_is_ours(authority, local, &settings.hosts) {
         return Err(Problem::new(

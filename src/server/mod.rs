@@ -1,6 +1,6 @@
 //! The daemon's own listener: metrics, health, API, pages. Reads the board, never changes it; the one thing it sets off is a reload.
 //!
-//! A request goes through [`accept`] (limits of connections and time), [`gate`] (host, origin, token, body size, counting) and one handler.
+//! A request goes through `accept` (limits of connections and time), `gate` (host, origin, token, body size, counting) and one handler.
 
 use std::collections::BTreeMap;
 use std::io;

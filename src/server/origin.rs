@@ -5,15 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, Uri, header};
 
-/// The authority a request is for: the target's, if it has one (RFC 9112, 3.2.2), else the one `Host`. `Err`: none, several, or unreadable.
-pub(super) fn authority<'r>(headers: &'r HeaderMap, uri: &'r Uri) -> Result<&'r str, &'static str> {
+/// The authority a request is for: the target's, if it has one (RFC 9112, 3.2.2), else the one `Host`. `Ok(None)`: it says
+/// nothing. `Err`: several, or unreadable.
+pub(super) fn authority<'r>(headers: &'r HeaderMap, uri: &'r Uri) -> Result<Option<&'r str>, &'static str> {
     if let Some(authority) = uri.authority() {
-        return Ok(authority.as_str());
+        return Ok(Some(authority.as_str()));
     }
     let mut hosts = headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().map_err(|_| "the Host header is not readable"),
-        (None, _) => Err("the Host header is missing"),
+        (Some(host), None) => host.to_str().map(Some).map_err(|_| "the Host header is not readable"),
+        (None, _) => Ok(None),
         (Some(_), Some(_)) => Err("there is more than one Host header"),
     }
 }
@@ -111,10 +112,10 @@ mod tests {
     #[test]
     fn one_host_only() {
         let uri: Uri = "/".parse().unwrap();
-        assert!(authority(&headers(&[]), &uri).is_err());
+        assert_eq!(authority(&headers(&[]), &uri), Ok(None));
         let mut two = headers(&[("host", "a")]);
         two.append(header::HOST, "b".parse().unwrap());
         assert!(authority(&two, &uri).is_err());
-        assert_eq!(authority(&headers(&[("host", "a")]), &"http://b:1/".parse().unwrap()), Ok("b:1"));
+        assert_eq!(authority(&headers(&[("host", "a")]), &"http://b:1/".parse().unwrap()), Ok(Some("b:1")));
     }
 }

@@ -27,6 +27,9 @@ const MOST_OPTIONS: usize = 200;
 /// A page shows new values after so many seconds.
 const REFRESH_S: u32 = 10;
 
+/// Coverage below this is shown beside the ratio.
+const COVERAGE: f64 = 0.95;
+
 const STYLE: &str = include_str!("style.css");
 
 /// The policy allows this one style and nothing else: no script, no foreign address, no frame around us.
@@ -398,7 +401,11 @@ fn row(i: &IntegrationStatus, now: UnixMs) -> Markup {
                 div.small.soft { (i.phase) ", " (i.criticality) ", owner " (i.owner) }
             }
             td.num role="cell" data-label="1 h" { (percent(i.ratios.ratio_1h)) }
-            td.num role="cell" data-label="24 h" { (percent(i.ratios.ratio_24h)) }
+            td.num role="cell" data-label="24 h" {
+                (percent(i.ratios.ratio_24h))
+                // A good ratio of few runs is not a good ratio.
+                @if let Some(c) = i.coverage_24h.filter(|c| *c < COVERAGE) { div.small.soft { "coverage " (format!("{:.0} %", (c * 100.0).floor())) } }
+            }
             td.num role="cell" data-label="7 d" { (percent(i.ratios.ratio_7d)) }
             td role="cell" data-label="Last run" { (moment(i.last_run_at, now, "never")) }
             td.why role="cell" { (why(i)) }
@@ -413,9 +420,9 @@ pub(super) fn why(i: &IntegrationStatus) -> Markup {
         @if let Some(hold) = &i.hold {
             p { (hold.reason) }
             p.small.soft { "declared by " (hold.by) @if let Some(until) = &hold.until { ", until " (until) } }
-        } @else if i.class.is_some() || i.cause.is_some() {
+        } @else if i.remediation.is_some() || i.detail.is_some() {
             p {
-                b { @if let Some(cause) = i.cause { (words(cause.as_str())) } @else if let Some(class) = i.class { (words(class.as_str())) } }
+                b { (i.cause.map(|c| words(c.as_str())).or(i.class.map(|c| words(c.as_str()))).unwrap_or_else(|| "silent".into())) }
                 @if let Some(a) = i.attribution { " · " (words(a.as_str())) }
                 @if let Some(check) = &i.trouble_check { " " span.tag { (check) } }
                 @if i.failing_checks.len() > 1 { " " span.small.soft { (i.failing_checks.len()) " checks fail" } }

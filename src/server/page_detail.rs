@@ -38,7 +38,7 @@ fn body(entry: &IntegrationEntry, stored: &[Option<Vec<Run>>], now: UnixMs) -> M
         p.small { a href="/" { "All integrations" } " / " a href=(format!("/?customer={}", i.customer)) { (i.customer_name) } " / " (i.environment) }
         div.head { h1 { (i.name) } (badge(i.state)) }
         p.soft.small { (i.id) }
-        @if i.hold.is_some() || i.class.is_some() || i.cause.is_some() {
+        @if i.hold.is_some() || i.remediation.is_some() || i.detail.is_some() {
             div.card.pad.why { (why(&i)) }
         }
         div.card.pad {
@@ -93,7 +93,7 @@ fn check_card(entry: &CheckEntry, stored: Option<&Vec<Run>>, now: UnixMs) -> Mar
             @if let Some(target) = &c.target { p.detail { (target) } }
             @if let Some(t) = &c.trouble {
                 div.why {
-                    p { b { (words(t.cause.map(|c| c.as_str()).or(t.class.map(|c| c.as_str())).unwrap_or_default())) }
+                    p { b { (words(t.cause.map(|c| c.as_str()).or(t.class.map(|c| c.as_str())).unwrap_or("silent"))) }
                         @if let Some(a) = t.attribution { " · " (words(a.as_str())) }
                         @if let Some(since) = entry.state.failing_since { span.soft { " · failing since " (age(since, now)) ", " (c.consecutive_failures) " in a row" } }
                     }

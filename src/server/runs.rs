@@ -128,7 +128,11 @@ pub(super) async fn read(shared: &Shared, id: CheckId, since: UnixMs, until: Uni
 }
 
 fn read_blocking(path: &FilePath, id: &CheckId, since: UnixMs, until: UnixMs) -> Result<Vec<Run>, StoreError> {
-    Reader::open(path)?.runs(id, 0, since, until)
+    match Reader::open(path) {
+        // The daemon has not written anything yet.
+        Err(StoreError::Missing(_)) => Ok(Vec::new()),
+        reader => reader?.runs(id, 0, since, until),
+    }
 }
 
 #[cfg(test)]

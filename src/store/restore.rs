@@ -61,7 +61,7 @@ fn state(conn: &Connection, id: &CheckId, key: u64, damaged: &mut Damaged, sink:
 }
 
 /// The sealed hours of the last days. Those that reach into the last 60 minutes come run by run, so that the last hour's count by five
-/// minutes survives a restart; if a segment does not agree with its sum (damage, or an earlier life of the check), the sum is taken.
+/// minutes survives a restart; if a segment does not agree with its sum, the sum is taken.
 fn hours(
     conn: &Connection,
     id: &CheckId,
@@ -80,11 +80,9 @@ fn hours(
             let n = |column: usize| Ok::<u64, rusqlite::Error>(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0));
             let counts = Counts { pass: n(1)?, fail: n(2)?, throttled: n(3)?, skipped: n(4)?, unknown: n(5)? };
             let place = Place { key, vantage, hour };
-            match if hour >= recent { segment_runs(conn, place)? } else { None } {
-                Some(runs) if segment::HourSum::of(&runs).counts == counts => {
-                    runs.iter().for_each(|r| sink(Restored::Record(&r.record(id, vantage), false)));
-                }
-                _ => sink(Restored::Hour(id, hour, &counts)),
+            match if hour >= recent { runs_of(conn, place, &counts)? } else { None } {
+                Some(runs) => runs.iter().for_each(|r| sink(Restored::Record(&r.record(id, vantage), false))),
+                None => sink(Restored::Hour(id, hour, &counts)),
             }
             Ok(())
         })?;
@@ -92,12 +90,22 @@ fn hours(
     Ok(())
 }
 
-fn segment_runs(conn: &Connection, place: Place) -> Result<Option<Vec<Run>>, StoreError> {
+/// The runs of an hour that its sum is of: the newest ones; what came before an earlier removal of the check is not in the sum.
+fn runs_of(conn: &Connection, place: Place, sum: &Counts) -> Result<Option<Vec<Run>>, StoreError> {
     let sql = "SELECT runs FROM segment WHERE key = ?1 AND vantage = ?2 AND hour = ?3";
     let params = (place.key as i64, place.vantage, place.hour);
     let blob: Option<Vec<u8>> = conn.prepare_cached(sql)?.query_row(params, |row| row.get(0)).optional()?;
     let mut runs = Vec::new();
-    Ok(blob.filter(|b| segment::read(place, b, &mut runs).is_ok()).map(|_| runs))
+    if blob.is_none_or(|b| segment::read(place, &b, &mut runs).is_err()) {
+        return Ok(None);
+    }
+    let mut counts = Counts::default();
+    let mut from = runs.len();
+    while counts.due() < sum.due() && from > 0 {
+        from -= 1;
+        runs.get(from).into_iter().for_each(|r| counts.add(r.outcome, u64::from(r.count)));
+    }
+    Ok((counts == *sum).then(|| runs.split_off(from)))
 }
 
 /// Reads journal rows from `from` on.

@@ -25,7 +25,7 @@ pub struct Store {
     /// `None` after an error that asks for a fresh connection.
     pub(super) conn: Option<Connection>,
     /// The last journal row.
-    last_seq: i64,
+    pub(super) last_seq: i64,
     pub(super) memory: Memory,
     /// A commit failed so late that its row may be in the file after all.
     pub(super) doubt: bool,

@@ -1,5 +1,8 @@
 //! The demo's estate, watched by a whole daemon: every story ends in its own class and attribution, and a cut network blames nobody.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,6 +110,13 @@ async fn each_story_ends_in_its_own_class_and_attribution() {
     assert_eq!((retried.counts.fail, retried.first_attempt_failures > 0), (0, true), "passes on the second attempt");
     let ledger = check(&running, "cobalt/production/ledger-postings/list-postings").state;
     assert!(ledger.counts.pass >= 1, "the secret was right before it was rotated");
+    // The secret is read at use: the new one works without a reload.
+    std::fs::write(estate.config_dir().join("secrets/cobalt-ledger-token"), demo::stories::LEDGER_TOKEN_NOW).unwrap();
+    until("a pass with the new secret", || {
+        let now = check(&running, "cobalt/production/ledger-postings/list-postings").state.counts;
+        if now.pass > ledger.counts.pass { Vec::new() } else { vec![format!("{now:?}")] }
+    })
+    .await;
     assert!(estate.served("control.soakwatch-product.example") > 0, "the self-check asks the demo's own control");
     running.stop().await.unwrap();
     estate.stop().await;
@@ -139,25 +149,60 @@ async fn a_cut_network_blames_nobody_and_mends_by_itself() {
     estate.stop().await;
 }
 
+/// The demo as a person starts it; what is set for a real daemon on this machine is not meant for it.
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_soakwatch"));
+    command.arg("demo").args(args).env("SOAKWATCH__SERVER__LISTEN", "not for the demo").stdin(Stdio::null());
+    command
+}
+
+/// `127.0.0.1:PORT` of the first line that holds it.
+fn address(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once("http://127.0.0.1:")?;
+    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    (port.parse::<u16>().ok()? > 0).then(|| format!("127.0.0.1:{port}"))
+}
+
+fn table(out: &str) -> Vec<&str> {
+    out.lines().skip_while(|l| !l.starts_with("INTEGRATION")).skip(1).take_while(|l| !l.is_empty()).collect()
+}
+
 #[test]
-fn the_command_says_where_it_is_serves_and_ends_with_a_table() {
-    let child = Command::new(env!("CARGO_BIN_EXE_soakwatch"))
-        .args(["demo", "--for", "4s"])
-        .env("SOAKWATCH__SERVER__LISTEN", "not for the demo")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let out = String::from_utf8(child.stdout).unwrap();
-    let log = String::from_utf8(child.stderr).unwrap();
-    assert_eq!(child.status.code(), Some(0), "{out}\n{log}");
-    let address = out.lines().find_map(|l| l.split_once("http://127.0.0.1:")).map(|(_, rest)| rest);
-    let port: String = address.unwrap_or_else(|| panic!("no address: {out}")).chars().take_while(char::is_ascii_digit).collect();
-    assert_ne!(port.parse::<u16>().unwrap(), 0);
-    let table: Vec<&str> = out.lines().skip_while(|l| !l.starts_with("INTEGRATION")).skip(1).take_while(|l| !l.is_empty()).collect();
+fn for_a_time_it_serves_and_ends_with_a_table() {
+    let done = command(&["--for", "4s"]).output().unwrap();
+    let (out, log) = (String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap());
+    assert_eq!(done.status.code(), Some(0), "{out}\n{log}");
+    assert!(out.lines().find_map(address).is_some(), "{out}");
+    let table = table(&out);
     assert_eq!(table.len(), 24, "{out}");
     let row = |id: &str| *table.iter().find(|l| l.starts_with(id)).unwrap_or_else(|| panic!("{id}: {out}"));
     assert!(row("dunlin/staging/label-printing").contains("not_found"), "{out}");
     assert!(row("fjord/production/pos-sales").contains("paused"), "{out}");
     assert!(row("fjord/production/price-feed").contains("maintenance"), "{out}");
     assert!(!log.contains("panicked"), "{log}");
+}
+
+#[test]
+fn without_a_time_it_goes_on_until_ctrl_c() {
+    let mut child = command(&[]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut said = String::new();
+    let address = loop {
+        let before = said.len();
+        assert_ne!(out.read_line(&mut said).unwrap(), 0, "it ended: {said}");
+        if let Some(address) = address(&said[before..]) {
+            break address;
+        }
+    };
+    let mut socket = TcpStream::connect(&address).unwrap();
+    write!(socket, "GET /-/ready HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    out.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
+    assert_eq!(table(&said).len(), 24, "{said}");
+    let dir = said.split_whitespace().find_map(|w| w.strip_suffix("/customers/*.toml")).unwrap();
+    assert!(!Path::new(dir).exists(), "{dir} is left behind");
 }

@@ -7,6 +7,7 @@ mod architecture;
 mod bad_config;
 mod canary;
 mod clock_steps;
+mod demo;
 mod documents;
 mod estate;
 mod exactness;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use soakwatch::board::Board;
 use soakwatch::config::model::{Config, Settings, Token};
 use soakwatch::config::table::Problem;
 use soakwatch::fields::Span;
@@ -20,7 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::estate::{clock, estate, settings};
+use crate::estate::{clock, config, estate, integration, settings, with_checks};
 
 /// A running server over the made estate.
 struct Server {
@@ -34,6 +35,10 @@ struct Server {
 
 /// Starts one; every reload is answered with `answer`.
 async fn start(settings: Settings, answer: ReloadAnswer) -> Server {
+    start_with(settings, answer, estate).await
+}
+
+async fn start_with(settings: Settings, answer: ReloadAnswer, estate: impl FnOnce(Settings) -> (Config, Board)) -> Server {
     let listener = bind(&settings.server).await.unwrap();
     let at = listener.local_addr().unwrap();
     let (config, board) = estate(settings);
@@ -343,6 +348,36 @@ async fn slow_and_idle_clients_are_cut() {
     body.write_all(head.as_bytes()).await.unwrap();
     tokio::time::timeout(patience, until_closed(&mut body)).await.expect("a body that does not come is cut");
     assert_eq!(s.get("/-/healthy").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_no_scrape_for_long() {
+    let mut quick = settings();
+    quick.server.timeout = Span::seconds(1);
+    let s = start_with(quick, applied(), |s| {
+        // Far more text than socket buffers hold.
+        let many = (0..2_500).map(|n| with_checks(integration("acme", "production", &format!("i{n}")), &["a"])).collect();
+        let config = config(s, many);
+        let board = Board::default();
+        board.configure(&config);
+        (config, board)
+    })
+    .await;
+    let mut stalled = Vec::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(s.at).await.unwrap();
+        stream.write_all(format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", s.at).as_bytes()).await.unwrap();
+        // The head is here, so the body has begun.
+        stream.read_exact(&mut [0; 12]).await.unwrap();
+        stalled.push(stream);
+    }
+    let all = async { while s.get("/metrics").await.status != 200 {} };
+    tokio::time::timeout(Duration::from_secs(20), all).await.expect("the stalled scrapes are cut");
+    for mut stream in stalled {
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+        assert!(!rest.ends_with(b"0\r\n\r\n"), "cut in the middle");
+    }
 }
 
 #[tokio::test]

@@ -66,7 +66,13 @@ fn silence_for_three_intervals_is_unknown() {
     let (_, board) = estate(settings());
     let e = entry(&board, "globex/production/directory");
     assert_eq!(integration_state(&e, UnixMs(NOW.0 + 2 * MINUTE)), State::Passing);
-    assert_eq!(integration_state(&e, UnixMs(NOW.0 + 2 * MINUTE + 10_001)), State::Unknown);
+    let late = UnixMs(NOW.0 + 2 * MINUTE + 10_001);
+    assert_eq!(integration_state(&e, late), State::Unknown);
+    let s = integration_status(&e, late);
+    assert_eq!(s.detail.as_deref(), Some("no result since 2026-11-21T11:59:00Z, for more than 3 intervals"));
+    // Neither is an old failure still told as if it were new.
+    let s = integration_status(&entry(&board, "acme/production/crm-orders"), late);
+    assert_eq!((s.state, s.class), (State::Unknown, None));
 }
 
 #[test]

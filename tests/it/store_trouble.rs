@@ -136,7 +136,11 @@ fn two_daemons_on_one_store_are_refused() {
     let daemon = Daemon::start(dir.path(), &[]);
     let second = output(soakwatch().arg("run").arg(dir.path()));
     assert_eq!(second.status.code(), Some(74));
-    assert!(String::from_utf8_lossy(&second.stderr).contains("another soakwatch uses it"), "{}", String::from_utf8_lossy(&second.stderr));
+    assert!(
+        String::from_utf8_lossy(&second.stderr).contains("is in use by another Soakwatch daemon"),
+        "{}",
+        String::from_utf8_lossy(&second.stderr)
+    );
     assert_eq!(daemon.stop(), Some(0));
 }
 

@@ -1,4 +1,4 @@
-//! What several subjects of the integration tests share: servers that play the far side, checks run once against them, the program as a child process.
+//! What several subjects of the integration tests share: servers that play the far side, the program as a child process.
 
 pub(crate) mod daemon;
 pub(crate) mod fake;

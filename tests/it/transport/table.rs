@@ -53,6 +53,9 @@ fn literal_addresses_are_judged_before_anything_runs() {
     ] {
         assert_eq!(good(&format!("url = \"{url}\"")).refused_literal(allow), rule, "{url}");
     }
+    assert_eq!(good("url = \"https://a.example\"").unusable_file_blocking(), None);
+    let missing = good("url = \"https://a.example\"\nca = \"missing.pem\"").unusable_file_blocking();
+    assert_eq!(missing.as_deref(), Some("ca /nonexistent/missing.pem can't be used: entity not found"));
     let token = "url = \"https://a.example\"\nauth = { oauth2 = { token_url = \"http://10.0.0.1/t\", client_id = \"a\", client_secret = { env = \"X\" } } }";
     assert_eq!(good(token).refused_literal(false), Some("private"));
 }
@@ -72,7 +75,6 @@ fn problems_are_said_in_full_and_all_at_once() {
         ("http_version = \"3\"", "http_version: \"3\" is not right here; expected \"auto\", \"1.1\" or \"2\""),
         ("redirects = 11", "redirects: the number 11 is not right here; expected 0 (off) to 10"),
         ("max_body = \"1GiB\"", "max_body: is not right here; expected a size up to 16MiB"),
-        ("ca = \"missing.pem\"", "ca: can't be used: entity not found; expected a PEM file"),
         ("headers = { Host = \"x\" }", "headers.Host: host can't be set: it belongs to the connection"),
         ("headers = { \"a b\" = \"x\" }", "headers.a b: \"a b\" is not a header's name"),
         ("headers = { A = \"x\\ny\" }", "headers.A: holds a character that can't be sent in a header"),
