@@ -159,9 +159,13 @@ impl Judge {
         Self { now, check_secrets, secrets: HashMap::new() }
     }
 
-    /// Reports every secret of the kind that can't be read, at the check's table.
+    /// Reports every secret and every file of the kind that can't be read, at the check's table.
     pub(super) fn secrets(&mut self, check: &Table<'_>, kind: &Kind) {
         self.readable(check, kind.name(), kind.secrets());
+        if let Some(why) = kind.unusable_file_blocking() {
+            let path = format!("{}.{}", check.path(), kind.name());
+            check.source().report(check.at(), &path, why, "expected a file of certificates in PEM form", !self.check_secrets);
+        }
     }
 
     /// Tries each secret and drops its value at once.

@@ -23,7 +23,7 @@ use crate::observed::{Failure, Observed, Step, bounded};
 use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef};
 use crate::transport::auth::{Auth, reveal, sensitive};
-use crate::transport::{HttpVersion, Options, Request, guard};
+use crate::transport::{HttpVersion, Options, Request, guard, read_roots_blocking};
 
 mod body;
 mod expect;
@@ -100,6 +100,12 @@ impl HttpCheck {
             };
             guard::judge(ip, allow_private).err()
         })
+    }
+
+    /// Why a file it names can't be used; `None`: all can. Reads them: blocking.
+    pub fn unusable_file_blocking(&self) -> Option<String> {
+        let file = self.ca.as_deref()?;
+        read_roots_blocking(file).err().map(|why| format!("ca {} can't be used: {why}", file.display()))
     }
 
     /// What must hold, in words, in the order in which it is judged.

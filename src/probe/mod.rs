@@ -90,6 +90,13 @@ impl Kind {
         }
     }
 
+    /// Why a file the check names can't be used; `None`: all can. Reads them: blocking.
+    pub fn unusable_file_blocking(&self) -> Option<String> {
+        match self {
+            Self::Http(c) => c.unusable_file_blocking(),
+        }
+    }
+
     /// What this check talks to, as people may see it: nothing in it can be secret. `None`: it talks to nobody.
     pub fn target_shown(&self) -> Option<String> {
         match self {

@@ -53,6 +53,9 @@ fn literal_addresses_are_judged_before_anything_runs() {
     ] {
         assert_eq!(good(&format!("url = \"{url}\"")).refused_literal(allow), rule, "{url}");
     }
+    assert_eq!(good("url = \"https://a.example\"").unusable_file_blocking(), None);
+    let missing = good("url = \"https://a.example\"\nca = \"missing.pem\"").unusable_file_blocking();
+    assert_eq!(missing.as_deref(), Some("ca /nonexistent/missing.pem can't be used: entity not found"));
     let token = "url = \"https://a.example\"\nauth = { oauth2 = { token_url = \"http://10.0.0.1/t\", client_id = \"a\", client_secret = { env = \"X\" } } }";
     assert_eq!(good(token).refused_literal(false), Some("private"));
 }
@@ -61,7 +64,10 @@ fn literal_addresses_are_judged_before_anything_runs() {
 fn problems_are_said_in_full_and_all_at_once() {
     let url = "url = \"https://api.example.com/\"\n";
     for (more, said) in [
-        ("methd = \"GET\"", "check.toml:2:1: methd: unknown key; did you mean \"method\"?"),
+        (
+            "methd = \"GET\"",
+            "check.toml:2:1: methd: unknown key; expected one of auth, body, ca, expect, headers, http_version, max_body, method, observe, query, redirects, url (did you mean \"method\"?)",
+        ),
         (
             "method = \"get\"",
             "method: \"get\" is not right here; expected \"GET\", \"HEAD\", \"POST\", \"PUT\", \"PATCH\", \"DELETE\" or \"OPTIONS\" (did you mean \"GET\"?)",
@@ -69,7 +75,6 @@ fn problems_are_said_in_full_and_all_at_once() {
         ("http_version = \"3\"", "http_version: \"3\" is not right here; expected \"auto\", \"1.1\" or \"2\""),
         ("redirects = 11", "redirects: the number 11 is not right here; expected 0 (off) to 10"),
         ("max_body = \"1GiB\"", "max_body: is not right here; expected a size up to 16MiB"),
-        ("ca = \"missing.pem\"", "ca: can't be used: entity not found; expected a PEM file"),
         ("headers = { Host = \"x\" }", "headers.Host: host can't be set: it belongs to the connection"),
         ("headers = { \"a b\" = \"x\" }", "headers.a b: \"a b\" is not a header's name"),
         ("headers = { A = \"x\\ny\" }", "headers.A: holds a character that can't be sent in a header"),
@@ -99,7 +104,7 @@ fn problems_are_said_in_full_and_all_at_once() {
             "auth = { oauth2 = { client_id = \"a\", client_secret = { env = \"X\" }, token_url = \"https://l.example/t\", auth_method = \"body\" } }",
             "auth.oauth2.auth_method: \"body\" is not right here; expected \"basic\" (in the header) or \"post\" (in the body)",
         ),
-        ("auth = { oauth = {} }", "auth.oauth: unknown key; did you mean \"oauth2\"?"),
+        ("auth = { oauth = {} }", "auth.oauth: unknown key; expected one of api_key, basic, bearer, oauth2 (did you mean \"oauth2\"?)"),
         (
             "auth = { bearer = { env = \"X\" } }\nheaders = { Authorization = { env = \"X\" } }",
             "headers: sets authorization, and so does auth",
