@@ -49,7 +49,7 @@ fn record(check: &CheckId, slot: i64, dice: &mut Dice) -> Record {
         },
         detail: None,
     };
-    if dice.roll() % 500 == 0 {
+    if dice.roll().is_multiple_of(500) {
         (r.outcome, r.class, r.attribution) = (Outcome::Fail, Some(Class::ServerError), Some(Attribution::ThirdParty));
         (r.first_attempt_passed, r.detail) = (false, Some("answered 503".to_owned()));
     }

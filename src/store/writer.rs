@@ -89,9 +89,6 @@ impl Store {
         }
         self.last_seq = self.last_seq.max(done.seq);
         for (key, r) in keyed {
-            if let Some(entry) = self.memory.entries.get_mut(&key) {
-                entry.named = true;
-            }
             self.memory.add(key, r.vantage, Run::of(r), r.detail.as_deref(), done.seq);
         }
         Ok(done)
