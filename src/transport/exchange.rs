@@ -258,7 +258,7 @@ pub(super) fn shown(url: &Url, redactor: &Redactor) -> String {
 }
 
 fn shown_host(url: &Url) -> String {
-    bounded(url.host_str().unwrap_or_default().to_owned(), 100)
+    bounded(url.host_str().unwrap_or_default(), 100)
 }
 
 /// Where to go next, if this is a redirect and redirects are followed. Where it points to is written down in any case.
