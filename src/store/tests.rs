@@ -249,6 +249,18 @@ proptest! {
 }
 
 #[test]
+fn a_check_that_comes_back_within_the_hour_does_not_inherit_its_runs() {
+    let mut life = Life::new();
+    for step in [Step::Run(0, 0), Step::Forget(true), Step::Run(0, 0), Step::Crash, Step::Seal(true), Step::Crash] {
+        life.step(&step);
+    }
+    life.now += HOUR_MS;
+    for step in [Step::Seal(true), Step::Crash] {
+        life.step(&step);
+    }
+}
+
+#[test]
 fn a_second_daemon_is_refused_and_readers_are_not() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
