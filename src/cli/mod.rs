@@ -7,8 +7,10 @@ use std::io::Write as _;
 
 use clap::{Parser, Subcommand};
 
+mod control;
 mod demo;
 mod probe;
+mod reload;
 mod run;
 mod runs;
 mod token;
@@ -84,6 +86,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
+    Reload(reload::Reload),
     Validate(validate::Validate),
     Probe(probe::Probe),
     Demo(demo::Demo),
@@ -97,6 +100,7 @@ impl Cli {
     pub fn run(self) -> CliResult {
         match self.command {
             Command::Run(args) => run::run(args),
+            Command::Reload(args) => reload::run(&args),
             Command::Validate(args) => validate::run(&args),
             Command::Probe(args) => probe::run(&args),
             Command::Demo(args) => demo::run(&args),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 /// So many different hosts must fail together before it can be our own fault.
-const TOGETHER: usize = 3;
+pub(super) const TOGETHER: usize = 3;
 /// Hosts remembered.
 const MOST_HOSTS: usize = 100_000;
 

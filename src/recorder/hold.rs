@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::blackout::Blackout;
+use super::blackout::{Blackout, TOGETHER};
 use crate::fields::CheckId;
 use crate::outcome::{Attribution, Cause, Class, Outcome};
 use crate::record::Record;
@@ -46,12 +46,27 @@ pub(super) struct Hold {
     held: VecDeque<Held>,
     of_check: HashMap<CheckId, usize>,
     blackout: Blackout,
+    /// Hosts in the configuration: fewer than can fail together tell nothing about our network, and nothing waits for them.
+    hosts: usize,
 }
 
 impl Hold {
     pub(super) fn new(self_check: SelfCheckHandle) -> Self {
         let verdict = *self_check.verdict.borrow();
-        Self { self_check, verdict, last_down: None, held: VecDeque::new(), of_check: HashMap::new(), blackout: Blackout::default() }
+        Self {
+            self_check,
+            verdict,
+            last_down: None,
+            held: VecDeque::new(),
+            of_check: HashMap::new(),
+            blackout: Blackout::default(),
+            hosts: usize::MAX,
+        }
+    }
+
+    /// Says how many hosts the configuration has.
+    pub(super) fn hosts(&mut self, hosts: usize) {
+        self.hosts = hosts;
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -79,6 +94,7 @@ impl Hold {
     pub(super) fn admit(&mut self, record: Record, host: Option<Arc<str>>, ended: Instant) -> (Option<Record>, bool) {
         let targets = self.verdict != Verdict::NoTargets;
         let network = record.outcome == Outcome::Fail
+            && (targets || self.hosts >= TOGETHER)
             && match record.class {
                 Some(Class::Dns | Class::Connect) => true,
                 // A refused handshake is only our network's doing where a target can prove it.

@@ -8,7 +8,7 @@ mod blackout;
 mod hold;
 mod writer;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,6 +144,8 @@ pub struct Recorder {
     urgent: bool,
     store_fails: bool,
     last_try: bool,
+    /// Whether the hosts of the first configuration have been counted.
+    counted: bool,
     commit: Option<Commit>,
     next_commit: Instant,
     not_before: Instant,
@@ -191,6 +193,7 @@ pub fn start(
         urgent: false,
         store_fails: false,
         last_try: false,
+        counted: false,
         commit: None,
         next_commit: now + COMMIT_EVERY,
         not_before: now,
@@ -208,6 +211,7 @@ impl Recorder {
             if !open && !self.wind_down() {
                 break;
             }
+            self.count_hosts();
             self.start_commit(!open);
             // While the store is slow, the channel is left alone once enough waits: senders wait then, instead of memory growing.
             let room = self.pending.len() < self.config.borrow().settings.store.outbox as usize || self.store_fails;
@@ -225,6 +229,15 @@ impl Recorder {
         }
         self.writer.stop().await;
         Ok(())
+    }
+
+    fn count_hosts(&mut self) {
+        if self.config.has_changed().unwrap_or(false) || !self.counted {
+            self.counted = true;
+            let config = Arc::clone(&self.config.borrow_and_update());
+            let hosts: HashSet<String> = config.checks().filter_map(|c| c.kind.host()).collect();
+            self.hold.hosts(hosts.len());
+        }
     }
 
     /// The last handle is gone: nothing is held any longer. `false`: what is left can't be stored.

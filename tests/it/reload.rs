@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::support::daemon::{Daemon, eventually, request, series};
+use crate::support::daemon::{Daemon, eventually, output, request, series, soakwatch};
 
 fn customer(dir: &Path, id: &str, checks: &[(&str, &str)], port: u16) {
     std::fs::create_dir_all(dir.join("customers")).unwrap();
@@ -55,6 +55,14 @@ fn a_bad_configuration_changes_nothing_and_a_good_one_only_what_differs() {
     assert_eq!(status, 422, "{body}");
     assert!(body.contains("did you mean \\\"every\\\"?"), "{body}");
 
+    // And by the command, as `validate` would show it.
+    let by_command = |url: &str| output(soakwatch().args(["reload", "--url", url]));
+    let refused = by_command(&daemon.url);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stdout).into_owned();
+    assert!(said.contains("acme.toml:") && said.contains("did you mean \"every\"?") && said.contains("nothing was changed"), "{said}");
+    assert_eq!(by_command(&format!("http://127.0.0.1:{port}")).status.code(), Some(69), "nothing listens there");
+
     // A good one: one check unchanged, one faster, one leaves, one comes, one customer leaves.
     customer(dir.path(), "acme", &[("kept", "1s"), ("faster", "1s"), ("comes", "1s")], port);
     std::fs::remove_file(dir.path().join("customers/gone.toml")).unwrap();
@@ -79,7 +87,9 @@ fn a_bad_configuration_changes_nothing_and_a_good_one_only_what_differs() {
 
     // What left and comes back starts fresh: the time between is not held against it.
     customer(dir.path(), "gone", &[("x", "1s")], port);
-    assert_eq!(request("POST", &format!("{}/-/reload", daemon.url), &[]).0, 200);
+    let applied = by_command(&daemon.url);
+    assert_eq!(applied.status.code(), Some(0), "{}", String::from_utf8_lossy(&applied.stderr));
+    assert!(String::from_utf8_lossy(&applied.stdout).contains("1 added"), "{}", String::from_utf8_lossy(&applied.stdout));
     eventually("it runs again", || (value(&daemon, "soakwatch_runs_total", "customer=\"gone\"") >= Some(1.0)).then_some(()));
     assert_eq!(daemon.stop(), Some(0));
 }

@@ -98,7 +98,7 @@ impl Drop for Daemon {
     }
 }
 
-/// A plain GET or POST over HTTP/1.1; status and body.
+/// A plain GET or POST over HTTP/1.0, so that nothing is chunked; status and body.
 pub(crate) fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> (u16, String) {
     use std::io::{Read as _, Write as _};
     let rest = url.strip_prefix("http://").unwrap();
@@ -106,7 +106,7 @@ pub(crate) fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> (u16
     let mut socket = std::net::TcpStream::connect(authority).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let extra: String = headers.iter().map(|(k, v)| format!("{k}: {v}\r\n")).collect();
-    write!(socket, "{method} {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\ncontent-length: 0\r\n{extra}\r\n").unwrap();
+    write!(socket, "{method} {path} HTTP/1.0\r\nhost: {authority}\r\ncontent-length: 0\r\n{extra}\r\n").unwrap();
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer).unwrap();
     let text = String::from_utf8_lossy(&answer).into_owned();

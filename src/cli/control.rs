@@ -1,0 +1,62 @@
+//! The command line's way to a running daemon: HTTP calls with a token, bounded in time and size. Never talks to a customer's endpoint.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::header::CONTENT_LENGTH;
+use reqwest::{Client, Method, StatusCode, Url};
+
+use super::{CliError, Exit};
+use crate::secret::SecretRef;
+
+/// An answer may be this large.
+const MAX_ANSWER: usize = 16 << 20;
+
+/// Which daemon, and as whom.
+#[derive(Debug, clap::Args)]
+pub(super) struct Daemon {
+    /// Where the daemon listens
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9464")]
+    url: Url,
+    /// The environment variable that holds the token
+    #[arg(long, value_name = "NAME", conflicts_with = "token_file")]
+    token_env: Option<String>,
+    /// The file that holds the token
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl Daemon {
+    /// Makes one call; status and body. An error means that there was no answer.
+    pub(super) async fn call(&self, method: Method, path: &str) -> Result<(StatusCode, String), CliError> {
+        let url = self.url.join(path).map_err(|e| Exit::Usage.with(e))?;
+        let unreachable = |e: reqwest::Error| {
+            let shown = self.url.origin().ascii_serialization();
+            let why = std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
+            Exit::Unreachable.with(anyhow::anyhow!("no answer from the daemon at {shown}: {why}"))
+        };
+        // Another part of the program may have installed it already; both are the same one.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let client = Client::builder().timeout(Duration::from_secs(30)).no_proxy().redirect(reqwest::redirect::Policy::none()).build();
+        let mut request = client.map_err(|e| Exit::Internal.with(e))?.request(method, url).header(CONTENT_LENGTH, 0);
+        if let Some(secret) = self.token() {
+            let token = secret.read().await.map_err(|why| Exit::BadInput.with(anyhow::anyhow!("the token: {why}")))?;
+            request = request.bearer_auth(token.expose());
+        }
+        let mut answer = request.send().await.map_err(unreachable)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(
+                    Exit::Unreachable.with(anyhow::anyhow!("the answer is larger than {MAX_ANSWER} bytes: is this a Soakwatch daemon?"))
+                );
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((answer.status(), String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    fn token(&self) -> Option<SecretRef> {
+        self.token_env.clone().map(SecretRef::Env).or_else(|| self.token_file.clone().map(SecretRef::File))
+    }
+}
