@@ -1,8 +1,6 @@
 //! What must hold between values: each rule is a function that reports at the place of the value that breaks it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::Read as _;
-use std::path::Path;
 
 use super::load::Counts;
 use super::model::{Settings, SoakPolicy};
@@ -11,6 +9,7 @@ use crate::clock::UnixMs;
 use crate::fields::Span;
 use crate::probe::Kind;
 use crate::secret::SecretRef;
+use crate::transport::read_roots_blocking;
 
 /// z of the 95 % Wilson score interval (product.md, `sample_size`).
 const Z: f64 = 1.96;
@@ -21,8 +20,6 @@ const LINES_PER_HISTOGRAM: u64 = 12;
 /// Times further ahead are taken for slips.
 const YEARS: u64 = 3;
 const FAR: Span = Span::days(YEARS * 366);
-/// A file of trusted roots may hold this much.
-const MAX_CA_BYTES: u64 = 4 << 20;
 
 /// What must hold within the merged settings. Sections in `skip` are wrong already: nothing is concluded from them.
 pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: &BTreeSet<String>) {
@@ -64,23 +61,9 @@ pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: 
     s.store.path = source.dir.join(&s.store.path);
     if let Some(ca) = s.probe.ca.as_mut() {
         *ca = source.dir.join(&*ca);
-        if let Err(why) = roots(ca) {
+        if let Err(why) = read_roots_blocking(ca) {
             say("probe.ca", format!("{} can't be used: {why}", ca.display()), "expected a file of certificates in PEM form".into());
         }
-    }
-}
-
-fn roots(path: &Path) -> Result<(), String> {
-    let kind = |e: std::io::Error| e.kind().to_string();
-    if !std::fs::metadata(path).map_err(kind)?.is_file() {
-        return Err("it is not a file".into());
-    }
-    let mut text = Vec::new();
-    std::fs::File::open(path).and_then(|f| f.take(MAX_CA_BYTES + 1).read_to_end(&mut text)).map_err(kind)?;
-    match String::from_utf8_lossy(&text).contains("-----BEGIN CERTIFICATE-----") {
-        _ if text.len() as u64 > MAX_CA_BYTES => Err("it is larger than 4 MiB".into()),
-        true => Ok(()),
-        false => Err("it holds no certificate".into()),
     }
 }
 
@@ -222,7 +205,7 @@ mod tests {
             let line =
                 |why: &str| format!("a.toml:2:1: {warning}check.http: {why}; expected a secret that can be read where soakwatch runs");
             let not_set = line("environment variable SOAKWATCH_TEST_NOT_SET is not set (or not UTF-8)");
-            let gone = line(&format!("file {} can't be read: entity not found", missing.display()));
+            let gone = line(&format!("file {} can't be read: there is nothing of this name", missing.display()));
             assert_eq!(said, [not_set.clone(), gone, not_set]);
         }
     }
