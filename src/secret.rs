@@ -37,7 +37,10 @@ impl SecretRef {
     /// Reads the secret now (a blocking file read). The error names the reference and never holds the content.
     pub fn read_blocking(&self) -> Result<SecretValue, String> {
         let text = match self {
-            Self::Env(name) => std::env::var(name).map_err(|_| format!("{self} is not set (or not UTF-8)"))?,
+            Self::Env(name) => std::env::var(name).map_err(|e| match e {
+                std::env::VarError::NotPresent => format!("{self} is not set"),
+                std::env::VarError::NotUnicode(_) => format!("{self} can't be read: it is not UTF-8 text"),
+            })?,
             Self::File(path) => {
                 let bytes = crate::files::read_blocking(path, MAX_SECRET_BYTES).map_err(|why| format!("{self} can't be read: {why}"))?;
                 String::from_utf8(bytes).map_err(|_| format!("{self} can't be read: it is not UTF-8 text"))?

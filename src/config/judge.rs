@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::load::Counts;
 use super::model::{Settings, SoakPolicy};
-use super::table::{Source, Table};
+use super::table::{Field, Source, Table, Value};
 use crate::clock::UnixMs;
 use crate::fields::Span;
 use crate::probe::Kind;
 use crate::secret::SecretRef;
-use crate::transport::read_roots_blocking;
+use crate::transport::{guard, read_roots_blocking};
 
 /// z of the 95 % Wilson score interval (product.md, `sample_size`).
 const Z: f64 = 1.96;
@@ -112,19 +112,15 @@ pub(super) fn sample_size(check: &Table<'_>, every: Span, soak: &SoakPolicy) {
 
 /// A target written as an address that the guard would refuse at every run.
 pub(super) fn address(check: &Table<'_>, kind: &Kind, allow_private: bool) {
-    let Some(rule) = kind.refused_literal(allow_private) else { return };
-    let expected = if kind.refused_literal(true).is_none() {
+    let Some(refused) = kind.refused_literal(allow_private) else { return };
+    let expected = if guard::by_permission(refused.rule) {
         "expected a public address, or allow_private = true on the customer or the integration"
     } else {
-        "expected another address: this one is never probed"
+        "expected another address: this one is never called"
     };
-    check.source().report(
-        check.at(),
-        &format!("{}.{}", check.path(), kind.name()),
-        format!("the address is refused ({rule})"),
-        expected,
-        false,
-    );
+    let path = format!("{}.{}", kind.name(), refused.key);
+    let what = format!("{} is refused: it is {}", refused.address, guard::words(refused.rule));
+    check.source().report(check.place_of(&path), &check.path_of(&path), what, expected, false);
 }
 
 /// What is judged while customers' files are read, with what it takes to do so.
@@ -142,7 +138,7 @@ impl Judge {
         Self { now, check_secrets, secrets: HashMap::new() }
     }
 
-    /// Reports every secret of the kind that can't be read, at the check's table.
+    /// Reports every secret of the kind that can't be read, at its reference.
     pub(super) fn secrets(&mut self, check: &Table<'_>, kind: &Kind) {
         self.readable(check, kind.name(), kind.secrets());
     }
@@ -150,10 +146,17 @@ impl Judge {
     /// Tries each secret and drops its value at once.
     fn readable(&mut self, check: &Table<'_>, kind: &str, secrets: Vec<SecretRef>) {
         for secret in secrets {
-            let Some(why) = self.secrets.entry(secret).or_insert_with_key(|s| s.read_blocking().err()) else { continue };
-            let path = format!("{}.{kind}", check.path());
-            let expected = "expected a secret that can be read where soakwatch runs";
-            check.source().report(check.at(), &path, why.clone(), expected, !self.check_secrets);
+            let tried = self.secrets.entry(secret.clone()).or_insert_with_key(|s| s.read_blocking().err());
+            let Some(why) = tried.clone() else { continue };
+            let refers = |v: &Value<'_>| {
+                <SecretRef as Field>::read(v.value, false).is_ok_and(|r| match r {
+                    SecretRef::File(path) => secret == SecretRef::File(v.source.dir.join(path)),
+                    env => secret == env,
+                })
+            };
+            let place = check.find(kind, &refers).map(|v| (v.at, v.path));
+            let (at, path) = place.unwrap_or_else(|| (check.at(), check.path_of(kind)));
+            check.source().report(at, &path, why, "expected a secret that can be read where soakwatch runs", !self.check_secrets);
         }
     }
 
@@ -204,7 +207,7 @@ mod tests {
             let warning = if check_secrets { "" } else { "warning: " };
             let line =
                 |why: &str| format!("a.toml:2:1: {warning}check.http: {why}; expected a secret that can be read where soakwatch runs");
-            let not_set = line("environment variable SOAKWATCH_TEST_NOT_SET is not set (or not UTF-8)");
+            let not_set = line("environment variable SOAKWATCH_TEST_NOT_SET is not set");
             let gone = line(&format!("file {} can't be read: there is nothing of this name", missing.display()));
             assert_eq!(said, [not_set.clone(), gone, not_set]);
         }

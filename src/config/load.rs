@@ -160,7 +160,11 @@ impl Reader {
                 return None;
             }
             Err(e) => {
-                self.refuse(&folder, format!("can't be read: {}", files::words(e.kind())), "expected a directory of *.toml files, one for each customer");
+                self.refuse(
+                    &folder,
+                    format!("can't be read: {}", files::words(e.kind())),
+                    "expected a directory of *.toml files, one for each customer",
+                );
             }
         }
         names.sort_unstable();

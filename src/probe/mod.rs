@@ -31,6 +31,17 @@ pub struct ProbeContext<'a> {
     pub redactor: &'a mut Redactor,
 }
 
+/// A target written as an address that the guard would refuse at every run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedLiteral {
+    /// Where it stands in the kind's table: `url`.
+    pub key: &'static str,
+    /// The address, as written.
+    pub address: String,
+    /// The guard's rule.
+    pub rule: &'static str,
+}
+
 impl Kind {
     /// The names of the kinds: the keys `[integration.check.<kind>]`.
     pub const NAMES: &'static [&'static str] = &["http"];
@@ -83,8 +94,8 @@ impl Kind {
         }
     }
 
-    /// The address guard's rule, if a target is written as an address that it would refuse.
-    pub fn refused_literal(&self, allow_private: bool) -> Option<&'static str> {
+    /// The first target that is written as an address the guard would refuse.
+    pub fn refused_literal(&self, allow_private: bool) -> Option<RefusedLiteral> {
         match self {
             Self::Http(c) => c.refused_literal(allow_private),
         }

@@ -104,7 +104,7 @@ pub fn read_roots_blocking(file: &Path) -> Result<(Vec<CertificateDer<'static>>,
     let bytes = crate::files::read_blocking(file, MAX_CA_BYTES).map_err(|why| why.to_string())?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     match certificates {
-        Ok(list) if list.is_empty() => Err("it holds no certificate (expected PEM, -----BEGIN CERTIFICATE-----)".into()),
+        Ok(list) if list.is_empty() => Err("it holds no certificate (no line -----BEGIN CERTIFICATE-----)".into()),
         Ok(list) => Ok((list, super::hex_sha256(&bytes))),
         Err(e) => Err(format!("it is not PEM: {e}")),
     }
