@@ -55,6 +55,7 @@ fn each_says_exactly_what_is_expected() {
             std::fs::write(&expected, &said).unwrap();
         }
         let expected = std::fs::read_to_string(&expected).unwrap_or_default();
+        assert!(!said.contains("canary"), "{name}: a secret is repeated:\n{said}");
         if said != expected {
             wrong.push(format!("{name}\n--- expected\n{expected}--- said\n{said}"));
         }
