@@ -225,7 +225,7 @@ async fn open_and_restore(path: &Path, board: &Arc<Board>, clock: &Clock) -> Res
                 board.update(check, |_, state| match serde_json::from_str::<CheckState>(json) {
                     Ok(read) => *state = CheckState { hours: std::mem::take(&mut state.hours), ..read },
                     Err(e) => {
-                        tracing::error!(check = check.as_str(), error = %e, "the stored state can't be read; its counters start again")
+                        tracing::error!(check = check.as_str(), error = %e, "the stored state can't be read; its counters start again");
                     }
                 });
             }

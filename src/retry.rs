@@ -32,7 +32,7 @@ impl Pauses {
     }
 
     /// The next pause.
-    pub fn next(&mut self) -> Duration {
+    pub fn pause(&mut self) -> Duration {
         self.0.next_backoff().unwrap_or(Duration::from_secs(10))
     }
 }
@@ -45,7 +45,7 @@ mod tests {
     fn pauses_grow_with_jitter() {
         let mut p = Pauses::within(Duration::from_secs(10));
         for expected_ms in [500.0, 1000.0, 2000.0] {
-            let ms = p.next().as_secs_f64() * 1000.0;
+            let ms = p.pause().as_secs_f64() * 1000.0;
             assert!((expected_ms * 0.5..=expected_ms * 1.5).contains(&ms), "{ms}");
         }
     }

@@ -93,7 +93,7 @@ fn pause_before_retry(failure: &Failure, pauses: &mut Pauses) -> Option<Duration
         Class::Internal => None,
         // Asked to wait: exactly that long, or not at all.
         Class::Throttled => failure.retry_after,
-        _ => Some(pauses.next().max(failure.retry_after.unwrap_or_default())),
+        _ => Some(pauses.pause().max(failure.retry_after.unwrap_or_default())),
     }
 }
 

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 mod demo;
 mod probe;
 mod run;
+mod runs;
 mod token;
 mod validate;
 
@@ -86,6 +87,7 @@ enum Command {
     Validate(validate::Validate),
     Probe(probe::Probe),
     Demo(demo::Demo),
+    Runs(runs::Runs),
     /// Makes a token for the server and shows it once
     Token(token::TokenArgs),
 }
@@ -98,6 +100,7 @@ impl Cli {
             Command::Validate(args) => validate::run(&args),
             Command::Probe(args) => probe::run(&args),
             Command::Demo(args) => demo::run(&args),
+            Command::Runs(args) => runs::run(&args),
             Command::Token(args) => token::run(&args),
         }
     }

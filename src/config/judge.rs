@@ -148,9 +148,14 @@ impl Judge {
         Self { now, check_secrets, secrets: HashMap::new() }
     }
 
-    /// Reports every secret of the kind that can't be read, at its reference.
+    /// Reports every secret and every file of the kind that can't be read, each at its place.
     pub(super) fn secrets(&mut self, check: &Table<'_>, kind: &Kind) {
         self.readable(check, kind.name(), kind.secrets());
+        if let Some((key, why)) = kind.unusable_file_blocking() {
+            let path = format!("{}.{key}", kind.name());
+            let expected = "expected a file of certificates in PEM form";
+            check.source().report(check.place_of(&path), &check.path_of(&path), why, expected, !self.check_secrets);
+        }
     }
 
     /// Tries each secret and drops its value at once.

@@ -24,7 +24,7 @@ use crate::observed::{Failure, Observed, Step, bounded};
 use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef};
 use crate::transport::auth::{Auth, reveal, sensitive};
-use crate::transport::{HttpVersion, Options, Request, guard};
+use crate::transport::{HttpVersion, Options, Request, guard, read_roots_blocking};
 
 mod body;
 mod expect;
@@ -106,6 +106,12 @@ impl HttpCheck {
             let rule = guard::judge(ip, allow_private).err()?;
             Some(RefusedLiteral { key, address: host.to_string(), rule })
         })
+    }
+
+    /// A file it names that can't be used: its key, and why. Reads it: blocking.
+    pub fn unusable_file_blocking(&self) -> Option<(&'static str, String)> {
+        let file = self.ca.as_deref()?;
+        read_roots_blocking(file).err().map(|why| ("ca", format!("{} can't be used: {why}", file.display())))
     }
 
     /// What must hold, in words, in the order in which it is judged.

@@ -3,8 +3,6 @@
 //! A probe has no loop, no retry, no clock, no store: time, retries, deadlines and limits are the scheduler's. A new kind is a file beside
 //! `http.rs` and its arms in [`Kind`]; nothing else of the core changes.
 
-use std::sync::Arc;
-
 use crate::config::model::CheckDef;
 use crate::config::table::Table;
 use crate::observed::{Failure, Observed};
@@ -12,12 +10,17 @@ use crate::secret::{Redactor, SecretRef};
 use crate::transport::Transport;
 
 pub mod http;
+#[cfg(test)]
+pub mod told;
 
 /// How a check tests: one variant per kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     /// A request and what its response must be.
     Http(Box<http::HttpCheck>),
+    /// Outcomes that arrive from outside; proves that such a kind needs nothing of the core.
+    #[cfg(test)]
+    Told(told::ToldCheck),
 }
 
 /// What one run is handed: its check, and the shared means to reach the network.
@@ -44,14 +47,24 @@ pub struct RefusedLiteral {
 
 impl Kind {
     /// The names of the kinds: the keys `[integration.check.<kind>]`.
-    pub const NAMES: &'static [&'static str] = &["http"];
+    pub const NAMES: &'static [&'static str] = &[
+        "http",
+        #[cfg(test)]
+        "told",
+    ];
 
     /// Reads the kind's table out of a check's table. Reports it when there is none, or more than one.
     pub fn read(check: &mut Table<'_>) -> Option<Self> {
         let found: Vec<&str> = Self::NAMES.iter().copied().filter(|n| check.has(n)).collect();
-        let http = check.table("http");
+        // Each name is asked for, so that all are known to the check's table.
+        let mut tables: Vec<(&str, Table<'_>)> = Self::NAMES.iter().filter_map(|n| Some((*n, check.table(n)?))).collect();
         match found.as_slice() {
-            ["http"] => http.and_then(http::HttpCheck::read).map(|c| Self::Http(Box::new(c))),
+            [_] => match tables.pop()? {
+                ("http", table) => http::HttpCheck::read(table).map(|c| Self::Http(Box::new(c))),
+                #[cfg(test)]
+                ("told", table) => Some(Self::Told(told::ToldCheck::read(table))),
+                _ => None,
+            },
             // In a damaged file the table may be what was lost.
             [] if check.source().damaged.get() => None,
             [] => {
@@ -70,6 +83,8 @@ impl Kind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Http(_) => "http",
+            #[cfg(test)]
+            Self::Told(_) => "told",
         }
     }
 
@@ -77,6 +92,8 @@ impl Kind {
     pub fn family(&self) -> &'static str {
         match self {
             Self::Http(_) => "api",
+            #[cfg(test)]
+            Self::Told(_) => "webhook",
         }
     }
 
@@ -84,6 +101,8 @@ impl Kind {
     pub fn host(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.host()),
+            #[cfg(test)]
+            Self::Told(_) => None,
         }
     }
 
@@ -91,6 +110,8 @@ impl Kind {
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {
             Self::Http(c) => c.secrets(),
+            #[cfg(test)]
+            Self::Told(_) => Vec::new(),
         }
     }
 
@@ -98,6 +119,17 @@ impl Kind {
     pub fn refused_literal(&self, allow_private: bool) -> Option<RefusedLiteral> {
         match self {
             Self::Http(c) => c.refused_literal(allow_private),
+            #[cfg(test)]
+            Self::Told(_) => None,
+        }
+    }
+
+    /// A file the check names that can't be used: where it stands in the kind's table, and why. Reads it: blocking.
+    pub fn unusable_file_blocking(&self) -> Option<(&'static str, String)> {
+        match self {
+            Self::Http(c) => c.unusable_file_blocking(),
+            #[cfg(test)]
+            Self::Told(_) => None,
         }
     }
 
@@ -105,6 +137,8 @@ impl Kind {
     pub fn target_shown(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.url_shown()),
+            #[cfg(test)]
+            Self::Told(_) => None,
         }
     }
 
@@ -112,9 +146,23 @@ impl Kind {
     pub async fn run(&self, context: &mut ProbeContext<'_>, observed: &mut Observed) -> Result<(), Failure> {
         match self {
             Self::Http(c) => Box::pin(c.run(context, observed)).await,
+            #[cfg(test)]
+            Self::Told(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "outcomes of this kind arrive from outside")),
         }
     }
 }
 
-/// A check as the scheduler passes it around.
-pub type CheckRef = Arc<CheckDef>;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::table::Source;
+
+    #[test]
+    fn a_check_has_one_kind() {
+        let source = Source::new("f", "", "id = \"a\"\n[http]\nurl = \"https://api.example.com\"\n[told]\n");
+        let entries = source.parse();
+        assert_eq!(Kind::read(&mut source.root(&entries)), None);
+        let said: Vec<String> = source.problems.take().iter().map(ToString::to_string).collect();
+        assert_eq!(said, ["f:1:1: has more than one kind (http, told); expected one table per check"]);
+    }
+}

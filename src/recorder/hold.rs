@@ -95,7 +95,10 @@ impl Hold {
             }
         }
         let failed = host.filter(|_| network).map(|host| {
-            let ours = (!targets && self.blackout.belongs_to_last(&host, began)).then_some(true);
+            // The last that was known of our network before this failure: when it comes back just then, the next self-check can't tell.
+            let was_down = || matches!(*self.self_check.verdict.borrow(), Verdict::Known { up: false, .. });
+            let ours = if targets { was_down() } else { self.blackout.belongs_to_last(&host, began) }.then_some(true);
+            decided |= ours.is_some();
             Failed { began, ended, host, ours }
         });
         if failed.is_none() && !self.of_check.contains_key(&record.check) {
@@ -157,8 +160,11 @@ impl Hold {
 
     /// Whether it was us; `None`: not known yet.
     fn ours(&self, failed: &Failed, time_is_up: bool) -> Option<bool> {
+        if failed.ours.is_some() {
+            return failed.ours;
+        }
         match self.verdict {
-            Verdict::NoTargets => failed.ours.or_else(|| time_is_up.then(|| self.blackout.covers(&failed.host))),
+            Verdict::NoTargets => time_is_up.then(|| self.blackout.covers(&failed.host)),
             // A self-check failed while the run was going on: that it works again now says nothing about then.
             _ if self.last_down.is_some_and(|down| down >= failed.began) => Some(true),
             Verdict::Known { began, up } if began > failed.ended => Some(!up),
@@ -253,6 +259,20 @@ mod tests {
         assert!(h.admit(r, Some("a:1".into()), t + Duration::from_secs(5)).0.is_none());
         says(&mut h, &sender, t + Duration::from_secs(6), true).await;
         assert_eq!(h.release(t)[0].outcome, Outcome::Unknown);
+    }
+
+    #[tokio::test]
+    async fn a_failure_between_a_failed_self_check_and_the_return_of_the_network_is_not_counted() {
+        let (mut h, sender) = hold(Verdict::NotYet);
+        let t = Instant::now();
+        let ms = Duration::from_millis;
+        says(&mut h, &sender, t, false).await;
+        assert!(h.admit(failure(A, 1, Class::Dns), Some("a:1".into()), t + ms(300)).0.is_none());
+        says(&mut h, &sender, t + ms(500), true).await;
+        assert_eq!(h.release(t)[0].outcome, Outcome::Unknown, "refused at once, while all that was known said that we are down");
+        assert!(h.admit(failure(A, 2, Class::Dns), Some("a:1".into()), t + ms(600)).0.is_none());
+        says(&mut h, &sender, t + ms(700), true).await;
+        assert_eq!(h.release(t)[0].outcome, Outcome::Fail, "between two that answered it counts");
     }
 
     #[tokio::test]

@@ -41,11 +41,24 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 enum Event {
     /// A run was made towards `host`, and ended at `ended`; or an outcome arrived.
-    Outcome { record: Record, host: Option<Arc<str>>, ended: Instant },
+    Outcome(Box<Arrived>),
     /// A check left the configuration.
     Forget(CheckId),
     /// Answer when all that came before is stored (or could not be).
     Flush(oneshot::Sender<()>),
+}
+
+#[derive(Debug)]
+struct Arrived {
+    record: Record,
+    host: Option<Arc<str>>,
+    ended: Instant,
+}
+
+impl Event {
+    fn outcome(record: Record, host: Option<Arc<str>>) -> Self {
+        Self::Outcome(Box::new(Arrived { record, host, ended: Instant::now() }))
+    }
 }
 
 /// How outcomes reach the recorder. Cheap to clone; the recorder ends when the last clone is gone.
@@ -57,12 +70,12 @@ pub struct RecorderHandle {
 impl RecorderHandle {
     /// Records the outcome of a run towards a host. Waits when the recorder is behind.
     pub async fn ran(&self, record: Record, host: Option<Arc<str>>) {
-        self.send(Event::Outcome { record, host, ended: Instant::now() }).await;
+        self.send(Event::outcome(record, host)).await;
     }
 
     /// Records an outcome that was told rather than asked for, or slots nobody ran.
     pub async fn told(&self, record: Record) {
-        self.send(Event::Outcome { record, host: None, ended: Instant::now() }).await;
+        self.send(Event::outcome(record, None)).await;
     }
 
     /// Forgets a check that left the configuration; its history stays until retention.
@@ -95,7 +108,7 @@ pub struct Place<'a>(mpsc::Permit<'a, Event>);
 impl Place<'_> {
     /// Records slots nobody ran.
     pub fn told(self, record: Record) {
-        self.0.send(Event::Outcome { record, host: None, ended: Instant::now() });
+        self.0.send(Event::outcome(record, None));
     }
 }
 
@@ -248,7 +261,8 @@ impl Recorder {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Outcome { record, host, ended } => {
+            Event::Outcome(arrived) => {
+                let Arrived { record, host, ended } = *arrived;
                 self.taken += 1;
                 let (free, decided) = self.hold.admit(record, host, ended);
                 if decided {

@@ -97,7 +97,7 @@ fn serve(mut store: Store, mut inbox: mpsc::Receiver<Request>) {
                 let (now, keep) = (batch.now, batch.keep);
                 let _ = answer.send(commit(&mut store, batch));
                 commits = commits.wrapping_add(1);
-                if commits % RETAIN_EVERY == 0
+                if commits.is_multiple_of(RETAIN_EVERY)
                     && let Err(e) = store.retain(now, keep.runs, keep.hours, RETAIN_ROWS)
                 {
                     tracing::warn!(error = %e, "old results could not be removed");

@@ -115,10 +115,10 @@ impl Failures {
         };
         self.list.push(Tracked { id: None, open: true, changed: true, row });
         // While nothing can be sealed: bounded, the oldest goes first.
-        if self.list.len() > KEPT {
-            if let Some(oldest) = self.list.iter().position(|t| !t.open) {
-                self.list.remove(oldest);
-            }
+        if self.list.len() > KEPT
+            && let Some(oldest) = self.list.iter().position(|t| !t.open)
+        {
+            self.list.remove(oldest);
         }
     }
 

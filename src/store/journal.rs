@@ -4,9 +4,9 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use super::bits::Damage;
+use super::bits::{Bytes, Damage, put_varint, unzigzag, zigzag};
 use super::{Run, codes};
 use crate::clock::UnixMs;
 use crate::fields::CheckId;
@@ -26,81 +26,125 @@ pub(super) struct Batch {
     pub(super) bytes: Vec<u8>,
 }
 
-/// One record as it stands in a batch. Field order is the format.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Line<'a> {
-    #[serde(with = "postcard::fixint::le")]
-    pub(super) key: u64,
-    /// Milliseconds after the batch's first slot.
-    slot: i64,
+/// What many records of a batch have in common: written once, referred to by number. Field order is the format (postcard).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Kind {
+    vantage: u16,
     interval_ms: u32,
     outcome: u8,
     class: u8,
     cause: u8,
     attribution: u8,
-    duration: u16,
     attempts: u8,
     first_attempt_passed: bool,
-    #[serde(borrow)]
-    codes: Cow<'a, [u16]>,
-    /// Bit n: phase n was reached.
-    phases_reached: u8,
-    phases: [u16; 5],
-    #[serde(borrow)]
-    more: Option<More<'a>>,
+    codes: Vec<u16>,
 }
 
-/// What most records do not have.
-#[derive(Debug, Serialize, Deserialize)]
-struct More<'a> {
-    vantage: u16,
-    count: u32,
-    retries: Cow<'a, [u8]>,
-    certificate_expiry: Option<i64>,
-    values: Cow<'a, [(String, f64)]>,
-    egress_rule: Option<&'a str>,
-    detail: Option<&'a str>,
-}
-
-impl<'a> Line<'a> {
-    fn of(key: u64, r: &'a Record, base: i64) -> Self {
-        let f = &r.facts;
-        let plain = r.vantage == 0
-            && r.count == 1
-            && f.retries.is_empty()
-            && f.certificate_expiry.is_none()
-            && f.values.is_empty()
-            && f.egress_rule.is_none()
-            && r.detail.is_none();
+impl Kind {
+    fn of(r: &Record) -> Self {
         Self {
-            key,
-            slot: r.slot.0.wrapping_sub(base),
+            vantage: r.vantage,
             interval_ms: r.interval_ms,
             outcome: codes::of_outcome(r.outcome),
             class: codes::or_none(r.class, codes::of_class),
             cause: codes::or_none(r.cause, codes::of_cause),
             attribution: codes::or_none(r.attribution, codes::of_attribution),
-            duration: r.duration.0,
             attempts: r.attempts,
             first_attempt_passed: r.first_attempt_passed,
-            codes: Cow::Borrowed(&f.codes),
-            phases_reached: f.phases.iter().enumerate().fold(0, |bits, (n, p)| bits | (u8::from(p.is_some()) << n)),
-            phases: f.phases.map(|p| p.map_or(0, |d| d.0)),
-            more: (!plain).then(|| More {
-                vantage: r.vantage,
-                count: r.count,
-                retries: f.retries.iter().map(|c| codes::of_class(*c)).collect(),
-                certificate_expiry: f.certificate_expiry.map(|t| t.0),
-                values: Cow::Borrowed(&f.values),
-                egress_rule: f.egress_rule.as_deref(),
-                detail: r.detail.as_deref(),
-            }),
+            codes: r.facts.codes.clone(),
         }
+    }
+
+    /// Whether this is a record's kind; the same as comparing [`Kind::of`], without making it.
+    fn is(&self, r: &Record) -> bool {
+        self.outcome == codes::of_outcome(r.outcome)
+            && self.interval_ms == r.interval_ms
+            && self.codes == r.facts.codes
+            && (self.vantage, self.attempts, self.first_attempt_passed) == (r.vantage, r.attempts, r.first_attempt_passed)
+            && self.class == codes::or_none(r.class, codes::of_class)
+            && self.cause == codes::or_none(r.cause, codes::of_cause)
+            && self.attribution == codes::or_none(r.attribution, codes::of_attribution)
+    }
+}
+
+/// What most records do not have. Field order is the format (postcard).
+#[derive(Debug, Serialize, Deserialize)]
+struct More<'a> {
+    count: u32,
+    retries: Cow<'a, [u8]>,
+    values: Cow<'a, [(String, f64)]>,
+    egress_rule: Option<&'a str>,
+    detail: Option<&'a str>,
+}
+
+/// One record of a batch.
+#[derive(Debug)]
+pub(super) struct Line<'a> {
+    pub(super) key: u64,
+    slot: i64,
+    kind: &'a Kind,
+    duration: u16,
+    phases: [Option<DurationCode>; 5],
+    certificate_expiry: Option<i64>,
+    more: Option<More<'a>>,
+}
+
+/// Flags of a line: the lowest five say which phases were reached.
+const CERTIFICATE: u8 = 0x20;
+const MORE: u8 = 0x40;
+
+fn put_line(out: &mut Vec<u8>, key: u64, r: &Record, kind: usize, before: i64) -> Result<(), Damage> {
+    let f = &r.facts;
+    let plain = r.count == 1 && f.retries.is_empty() && f.values.is_empty() && f.egress_rule.is_none() && r.detail.is_none();
+    let reached = f.phases.iter().enumerate().fold(0, |bits, (n, p)| bits | (u8::from(p.is_some()) << n));
+    out.extend_from_slice(&key.to_le_bytes());
+    put_varint(out, zigzag(r.slot.0.wrapping_sub(before)));
+    put_varint(out, kind as u64);
+    out.push(reached | if f.certificate_expiry.is_some() { CERTIFICATE } else { 0 } | if plain { 0 } else { MORE });
+    put_varint(out, u64::from(r.duration.0));
+    for phase in f.phases.iter().flatten() {
+        put_varint(out, u64::from(phase.0));
+    }
+    if let Some(at) = f.certificate_expiry {
+        put_varint(out, zigzag(at.0));
+    }
+    if !plain {
+        let more = More {
+            count: r.count,
+            retries: f.retries.iter().map(|c| codes::of_class(*c)).collect(),
+            values: Cow::Borrowed(&f.values),
+            egress_rule: f.egress_rule.as_deref(),
+            detail: r.detail.as_deref(),
+        };
+        *out = postcard::to_extend(&more, std::mem::take(out)).map_err(|_| Damage("a record could not be packed"))?;
+    }
+    Ok(())
+}
+
+impl<'a> Line<'a> {
+    fn get(bytes: &mut Bytes<'a>, kinds: &'a [Kind], before: i64) -> Result<Self, Damage> {
+        let duration = |bytes: &mut Bytes<'_>| u16::try_from(bytes.varint()?).map_err(|_| Damage("a duration is out of range"));
+        let key = bytes.take(8)?.iter().rev().fold(0, |n, b| n << 8 | u64::from(*b));
+        let slot = before.wrapping_add(unzigzag(bytes.varint()?));
+        let kind = kinds.get(bytes.varint_u32()? as usize).ok_or(Damage("a kind is used that it does not have"))?;
+        let flags = bytes.byte()?;
+        let total = duration(bytes)?;
+        let mut phases = [None; 5];
+        for (_, phase) in phases.iter_mut().enumerate().filter(|(n, _)| flags >> n & 1 == 1) {
+            *phase = Some(DurationCode(duration(bytes)?));
+        }
+        let certificate_expiry = if flags & CERTIFICATE != 0 { Some(unzigzag(bytes.varint()?)) } else { None };
+        let mut more = None;
+        if flags & MORE != 0 {
+            let (found, rest) = postcard::take_from_bytes::<More<'_>>(bytes.0).map_err(|_| Damage("a record in it can't be read"))?;
+            (more, bytes.0) = (Some(found), rest);
+        }
+        Ok(Self { key, slot, kind, duration: total, phases, certificate_expiry, more })
     }
 
     /// Which place probed.
     pub(super) fn vantage(&self) -> u16 {
-        self.more.as_ref().map_or(0, |m| m.vantage)
+        self.kind.vantage
     }
 
     /// The detail, if there is one.
@@ -109,55 +153,39 @@ impl<'a> Line<'a> {
     }
 
     /// The part that segments keep.
-    pub(super) fn run(&self, base: i64) -> Result<Run, Damage> {
+    pub(super) fn run(&self) -> Result<Run, Damage> {
         const UNKNOWN: Damage = Damage("it holds a word this version does not know");
+        let k = self.kind;
         Ok(Run {
-            slot: UnixMs(base.wrapping_add(self.slot)),
-            interval_ms: self.interval_ms,
+            slot: UnixMs(self.slot),
+            interval_ms: k.interval_ms,
             count: self.more.as_ref().map_or(1, |m| m.count.max(1)),
-            outcome: codes::outcome(self.outcome).ok_or(UNKNOWN)?,
-            class: codes::maybe(self.class, codes::class).ok_or(UNKNOWN)?,
-            cause: codes::maybe(self.cause, codes::cause).ok_or(UNKNOWN)?,
-            attribution: codes::maybe(self.attribution, codes::attribution).ok_or(UNKNOWN)?,
+            outcome: codes::outcome(k.outcome).ok_or(UNKNOWN)?,
+            class: codes::maybe(k.class, codes::class).ok_or(UNKNOWN)?,
+            cause: codes::maybe(k.cause, codes::cause).ok_or(UNKNOWN)?,
+            attribution: codes::maybe(k.attribution, codes::attribution).ok_or(UNKNOWN)?,
             duration: DurationCode(self.duration),
-            attempts: self.attempts,
-            first_attempt_passed: self.first_attempt_passed,
+            attempts: k.attempts,
+            first_attempt_passed: k.first_attempt_passed,
         })
     }
 
     /// All of it.
-    pub(super) fn record(&self, base: i64, check: &CheckId) -> Result<Record, Damage> {
-        let mut record = self.run(base)?.record(check, self.vantage());
-        let mut phases = [None; 5];
-        for (n, (phase, code)) in phases.iter_mut().zip(self.phases).enumerate() {
-            *phase = (self.phases_reached >> n & 1 == 1).then_some(DurationCode(code));
-        }
-        record.facts = Facts { codes: self.codes.to_vec(), phases, ..Facts::default() };
+    pub(super) fn record(&self, check: &CheckId) -> Result<Record, Damage> {
+        let mut record = self.run()?.record(check, self.vantage());
+        record.facts = Facts {
+            codes: self.kind.codes.clone(),
+            phases: self.phases,
+            certificate_expiry: self.certificate_expiry.map(UnixMs),
+            ..Facts::default()
+        };
         if let Some(m) = &self.more {
             record.facts.retries = m.retries.iter().filter_map(|c| codes::class(*c)).collect();
-            record.facts.certificate_expiry = m.certificate_expiry.map(UnixMs);
             record.facts.values = m.values.to_vec();
             record.facts.egress_rule = m.egress_rule.map(str::to_owned);
             record.detail = m.detail.map(str::to_owned);
         }
         Ok(record)
-    }
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    base: i64,
-    lines: Lines<'a>,
-}
-
-struct Lines<'a> {
-    base: i64,
-    records: &'a [(u64, &'a Record)],
-}
-
-impl Serialize for Lines<'_> {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_seq(self.records.iter().map(|(key, r)| Line::of(*key, r, self.base)))
     }
 }
 
@@ -169,11 +197,20 @@ fn checksum(body: &[u8]) -> [u8; 4] {
 
 /// Packs the records of a commit, each with its check's key.
 pub(super) fn pack(records: &[(u64, &Record)]) -> Result<Batch, Damage> {
-    let base = records.first().map_or(0, |(_, r)| r.slot.0);
-    let mut head = Vec::with_capacity(HEAD + 48 * records.len());
-    head.extend_from_slice(&[VERSION, 0, 0, 0, 0]);
-    let mut bytes =
-        postcard::to_extend(&Body { base, lines: Lines { base, records } }, head).map_err(|_| Damage("a record could not be packed"))?;
+    let mut kinds: Vec<Kind> = Vec::new();
+    let mut lines = Vec::with_capacity(32 * records.len());
+    let mut before = 0;
+    for (key, r) in records {
+        let kind = kinds.iter().position(|k| k.is(r)).unwrap_or_else(|| {
+            kinds.push(Kind::of(r));
+            kinds.len() - 1
+        });
+        put_line(&mut lines, *key, r, kind, before)?;
+        before = r.slot.0;
+    }
+    let mut bytes = vec![VERSION, 0, 0, 0, 0];
+    bytes = postcard::to_extend(&kinds, bytes).map_err(|_| Damage("a record could not be packed"))?;
+    bytes.append(&mut lines);
     if let Some((head, body)) = bytes.split_at_mut_checked(HEAD) {
         head[1..].copy_from_slice(&checksum(body));
     }
@@ -191,9 +228,8 @@ pub(super) fn may_hold(marks: &[u8], key: u64) -> bool {
     marks.chunks_exact(2).any(|m| m == mark(key))
 }
 
-/// Hands out a batch's records, in order, with the slot that theirs count from. Nothing is handed out unless the checksum holds.
-pub(super) fn unpack(bytes: &[u8], each: &mut dyn FnMut(i64, &Line<'_>) -> Result<(), Damage>) -> Result<(), Damage> {
-    const UNREADABLE: Damage = Damage("a record in it can't be read");
+/// Hands out a batch's records, in order. Nothing is handed out unless the checksum holds.
+pub(super) fn unpack(bytes: &[u8], each: &mut dyn FnMut(&Line<'_>) -> Result<(), Damage>) -> Result<(), Damage> {
     let (head, body) = bytes.split_at_checked(HEAD).ok_or(Damage("it is too short"))?;
     if head[0] != VERSION {
         return Err(Damage("it was written by another version"));
@@ -201,14 +237,15 @@ pub(super) fn unpack(bytes: &[u8], each: &mut dyn FnMut(i64, &Line<'_>) -> Resul
     if head[1..] != checksum(body) {
         return Err(Damage("its checksum does not match"));
     }
-    let (base, rest) = postcard::take_from_bytes::<i64>(body).map_err(|_| UNREADABLE)?;
-    let (count, mut rest) = postcard::take_from_bytes::<u32>(rest).map_err(|_| UNREADABLE)?;
-    for _ in 0..count {
-        let (line, after) = postcard::take_from_bytes::<Line<'_>>(rest).map_err(|_| UNREADABLE)?;
-        each(base, &line)?;
-        rest = after;
+    let (kinds, rest) = postcard::take_from_bytes::<Vec<Kind>>(body).map_err(|_| Damage("its kinds can't be read"))?;
+    let mut rest = Bytes(rest);
+    let mut before = 0;
+    while !rest.0.is_empty() {
+        let line = Line::get(&mut rest, &kinds, before)?;
+        before = line.slot;
+        each(&line)?;
     }
-    if rest.is_empty() { Ok(()) } else { Err(Damage("there is more than it says")) }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -220,8 +257,8 @@ mod tests {
     fn back(bytes: &[u8]) -> Result<Vec<(u64, Record)>, Damage> {
         let check: CheckId = "a/b/c/d".parse().unwrap();
         let mut out = Vec::new();
-        unpack(bytes, &mut |base, line| {
-            out.push((line.key, line.record(base, &check)?));
+        unpack(bytes, &mut |line| {
+            out.push((line.key, line.record(&check)?));
             Ok(())
         })?;
         Ok(out)
@@ -260,8 +297,8 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_of_four_billion_records_is_refused() {
-        let mut body = postcard::to_allocvec(&(0i64, u32::MAX)).unwrap();
+    fn a_claim_of_four_billion_kinds_is_refused() {
+        let mut body = postcard::to_allocvec(&u32::MAX).unwrap();
         body.extend([0; 40]);
         let mut bytes = vec![VERSION];
         bytes.extend(checksum(&body));

@@ -77,13 +77,14 @@ impl Memory {
         self.entries.entry(key).or_insert_with(|| Entry::new(id)).named = true;
     }
 
-    /// A run stands in journal row `seq`.
+    /// A run stands in journal row `seq`, and its check's name in the file.
     pub(super) fn add(&mut self, key: u64, vantage: u16, run: Run, detail: Option<&str>, seq: i64) {
         if let Some(entry) = self.entries.get_mut(&key) {
+            entry.named = true;
             entry.failures.fold(vantage, &run, detail);
             entry.open.add(vantage, run, seq);
+            entry.refresh(key, &mut self.due, &mut self.pins);
         }
-        self.refresh(key);
     }
 
     /// The check's hours before `until` are sealed, as of journal row `as_of`, and its failures written to `failures`.
@@ -107,10 +108,9 @@ impl Memory {
 
     /// Puts a check where it belongs in `due` and `pins`.
     pub(super) fn refresh(&mut self, key: u64) {
-        let Some(entry) = self.entries.get_mut(&key) else { return };
-        let due = if entry.failures.many() { Some(i64::MIN) } else { entry.open.first_hour().map(|hour| due_at(hour, key)) };
-        place(&mut self.due, key, &mut entry.due, due);
-        place(&mut self.pins, key, &mut entry.pin, entry.open.first_seq());
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.refresh(key, &mut self.due, &mut self.pins);
+        }
     }
 
     /// The oldest journal row that is still needed.
@@ -149,6 +149,12 @@ impl Entry {
             due: None,
             pin: None,
         }
+    }
+
+    fn refresh(&mut self, key: u64, due: &mut BTreeSet<(i64, u64)>, pins: &mut BTreeSet<(i64, u64)>) {
+        let at = if self.failures.many() { Some(i64::MIN) } else { self.open.first_hour().map(|hour| due_at(hour, key)) };
+        place(due, key, &mut self.due, at);
+        place(pins, key, &mut self.pin, self.open.first_seq());
     }
 
     /// What of a run in journal row `seq` is not in a segment.

@@ -103,14 +103,11 @@ fn position(conn: &Connection, key: u64) -> Result<(i64, i64), StoreError> {
     Ok(found.unwrap_or((0, i64::MIN)))
 }
 
-/// Hands out what the journal holds of a check, from row `from` on: row, vantage, run, detail.
-fn open_rows(
-    conn: &Connection,
-    key: u64,
-    from: i64,
-    damaged: &mut Damaged,
-    f: &mut dyn FnMut(i64, u16, Run, Option<&str>),
-) -> Result<(), StoreError> {
+/// Takes a run of the journal: row, vantage, run, detail.
+type EachRun<'a> = dyn FnMut(i64, u16, Run, Option<&str>) + 'a;
+
+/// Hands out what the journal holds of a check, from row `from` on.
+fn open_rows(conn: &Connection, key: u64, from: i64, damaged: &mut Damaged, f: &mut EachRun<'_>) -> Result<(), StoreError> {
     // Two steps: SQLite would read every row's batch, and most rows do not hold the check.
     let mut candidates: Vec<i64> = Vec::new();
     let sql = "SELECT seq, marks FROM journal WHERE seq >= ?1 ORDER BY seq";
@@ -122,9 +119,9 @@ fn open_rows(
     })?;
     for seq in candidates {
         rows::each(conn, "SELECT batch FROM journal WHERE seq = ?1", [seq], "a journal row", damaged, &mut |row| {
-            Ok(journal::unpack(blob(row, 0)?, &mut |base, line| {
+            Ok(journal::unpack(blob(row, 0)?, &mut |line| {
                 if line.key == key {
-                    f(seq, line.vantage(), line.run(base)?, line.detail());
+                    f(seq, line.vantage(), line.run()?, line.detail());
                 }
                 Ok(())
             })?)

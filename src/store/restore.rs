@@ -17,10 +17,8 @@ impl Store {
     /// Hands everything that a restart needs to `sink`. What is damaged is left out and reported; it is never an error.
     pub fn restore(&mut self, now: UnixMs, sink: &mut dyn FnMut(Restored<'_>)) -> Result<RestoreReport, StoreError> {
         self.settle()?;
-        let mut report = RestoreReport::default();
+        let mut report = RestoreReport { damaged: self.damaged.clone(), ..RestoreReport::default() };
         let Some(conn) = &self.conn else { return Ok(report) };
-        // Again, for what it finds damaged.
-        load(conn, &mut report.damaged)?;
 
         let mut ids: Vec<(&CheckId, u64)> = self.memory.entries.iter().filter(|(_, e)| e.has_state).map(|(key, e)| (&e.id, *key)).collect();
         ids.sort_unstable();
@@ -30,12 +28,12 @@ impl Store {
         }
         let mut unread = Damaged::default();
         each_row(conn, 0, &mut unread, &mut |seq, bytes| {
-            journal::unpack(bytes, &mut |base, line| {
+            journal::unpack(bytes, &mut |line| {
                 // Damage and names that are missing were counted by `load`.
                 let Some(entry) = self.memory.entries.get(&line.key).filter(|e| e.named) else { return Ok(()) };
-                let run = line.run(base)?;
+                let run = line.run()?;
                 let Some(left) = entry.unsealed(&run, seq) else { return Ok(()) };
-                let mut record = line.record(base, &entry.id)?;
+                let mut record = line.record(&entry.id)?;
                 (record.slot, record.count) = (left.slot, left.count);
                 report.records += u64::from(seq > entry.as_of);
                 sink(Restored::Record(&record, seq > entry.as_of));
@@ -108,13 +106,11 @@ fn runs_of(conn: &Connection, place: Place, sum: &Counts) -> Result<Option<Vec<R
     Ok((counts == *sum).then(|| runs.split_off(from)))
 }
 
+/// Takes a journal row: its number, its batch.
+type EachRow<'a> = dyn FnMut(i64, &[u8]) -> Result<(), StoreError> + 'a;
+
 /// Reads journal rows from `from` on.
-fn each_row(
-    conn: &Connection,
-    from: i64,
-    damaged: &mut Damaged,
-    f: &mut dyn FnMut(i64, &[u8]) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
+fn each_row(conn: &Connection, from: i64, damaged: &mut Damaged, f: &mut EachRow<'_>) -> Result<(), StoreError> {
     let sql = "SELECT seq, batch FROM journal WHERE seq >= ?1 ORDER BY seq";
     rows::each(conn, sql, [from], "a journal row", damaged, &mut |row| {
         f(row.get(0)?, row.get_ref(1)?.as_blob().map_err(|_| StoreError::Corrupt("it is not a blob".to_owned()))?)
@@ -151,12 +147,12 @@ pub(super) fn load(conn: &Connection, damaged: &mut Damaged) -> Result<(Memory, 
     })?;
     each_row(conn, 0, damaged, &mut |seq, bytes| {
         let mut nameless = false;
-        journal::unpack(bytes, &mut |base, line| {
+        journal::unpack(bytes, &mut |line| {
             let Some(entry) = memory.entries.get_mut(&line.key) else {
                 nameless = true;
                 return Ok(());
             };
-            let run = line.run(base)?;
+            let run = line.run()?;
             if seq > entry.as_of {
                 entry.failures.fold(line.vantage(), &run, line.detail());
             }
@@ -176,8 +172,8 @@ pub(super) fn load(conn: &Connection, damaged: &mut Damaged) -> Result<(Memory, 
 pub(super) fn row(conn: &Connection, memory: &Memory, seq: i64) -> Result<Vec<(CheckId, Run)>, StoreError> {
     let bytes: Vec<u8> = conn.query_row("SELECT batch FROM journal WHERE seq = ?1", [seq], |row| row.get(0))?;
     let mut out = Vec::new();
-    journal::unpack(&bytes, &mut |base, line| {
-        out.extend(memory.entries.get(&line.key).map(|e| line.run(base).map(|run| (e.id.clone(), run))).transpose()?);
+    journal::unpack(&bytes, &mut |line| {
+        out.extend(memory.entries.get(&line.key).map(|e| line.run().map(|run| (e.id.clone(), run))).transpose()?);
         Ok(())
     })?;
     Ok(out)

@@ -27,8 +27,11 @@ fn file(dir: &TempDir) -> PathBuf {
     dir.path().join("soakwatch.db")
 }
 
+/// Nothing here cuts the power: without syncs a thousand commits take no time.
 fn open(dir: &TempDir) -> Store {
-    Store::open(&file(dir)).unwrap()
+    let store = Store::open(&file(dir)).unwrap();
+    store.conn.as_ref().unwrap().pragma_update(None, "synchronous", "off").unwrap();
+    store
 }
 
 /// What a kill -9 leaves: the files as they are now, elsewhere.
@@ -198,6 +201,11 @@ fn some_record(check: &str, slot: i64, luck: u8) -> Record {
         51..=55 => {
             return Record { detail: Some("no network".into()), ..Record::not_run(id(check), UnixMs(slot), 30_000, 1, Cause::SelfCheck) };
         }
+        66..=68 => return Record::not_run(id(check), UnixMs(slot), 30_000, 1, Cause::Maintenance),
+        69..=72 => {
+            (r.outcome, r.class, r.attribution) = (Outcome::Throttled, Some(Class::Throttled), Some(Attribution::Configuration));
+            r.first_attempt_passed = false;
+        }
         56..=60 => r.facts.values = vec![("queue".into(), f64::from(luck) * 0.1)],
         61..=65 => r.facts.certificate_expiry = Some(UnixMs(slot + 1_000_000_000)),
         _ => {}
@@ -237,6 +245,18 @@ proptest! {
             prop_assert_eq!(rows.iter().map(|r| r.count).sum::<u64>(), want);
             prop_assert!(kept.iter().filter(|r| bad(r.outcome)).all(|r| rows.iter().any(|f| f.covers(0, r))));
         }
+    }
+}
+
+#[test]
+fn a_check_that_comes_back_within_the_hour_does_not_inherit_its_runs() {
+    let mut life = Life::new();
+    for step in [Step::Run(0, 0), Step::Forget(true), Step::Run(0, 0), Step::Crash, Step::Seal(true), Step::Crash] {
+        life.step(&step);
+    }
+    life.now += HOUR_MS;
+    for step in [Step::Seal(true), Step::Crash] {
+        life.step(&step);
     }
 }
 

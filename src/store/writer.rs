@@ -31,6 +31,8 @@ pub struct Store {
     pub(super) doubt: bool,
     /// Records of a commit that was reported as failed but is in the file: left out when they come again.
     ghosts: Vec<(CheckId, Run)>,
+    /// What the last reading of the file found damaged.
+    pub(super) damaged: Damaged,
     /// Where deleting goes on (retention.rs).
     pub(super) tidied: i64,
 }
@@ -48,7 +50,8 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let lock = lock(path)?;
         let conn = schema::open_writer(path)?;
-        let (memory, last_seq) = restore::load(&conn, &mut Damaged::default())?;
+        let mut damaged = Damaged::default();
+        let (memory, last_seq) = restore::load(&conn, &mut damaged)?;
         Ok(Self {
             path: path.to_owned(),
             _lock: lock,
@@ -57,6 +60,7 @@ impl Store {
             memory,
             doubt: false,
             ghosts: Vec::new(),
+            damaged,
             tidied: i64::MIN,
         })
     }
@@ -85,9 +89,6 @@ impl Store {
         }
         self.last_seq = self.last_seq.max(done.seq);
         for (key, r) in keyed {
-            if let Some(entry) = self.memory.entries.get_mut(&key) {
-                entry.named = true;
-            }
             self.memory.add(key, r.vantage, Run::of(r), r.detail.as_deref(), done.seq);
         }
         Ok(done)
@@ -186,7 +187,8 @@ impl Store {
         };
         let found = restore::last_seq(&conn)?;
         if found != self.last_seq {
-            (self.memory, _) = restore::load(&conn, &mut Damaged::default())?;
+            self.damaged = Damaged::default();
+            (self.memory, _) = restore::load(&conn, &mut self.damaged)?;
             if self.doubt && found == self.last_seq + 1 {
                 self.ghosts = restore::row(&conn, &self.memory, found)?;
             }

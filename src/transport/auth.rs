@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
+use url::form_urlencoded;
 
 use super::{Options, Request, Transport};
 use crate::config::table::{Table, short};
@@ -174,6 +175,11 @@ fn read_oauth2(mut t: Table<'_>) -> Option<Auth> {
 pub async fn reveal(secret: &SecretRef, redactor: &mut Redactor) -> Result<SecretValue, Failure> {
     let value = secret.read().await.map_err(|why| Failure::ours(Cause::Secret, format!("a secret can't be read: {why}")))?;
     redactor.add(&value);
+    // The form in which it goes into queries and forms, which is none of percent-encoding's usual ones.
+    let coded: String = form_urlencoded::byte_serialize(value.expose().as_bytes()).collect();
+    if coded != value.expose() {
+        redactor.add(&SecretValue::new(coded));
+    }
     Ok(value)
 }
 

@@ -177,8 +177,7 @@ impl Transport {
                 Ok((Box::new(stream), h2))
             }
             Err(e) => {
-                let mut failure = broken_handshake(host, &e);
-                failure.detail = redactor.clean(&failure.detail);
+                let failure = broken_handshake(host, &e, redactor);
                 if failure.class == Class::Certificate {
                     facts.refused = Some(failure.detail.clone());
                 }
@@ -222,9 +221,10 @@ fn no_connection(host: &Host, address: SocketAddr, secure: bool, error: &io::Err
     Failure::new(Class::Connect, format!("{host} ({address}): {why}"))
 }
 
-fn broken_handshake(host: &Host, error: &io::Error) -> Failure {
+fn broken_handshake(host: &Host, error: &io::Error, redactor: &Redactor) -> Failure {
     if let Some(e) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return refusal(&host.to_string(), e);
+        let (class, words) = refusal(&host.to_string(), e);
+        return Failure::new(class, redactor.clean(&words));
     }
     if is_ours(error) {
         return Failure::ours(Cause::Capacity, format!("no TLS with {host}, this machine is out of means: {error}"));

@@ -93,7 +93,7 @@ impl Transport {
             if !token {
                 observed.status = Some(parts.status.as_u16());
             }
-            if let Some(next) = location(&parts.status, &parts.headers, &url, redactor, observed)?.filter(|_| options.redirects > 0) {
+            if let Some(next) = location(parts.status, &parts.headers, &url, options, redactor, observed)? {
                 if followed == options.redirects {
                     return Err(Failure::new(
                         Class::Redirect,
@@ -242,36 +242,43 @@ fn full_url(request: &Request) -> Url {
 /// A URL as it may be shown: without user, query and fragment, without secrets, at most 300 characters.
 pub(super) fn shown(url: &Url, redactor: &Redactor) -> String {
     let mut url = url.clone();
-    url.set_query(None);
-    url.set_fragment(None);
     // Both only fail for URLs without a host, which we have none of.
     let _ = url.set_username("");
     let _ = url.set_password(None);
+    // A secret may stand across path and query, or with some characters encoded and others not: the whole is decoded and looked at first.
+    let decoded = percent_encoding::percent_decode_str(url.as_str()).decode_utf8_lossy();
+    let clean = redactor.clean(&decoded);
+    if clean != *decoded {
+        let path = clean.find(['?', '#']).map_or(clean.as_str(), |end| &clean[..end]);
+        return bounded(redactor.clean(path), 300);
+    }
+    url.set_query(None);
+    url.set_fragment(None);
     bounded(redactor.clean(url.as_str()), 300)
 }
 
 fn shown_host(url: &Url) -> String {
-    bounded(url.host_str().unwrap_or_default().to_owned(), 100)
+    bounded(url.host_str().unwrap_or_default(), 100)
 }
 
-/// Where a redirect points to, if it is one; written down whether we follow it or not.
+/// Where to go next, if this is a redirect and redirects are followed. Where it points to is written down in any case.
 fn location(
-    status: &StatusCode,
+    status: StatusCode,
     headers: &HeaderMap,
     from: &Url,
+    options: &Options,
     redactor: &Redactor,
     observed: &mut Observed,
 ) -> Result<Option<Url>, Failure> {
-    if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return Ok(None);
-    }
-    let Some(value) = headers.get(LOCATION) else { return Ok(None) };
+    let (301 | 302 | 303 | 307 | 308, Some(value)) = (status.as_u16(), headers.get(LOCATION)) else { return Ok(None) };
     let text = std::str::from_utf8(value.as_bytes()).ok().filter(|t| t.len() <= MAX_LOCATION);
-    let Some(next) = text.and_then(|t| from.join(t).ok()) else {
-        return Err(Failure::new(Class::Redirect, "a redirect to something that is no URL"));
-    };
-    hop(observed).location = Some(shown(&next, redactor));
-    Ok(Some(next))
+    let next = text.and_then(|t| from.join(t).ok());
+    hop(observed).location = next.as_ref().map(|url| shown(url, redactor));
+    match next {
+        _ if options.redirects == 0 => Ok(None),
+        None => Err(Failure::new(Class::Redirect, "a redirect to something that is no URL")),
+        next => Ok(next),
+    }
 }
 
 /// Makes the request the one the redirect asks for (RFC 9110, 15.4), or says why we don't.
@@ -331,7 +338,9 @@ pub(super) fn wire(host: &str, error: &hyper::Error, what: &str) -> Failure {
     while let Some(e) = source {
         if let Some(io) = e.downcast_ref::<io::Error>() {
             if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                return super::tls::refusal(host, tls);
+                // After the handshake there are only alerts: nothing a stranger worded.
+                let (class, words) = super::tls::refusal(host, tls);
+                return Failure::new(class, words);
             }
             if is_ours(io) {
                 return Failure::ours(Cause::Capacity, format!("{host}: this machine is out of means: {io}"));

@@ -203,7 +203,7 @@ fn read(answer: &Answer, url: &str, redactor: &mut Redactor) -> Result<Issued, F
         };
         let mut detail = format!("token endpoint {url} answered {}", answer.status.as_u16());
         if !error.is_empty() {
-            detail.push_str(&format!(" ({})", bounded(error.to_owned(), 60)));
+            detail.push_str(&format!(" ({})", bounded(redactor.clean(error), 60)));
         }
         if let Some(more) = text("error_description") {
             detail.push_str(&format!(": {more}"));

@@ -16,7 +16,6 @@ use tokio_rustls::TlsConnector;
 use super::HttpVersion;
 use super::certificate::MAX_CHAIN;
 use crate::clock::UnixMs;
-use crate::observed::Failure;
 use crate::outcome::Class;
 
 /// A CA file may hold this much.
@@ -172,8 +171,9 @@ impl ServerCertVerifier for Capturing {
     }
 }
 
-/// A refused handshake as a failure: what is wrong with the certificate, or with the rest.
-pub(super) fn refusal(host: &str, error: &rustls::Error) -> Failure {
+/// A refused handshake: its class, and what is wrong with the certificate or with the rest. The words hold names a stranger chose: to be
+/// redacted before they are cut to length.
+pub(super) fn refusal(host: &str, error: &rustls::Error) -> (Class, String) {
     use rustls::AlertDescription as Alert;
     let (class, why) = match error {
         rustls::Error::InvalidCertificate(e) => (Class::Certificate, certificate_words(e)),
@@ -189,7 +189,7 @@ pub(super) fn refusal(host: &str, error: &rustls::Error) -> Failure {
         rustls::Error::InvalidMessage(_) => (Class::Tls, "what the server sent is not TLS".into()),
         other => (Class::Tls, format!("the TLS handshake failed ({other})")),
     };
-    Failure::new(class, format!("{host}: {why}"))
+    (class, format!("{host}: {why}"))
 }
 
 fn certificate_words(error: &CertificateError) -> String {
@@ -235,10 +235,9 @@ mod tests {
             time: UnixTime::since_unix_epoch(std::time::Duration::from_secs(2)),
             not_after: UnixTime::since_unix_epoch(std::time::Duration::from_secs(1)),
         });
-        let failure = refusal("x", &expired);
-        assert_eq!((failure.class, failure.detail.as_str()), (Class::Certificate, "x: a certificate expired at 1970-01-01T00:00:01Z"));
+        assert_eq!(refusal("x", &expired), (Class::Certificate, "x: a certificate expired at 1970-01-01T00:00:01Z".into()));
         let alert = rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);
-        assert_eq!(refusal("x", &alert).class, Class::Tls);
+        assert_eq!(refusal("x", &alert).0, Class::Tls);
         assert_eq!(plain_name("DnsName(\"a.example\")"), "a.example");
     }
 

@@ -199,7 +199,7 @@ impl Expect {
             size.finish();
         }
         expect.within = t.between("within", Span(Duration::from_millis(1)), Span::seconds(600));
-        expect.certificate_days = t.between("certificate_days", 1, 3650);
+        expect.certificate_days = t.between("certificate_days", 1, 36_500);
         t.finish();
         expect
     }
@@ -306,7 +306,7 @@ fn path(t: &mut Table<'_>) -> Option<Path> {
     let text = t.req::<String>("path")?;
     Path::new(&text)
         .map_err(|why| {
-            t.problem("path", format!("\"{}\" can't be used: {why}", short(&text)), "expected a JSON path such as \"$.orders[0].id\"")
+            t.problem("path", format!("\"{}\" can't be used: {why}", short(&text)), "expected a JSON path such as \"$.orders[0].id\"");
         })
         .ok()
 }
@@ -315,7 +315,7 @@ fn pattern(t: &mut Table<'_>, key: &'static str) -> Option<Pattern> {
     let text = t.opt::<String>(key)?;
     Pattern::new(&text)
         .map_err(|why| {
-            t.problem(key, format!("is not a regular expression that can be used: {why}"), "expected one such as \"^order-[0-9]+$\"")
+            t.problem(key, format!("is not a regular expression that can be used: {why}"), "expected one such as \"^order-[0-9]+$\"");
         })
         .ok()
 }

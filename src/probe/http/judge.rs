@@ -133,7 +133,7 @@ fn body(check: &HttpCheck, answer: &Answer, notes: &mut Notes<'_>) {
         }
     };
     for (path, test) in &expect.json {
-        let (met, seen) = json(&path.select(&document), test);
+        let (met, seen) = json(&path.select(&document), test, notes.redactor);
         notes.note(json_words(path.source(), test), seen, met, Class::Assertion);
     }
     for observe in &check.observe {
@@ -143,7 +143,7 @@ fn body(check: &HttpCheck, answer: &Answer, notes: &mut Notes<'_>) {
             notes.observed.values.push((observe.name.clone(), number));
         }
         if observe.required {
-            let seen = selected.first().map_or_else(|| "nothing there".into(), |v| preview(v));
+            let seen = selected.first().map_or_else(|| "nothing there".into(), |v| preview(v, notes.redactor));
             notes.note(format!("{} is a number", observe.path.source()), seen, number.is_some(), Class::Assertion);
         }
     }
@@ -181,7 +181,7 @@ fn json_words(path: &str, test: &JsonTest) -> String {
         JsonTest::Exists(true) => format!("{path} exists"),
         JsonTest::Exists(false) => format!("{path} does not exist"),
         JsonTest::Is(kind) => format!("{path} is {}", kind.as_str()),
-        JsonTest::Equals(value) => format!("{path} equals {}", preview(value)),
+        JsonTest::Equals(value) => format!("{path} equals {}", preview(value, &Redactor::default())),
         JsonTest::Min(n) => format!("{path} is at least {n}"),
         JsonTest::Max(n) => format!("{path} is at most {n}"),
         JsonTest::Matches(pattern) => format!("{path} matches {}", pattern.source()),
@@ -189,7 +189,7 @@ fn json_words(path: &str, test: &JsonTest) -> String {
 }
 
 /// Whether the test holds of all that was selected, and what was seen: the first that breaks it, or the first.
-fn json(selected: &[&Value], test: &JsonTest) -> (bool, String) {
+fn json(selected: &[&Value], test: &JsonTest, redactor: &Redactor) -> (bool, String) {
     let one = |v: &Value| match test {
         JsonTest::Exists(_) => true,
         JsonTest::Is(kind) => JsonType::of(v) == *kind,
@@ -203,7 +203,7 @@ fn json(selected: &[&Value], test: &JsonTest) -> (bool, String) {
         JsonTest::Exists(wanted) => selected.is_empty() != *wanted,
         _ => !selected.is_empty() && broken.is_none(),
     };
-    (met, broken.or(selected.first()).map_or_else(|| "nothing there".to_owned(), |v| preview(v)))
+    (met, broken.or(selected.first()).map_or_else(|| "nothing there".to_owned(), |v| preview(v, redactor)))
 }
 
 /// JSON has one kind of number: 1 and 1.0 are equal.
@@ -216,12 +216,12 @@ fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// A value in a few words; never the whole of a large one.
-fn preview(value: &Value) -> String {
+/// A value in a few words. A text is redacted before it is quoted, and whole: cut first, half a secret could stay.
+fn preview(value: &Value, redactor: &Redactor) -> String {
     match value {
         Value::Array(items) => format!("an array of {}", items.len()),
         Value::Object(entries) => format!("an object of {}", entries.len()),
-        Value::String(s) => bounded(format!("{:?}", s.chars().take(MAX_SEEN + 1).collect::<String>()), MAX_SEEN),
+        Value::String(s) => format!("{:?}", bounded(redactor.clean(s), MAX_SEEN)),
         other => other.to_string(),
     }
 }

@@ -11,8 +11,8 @@ use super::expect::{Expect, read_observe};
 use super::given::{self, Given, secret_header, secret_name};
 use crate::config::table::{Table, short};
 use crate::fields::{Bytes, HttpUrl};
+use crate::transport::HttpVersion;
 use crate::transport::auth::{Auth, KeyPlace};
-use crate::transport::{HttpVersion, read_roots_blocking};
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 /// More would only show a loop later.
@@ -32,9 +32,6 @@ impl HttpCheck {
         let method = read_method(&mut t, body.is_some());
         let auth = t.table("auth").and_then(Auth::read);
         let ca = t.opt::<std::path::PathBuf>("ca").map(|p| t.source().dir.join(p));
-        if let Some(Err(why)) = ca.as_deref().map(read_roots_blocking) {
-            t.problem("ca", format!("can't be used: {why}"), "expected a PEM file with the CA's certificate");
-        }
         let version = t.word("http_version", &[("auto", HttpVersion::Auto), ("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)]);
         let redirects = t.between("redirects", 0, MAX_REDIRECTS);
         let max_body = t.between("max_body", MIN_BODY, MAX_BODY);

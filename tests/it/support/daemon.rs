@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a test waits for a condition before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
@@ -121,12 +121,12 @@ pub(crate) fn get(url: &str) -> (u16, String) {
 
 /// Waits for a condition; panics with `what` when it does not come.
 pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
+    let began = soakwatch::clock::monotonic();
     loop {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(Instant::now() < end, "did not happen: {what}");
+        assert!(began.elapsed() < PATIENCE, "did not happen: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }

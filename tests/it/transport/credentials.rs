@@ -14,7 +14,7 @@ use soakwatch::secret::SecretRef;
 use crate::support::fake::{Fake, Reply, Seen};
 use crate::support::probing::{check, run, run_within, transport};
 
-const SECRET: &str = "s3cr3t/+value?&=";
+const SECRET: &str = "s3cr3t/+value?&=~*";
 
 /// A file that holds the secret.
 fn secret_file(dir: &Path) -> String {
@@ -32,9 +32,13 @@ async fn each_way_to_authenticate() {
     let basic = format!("Basic {}", STANDARD.encode(format!("bob:{SECRET}")));
     for (auth, header, value) in [
         (format!("{{ basic = {{ username = \"bob\", password = {secret} }} }}"), "authorization", basic.as_str()),
-        (format!("{{ bearer = {secret} }}"), "authorization", "Bearer s3cr3t/+value?&="),
+        (format!("{{ bearer = {secret} }}"), "authorization", "Bearer s3cr3t/+value?&=~*"),
         (format!("{{ api_key = {{ header = \"X-Api-Key\", value = {secret} }} }}"), "x-api-key", SECRET),
-        (format!("{{ api_key = {{ header = \"X-Api-Key\", value = {secret}, prefix = \"Key \" }} }}"), "x-api-key", "Key s3cr3t/+value?&="),
+        (
+            format!("{{ api_key = {{ header = \"X-Api-Key\", value = {secret}, prefix = \"Key \" }} }}"),
+            "x-api-key",
+            "Key s3cr3t/+value?&=~*",
+        ),
     ] {
         let check = check(&format!("url = \"{}\"\nauth = {auth}", fake.url("/")));
         run(&transport, &check).await.passed();
@@ -44,7 +48,7 @@ async fn each_way_to_authenticate() {
     let toml = format!("url = \"{}\"\nauth = {{ api_key = {{ query = \"k\", value = {secret} }} }}", fake.url("/x?a=1"));
     let ran = run(&transport, &check(&toml)).await;
     ran.passed();
-    assert_eq!(fake.log().pop().unwrap().target, "/x?a=1&k=s3cr3t%2F%2Bvalue%3F%26%3D");
+    assert_eq!(fake.log().pop().unwrap().target, "/x?a=1&k=s3cr3t%2F%2Bvalue%3F%26%3D%7E*");
     assert_eq!(ran.observed.hops[0].url, fake.url("/x"));
 }
 
@@ -66,6 +70,9 @@ fn assert_silent(text: &str, secret: &str) {
         STANDARD.encode(secret),
         STANDARD.encode(format!("bob:{secret}")),
         percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string(),
+        url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
+        // Half of it is too much as well.
+        secret.chars().take(secret.chars().count() / 2).collect(),
     ];
     for form in coded {
         assert!(!text.contains(&form), "{form} came out: {text}");
@@ -87,6 +94,9 @@ async fn a_target_that_echoes_gives_nothing_away() {
             "/redirect" => {
                 Reply::redirect(302, format!("/x/{}", percent_encoding::utf8_percent_encode(&plain, percent_encoding::NON_ALPHANUMERIC)))
             }
+            "/mixed" => Reply::redirect(302, format!("/x/{plain}")),
+            "/long" => Reply::json(serde_json::json!({"said": format!("{}{said}", ".".repeat(190)), "list": []}).to_string())
+                .header("x-echo", format!("{}{said}", ".".repeat(190))),
             "/500" => Reply::new(500).header("x-echo", said).body(body),
             _ => Reply::json(body).header("x-echo", said),
         }
@@ -99,7 +109,7 @@ async fn a_target_that_echoes_gives_nothing_away() {
         format!("api_key = {{ header = \"X-Api-Key\", value = {secret} }}"),
         format!("api_key = {{ query = \"key\", value = {secret} }}"),
     ] {
-        for (path, redirects) in [("/", 0), ("/500", 0), ("/redirect", 0), ("/redirect", 5)] {
+        for (path, redirects) in [("/", 0), ("/500", 0), ("/redirect", 0), ("/redirect", 5), ("/mixed", 0), ("/mixed", 5), ("/long", 0)] {
             let toml = format!(
                 "url = \"{}\"\nauth = {{ {auth} }}\nredirects = {redirects}\n[expect]\nheaders = [{{ name = \"x-echo\", equals = \"no\" }}]\n\
                  json = [{{ path = \"$.said\", equals = \"no\" }}, {{ path = \"$.list[*]\", is = \"number\" }}, {{ path = \"$..said\", matches = \"^no$\" }}]",
@@ -153,7 +163,7 @@ async fn a_token_is_fetched_once_and_kept() {
     let log = login.log();
     assert_eq!((log.len(), api.log().len()), (1, 9));
     assert_eq!(log[0].body, "grant_type=client_credentials&scope=read+write&audience=api");
-    let coded = "s3cr3t%2F%2Bvalue%3F%26%3D";
+    let coded = "s3cr3t%2F%2Bvalue%3F%26%3D%7E*";
     assert_eq!(log[0].header("authorization"), format!("Basic {}", STANDARD.encode(format!("acme:{coded}"))));
     // Another scope is another token; so is another way to send the secret.
     let post = oauth_check(&api, &login, &secret, ", auth_method = \"post\"");
@@ -241,7 +251,7 @@ async fn a_token_failure_is_not_the_apis() {
     ran.failed(Class::Unauthorized, "token endpoint http://127.0.0.1");
     assert!(ran.detail().contains("answered 401 (invalid_client): you sent"), "{}", ran.detail());
     assert_silent(&format!("{ran:?}"), SECRET);
-    assert!(!ran.detail().contains(&STANDARD.encode("acme:s3cr3t%2F%2Bvalue%3F%26%3D")));
+    assert!(!ran.detail().contains(&STANDARD.encode("acme:s3cr3t%2F%2Bvalue%3F%26%3D%7E*")));
     assert_eq!(ran.observed.status, None, "the API was never asked");
     assert!(api.log().is_empty());
 

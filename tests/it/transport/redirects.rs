@@ -20,6 +20,8 @@ async fn off_unless_asked_for() {
     assert_eq!(ran.observed.hops[0].location.as_deref(), Some(fake.url("/next").as_str()), "shown without its query");
     run(&transport, &check(&format!("url = \"{}\"\nexpect = {{ status = 302 }}", fake.url("/")))).await.passed();
     assert_eq!(fake.log().len(), 2);
+    let odd = Fake::http(|_| Reply::redirect(302, "http://[::1")).await;
+    run(&transport, &check(&format!("url = \"{}\"\nexpect = {{ status = 302 }}", odd.url("/")))).await.passed();
 }
 
 #[tokio::test]

@@ -55,6 +55,9 @@ fn literal_addresses_are_judged_before_anything_runs() {
         let refused = good(&format!("url = \"{url}\"")).refused_literal(allow);
         assert_eq!(refused.as_ref().map(|r| (r.key, r.rule)), rule.map(|r| ("url", r)), "{url}");
     }
+    assert_eq!(good("url = \"https://a.example\"").unusable_file_blocking(), None);
+    let missing = good("url = \"https://a.example\"\nca = \"missing.pem\"").unusable_file_blocking();
+    assert_eq!(missing, Some(("ca", "/nonexistent/missing.pem can't be used: there is nothing of this name".to_owned())));
     let token = "url = \"https://a.example\"\nauth = { oauth2 = { token_url = \"http://10.0.0.1/t\", client_id = \"a\", client_secret = { env = \"X\" } } }";
     let refused = good(token).refused_literal(false).unwrap();
     assert_eq!((refused.key, refused.address.as_str(), refused.rule), ("auth.oauth2.token_url", "10.0.0.1", "private"));
@@ -64,7 +67,10 @@ fn literal_addresses_are_judged_before_anything_runs() {
 fn problems_are_said_in_full_and_all_at_once() {
     let url = "url = \"https://api.example.com/\"\n";
     for (more, said) in [
-        ("methd = \"GET\"", "check.toml:2:1: methd: unknown key; expected one of auth, body,"),
+        (
+            "methd = \"GET\"",
+            "check.toml:2:1: methd: unknown key; expected one of auth, body, ca, expect, headers, http_version, max_body, method, observe, query, redirects, url (did you mean \"method\"?)",
+        ),
         (
             "method = \"get\"",
             "method: \"get\" is not right here; expected \"GET\", \"HEAD\", \"POST\", \"PUT\", \"PATCH\", \"DELETE\" or \"OPTIONS\" (did you mean \"GET\"?)",
@@ -72,7 +78,6 @@ fn problems_are_said_in_full_and_all_at_once() {
         ("http_version = \"3\"", "http_version: \"3\" is not right here; expected \"auto\", \"1.1\" or \"2\""),
         ("redirects = 11", "redirects: the number 11 is out of range; expected a whole number from 0 to 10"),
         ("max_body = \"1GiB\"", "max_body: \"1GiB\" is out of range; expected a size from \"1KiB\" to \"16MiB\""),
-        ("ca = \"missing.pem\"", "ca: can't be used: there is nothing of this name; expected a PEM file"),
         ("headers = { Host = \"x\" }", "headers.Host: host can't be set: soakwatch sets it itself"),
         ("headers = { \"a b\" = \"x\" }", "headers.a b: \"a b\" is not a header's name"),
         ("headers = { A = \"x\\ny\" }", "headers.A: holds a character that can't be sent in a header"),

@@ -1,0 +1,362 @@
+//! `soakwatch runs ID`: what the store holds of a check, read beside the running daemon or after it. Changes nothing.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{CliError, CliResult, Exit, complain, say};
+use crate::app::store_path;
+use crate::board::Counts;
+use crate::clock::{Clock, UnixMs};
+use crate::config::{self, LoadOptions};
+use crate::fields::{CheckId, IntegrationId, Span};
+use crate::outcome::{Attribution, Cause, Class, Outcome};
+use crate::record::DurationCode;
+use crate::store::{FailureRow, Reader, Run, StoreError};
+
+/// Show the stored runs of a check, the open minutes included. Times are UTC.
+#[derive(Debug, clap::Args)]
+pub(super) struct Runs {
+    /// customer/environment/integration/check, or customer/environment/integration for all of its checks.
+    id: String,
+    /// From when: a span back from now (90m, 24h, 7d), a time (2026-12-01T08:00:00Z) or a day (2026-12-01).
+    #[arg(long, value_name = "SPAN|TIME", default_value = "24h")]
+    since: String,
+    /// Until when, likewise; now if not given.
+    #[arg(long, value_name = "SPAN|TIME")]
+    until: Option<String>,
+    /// A JSON array instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// The directory that holds soakwatch.toml and customers/: it says where the store is.
+    #[arg(long, value_name = "DIR", default_value = "config", conflicts_with = "store")]
+    config: PathBuf,
+    /// The store's file itself, without a configuration.
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
+}
+
+/// A run as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    check: &'a CheckId,
+    slot: String,
+    interval_ms: u32,
+    count: u32,
+    outcome: Outcome,
+    class: Option<Class>,
+    cause: Option<Cause>,
+    attribution: Option<Attribution>,
+    duration_s: f64,
+    attempts: u8,
+    first_attempt_passed: bool,
+    detail: Option<String>,
+}
+
+/// The stored runs of one check, and what explains its failures.
+struct History {
+    check: CheckId,
+    runs: Vec<Run>,
+    failures: Vec<FailureRow>,
+}
+
+pub(super) fn run(args: &Runs) -> CliResult {
+    let now = Clock::System.now();
+    let wanted = Wanted::parse(&args.id)?;
+    let since = point("--since", &args.since, now)?;
+    let until = args.until.as_ref().map_or(Ok(now), |text| point("--until", text, now))?;
+    if since > until {
+        return Err(Exit::Usage.with(anyhow::anyhow!("--since ({since}) is later than --until ({until})")));
+    }
+    let (path, configured) = locate(args, now)?;
+    let reader = Reader::open(&path).map_err(trouble)?;
+    let mut known: BTreeSet<CheckId> = reader.checks().map_err(trouble)?.into_iter().collect();
+    known.extend(configured);
+    let mut histories = Vec::new();
+    for check in wanted.find(&known)? {
+        let runs = reader.runs(&check, 0, since, until).map_err(trouble)?;
+        let failures = reader.failures(&check, since, until).map_err(trouble)?;
+        histories.push(History { check, runs, failures });
+    }
+    if args.json {
+        let all: Vec<Shown<'_>> = histories.iter().flat_map(|h| h.runs.iter().map(|r| shown(h, r))).collect();
+        say(serde_json::to_string_pretty(&all).map_err(|e| Exit::Internal.with(e))?);
+    } else {
+        let tables: Vec<String> = histories.iter().map(|h| table(h, since, until)).collect();
+        say(tables.join("\n\n"));
+    }
+    let damaged = reader.damaged();
+    if damaged.count > 0 {
+        let first = damaged.first.unwrap_or_default();
+        complain(format!("soakwatch: {} stored rows can't be read and are missing above; the first: {first}", damaged.count));
+        return Ok(Exit::Io);
+    }
+    Ok(Exit::Yes)
+}
+
+fn trouble(e: StoreError) -> CliError {
+    Exit::Io.with(e)
+}
+
+/// The store's file, and the checks of the configuration that names it: one that has not run yet is known all the same.
+fn locate(args: &Runs, now: UnixMs) -> Result<(PathBuf, Vec<CheckId>), CliError> {
+    if let Some(file) = &args.store {
+        return Ok((file.clone(), Vec::new()));
+    }
+    let loaded = config::load(&args.config, &LoadOptions { check_secrets: false, env: config::environment(), now });
+    let Some(config) = loaded.config else {
+        loaded.problems.iter().filter(|p| !p.warning).for_each(complain);
+        let what = "has errors (listed above); --store FILE reads a store without a configuration";
+        return Err(Exit::BadInput.with(anyhow::anyhow!("the configuration in {} {what}", args.config.display())));
+    };
+    Ok((store_path(&config), config.checks().map(|c| c.id.clone()).collect()))
+}
+
+/// A point in time: a span back from now, a time with its offset, or the beginning of a day in UTC.
+fn point(name: &str, text: &str, now: UnixMs) -> Result<UnixMs, CliError> {
+    if let Ok(span) = text.parse::<Span>() {
+        return Ok(now.minus(span.0));
+    }
+    let day = || text.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|z| z.timestamp());
+    text.parse::<jiff::Timestamp>().ok().or_else(day).map(UnixMs::from).ok_or_else(|| {
+        let what = "expected a span (90m, 24h, 7d), a time (2026-12-01T08:00:00Z) or a day (2026-12-01)";
+        Exit::Usage.with(anyhow::anyhow!("{name} \"{}\" is not readable; {what}", text.escape_debug()))
+    })
+}
+
+/// What was asked for.
+enum Wanted {
+    Check(CheckId),
+    Integration(IntegrationId),
+}
+
+impl Wanted {
+    fn parse(text: &str) -> Result<Self, CliError> {
+        text.parse().map(Self::Check).or_else(|_| text.parse().map(Self::Integration)).map_err(|_| {
+            let what = "expected customer/environment/integration/check or customer/environment/integration";
+            Exit::Usage.with(anyhow::anyhow!("\"{}\" is no id; {what}", text.escape_debug()))
+        })
+    }
+
+    fn find(&self, known: &BTreeSet<CheckId>) -> Result<Vec<CheckId>, CliError> {
+        let (text, found): (&str, Vec<CheckId>) = match self {
+            Self::Check(id) => (id.as_str(), known.get(id).cloned().into_iter().collect()),
+            Self::Integration(id) => (id.as_str(), known.iter().filter(|c| c.integration() == *id).cloned().collect()),
+        };
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let names = known.iter().map(|c| match self {
+            Self::Check(_) => c.to_string(),
+            Self::Integration(_) => c.integration().to_string(),
+        });
+        let near = names.min_by_key(|name| strsim::damerau_levenshtein(text, name));
+        let hint = near.map_or_else(|| "the store is empty".to_owned(), |near| format!("did you mean {near}?"));
+        Err(Exit::BadInput.with(anyhow::anyhow!("nothing is known of {text}; {hint}")))
+    }
+}
+
+fn shown<'a>(h: &'a History, r: &Run) -> Shown<'a> {
+    Shown {
+        check: &h.check,
+        slot: r.slot.to_string(),
+        interval_ms: r.interval_ms,
+        count: r.count,
+        outcome: r.outcome,
+        class: r.class,
+        cause: r.cause,
+        attribution: r.attribution,
+        duration_s: if r.attempts == 0 { 0.0 } else { round(r.duration.seconds()) },
+        attempts: r.attempts,
+        first_attempt_passed: r.first_attempt_passed,
+        detail: detail(h, r),
+    }
+}
+
+/// To four digits: the scale has steps of 5 %.
+fn round(seconds: f64) -> f64 {
+    (seconds * 1e4).round() / 1e4
+}
+
+/// What was said about a failure. Where the same failure was told in different words meanwhile, all of them.
+fn detail(h: &History, r: &Run) -> Option<String> {
+    let mut words: Vec<&str> = h.failures.iter().filter(|f| f.covers(0, r)).filter_map(|f| f.detail.as_deref()).collect();
+    words.dedup();
+    (!words.is_empty()).then(|| words.join(" | "))
+}
+
+fn table(h: &History, since: UnixMs, until: UnixMs) -> String {
+    let mut out = format!("{} from {since} to {until}\n", h.check);
+    if h.runs.is_empty() {
+        out.push_str("no runs are stored of this time");
+        return out;
+    }
+    let head = ["slot (UTC)", "outcome", "why", "attribution", "took", "tries", ""].map(str::to_owned);
+    let lines: Vec<[String; 7]> = std::iter::once(head).chain(h.runs.iter().map(|r| line(h, r))).collect();
+    let mut widths = [0; 7];
+    for cells in &lines {
+        widths.iter_mut().zip(cells).for_each(|(w, cell)| *w = (*w).max(cell.chars().count()));
+    }
+    for cells in &lines {
+        let text = cells.iter().zip(widths).fold(String::new(), |mut text, (cell, width)| {
+            let _ = write!(text, "{cell:width$}  ");
+            text
+        });
+        out.push_str(text.trim_end());
+        out.push('\n');
+    }
+    out.push_str(&summary(&h.runs));
+    out
+}
+
+fn line(h: &History, r: &Run) -> [String; 7] {
+    let why = r.cause.map(Cause::as_str).or(r.class.map(Class::as_str)).unwrap_or_default();
+    let attribution = r.attribution.map(Attribution::as_str).unwrap_or_default();
+    let retried = (r.outcome == Outcome::Pass && !r.first_attempt_passed).then(|| "passed on retry".to_owned());
+    let remark = detail(h, r).or(retried).unwrap_or_default();
+    if r.count > 1 {
+        let what = format!("{} slots {}", r.count, r.outcome);
+        return [r.slot.to_string(), what, why.into(), attribution.into(), String::new(), String::new(), {
+            let until = format!("until {}", r.last_slot());
+            if remark.is_empty() { until } else { format!("{until}: {remark}") }
+        }];
+    }
+    let (took, tries) = if r.attempts == 0 { Default::default() } else { (took(r.duration), r.attempts.to_string()) };
+    [r.slot.to_string(), r.outcome.to_string(), why.into(), attribution.into(), took, tries, remark]
+}
+
+fn took(duration: DurationCode) -> String {
+    let s = duration.seconds();
+    match s {
+        _ if s < 0.001 => "<1 ms".to_owned(),
+        _ if s < 0.9995 => format!("{:.0} ms", s * 1000.0),
+        _ => format!("{s:.1} s"),
+    }
+}
+
+fn summary(runs: &[Run]) -> String {
+    let mut counts = Counts::default();
+    let mut not_due = 0;
+    for r in runs {
+        counts.add(r.outcome, u64::from(r.count));
+        not_due += if r.outcome == Outcome::NotDue { u64::from(r.count) } else { 0 };
+    }
+    let Counts { pass, fail, throttled, skipped, unknown } = counts;
+    // Cut, not rounded: 99.999 % is not all of it.
+    let percent = |ratio: Option<f64>| ratio.map_or_else(|| "none".to_owned(), |r| format!("{:.2} %", (r * 10_000.0).floor() / 100.0));
+    let mut out = format!(
+        "due {}: pass {pass}, fail {fail}, throttled {throttled}, unknown {unknown}, skipped {skipped}; success ratio {}, coverage {}",
+        counts.due(),
+        percent(counts.success_ratio(false)),
+        percent(counts.coverage())
+    );
+    if not_due > 0 {
+        let _ = write!(out, "; not due {not_due}");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Record;
+    use crate::store::Store;
+
+    const ID: &str = "acme/production/crm/orders";
+    const START: i64 = 1_796_112_000_000;
+
+    fn record(n: i64) -> Record {
+        Record {
+            outcome: Outcome::Pass,
+            cause: None,
+            class: None,
+            attribution: None,
+            duration: DurationCode(160),
+            attempts: 1,
+            first_attempt_passed: true,
+            ..Record::not_run(ID.parse().unwrap(), UnixMs(START + n * 30_000), 30_000, 1, Cause::Down)
+        }
+    }
+
+    fn store(dir: &tempfile::TempDir) -> PathBuf {
+        let path = dir.path().join("soakwatch.db");
+        let mut records: Vec<Record> = (0..4).map(record).collect();
+        (records[1].outcome, records[1].class, records[1].attribution) =
+            (Outcome::Fail, Some(Class::ServerError), Some(Attribution::ThirdParty));
+        (records[1].first_attempt_passed, records[1].detail) = (false, Some("answered 503 Service Unavailable".into()));
+        (records[2].attempts, records[2].first_attempt_passed) = (2, false);
+        records.push(Record::not_run(ID.parse().unwrap(), UnixMs(START + 120_000), 30_000, 14, Cause::Down));
+        Store::open(&path).unwrap().commit(UnixMs(START), &records, &[]).unwrap();
+        path
+    }
+
+    fn history(path: &std::path::Path) -> History {
+        let (reader, check) = (Reader::open(path).unwrap(), ID.parse().unwrap());
+        let (since, until) = (UnixMs(START), UnixMs(START + 3_600_000));
+        let (runs, failures) = (reader.runs(&check, 0, since, until).unwrap(), reader.failures(&check, since, until).unwrap());
+        History { check, runs, failures }
+    }
+
+    fn args(id: &str, store: PathBuf) -> Runs {
+        Runs { id: id.into(), since: "7d".into(), until: None, json: true, config: "config".into(), store: Some(store) }
+    }
+
+    #[test]
+    fn a_table_for_people() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = table(&history(&store(&dir)), UnixMs(START), UnixMs(START + 3_600_000));
+        let want = "\
+acme/production/crm/orders from 2026-12-01T08:00:00Z to 2026-12-01T09:00:00Z
+slot (UTC)            outcome           why           attribution  took    tries
+2026-12-01T08:00:00Z  pass                                         246 ms  1
+2026-12-01T08:00:30Z  fail              server_error  third_party  246 ms  1      answered 503 Service Unavailable
+2026-12-01T08:01:00Z  pass                                         246 ms  2      passed on retry
+2026-12-01T08:01:30Z  pass                                         246 ms  1
+2026-12-01T08:02:00Z  14 slots unknown  down          monitor                     until 2026-12-01T08:08:30Z
+due 18: pass 3, fail 1, throttled 0, unknown 14, skipped 0; success ratio 75.00 %, coverage 22.22 %";
+        assert_eq!(text, want);
+    }
+
+    #[test]
+    fn json_holds_every_field() {
+        let dir = tempfile::tempdir().unwrap();
+        let h = history(&store(&dir));
+        let want = serde_json::json!({
+            "check": ID, "slot": "2026-12-01T08:00:30Z", "interval_ms": 30_000, "count": 1, "outcome": "fail", "class": "server_error", "cause": null,
+            "attribution": "third_party", "duration_s": 0.2456, "attempts": 1, "first_attempt_passed": false,
+            "detail": "answered 503 Service Unavailable",
+        });
+        assert_eq!(serde_json::to_value(shown(&h, &h.runs[1])).unwrap(), want);
+        let span = serde_json::to_value(shown(&h, &h.runs[4])).unwrap();
+        assert_eq!((&span["count"], &span["cause"], &span["duration_s"]), (&14.into(), &"down".into(), &0.0.into()));
+    }
+
+    #[test]
+    fn exit_codes_tell_what_is_wrong() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = store(&dir);
+        let fails = |args: &Runs| run(args).err().map(|e| (e.exit, e.to_string()));
+        assert!(matches!(fails(&args("Acme", path.clone())), Some((Exit::Usage, _))));
+        let (exit, text) = fails(&args("acme/production/crm/ordres", path.clone())).unwrap();
+        assert_eq!(
+            (exit, text.as_str()),
+            (Exit::BadInput, "nothing is known of acme/production/crm/ordres; did you mean acme/production/crm/orders?")
+        );
+        let (exit, text) = fails(&args("acme/prod/crm", path.clone())).unwrap();
+        assert_eq!((exit, text.ends_with("did you mean acme/production/crm?")), (Exit::BadInput, true));
+        assert!(matches!(fails(&args(ID, dir.path().join("none.db"))), Some((Exit::Io, _))));
+        assert!(matches!(fails(&Runs { since: "yesterday".into(), ..args(ID, path.clone()) }), Some((Exit::Usage, _))));
+        assert!(matches!(fails(&Runs { since: "1h".into(), until: Some("2h".into()), ..args(ID, path) }), Some((Exit::Usage, _))));
+    }
+
+    #[test]
+    fn points_in_time() {
+        let now = UnixMs(1_800_000_000_000);
+        let at = |text| point("--since", text, now).unwrap().to_string();
+        assert_eq!(at("90m"), "2027-01-15T06:30:00Z");
+        assert_eq!(at("2026-12-01"), "2026-12-01T00:00:00Z");
+        assert_eq!(at("2026-12-01T10:00:00+02:00"), "2026-12-01T08:00:00Z");
+    }
+}

@@ -1,0 +1,94 @@
+//! Must show 3: a live scrape of a whole daemon over the demo's estate, judged by promtool, and compared with the catalogue in both directions.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use soakwatch::clock::Clock;
+use soakwatch::demo::{self, Estate};
+use soakwatch::metrics::catalogue::{CHECKS, OWN};
+use soakwatch::metrics::own::OwnMetrics;
+
+use crate::support::daemon::{eventually, get, series};
+
+/// The families of a scrape with their types.
+fn families(scrape: &str) -> BTreeSet<(String, String)> {
+    let types = scrape.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split_once(' '));
+    types.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
+}
+
+/// Rows that need something the demo's estate does not have.
+const NOT_IN_THE_DEMO: [&str; 1] = ["soakwatch_egress_denied_total"];
+
+async fn live_scrape() -> String {
+    let clock = Clock::System;
+    let estate = Estate::start(clock.now()).await.unwrap();
+    let running = demo::watch(&estate, "127.0.0.1:0".parse().unwrap(), clock, Arc::new(OwnMetrics::new().unwrap())).await.unwrap();
+    let url = format!("http://{}/metrics", running.address);
+    let scrape = tokio::task::spawn_blocking(move || {
+        eventually("a retry, an observed value and a certificate are on the scrape", || {
+            let scrape = get(&url).1;
+            let there = |name| series(&scrape, name, &[]).is_some();
+            let all = there("soakwatch_http_retries_total")
+                && there("soakwatch_observed_value")
+                && there("soakwatch_tls_cert_expiry_timestamp_seconds");
+            (all && there("soakwatch_self_check_success")).then_some(scrape)
+        })
+    });
+    let scrape = scrape.await.unwrap();
+    running.stop().await.unwrap();
+    estate.stop().await;
+    scrape
+}
+
+/// `promtool check metrics`: what it says, and whether it is content. `None` where it is not installed (`tests/run` brings it).
+fn promtool(scrape: &str) -> Option<(String, bool)> {
+    let mut child = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .ok()?;
+    // It may stop reading at the first fault.
+    let _ = child.stdin.take().unwrap().write_all(scrape.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    Some((String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(), output.status.success()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_scrape_is_what_the_catalogue_says_and_promtool_accepts_it() {
+    let scrape = live_scrape().await;
+    let catalogue: BTreeSet<(String, String)> = CHECKS.iter().chain(OWN).map(|f| (f.name.to_owned(), f.kind.as_str().to_owned())).collect();
+    let scraped = families(&scrape);
+    let unknown: Vec<_> = scraped.difference(&catalogue).collect();
+    assert!(unknown.is_empty(), "on the scrape, not in the catalogue: {unknown:?}");
+    let missing: Vec<_> = catalogue.difference(&scraped).filter(|(name, _)| !NOT_IN_THE_DEMO.contains(&name.as_str())).collect();
+    assert!(missing.is_empty(), "in the catalogue, not on the scrape: {missing:?}");
+
+    match promtool(&scrape) {
+        Some((said, content)) => {
+            assert!(content, "promtool check metrics: {said}");
+            // It finds fault where there is one: otherwise this test could not fail.
+            let (said, content) =
+                promtool(&format!("{scrape}\n# TYPE soakwatch_broken_seconds counter\nsoakwatch_broken_seconds 1\n")).unwrap();
+            assert!(!content, "{said}");
+        }
+        None => println!("not run: promtool is not installed (tests/run brings it)"),
+    }
+}
+
+/// The design's catalogue (outside the repository) names every row we export, except what docs/decisions says was added.
+#[test]
+fn names_are_those_of_the_design_where_it_is_there() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/design/metrics-and-alerts.md");
+    let Ok(design) = std::fs::read_to_string(path) else {
+        println!("not run: {path} is not there");
+        return;
+    };
+    let added = ["soakwatch_store_outcomes_lost_total"];
+    for family in CHECKS.iter().chain(OWN).filter(|f| f.name.starts_with("soakwatch_")) {
+        assert!(design.contains(family.name) || added.contains(&family.name), "{} is not in the design's catalogue", family.name);
+    }
+}
