@@ -9,6 +9,7 @@ pub mod config;
 pub mod demo;
 pub mod explain;
 pub mod fields;
+pub mod files;
 pub mod health;
 pub mod log;
 pub mod metrics;

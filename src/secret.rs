@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -37,8 +37,14 @@ impl SecretRef {
     /// Reads the secret now (a blocking file read). The error names the reference and never holds the content.
     pub fn read_blocking(&self) -> Result<SecretValue, String> {
         let text = match self {
-            Self::Env(name) => std::env::var(name).map_err(|_| format!("{self} is not set (or not UTF-8)"))?,
-            Self::File(path) => read_file(path).map_err(|why| format!("{self} can't be read: {why}"))?,
+            Self::Env(name) => std::env::var(name).map_err(|e| match e {
+                std::env::VarError::NotPresent => format!("{self} is not set"),
+                std::env::VarError::NotUnicode(_) => format!("{self} can't be read: it is not UTF-8 text"),
+            })?,
+            Self::File(path) => {
+                let bytes = crate::files::read_blocking(path, MAX_SECRET_BYTES).map_err(|why| format!("{self} can't be read: {why}"))?;
+                String::from_utf8(bytes).map_err(|_| format!("{self} can't be read: it is not UTF-8 text"))?
+            }
         };
         let text = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
         if text.is_empty() { Err(format!("{self} is empty")) } else { Ok(SecretValue(text.to_owned())) }
@@ -54,17 +60,6 @@ impl SecretRef {
             }
         }
     }
-}
-
-fn read_file(path: &Path) -> Result<String, String> {
-    use std::io::Read as _;
-    let file = std::fs::File::open(path).map_err(|e| e.kind().to_string())?;
-    let mut bytes = Vec::new();
-    file.take(MAX_SECRET_BYTES + 1).read_to_end(&mut bytes).map_err(|e| e.kind().to_string())?;
-    if bytes.len() as u64 > MAX_SECRET_BYTES {
-        return Err("larger than 64 KiB".into());
-    }
-    String::from_utf8(bytes).map_err(|_| "not UTF-8".into())
 }
 
 /// A secret's value. Debug and Display show `[secret]`; it has no Serialize.
@@ -203,5 +198,16 @@ mod tests {
     fn an_error_names_the_reference_only() {
         let e = SecretRef::Env("SOAKWATCH_TEST_NOT_SET".into()).read_blocking().unwrap_err();
         assert!(e.contains("SOAKWATCH_TEST_NOT_SET"), "{e}");
+    }
+
+    #[test]
+    fn a_pipe_or_a_device_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        for path in [pipe, "/dev/zero".into(), dir.path().to_owned()] {
+            let said = SecretRef::File(path.clone()).read_blocking().unwrap_err();
+            assert_eq!(said, format!("file {} can't be read: it is not a regular file", path.display()));
+        }
     }
 }

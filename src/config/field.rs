@@ -293,7 +293,9 @@ pub fn nearest<'w>(word: &str, words: &[&'w str]) -> Option<&'w str> {
         words.iter().map(|w| (strsim::damerau_levenshtein(&lower, &w.to_lowercase().replace('-', "_")), *w)).collect();
     scored.sort_by_key(|(distance, w)| (*distance, w.len()));
     let (distance, best) = *scored.first()?;
-    (distance <= (word.chars().count() / 3).max(1))
+    // As many changes as letters make any word of any other.
+    let letters = word.chars().count();
+    (distance <= (letters / 3).max(1) && distance < letters)
         .then_some(best)
         .or_else(|| words.iter().copied().find(|w| w.len() > 3 && lower.len() > 3 && (w.starts_with(&lower) || lower.starts_with(w))))
 }
@@ -343,11 +345,11 @@ mod tests {
 
     #[test]
     fn near_words_are_found_and_far_ones_are_not() {
-        let words = ["every", "timeout", "success_ratio", "http"];
+        let words = ["every", "timeout", "success_ratio", "http", "2"];
         for (typo, word) in [("evry", "every"), ("Timeout", "timeout"), ("success-ratio", "success_ratio"), ("htpp", "http")] {
             assert_eq!(nearest(typo, &words), Some(word));
         }
-        for far in ["", "x", "colour", &"t".repeat(100_000)] {
+        for far in ["", "x", "3", "colour", &"t".repeat(100_000)] {
             assert_eq!(nearest(far, &words), None, "{far:.9}");
         }
     }

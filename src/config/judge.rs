@@ -1,28 +1,35 @@
 //! What must hold between values: each rule is a function that reports at the place of the value that breaks it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::Read as _;
-use std::path::Path;
 
 use super::load::Counts;
 use super::model::{Settings, SoakPolicy};
-use super::table::{Source, Table};
+use super::table::{Field, Source, Table, Value};
 use crate::clock::UnixMs;
 use crate::fields::Span;
 use crate::probe::Kind;
 use crate::secret::SecretRef;
+use crate::transport::{guard, read_roots_blocking};
 
 /// z of the 95 % Wilson score interval (product.md, `sample_size`).
 const Z: f64 = 1.96;
-/// Lines a check may export, its share of its integration's lines included (metrics-and-alerts.md, "Budget of lines").
-const LINES_PER_CHECK: u64 = 30;
-/// Lines of one more histogram: nine buckets, `+Inf`, sum, count.
+/// Lines of an integration: its histogram, its classes and causes, and room for some statuses, classes and retries that appear on first use.
+const LINES_PER_INTEGRATION: u64 = 42;
+/// Lines of a check, with room for some observed values.
+const LINES_PER_CHECK: u64 = 20;
+/// Lines of a histogram: nine buckets, `+Inf`, sum, count.
 const LINES_PER_HISTOGRAM: u64 = 12;
+
+/// How many lines a configuration is counted as: what `/metrics` holds of it when much has gone wrong. A test holds this to the encoder.
+pub fn lines(counts: Counts, check_histograms: bool) -> u64 {
+    // A check's histogram stands in the place of its integration's.
+    let histograms = if check_histograms { counts.checks } else { counts.integrations };
+    let others = LINES_PER_INTEGRATION - LINES_PER_HISTOGRAM;
+    counts.integrations * others + counts.checks * LINES_PER_CHECK + histograms * LINES_PER_HISTOGRAM
+}
 /// Times further ahead are taken for slips.
 const YEARS: u64 = 3;
 const FAR: Span = Span::days(YEARS * 366);
-/// A file of trusted roots may hold this much.
-const MAX_CA_BYTES: u64 = 4 << 20;
 
 /// What must hold within the merged settings. Sections in `skip` are wrong already: nothing is concluded from them.
 pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: &BTreeSet<String>) {
@@ -53,7 +60,7 @@ pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: 
             format!("expected less than {}", s.self_check.every),
         );
     }
-    let lines = counts.checks * (LINES_PER_CHECK + if s.metrics.check_histograms { LINES_PER_HISTOGRAM } else { 0 });
+    let lines = lines(counts, s.metrics.check_histograms);
     if lines > s.metrics.max_series {
         say(
             "metrics.max_series",
@@ -64,23 +71,9 @@ pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: 
     s.store.path = source.dir.join(&s.store.path);
     if let Some(ca) = s.probe.ca.as_mut() {
         *ca = source.dir.join(&*ca);
-        if let Err(why) = roots(ca) {
+        if let Err(why) = read_roots_blocking(ca) {
             say("probe.ca", format!("{} can't be used: {why}", ca.display()), "expected a file of certificates in PEM form".into());
         }
-    }
-}
-
-fn roots(path: &Path) -> Result<(), String> {
-    let kind = |e: std::io::Error| e.kind().to_string();
-    if !std::fs::metadata(path).map_err(kind)?.is_file() {
-        return Err("it is not a file".into());
-    }
-    let mut text = Vec::new();
-    std::fs::File::open(path).and_then(|f| f.take(MAX_CA_BYTES + 1).read_to_end(&mut text)).map_err(kind)?;
-    match String::from_utf8_lossy(&text).contains("-----BEGIN CERTIFICATE-----") {
-        _ if text.len() as u64 > MAX_CA_BYTES => Err("it is larger than 4 MiB".into()),
-        true => Ok(()),
-        false => Err("it holds no certificate".into()),
     }
 }
 
@@ -129,19 +122,15 @@ pub(super) fn sample_size(check: &Table<'_>, every: Span, soak: &SoakPolicy) {
 
 /// A target written as an address that the guard would refuse at every run.
 pub(super) fn address(check: &Table<'_>, kind: &Kind, allow_private: bool) {
-    let Some(rule) = kind.refused_literal(allow_private) else { return };
-    let expected = if kind.refused_literal(true).is_none() {
+    let Some(refused) = kind.refused_literal(allow_private) else { return };
+    let expected = if guard::by_permission(refused.rule) {
         "expected a public address, or allow_private = true on the customer or the integration"
     } else {
-        "expected another address: this one is never probed"
+        "expected another address: this one is never called"
     };
-    check.source().report(
-        check.at(),
-        &format!("{}.{}", check.path(), kind.name()),
-        format!("the address is refused ({rule})"),
-        expected,
-        false,
-    );
+    let path = format!("{}.{}", kind.name(), refused.key);
+    let what = format!("{} is refused: it is {}", refused.address, guard::words(refused.rule));
+    check.source().report(check.place_of(&path), &check.path_of(&path), what, expected, false);
 }
 
 /// What is judged while customers' files are read, with what it takes to do so.
@@ -159,22 +148,30 @@ impl Judge {
         Self { now, check_secrets, secrets: HashMap::new() }
     }
 
-    /// Reports every secret and every file of the kind that can't be read, at the check's table.
+    /// Reports every secret and every file of the kind that can't be read, each at its place.
     pub(super) fn secrets(&mut self, check: &Table<'_>, kind: &Kind) {
         self.readable(check, kind.name(), kind.secrets());
-        if let Some(why) = kind.unusable_file_blocking() {
-            let path = format!("{}.{}", check.path(), kind.name());
-            check.source().report(check.at(), &path, why, "expected a file of certificates in PEM form", !self.check_secrets);
+        if let Some((key, why)) = kind.unusable_file_blocking() {
+            let path = format!("{}.{key}", kind.name());
+            let expected = "expected a file of certificates in PEM form";
+            check.source().report(check.place_of(&path), &check.path_of(&path), why, expected, !self.check_secrets);
         }
     }
 
     /// Tries each secret and drops its value at once.
     fn readable(&mut self, check: &Table<'_>, kind: &str, secrets: Vec<SecretRef>) {
         for secret in secrets {
-            let Some(why) = self.secrets.entry(secret).or_insert_with_key(|s| s.read_blocking().err()) else { continue };
-            let path = format!("{}.{kind}", check.path());
-            let expected = "expected a secret that can be read where soakwatch runs";
-            check.source().report(check.at(), &path, why.clone(), expected, !self.check_secrets);
+            let tried = self.secrets.entry(secret.clone()).or_insert_with_key(|s| s.read_blocking().err());
+            let Some(why) = tried.clone() else { continue };
+            let refers = |v: &Value<'_>| {
+                <SecretRef as Field>::read(v.value, false).is_ok_and(|r| match r {
+                    SecretRef::File(path) => secret == SecretRef::File(v.source.dir.join(path)),
+                    env => secret == env,
+                })
+            };
+            let place = check.find(kind, &refers).map(|v| (v.at, v.path));
+            let (at, path) = place.unwrap_or_else(|| (check.at(), check.path_of(kind)));
+            check.source().report(at, &path, why, "expected a secret that can be read where soakwatch runs", !self.check_secrets);
         }
     }
 
@@ -225,8 +222,8 @@ mod tests {
             let warning = if check_secrets { "" } else { "warning: " };
             let line =
                 |why: &str| format!("a.toml:2:1: {warning}check.http: {why}; expected a secret that can be read where soakwatch runs");
-            let not_set = line("environment variable SOAKWATCH_TEST_NOT_SET is not set (or not UTF-8)");
-            let gone = line(&format!("file {} can't be read: entity not found", missing.display()));
+            let not_set = line("environment variable SOAKWATCH_TEST_NOT_SET is not set");
+            let gone = line(&format!("file {} can't be read: there is nothing of this name", missing.display()));
             assert_eq!(said, [not_set.clone(), gone, not_set]);
         }
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -12,6 +11,7 @@ use super::model::{Config, Customer};
 use super::table::{Problem, Source};
 use super::{customers, layers, syntax};
 use crate::clock::UnixMs;
+use crate::files::{self, Unread};
 
 /// The daemon's settings, in the configuration directory.
 const SETTINGS: &str = "soakwatch.toml";
@@ -128,7 +128,7 @@ impl Reader {
         let wrong = match fs::metadata(&dir) {
             Ok(m) if m.is_dir() => None,
             Ok(_) => Some("is not a directory".to_owned()),
-            Err(e) => Some(format!("can't be read: {}", e.kind())),
+            Err(e) => Some(format!("can't be read: {}", files::words(e.kind()))),
         };
         if let Some(what) = wrong {
             self.refuse(&dir, what, "expected the directory that holds soakwatch.toml and customers/");
@@ -145,7 +145,7 @@ impl Reader {
                         Ok(Err(name)) => {
                             self.refuse(&folder.join(name), "has a name that is not UTF-8", "expected a name such as acme.toml");
                         }
-                        Err(e) => self.refuse(&folder, format!("can't be read: {}", e.kind()), ""),
+                        Err(e) => self.refuse(&folder, format!("can't be read: {}", files::words(e.kind())), ""),
                     }
                     if names.len() > MAX_FILES {
                         self.refuse(&folder, format!("holds more than {MAX_FILES} files"), "expected fewer");
@@ -160,7 +160,11 @@ impl Reader {
                 return None;
             }
             Err(e) => {
-                self.refuse(&folder, format!("can't be read: {}", e.kind()), "expected a directory of *.toml files, one for each customer");
+                self.refuse(
+                    &folder,
+                    format!("can't be read: {}", files::words(e.kind())),
+                    "expected a directory of *.toml files, one for each customer",
+                );
             }
         }
         names.sort_unstable();
@@ -181,19 +185,14 @@ impl Reader {
     /// A file's text, within the limits, as UTF-8; it enters the hash with its name.
     fn text(&mut self, name: &str) -> Option<String> {
         let path = self.dir.join(name);
-        let mut bytes = Vec::new();
-        let read = fs::metadata(&path).and_then(|m| {
-            // Opening a pipe would wait for its other end.
-            if m.is_file() { fs::File::open(&path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map(Some) } else { Ok(None) }
-        });
-        match read {
-            Ok(None) => self.refuse(&path, "is not a file", "expected a file of text"),
-            Err(e) => self.refuse(&path, format!("can't be read: {}", e.kind()), "expected a file that soakwatch may read"),
-            Ok(Some(_)) if bytes.len() as u64 > MAX_FILE_BYTES => self.refuse(&path, "is larger than 1 MiB", "expected a smaller file"),
-            Ok(Some(_)) if self.bytes + bytes.len() as u64 > MAX_TOTAL_BYTES => {
+        match files::read_blocking(&path, MAX_FILE_BYTES) {
+            Err(Unread::NotAFile) => self.refuse(&path, "is not a file", "expected a file of text"),
+            Err(Unread::TooLarge(_)) => self.refuse(&path, "is larger than 1 MiB", "expected a smaller file"),
+            Err(why) => self.refuse(&path, format!("can't be read: {why}"), "expected a file that soakwatch may read"),
+            Ok(bytes) if self.bytes + bytes.len() as u64 > MAX_TOTAL_BYTES => {
                 self.refuse(&path, "is not read: the configuration is larger than 256 MiB", "expected less");
             }
-            Ok(Some(_)) => {
+            Ok(bytes) => {
                 self.bytes += bytes.len() as u64;
                 for part in [name.as_bytes(), &bytes] {
                     self.digest.update(&(part.len() as u64).to_be_bytes());

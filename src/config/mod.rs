@@ -14,6 +14,6 @@ mod syntax;
 pub mod table;
 
 pub use customers::{Reading, read as read_customer};
-pub use judge::Judge;
+pub use judge::{Judge, lines};
 pub use load::{Counts, LoadOptions, Loaded, environment, load};
 pub use settings::read as read_settings;

@@ -11,6 +11,7 @@ use super::model::{
 };
 use super::table::{Field, Table};
 use crate::fields::{Bytes, Expected, HttpUrl, Slug, Span};
+use crate::probe::http::MAX_BODY;
 
 /// The recorder holds a failure at most 15 s for a self-check that began after it.
 const SELF_CHECK_TIMEOUT: Span = Span::seconds(10);
@@ -138,7 +139,7 @@ fn self_check(mut t: Table<'_>, s: &mut SelfCheckSettings) {
 }
 
 fn probe(mut t: Table<'_>, s: &mut ProbeSettings) {
-    set(&mut s.max_body, t.between("max_body", Bytes(1 << 10), Bytes(64 << 20)));
+    set(&mut s.max_body, t.between("max_body", Bytes(1 << 10), MAX_BODY));
     set(&mut s.max_headers, t.between("max_headers", Bytes(1 << 10), Bytes(1 << 20)));
     set(&mut s.user_agent, t.opt::<HeaderText>("user_agent").map(|h| h.0));
     s.dns = t.list("dns");

@@ -250,6 +250,23 @@ impl<'s> Table<'s> {
         self.entries.iter().find(|(k, _)| k.get_ref().as_ref() == key).map_or_else(|| self.at.clone(), |(_, v)| v.span())
     }
 
+    /// The place of `a.b.c` below this table: that of the last step which is there.
+    pub fn place_of(&self, path: &str) -> Range<usize> {
+        let (mut at, mut table) = (self.at.clone(), Some(self.entries));
+        for step in path.split('.') {
+            let Some((_, value)) = table.and_then(|t| t.iter().find(|(k, _)| k.get_ref().as_ref() == step)) else { break };
+            at = value.span();
+            table = value.get_ref().as_table();
+        }
+        at
+    }
+
+    /// The first value at or below a key for which this holds, whatever its depth.
+    pub fn find(&self, key: &str, holds: &dyn Fn(&Value<'s>) -> bool) -> Option<Value<'s>> {
+        let (_, v) = self.entries.iter().find(|(k, _)| k.get_ref().as_ref() == key)?;
+        find(Value { source: self.source, path: self.path_of(key), at: v.span(), value: v.get_ref() }, holds)
+    }
+
     /// A key that may be absent. A bad value is reported and reads as absent.
     pub fn opt<T: Field>(&mut self, key: &'static str) -> Option<T> {
         let value = self.value(key)?;
@@ -383,6 +400,20 @@ impl<'s> Table<'s> {
     }
 }
 
+fn find<'s>(value: Value<'s>, holds: &dyn Fn(&Value<'s>) -> bool) -> Option<Value<'s>> {
+    if holds(&value) {
+        return Some(value);
+    }
+    match value.value {
+        DeValue::Array(_) => members(&value).into_iter().find_map(|m| find(m, holds)),
+        DeValue::Table(entries) => {
+            let table = Table::new(value.source, value.path, value.at, entries);
+            entries.keys().find_map(|k| table.find(k.get_ref(), holds))
+        }
+        _ => None,
+    }
+}
+
 /// The members of a list, each with its index in the path; a single value is a list of one.
 pub fn members<'s>(value: &Value<'s>) -> Vec<Value<'s>> {
     match value.value {
@@ -400,10 +431,12 @@ pub fn as_table<'s>(value: &Value<'s>) -> Option<Table<'s>> {
     match value.value {
         DeValue::Table(entries) => Some(Table::new(value.source, value.path.clone(), value.at.clone(), entries)),
         other => {
+            // Where a table belongs, a text may be a secret that was written out: it is not repeated.
+            let what = if other.is_str() { "a text".into() } else { describe(other) };
             value.source.report(
                 value.at.clone(),
                 &value.path,
-                format!("{} is not a table", describe(other)),
+                format!("{what} is not a table"),
                 "expected a table, { key = value, ... }",
                 false,
             );

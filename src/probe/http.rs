@@ -10,6 +10,7 @@
 //! expect = { status = [200], json = [{ path = "$.orders", is = "array" }], within = "2s" }
 //! ```
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Host;
 
-use super::ProbeContext;
+use super::{ProbeContext, RefusedLiteral};
 use crate::fields::{Bytes as Size, HttpUrl};
 use crate::observed::{Failure, Observed, Step, bounded};
 use crate::outcome::Cause;
@@ -36,6 +37,7 @@ pub use body::Body;
 pub use expect::{Expect, HeaderTest, JsonTest, JsonType, Observe, StatusRange};
 pub use given::Given;
 pub use pattern::{Path, Pattern};
+pub use table::MAX_BODY;
 
 /// An http check, as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,26 +88,30 @@ impl HttpCheck {
         all
     }
 
-    /// The guard's rule, if the URL (or the token endpoint's) names an address the guard would refuse.
-    pub fn refused_literal(&self, allow_private: bool) -> Option<&'static str> {
+    /// The first of the URL and the token endpoint's that is written as an address the guard would refuse.
+    pub fn refused_literal(&self, allow_private: bool) -> Option<RefusedLiteral> {
         let token = match &self.auth {
-            Some(Auth::OAuth2(o)) => Some(&o.token_url),
+            Some(Auth::OAuth2(o)) => Some(("auth.oauth2.token_url", &o.token_url)),
             _ => None,
         };
-        [Some(&self.url), token].into_iter().flatten().find_map(|url| {
-            let ip = match url.url().host()? {
+        [Some(("url", &self.url)), token].into_iter().flatten().find_map(|(key, url)| {
+            let host = url.url().host()?;
+            let ip = match host {
                 Host::Ipv4(ip) => ip.into(),
                 Host::Ipv6(ip) => ip.into(),
+                // Every resolver gives it the loopback address (RFC 6761, 6.3).
+                Host::Domain("localhost") => Ipv4Addr::LOCALHOST.into(),
                 Host::Domain(_) => return None,
             };
-            guard::judge(ip, allow_private).err()
+            let rule = guard::judge(ip, allow_private).err()?;
+            Some(RefusedLiteral { key, address: host.to_string(), rule })
         })
     }
 
-    /// Why a file it names can't be used; `None`: all can. Reads them: blocking.
-    pub fn unusable_file_blocking(&self) -> Option<String> {
+    /// A file it names that can't be used: its key, and why. Reads it: blocking.
+    pub fn unusable_file_blocking(&self) -> Option<(&'static str, String)> {
         let file = self.ca.as_deref()?;
-        read_roots_blocking(file).err().map(|why| format!("ca {} can't be used: {why}", file.display()))
+        read_roots_blocking(file).err().map(|why| ("ca", format!("{} can't be used: {why}", file.display())))
     }
 
     /// What must hold, in words, in the order in which it is judged.

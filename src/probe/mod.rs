@@ -34,6 +34,17 @@ pub struct ProbeContext<'a> {
     pub redactor: &'a mut Redactor,
 }
 
+/// A target written as an address that the guard would refuse at every run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedLiteral {
+    /// Where it stands in the kind's table: `url`.
+    pub key: &'static str,
+    /// The address, as written.
+    pub address: String,
+    /// The guard's rule.
+    pub rule: &'static str,
+}
+
 impl Kind {
     /// The names of the kinds: the keys `[integration.check.<kind>]`.
     pub const NAMES: &'static [&'static str] = &[
@@ -104,8 +115,8 @@ impl Kind {
         }
     }
 
-    /// The address guard's rule, if a target is written as an address that it would refuse.
-    pub fn refused_literal(&self, allow_private: bool) -> Option<&'static str> {
+    /// The first target that is written as an address the guard would refuse.
+    pub fn refused_literal(&self, allow_private: bool) -> Option<RefusedLiteral> {
         match self {
             Self::Http(c) => c.refused_literal(allow_private),
             #[cfg(test)]
@@ -113,8 +124,8 @@ impl Kind {
         }
     }
 
-    /// Why a file the check names can't be used; `None`: all can. Reads them: blocking.
-    pub fn unusable_file_blocking(&self) -> Option<String> {
+    /// A file the check names that can't be used: where it stands in the kind's table, and why. Reads it: blocking.
+    pub fn unusable_file_blocking(&self) -> Option<(&'static str, String)> {
         match self {
             Self::Http(c) => c.unusable_file_blocking(),
             #[cfg(test)]
@@ -138,5 +149,20 @@ impl Kind {
             #[cfg(test)]
             Self::Told(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "outcomes of this kind arrive from outside")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::table::Source;
+
+    #[test]
+    fn a_check_has_one_kind() {
+        let source = Source::new("f", "", "id = \"a\"\n[http]\nurl = \"https://api.example.com\"\n[told]\n");
+        let entries = source.parse();
+        assert_eq!(Kind::read(&mut source.root(&entries)), None);
+        let said: Vec<String> = source.problems.take().iter().map(ToString::to_string).collect();
+        assert_eq!(said, ["f:1:1: has more than one kind (http, told); expected one table per check"]);
     }
 }

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 use url::form_urlencoded;
 
 use super::{Options, Request, Transport};
-use crate::config::table::Table;
+use crate::config::table::{Table, short};
 use crate::fields::HttpUrl;
 use crate::observed::{Failure, Observed};
 use crate::outcome::Cause;
@@ -88,7 +88,8 @@ impl Auth {
         let api_key = table.table("api_key").map(read_api_key);
         let oauth2 = table.table("oauth2").map(read_oauth2);
         if given.len() != 1 {
-            let what = if given.is_empty() { "says not how".to_owned() } else { format!("has more than one way ({})", given.join(", ")) };
+            let what =
+                if given.is_empty() { "does not say how".to_owned() } else { format!("has more than one way ({})", given.join(", ")) };
             table.problem("", what, "expected exactly one of basic, bearer, api_key, oauth2");
             table.finish();
             return None;
@@ -121,7 +122,7 @@ fn read_basic(mut t: Table<'_>) -> Option<Auth> {
     let username = t.req::<String>("username");
     let password = secret(&mut t, "password");
     if username.as_ref().is_some_and(|u| u.contains(':')) {
-        t.problem("username", "holds a colon, which basic authentication can't send", "");
+        t.problem("username", "holds a colon, which basic authentication can't send", "expected a user name without \":\"");
     }
     t.finish();
     Some(Auth::Basic { username: username?, password: password? })
@@ -136,7 +137,7 @@ fn read_api_key(mut t: Table<'_>) -> Option<Auth> {
         (Some(name), None) => match HeaderName::from_bytes(name.as_bytes()) {
             Ok(name) => Some(KeyPlace::Header(name)),
             Err(_) => {
-                t.problem("header", format!("{name:?} is not a header's name"), "expected a name such as \"X-Api-Key\"");
+                t.problem("header", format!("\"{}\" is not a header's name", short(&name)), "expected a name such as \"X-Api-Key\"");
                 None
             }
         },
@@ -158,18 +159,7 @@ fn read_oauth2(mut t: Table<'_>) -> Option<Auth> {
     let client_secret = secret(&mut t, "client_secret");
     let scope = t.opt::<String>("scope");
     let audience = t.opt::<String>("audience");
-    let post = match t.opt::<String>("auth_method").as_deref() {
-        None | Some("basic") => false,
-        Some("post") => true,
-        Some(other) => {
-            t.problem(
-                "auth_method",
-                format!("\"{other}\" is not right here"),
-                "expected \"basic\" (in the header) or \"post\" (in the body)",
-            );
-            false
-        }
-    };
+    let post = t.word("auth_method", &[("basic", false), ("post", true)]).unwrap_or(false);
     t.finish();
     Some(Auth::OAuth2(Box::new(OAuth2 {
         token_url: token_url?,

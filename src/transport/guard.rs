@@ -25,6 +25,25 @@ pub fn judge(ip: IpAddr, allow_private: bool) -> Result<(), &'static str> {
     }
 }
 
+/// Whether `allow_private` opens what this rule refuses.
+pub fn by_permission(rule: &str) -> bool {
+    matches!(rule, LOOPBACK | PRIVATE)
+}
+
+/// What kind of address the rule refuses, in words.
+pub fn words(rule: &str) -> &'static str {
+    match rule {
+        LOOPBACK => "an address of this machine itself",
+        PRIVATE => "an address of a private network",
+        LINK_LOCAL => "a link-local address",
+        METADATA => "the metadata service of a cloud, which gives out credentials",
+        MULTICAST => "a multicast address",
+        BROADCAST => "a broadcast address",
+        UNSPECIFIED => "the address that means \"any\"",
+        _ => "a reserved address that no endpoint has",
+    }
+}
+
 /// What to tell the person whose target was refused by this rule.
 pub fn advice(rule: &str) -> &'static str {
     match rule {

@@ -1,7 +1,6 @@
 //! TLS towards customers: one shared set of roots, one provider (aws-lc-rs), and a verifier that records the chain before it judges it, so that an
 //! expired or untrusted certificate fails the run *and* still shows its dates. Resumption is off: each run sees the chain anew.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -101,17 +100,12 @@ impl Tls {
 
 /// The certificates of a PEM file and the file's SHA-256. Blocking.
 pub fn read_roots_blocking(file: &Path) -> Result<(Vec<CertificateDer<'static>>, String), String> {
-    let mut bytes = Vec::new();
-    let open = std::fs::File::open(file).map_err(|e| e.kind().to_string())?;
-    open.take(MAX_CA_BYTES + 1).read_to_end(&mut bytes).map_err(|e| e.kind().to_string())?;
-    if bytes.len() as u64 > MAX_CA_BYTES {
-        return Err("larger than 1 MiB".into());
-    }
+    let bytes = crate::files::read_blocking(file, MAX_CA_BYTES).map_err(|why| why.to_string())?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     match certificates {
-        Ok(list) if list.is_empty() => Err("it holds no certificate (expected PEM, -----BEGIN CERTIFICATE-----)".into()),
+        Ok(list) if list.is_empty() => Err("it holds no certificate (no line -----BEGIN CERTIFICATE-----)".into()),
         Ok(list) => Ok((list, super::hex_sha256(&bytes))),
-        Err(e) => Err(format!("not PEM: {e}")),
+        Err(e) => Err(format!("it is not PEM: {e}")),
     }
 }
 

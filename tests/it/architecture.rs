@@ -17,7 +17,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("outcome", &[]),
     ("fields", &["clock"]),
-    ("secret", &[]),
+    ("files", &[]),
+    ("secret", &["files"]),
     ("attribution", &["outcome"]),
     ("observed", &["clock", "outcome"]),
     ("record", &["clock", "fields", "outcome"]),
@@ -25,13 +26,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config::table", &["clock", "fields", "outcome", "secret"]),
     ("config::model", &["clock", "fields", "outcome", "secret", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
-    ("transport", &["clock", "fields", "outcome", "observed", "secret", "config::model", "config::table"]),
+    ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "config::model", "config::table"]),
     ("probe", &["clock", "fields", "outcome", "observed", "secret", "config::model", "config::table", "transport"]),
     ("retry", &[]),
     ("run", &["clock", "fields", "outcome", "secret", "attribution", "observed", "record", "config::model", "transport", "probe", "retry"]),
     ("slots", &["clock", "fields", "outcome", "record", "config::model"]),
     // Reading the configuration: knows the kinds' tables, runs nothing.
-    ("config", &["clock", "fields", "outcome", "secret", "attribution", "probe"]),
+    ("config", &["clock", "fields", "files", "outcome", "secret", "attribution", "transport", "probe"]),
     // What is kept, and what is shown of it.
     ("board", &["clock", "fields", "outcome", "record", "config::model"]),
     ("store", &["clock", "fields", "outcome", "record", "board"]),

@@ -55,6 +55,7 @@ fn each_says_exactly_what_is_expected() {
             std::fs::write(&expected, &said).unwrap();
         }
         let expected = std::fs::read_to_string(&expected).unwrap_or_default();
+        assert!(!said.contains("canary"), "{name}: a secret is repeated:\n{said}");
         if said != expected {
             wrong.push(format!("{name}\n--- expected\n{expected}--- said\n{said}"));
         }
@@ -68,7 +69,7 @@ fn each_says_exactly_what_is_expected() {
 #[test]
 fn a_directory_that_is_not_there_is_one_plain_line() {
     let (said, exit) = validate("no-such-directory");
-    let expected = "no-such-directory: can't be read: entity not found; expected the directory that holds soakwatch.toml and customers/\n\
+    let expected = "no-such-directory: can't be read: there is nothing of this name; expected the directory that holds soakwatch.toml and customers/\n\
                     0 customers, 0 integrations, 0 checks: 1 error, 0 warnings\n";
     assert_eq!((said.as_str(), exit), (expected, Some(1)));
 }

@@ -184,6 +184,10 @@ fn a_file_without_rights_and_a_pipe_are_named_not_waited_for() {
     std::os::unix::fs::symlink("/no/such/file", dir.path().join("customers/gone.toml")).unwrap();
     let said: Vec<String> = dir.load(&[]).problems.iter().filter(|p| !p.warning).map(ToString::to_string).collect();
     assert_eq!(said.len(), 2, "{said:?}");
-    assert!(said[0].ends_with("gone.toml: can't be read: entity not found; expected a file that soakwatch may read"), "{}", said[0]);
+    assert!(
+        said[0].ends_with("gone.toml: can't be read: there is nothing of this name; expected a file that soakwatch may read"),
+        "{}",
+        said[0]
+    );
     assert!(said[1].ends_with("pipe.toml: is not a file; expected a file of text"), "{}", said[1]);
 }

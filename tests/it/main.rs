@@ -8,6 +8,7 @@ mod bad_config;
 mod canary;
 mod clock_steps;
 mod demo;
+mod doc_examples;
 mod documents;
 mod estate;
 mod exactness;

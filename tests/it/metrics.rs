@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use soakwatch::board::Board;
 use soakwatch::clock::UnixMs;
-use soakwatch::config::model::Settings;
+use soakwatch::config::model::{Integration, Settings};
+use soakwatch::config::{Counts, lines};
 use soakwatch::metrics::catalogue::{CHECKS, OWN, Type};
 use soakwatch::metrics::encode::{CHUNK, Encoder, Scrape, expected_lines};
 use soakwatch::metrics::own::OwnMetrics;
@@ -135,6 +136,48 @@ fn two_hundred_integrations_stay_in_the_budget_of_lines() {
     let lines = text.lines().filter(|l| !l.starts_with('#')).count();
     assert!(lines < 30 * checks.len(), "{} lines a check", lines as f64 / checks.len() as f64);
     assert!(lines > 20 * checks.len(), "the estate exports what it should");
+}
+
+/// `metrics.max_series` is judged before anything runs, by counting: the count must not be less than what is exported, nor far more.
+#[test]
+fn a_configuration_is_counted_as_what_it_exports() {
+    use soakwatch::outcome::{Cause, Class};
+    for (names, check_histograms) in [(&["a"][..], false), (&["a"], true), (&["a", "b", "c"], false), (&["a", "b", "c"], true)] {
+        let mut settings = settings();
+        settings.metrics.check_histograms = check_histograms;
+        let made: Vec<_> = (0..50)
+            .map(|n| {
+                let go_live = Some(NOW);
+                with_checks(Integration { go_live, ..integration(&format!("c{n}"), "production", "i") }, names)
+            })
+            .collect();
+        let checks: Vec<_> = made.iter().flat_map(|(_, c)| c.clone()).collect();
+        let board = Board::default();
+        board.configure(&config(settings.clone(), made));
+        for check in &checks {
+            let mut records = runs(check, 12, |k| match k {
+                1 => Ended::Fail(Class::ServerError, "HTTP 500"),
+                2 => Ended::Fail(Class::Timeout, "no answer"),
+                3 => Ended::Fail(Class::Connect, "refused"),
+                4 => Ended::Fail(Class::Unauthorized, "HTTP 401"),
+                5 => Ended::Throttled,
+                6 => Ended::NotRun(Cause::HostBusy),
+                7 => Ended::NotRun(Cause::Down),
+                _ => Ended::Pass,
+            });
+            records[1].facts.codes = vec![500, 502, 503];
+            records[2].facts.retries = vec![Class::Timeout, Class::Connect];
+            records[4].facts.codes = vec![401];
+            records[11].facts.certificate_expiry = Some(NOW);
+            records[11].facts.values = vec![("backlog".into(), 1.0), ("depth".into(), 2.0)];
+            board.apply(&records);
+        }
+        let counts = Counts { customers: 50, integrations: 50, checks: checks.len() as u64 };
+        let counted = lines(counts, check_histograms);
+        let exported = encoded(&board, &settings).lines().filter(|l| !l.starts_with('#')).count() as u64;
+        assert!(exported <= counted, "{names:?}, {check_histograms}: {exported} exported, counted as {counted}");
+        assert!(exported * 10 >= counted * 8, "{names:?}, {check_histograms}: only {exported} exported, counted as {counted}");
+    }
 }
 
 #[test]

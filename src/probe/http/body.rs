@@ -6,7 +6,7 @@ use toml::de::DeValue;
 use url::form_urlencoded;
 
 use super::given::{self, Given, secret_name};
-use crate::config::table::{self, Table};
+use crate::config::table::{self, Field, Table};
 use crate::observed::Failure;
 use crate::secret::{Redactor, SecretRef};
 use crate::transport::auth::reveal;
@@ -27,12 +27,16 @@ impl Body {
     pub(super) fn read(mut t: Table<'_>) -> Option<Self> {
         let text = t.opt::<String>("text").map(Self::Text);
         let json = t.value("json").and_then(|v| read_json(&v));
-        let form = t.has("form").then(|| {
-            let fields = t.map("form").into_iter();
-            Self::Form(fields.filter_map(|(name, v)| given::read(&v, secret_name(&name)).map(|g| (name, g))).collect())
-        });
-        if ["text", "json", "form"].into_iter().filter(|k| t.has(k)).count() != 1 {
-            t.problem("", "must be one thing", "expected exactly one of text, json, form");
+        let fields = t.map("form").into_iter().filter_map(|(name, v)| given::read(&v, secret_name(&name)).map(|g| (name, g))).collect();
+        let form = t.has("form").then_some(Self::Form(fields));
+        let given: Vec<&str> = ["text", "json", "form"].into_iter().filter(|k| t.has(k)).collect();
+        if given.len() != 1 {
+            let what = if given.is_empty() {
+                "does not say what to send".to_owned()
+            } else {
+                format!("has more than one content ({})", given.join(", "))
+            };
+            t.problem("", what, "expected exactly one of text, json, form");
         }
         t.finish();
         text.or(json).or(form)
@@ -88,7 +92,8 @@ fn read_json(value: &table::Value<'_>) -> Option<Body> {
     if let DeValue::String(text) = value.value {
         return match serde_json::from_str::<Value>(text) {
             Ok(document) if holds_secret(&document) => {
-                given::refuse_inline(value);
+                let expected = "expected the body as TOML, json = { key = { secret = { env = \"NAME\" } } }";
+                value.source.report(value.at.clone(), &value.path, "holds what looks like a secret, written out", expected, false);
                 None
             }
             Ok(document) => Some(Body::Json(document, Vec::new())),
@@ -123,9 +128,17 @@ fn document(value: &table::Value<'_>, pointer: &str, secrets: &mut Vec<(String, 
                     secrets.push((pointer.to_owned(), given::reference(&inner)?));
                     return Some(Value::Null);
                 }
-                if secret_name(name) && inner.value.as_str().is_some_and(|s| !s.is_empty()) {
+                let wrong = match inner.value {
+                    DeValue::String(s) if !s.is_empty() => Some("holds what looks like a secret, written out"),
+                    // It would be sent as it stands.
+                    DeValue::Table(_) if <SecretRef as Field>::read(inner.value, false).is_ok() => {
+                        Some("refers to a secret without saying so")
+                    }
+                    _ => None,
+                };
+                if let Some(what) = wrong.filter(|_| secret_name(name)) {
                     let expected = "expected { secret = { env = \"NAME\" } } or { secret = { file = \"/path\" } }";
-                    value.source.report(inner.at, &inner.path, "holds what looks like a secret, written out", expected, false);
+                    value.source.report(inner.at, &inner.path, what, expected, false);
                     good = false;
                     continue;
                 }

@@ -1,6 +1,7 @@
 //! `expect` and `observe`: what must hold of a response, and which numbers are read from it. Types and their reading; judging is in `judge.rs`.
 
 use std::fmt;
+use std::time::Duration;
 
 use http::{HeaderName, StatusCode};
 use serde_json::Value;
@@ -8,7 +9,7 @@ use toml::de::DeValue;
 
 use super::body::scalar;
 use super::pattern::{Path, Pattern};
-use crate::config::table::{self, Table, nearest};
+use crate::config::table::{self, Table, short};
 use crate::fields::{Bytes, Span};
 
 /// What must hold of the response.
@@ -193,12 +194,12 @@ impl Expect {
             if let (Some(min), Some(max)) = (expect.size_min, expect.size_max)
                 && min > max
             {
-                size.problem("min", format!("{min} is more than max, {max}"), "");
+                size.problem("min", format!("{min} is more than max, {max}"), format!("expected at most {max}"));
             }
             size.finish();
         }
-        expect.within = t.opt("within");
-        expect.certificate_days = t.opt("certificate_days");
+        expect.within = t.between("within", Span(Duration::from_millis(1)), Span::seconds(600));
+        expect.certificate_days = t.between("certificate_days", 1, 36_500);
         t.finish();
         expect
     }
@@ -216,7 +217,11 @@ pub(super) fn read_observe(t: &mut Table<'_>) -> Vec<Observe> {
         };
         if let Some(name) = &name {
             if !word(name) || name.len() > 63 {
-                o.problem("name", format!("{name:?} is not right here"), "expected 1 to 63 of a-z, 0-9 and _, such as \"queue_depth\"");
+                o.problem(
+                    "name",
+                    format!("\"{}\" is not right here", short(name)),
+                    "expected 1 to 63 of a-z, 0-9 and _, such as \"queue_depth\"",
+                );
             } else if all.iter().any(|a| a.name == *name) {
                 o.problem("name", format!("\"{name}\" is there twice"), "expected a name of its own for each number");
             }
@@ -258,7 +263,7 @@ fn read_header(mut t: Table<'_>, into: &mut Vec<(HeaderName, HeaderTest)>) {
     let name = t.req::<String>("name").and_then(|n| match HeaderName::from_bytes(n.as_bytes()) {
         Ok(name) => Some(name),
         Err(_) => {
-            t.problem("name", format!("{n:?} is not a header's name"), "expected a name such as \"Content-Type\"");
+            t.problem("name", format!("\"{}\" is not a header's name", short(&n)), "expected a name such as \"Content-Type\"");
             None
         }
     });
@@ -269,7 +274,7 @@ fn read_header(mut t: Table<'_>, into: &mut Vec<(HeaderName, HeaderTest)>) {
         pattern(&mut t, "matches").map(HeaderTest::Matches),
     ];
     if !["exists", "equals", "contains", "matches"].iter().any(|k| t.has(k)) {
-        t.problem("", "says not what must hold of the header", "expected one of exists, equals, contains, matches");
+        t.problem("", "does not say what must hold of the header", "expected one of exists, equals, contains, matches");
     }
     t.finish();
     if let Some(name) = name {
@@ -279,15 +284,7 @@ fn read_header(mut t: Table<'_>, into: &mut Vec<(HeaderName, HeaderTest)>) {
 
 fn read_json(mut t: Table<'_>, into: &mut Vec<(Path, JsonTest)>) {
     let path = path(&mut t);
-    let kind = t.opt::<String>("is").and_then(|word| {
-        let found = JsonType::ALL.into_iter().find(|k| k.as_str() == word);
-        if found.is_none() {
-            let words = JsonType::ALL.map(JsonType::as_str);
-            let hint = nearest(&word, &words).map(|w| format!(" (did you mean \"{w}\"?)")).unwrap_or_default();
-            t.problem("is", format!("{word:?} is not a JSON type"), format!("expected {}{hint}", table::one_of(&words)));
-        }
-        found
-    });
+    let kind = t.word("is", &JsonType::ALL.map(|k| (k.as_str(), k)));
     let tests = [
         t.opt("exists").map(JsonTest::Exists),
         kind.map(JsonTest::Is),
@@ -297,7 +294,7 @@ fn read_json(mut t: Table<'_>, into: &mut Vec<(Path, JsonTest)>) {
         pattern(&mut t, "matches").map(JsonTest::Matches),
     ];
     if !["exists", "is", "equals", "min", "max", "matches"].iter().any(|k| t.has(k)) {
-        t.problem("", "says not what must hold there", "expected one of exists, is, equals, min, max, matches");
+        t.problem("", "does not say what must hold there", "expected one of exists, is, equals, min, max, matches");
     }
     t.finish();
     if let Some(path) = path {
@@ -308,19 +305,25 @@ fn read_json(mut t: Table<'_>, into: &mut Vec<(Path, JsonTest)>) {
 fn path(t: &mut Table<'_>) -> Option<Path> {
     let text = t.req::<String>("path")?;
     Path::new(&text)
-        .map_err(|why| t.problem("path", format!("{text:?} is not a JSON path that can be used: {why}"), "expected such as \"$.orders\""))
+        .map_err(|why| {
+            t.problem("path", format!("\"{}\" can't be used: {why}", short(&text)), "expected a JSON path such as \"$.orders[0].id\"");
+        })
         .ok()
 }
 
 fn pattern(t: &mut Table<'_>, key: &'static str) -> Option<Pattern> {
     let text = t.opt::<String>(key)?;
-    Pattern::new(&text).map_err(|why| t.problem(key, format!("is not a regular expression: {why}"), "")).ok()
+    Pattern::new(&text)
+        .map_err(|why| {
+            t.problem(key, format!("is not a regular expression that can be used: {why}"), "expected one such as \"^order-[0-9]+$\"");
+        })
+        .ok()
 }
 
 fn texts(t: &mut Table<'_>, key: &'static str) -> Vec<String> {
     let all = t.list::<String>(key);
     if all.iter().any(String::is_empty) {
-        t.problem(key, "holds an empty text, which every body holds", "");
+        t.problem(key, "holds an empty text, which every body holds", "expected texts of at least one character");
     }
     all
 }

@@ -94,7 +94,7 @@ pub(super) fn read(value: &Value<'_>, secret: bool) -> Option<Given> {
 }
 
 /// Reports a secret that is written out; never repeats it.
-pub(super) fn refuse_inline(value: &Value<'_>) {
+fn refuse_inline(value: &Value<'_>) {
     let expected = format!("expected {}", SecretRef::expected());
     value.source.report(value.at.clone(), &value.path, "holds what looks like a secret, written out", expected, false);
 }

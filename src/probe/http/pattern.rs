@@ -26,10 +26,10 @@ impl Pattern {
     /// Compiles it; the error says what is wrong, in words.
     pub fn new(source: &str) -> Result<Self, String> {
         if source.len() > MAX_SOURCE {
-            return Err(format!("a regular expression of more than {MAX_SOURCE} bytes"));
+            return Err(format!("it has more than {MAX_SOURCE} bytes"));
         }
         let regex = RegexBuilder::new(source).size_limit(MAX_COMPILED).dfa_size_limit(MAX_COMPILED).build().map_err(|e| match e {
-            regex::Error::CompiledTooBig(_) => "a regular expression that is too large once compiled".to_owned(),
+            regex::Error::CompiledTooBig(_) => "it is too large once compiled".to_owned(),
             // The last line of the parser's picture says what it is.
             e => e.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
         })?;
@@ -62,9 +62,18 @@ impl Path {
     /// Parses it; the error says what is wrong, in words.
     pub fn new(source: &str) -> Result<Self, String> {
         if source.len() > MAX_SOURCE {
-            return Err(format!("a JSON path of more than {MAX_SOURCE} bytes"));
+            return Err(format!("it has more than {MAX_SOURCE} bytes"));
         }
-        let path = JsonPath::parse(source).map_err(|e| e.to_string())?;
+        if !source.starts_with('$') {
+            return Err("it does not start with $, which stands for the whole body".into());
+        }
+        let path = JsonPath::parse(source).map_err(|e| {
+            let rest: String = source.get(e.position()..).unwrap_or_default().chars().take(20).collect();
+            // "in long-hand segment, expected closing ']'": the first part is the grammar's own name.
+            let message = e.message().split_once(", ").filter(|(context, _)| context.starts_with("in ")).map_or(e.message(), |(_, m)| m);
+            let at = if rest.is_empty() { "at its end".to_owned() } else { format!("at `{rest}`") };
+            if message == "parser error" { format!("it can't be read {at}") } else { format!("it can't be read {at}: {message}") }
+        })?;
         bounded_work(source)?;
         Ok(Self { source: source.to_owned(), path })
     }
@@ -141,6 +150,17 @@ mod tests {
         assert_eq!(count("$.orders[?@.n == 'x..$..']..id"), 0);
         for bad in ["$..*..*", "$[?@..id]", "$.orders[?@.id == $.orders[0].id]", "orders", "$."] {
             assert!(Path::new(bad).is_err(), "{bad}");
+        }
+        for (bad, why) in [
+            ("orders", "it does not start with $, which stands for the whole body"),
+            ("$.orders[", "it can't be read at `[`"),
+            ("$.orders[0", "it can't be read at its end: expected closing ']'"),
+            ("$.orders id", "it can't be read at ` id`"),
+            ("$.", "it can't be read at its end: must start with lowercase alpha or '_'"),
+            ("$[?nosuch(@.a)]", "it can't be read at `nosuch(@.a)]`: function name 'nosuch' is not defined"),
+            ("$.a$", "it can't be read at `$`"),
+        ] {
+            assert_eq!(Path::new(bad).unwrap_err(), why, "{bad}");
         }
     }
 }

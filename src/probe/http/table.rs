@@ -9,7 +9,7 @@ use super::HttpCheck;
 use super::body::Body;
 use super::expect::{Expect, read_observe};
 use super::given::{self, Given, secret_header, secret_name};
-use crate::config::table::{Table, nearest, one_of};
+use crate::config::table::{Table, short};
 use crate::fields::{Bytes, HttpUrl};
 use crate::transport::HttpVersion;
 use crate::transport::auth::{Auth, KeyPlace};
@@ -17,8 +17,9 @@ use crate::transport::auth::{Auth, KeyPlace};
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 /// More would only show a loop later.
 const MAX_REDIRECTS: u8 = 10;
+const MIN_BODY: Bytes = Bytes(1 << 10);
 /// The most one run may hold of a body.
-const MAX_BODY: Bytes = Bytes(16 << 20);
+pub const MAX_BODY: Bytes = Bytes(16 << 20);
 const MAX_HEADERS: usize = 64;
 
 impl HttpCheck {
@@ -31,15 +32,9 @@ impl HttpCheck {
         let method = read_method(&mut t, body.is_some());
         let auth = t.table("auth").and_then(Auth::read);
         let ca = t.opt::<std::path::PathBuf>("ca").map(|p| t.source().dir.join(p));
-        let version = word(&mut t, "http_version", &[("auto", HttpVersion::Auto), ("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)]);
-        let redirects = t.or("redirects", 0u8);
-        if redirects > MAX_REDIRECTS {
-            t.problem("redirects", format!("the number {redirects} is not right here"), format!("expected 0 (off) to {MAX_REDIRECTS}"));
-        }
-        let max_body = t.opt::<Bytes>("max_body");
-        if max_body.is_some_and(|b| b > MAX_BODY || b.0 == 0) {
-            t.problem("max_body", "is not right here", format!("expected a size up to {MAX_BODY}"));
-        }
+        let version = t.word("http_version", &[("auto", HttpVersion::Auto), ("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)]);
+        let redirects = t.between("redirects", 0, MAX_REDIRECTS);
+        let max_body = t.between("max_body", MIN_BODY, MAX_BODY);
         let expect = t.table("expect").map(Expect::read).unwrap_or_default();
         let observe = read_observe(&mut t);
         together(&t, url.as_ref(), &headers, auth.as_ref(), &expect);
@@ -53,7 +48,7 @@ impl HttpCheck {
             auth,
             ca,
             version: version.unwrap_or_default(),
-            redirects: redirects.min(MAX_REDIRECTS),
+            redirects: redirects.unwrap_or(0),
             max_body,
             expect,
             observe,
@@ -72,7 +67,8 @@ fn together(t: &Table<'_>, url: Option<&HttpUrl>, headers: &[(HeaderName, Given)
         t.problem("headers", format!("sets {name}, and so does auth"), "expected one of them");
     }
     if expect.certificate_days.is_some() && url.is_some_and(|u| u.url().scheme() == "http") {
-        t.problem("expect", "asks for certificate_days, but a plain http URL has no certificate", "");
+        let what = "asks for certificate_days, but a plain http URL has no certificate";
+        t.problem("expect", what, "expected a URL that starts with https://, or no certificate_days");
     }
     if let Some(min) = expect.size_min
         && min > MAX_BODY
@@ -95,20 +91,14 @@ fn read_url(t: &mut Table<'_>) -> Option<HttpUrl> {
 }
 
 fn read_method(t: &mut Table<'_>, has_body: bool) -> Method {
-    let given = t.opt::<String>("method");
-    match given.as_deref() {
+    match t.word("method", &METHODS.map(|m| (m, m))) {
         None if has_body => Method::POST,
         None => Method::GET,
-        Some(word) if METHODS.contains(&word) => {
+        Some(word) => {
             if has_body && matches!(word, "GET" | "HEAD") {
-                t.warn("method", format!("{word} with a body is ignored by many servers"), "expected POST, PUT or PATCH");
+                t.warn("method", format!("many servers pass over the body of a {word}"), "expected POST, PUT or PATCH");
             }
             Method::from_bytes(word.as_bytes()).unwrap_or_default()
-        }
-        Some(word) => {
-            let hint = nearest(word, &METHODS).map(|w| format!(" (did you mean \"{w}\"?)")).unwrap_or_default();
-            t.problem("method", format!("{word:?} is not right here"), format!("expected {}{hint}", one_of(&METHODS)));
-            Method::GET
         }
     }
 }
@@ -118,14 +108,14 @@ fn read_headers(t: &mut Table<'_>) -> Vec<(HeaderName, Given)> {
     for (name, value) in t.map("headers") {
         let report = |what: String, expected: &str| value.source.report(value.at.clone(), &value.path, what, expected, false);
         let Ok(header) = HeaderName::from_bytes(name.as_bytes()) else {
-            report(format!("{name:?} is not a header's name"), "expected a name such as \"Accept\"");
+            report(format!("\"{}\" is not a header's name", short(&name)), "expected a name such as \"Accept\"");
             continue;
         };
         if [HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, TE, TRAILER, UPGRADE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION]
             .contains(&header)
             || matches!(header.as_str(), "keep-alive" | "proxy-connection" | "expect" | "http2-settings")
         {
-            report(format!("{header} can't be set: it belongs to the connection"), "");
+            report(format!("{header} can't be set: soakwatch sets it itself, from the URL and the body"), "expected other headers");
             continue;
         }
         let Some(given) = given::read(&value, secret_header(&name)) else { continue };
@@ -141,16 +131,4 @@ fn read_headers(t: &mut Table<'_>) -> Vec<(HeaderName, Given)> {
         t.problem("headers", format!("has {} headers", all.len()), format!("expected at most {MAX_HEADERS}"));
     }
     all
-}
-
-/// One of some words.
-fn word<T: Copy>(t: &mut Table<'_>, key: &'static str, words: &[(&str, T)]) -> Option<T> {
-    let text = t.opt::<String>(key)?;
-    let found = words.iter().find(|(w, _)| *w == text).map(|(_, v)| *v);
-    if found.is_none() {
-        let known: Vec<&str> = words.iter().map(|(w, _)| *w).collect();
-        let hint = nearest(&text, &known).map(|w| format!(" (did you mean \"{w}\"?)")).unwrap_or_default();
-        t.problem(key, format!("{text:?} is not right here"), format!("expected {}{hint}", one_of(&known)));
-    }
-    found
 }

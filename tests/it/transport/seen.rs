@@ -90,7 +90,7 @@ async fn an_own_ca_is_trusted_by_its_check_alone() {
 async fn few_certificate_days_fail_as_certificate() {
     let pki = Pki::new();
     let fake = Fake::https(server_tls(pki.identity("api.test", VALID), &[]), |_| Reply::new(200)).await;
-    let toml = format!("url = \"https://api.test:{}/\"\nexpect = {{ certificate_days = 65535 }}", fake.port());
+    let toml = format!("url = \"https://api.test:{}/\"\nexpect = {{ certificate_days = 36500 }}", fake.port());
     run(&transport(Some(&pki.file())), &check(&toml)).await.failed(Class::Certificate, "days left");
 }
 

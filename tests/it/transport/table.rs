@@ -49,15 +49,18 @@ fn literal_addresses_are_judged_before_anything_runs() {
         ("http://0x7f.1/", false, Some("loopback")),
         ("http://0x7f.1/", true, None),
         ("http://[::ffff:10.0.0.1]/", false, Some("private")),
+        ("http://localhost:8080/", false, Some("loopback")),
         ("http://api.example.com/", false, None),
     ] {
-        assert_eq!(good(&format!("url = \"{url}\"")).refused_literal(allow), rule, "{url}");
+        let refused = good(&format!("url = \"{url}\"")).refused_literal(allow);
+        assert_eq!(refused.as_ref().map(|r| (r.key, r.rule)), rule.map(|r| ("url", r)), "{url}");
     }
     assert_eq!(good("url = \"https://a.example\"").unusable_file_blocking(), None);
     let missing = good("url = \"https://a.example\"\nca = \"missing.pem\"").unusable_file_blocking();
-    assert_eq!(missing.as_deref(), Some("ca /nonexistent/missing.pem can't be used: entity not found"));
+    assert_eq!(missing, Some(("ca", "/nonexistent/missing.pem can't be used: there is nothing of this name".to_owned())));
     let token = "url = \"https://a.example\"\nauth = { oauth2 = { token_url = \"http://10.0.0.1/t\", client_id = \"a\", client_secret = { env = \"X\" } } }";
-    assert_eq!(good(token).refused_literal(false), Some("private"));
+    let refused = good(token).refused_literal(false).unwrap();
+    assert_eq!((refused.key, refused.address.as_str(), refused.rule), ("auth.oauth2.token_url", "10.0.0.1", "private"));
 }
 
 #[test]
@@ -73,9 +76,9 @@ fn problems_are_said_in_full_and_all_at_once() {
             "method: \"get\" is not right here; expected \"GET\", \"HEAD\", \"POST\", \"PUT\", \"PATCH\", \"DELETE\" or \"OPTIONS\" (did you mean \"GET\"?)",
         ),
         ("http_version = \"3\"", "http_version: \"3\" is not right here; expected \"auto\", \"1.1\" or \"2\""),
-        ("redirects = 11", "redirects: the number 11 is not right here; expected 0 (off) to 10"),
-        ("max_body = \"1GiB\"", "max_body: is not right here; expected a size up to 16MiB"),
-        ("headers = { Host = \"x\" }", "headers.Host: host can't be set: it belongs to the connection"),
+        ("redirects = 11", "redirects: the number 11 is out of range; expected a whole number from 0 to 10"),
+        ("max_body = \"1GiB\"", "max_body: \"1GiB\" is out of range; expected a size from \"1KiB\" to \"16MiB\""),
+        ("headers = { Host = \"x\" }", "headers.Host: host can't be set: soakwatch sets it itself"),
         ("headers = { \"a b\" = \"x\" }", "headers.a b: \"a b\" is not a header's name"),
         ("headers = { A = \"x\\ny\" }", "headers.A: holds a character that can't be sent in a header"),
         ("headers = { A = [1] }", "headers.A: is not a text; expected a text, or a reference to a secret"),
@@ -92,8 +95,8 @@ fn problems_are_said_in_full_and_all_at_once() {
         ),
         ("body = { json = '{\"password\": \"hunter2\"}' }", "body.json: holds what looks like a secret"),
         ("body = { json = '{' }", "body.json: is not JSON: EOF"),
-        ("body = { text = \"a\", form = {} }", "body: must be one thing; expected exactly one of text, json, form"),
-        ("auth = {}", "auth: says not how; expected exactly one of basic, bearer, api_key, oauth2"),
+        ("body = { text = \"a\", form = {} }", "body: has more than one content (text, form); expected exactly one of text, json, form"),
+        ("auth = {}", "auth: does not say how; expected exactly one of basic, bearer, api_key, oauth2"),
         (
             "auth = { bearer = { env = \"X\" }, basic = { username = \"a\", password = { env = \"X\" } } }",
             "auth: has more than one way (basic, bearer)",
@@ -102,7 +105,7 @@ fn problems_are_said_in_full_and_all_at_once() {
         ("auth = { api_key = { value = { env = \"X\" } } }", "auth.api_key: must say where the key goes"),
         (
             "auth = { oauth2 = { client_id = \"a\", client_secret = { env = \"X\" }, token_url = \"https://l.example/t\", auth_method = \"body\" } }",
-            "auth.oauth2.auth_method: \"body\" is not right here; expected \"basic\" (in the header) or \"post\" (in the body)",
+            "auth.oauth2.auth_method: \"body\" is not right here; expected \"basic\" or \"post\"",
         ),
         ("auth = { oauth = {} }", "auth.oauth: unknown key; expected one of api_key, basic, bearer, oauth2 (did you mean \"oauth2\"?)"),
         (
@@ -112,21 +115,21 @@ fn problems_are_said_in_full_and_all_at_once() {
         ("expect = { status = [700] }", "expect.status[0]: the number 700 is not a status; expected such as 200, \"2xx\" or \"200-204\""),
         ("expect = { status = \"ok\" }", "expect.status: \"ok\" is not a status"),
         ("expect = { status = [] }", "expect.status: is empty, so nothing would ever pass"),
-        (
-            "expect = { json = [{ path = \"orders\", exists = true }] }",
-            "expect.json[0].path: \"orders\" is not a JSON path that can be used",
-        ),
+        ("expect = { json = [{ path = \"orders\", exists = true }] }", "expect.json[0].path: \"orders\" can't be used: "),
         (
             "expect = { json = [{ path = \"$.a\" }] }",
-            "expect.json[0]: says not what must hold there; expected one of exists, is, equals, min, max, matches",
+            "expect.json[0]: does not say what must hold there; expected one of exists, is, equals, min, max, matches",
         ),
         (
             "expect = { json = [{ path = \"$.a\", is = \"arry\" }] }",
-            "expect.json[0].is: \"arry\" is not a JSON type; expected \"array\", \"object\", \"string\", \"number\", \"boolean\" or \"null\" (did you mean \"array\"?)",
+            "expect.json[0].is: \"arry\" is not right here; expected \"array\", \"object\", \"string\", \"number\", \"boolean\" or \"null\" (did you mean \"array\"?)",
         ),
-        ("expect = { matches = \"(\" }", "expect.matches: is not a regular expression: unclosed group"),
-        ("expect = { headers = [{ name = \"X\" }] }", "expect.headers[0]: says not what must hold of the header"),
+        ("expect = { matches = \"(\" }", "expect.matches: is not a regular expression that can be used: unclosed group"),
+        ("expect = { headers = [{ name = \"X\" }] }", "expect.headers[0]: does not say what must hold of the header"),
         ("expect = { within = 2 }", "expect.within: the number 2 is not right here; expected a duration"),
+        ("expect = { within = \"1h\" }", "expect.within: \"1h\" is out of range; expected a duration from \"1ms\" to \"10m\""),
+        ("auth = \"Bearer hunter2\"", "auth: a text is not a table"),
+        ("query = \"key=hunter2\"", "query: a text is not a table"),
         ("expect = { size = { min = 10, max = 5 } }", "expect.size.min: 10B is more than max, 5B"),
         ("expect = { contains = \"\" }", "expect.contains: holds an empty text"),
         ("observe = [{ name = \"Depth\", path = \"$.a\" }]", "observe[0].name: \"Depth\" is not right here"),
