@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::config::model::Config;
 use crate::fields::CheckId;
 use crate::metrics::own::OwnMetrics;
-use crate::outcome::{Class, Outcome};
+use crate::outcome::{Cause, Class, Outcome};
 use crate::record::Record;
 use crate::self_check::SelfCheckHandle;
 use crate::store::{Seal, Store};
@@ -119,6 +119,9 @@ struct Pending {
     shown: bool,
 }
 
+/// What the log says of a check until it changes.
+type Said = (Outcome, Option<Class>, Option<Cause>);
+
 /// A commit under way.
 struct Commit {
     answer: oneshot::Receiver<writer::Answer>,
@@ -151,7 +154,7 @@ pub struct Recorder {
     not_before: Instant,
     seal_wanted: Vec<CheckId>,
     /// What the log said last of each check.
-    said: HashMap<CheckId, (Outcome, Option<Class>)>,
+    said: HashMap<CheckId, Said>,
 }
 
 impl std::fmt::Debug for Recorder {
@@ -175,7 +178,7 @@ pub fn start(
     // A restart is no change of state.
     let said = board.read(|all| {
         let last = all.iter().flat_map(|i| &i.checks).filter_map(|c| Some((c.def.id.clone(), c.state.last.as_ref()?)));
-        last.map(|(id, last)| (id, (last.outcome, last.class))).collect()
+        last.map(|(id, last)| (id, (last.outcome, last.class, last.cause))).collect()
     });
     let recorder = Recorder {
         events,
@@ -312,7 +315,7 @@ impl Recorder {
             self.settled += 1;
             return;
         }
-        let state = (record.outcome, record.class);
+        let state = (record.outcome, record.class, record.cause);
         if record.outcome != Outcome::NotDue && self.said.insert(record.check.clone(), state) != Some(state) {
             self.urgent = true;
             log_change(&record);
@@ -438,7 +441,12 @@ fn log_change(r: &Record) {
         Outcome::Fail | Outcome::Throttled => tracing::warn!(check, class, attribution, detail, "{check} fails: {class}"),
         Outcome::Unknown | Outcome::Skipped => {
             let cause = r.cause.map_or("", |c| c.as_str());
-            tracing::debug!(check, cause, detail, count = r.count, "{check} was not judged: {cause}");
+            // Somebody has to mend these; the others are said where they begin (self-check, clock, start) or are meant.
+            if matches!(r.cause, Some(Cause::Secret | Cause::Egress | Cause::Capacity | Cause::Internal)) {
+                tracing::warn!(check, cause, detail, "{check} can't be judged: {cause}");
+            } else {
+                tracing::debug!(check, cause, detail, count = r.count, "{check} was not judged: {cause}");
+            }
         }
         Outcome::NotDue => {}
     }
