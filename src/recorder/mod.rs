@@ -316,7 +316,8 @@ impl Recorder {
             return;
         }
         let state = (record.outcome, record.class, record.cause);
-        if record.outcome != Outcome::NotDue && self.said.insert(record.check.clone(), state) != Some(state) {
+        // A skip between two failures makes the second one no news.
+        if tells(&record) && self.said.insert(record.check.clone(), state) != Some(state) {
             self.urgent = true;
             log_change(&record);
         }
@@ -430,6 +431,12 @@ async fn wait(commit: &mut Option<Commit>) -> writer::Answer {
     }
 }
 
+/// Whether an outcome tells how the check stands: it was judged, or somebody has to mend something before it can be. Other gaps are said where
+/// they begin (self-check, clock, start), or are meant.
+fn tells(r: &Record) -> bool {
+    r.outcome.counted() || matches!(r.cause, Some(Cause::Secret | Cause::Egress | Cause::Capacity | Cause::Internal))
+}
+
 /// A failure is logged once: when it begins, when it changes, when it ends.
 fn log_change(r: &Record) {
     let check = r.check.as_str();
@@ -439,15 +446,9 @@ fn log_change(r: &Record) {
     match r.outcome {
         Outcome::Pass => tracing::info!(check, "{check} passes"),
         Outcome::Fail | Outcome::Throttled => tracing::warn!(check, class, attribution, detail, "{check} fails: {class}"),
-        Outcome::Unknown | Outcome::Skipped => {
+        Outcome::Unknown | Outcome::Skipped | Outcome::NotDue => {
             let cause = r.cause.map_or("", |c| c.as_str());
-            // Somebody has to mend these; the others are said where they begin (self-check, clock, start) or are meant.
-            if matches!(r.cause, Some(Cause::Secret | Cause::Egress | Cause::Capacity | Cause::Internal)) {
-                tracing::warn!(check, cause, detail, "{check} can't be judged: {cause}");
-            } else {
-                tracing::debug!(check, cause, detail, count = r.count, "{check} was not judged: {cause}");
-            }
+            tracing::warn!(check, cause, detail, "{check} can't be judged: {cause}");
         }
-        Outcome::NotDue => {}
     }
 }
