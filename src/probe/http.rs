@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Host;
 
 use super::{ProbeContext, RefusedLiteral};
-use crate::fields::{Bytes as Size, HttpUrl};
+use crate::fields::{Bytes as Size, HttpUrl, Span};
 use crate::observed::{Failure, Observed, Step, bounded};
 use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef};
@@ -38,6 +38,9 @@ pub use expect::{Expect, HeaderTest, JsonTest, JsonType, Observe, StatusRange};
 pub use given::Given;
 pub use pattern::{Path, Pattern};
 pub use table::MAX_BODY;
+
+/// What a secret among `headers` is called.
+const HEADER_SECRET: &str = "a header's secret";
 
 /// An http check, as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,6 +111,17 @@ impl HttpCheck {
         })
     }
 
+    /// Those of its secrets that go into a header as they are, each with what it is called where it can't be sent.
+    pub fn header_secrets(&self) -> Vec<(SecretRef, &'static str)> {
+        let given = self.headers.iter().filter_map(|(_, g)| g.secret()).map(|s| (s.clone(), HEADER_SECRET));
+        given.chain(self.auth.as_ref().and_then(Auth::header_secret)).collect()
+    }
+
+    /// The longest time it allows itself in `expect`, and where that stands in its table.
+    pub fn within(&self) -> Option<(&'static str, Span)> {
+        self.expect.within.map(|w| ("expect.within", w))
+    }
+
     /// A file it names that can't be used: its key, and why. Reads it: blocking.
     pub fn unusable_file_blocking(&self) -> Option<(&'static str, String)> {
         let file = self.ca.as_deref()?;
@@ -173,7 +187,7 @@ impl HttpCheck {
                     value.set_sensitive(*name == AUTHORIZATION);
                     value
                 }
-                Given::Secret(secret) => sensitive(reveal(secret, redactor).await?.expose(), "a header's secret")?,
+                Given::Secret(secret) => sensitive(reveal(secret, redactor).await?.expose(), HEADER_SECRET)?,
             };
             headers.append(name, value);
         }
