@@ -111,7 +111,7 @@ pub struct Hop {
     pub token: bool,
     /// Method.
     pub method: String,
-    /// URL without user and query.
+    /// URL without user; of the query only the parameters' names.
     pub url: String,
     /// The address we connected to, or tried last.
     pub address: Option<SocketAddr>,
@@ -123,7 +123,7 @@ pub struct Hop {
     pub tls: Option<TlsFacts>,
     /// Response status.
     pub status: Option<u16>,
-    /// Where it redirected to, without query.
+    /// Where it redirected to, shown likewise.
     pub location: Option<String>,
 }
 

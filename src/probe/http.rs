@@ -19,11 +19,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Host;
 
 use super::{ProbeContext, RefusedLiteral};
-use crate::fields::{Bytes as Size, HttpUrl, Span};
+use crate::fields::{Bytes as Size, HttpUrl, Span, masked_query};
 use crate::observed::{Failure, Observed, Step, bounded};
 use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef};
-use crate::transport::auth::{Auth, reveal, sensitive};
+use crate::transport::auth::{Auth, KeyPlace, reveal, sensitive};
 use crate::transport::{HttpVersion, Options, Request, guard, read_roots_blocking};
 
 mod body;
@@ -77,9 +77,16 @@ impl HttpCheck {
         self.url.host_port()
     }
 
-    /// The URL as it may be shown.
+    /// The URL as it may be shown: of its query, and of what is added to it, only the names.
     pub fn url_shown(&self) -> String {
-        self.url.shown()
+        let mut url = self.url.url().clone();
+        for (name, _) in &self.query {
+            url.query_pairs_mut().append_pair(name, "");
+        }
+        if let Some(Auth::ApiKey { place: KeyPlace::Query(name), .. }) = &self.auth {
+            url.query_pairs_mut().append_pair(name, "");
+        }
+        format!("{}{}", self.url.shown(), masked_query(&url))
     }
 
     /// Every secret it refers to.

@@ -25,6 +25,7 @@ use url::Url;
 use super::connect::{Sent, Stream, hop, is_ours};
 use super::{Options, Transport, body};
 use crate::clock::monotonic;
+use crate::fields::masked_query;
 use crate::observed::{Failure, Hop, Observed, Step, bounded};
 use crate::outcome::{Cause, Class};
 use crate::secret::{Redactor, SecretValue};
@@ -239,7 +240,7 @@ fn full_url(request: &Request) -> Url {
     url
 }
 
-/// A URL as it may be shown: without user, query and fragment, without secrets, at most 300 characters.
+/// A URL as it may be shown: without user, fragment and the values of its query, without secrets, at most 300 characters.
 pub(super) fn shown(url: &Url, redactor: &Redactor) -> String {
     let mut url = url.clone();
     // Both only fail for URLs without a host, which we have none of.
@@ -250,15 +251,17 @@ pub(super) fn shown(url: &Url, redactor: &Redactor) -> String {
     let clean = redactor.clean(&decoded);
     if clean != *decoded {
         let path = clean.find(['?', '#']).map_or(clean.as_str(), |end| &clean[..end]);
-        return bounded(redactor.clean(path), 300);
+        let query = if url.query().is_some() { "?…" } else { "" };
+        return bounded(format!("{}{query}", redactor.clean(path)), 300);
     }
+    let query = masked_query(&url);
     url.set_query(None);
     url.set_fragment(None);
-    bounded(redactor.clean(url.as_str()), 300)
+    bounded(redactor.clean(&format!("{url}{query}")), 300)
 }
 
 fn shown_host(url: &Url) -> String {
-    bounded(url.host_str().unwrap_or_default(), 100)
+    bounded(crate::fields::shown_host(url), 100)
 }
 
 /// Where to go next, if this is a redirect and redirects are followed. Where it points to is written down in any case.
