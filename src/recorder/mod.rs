@@ -48,16 +48,29 @@ enum Event {
     Flush(oneshot::Sender<()>),
 }
 
+/// An outcome as it reaches the recorder, with the moment it came about.
 #[derive(Debug)]
-struct Arrived {
+pub struct Arrived {
     record: Record,
     host: Option<Arc<str>>,
     ended: Instant,
 }
 
-impl Event {
-    fn outcome(record: Record, host: Option<Arc<str>>) -> Self {
-        Self::Outcome(Box::new(Arrived { record, host, ended: Instant::now() }))
+impl Arrived {
+    /// The outcome of a run towards a host that ends now.
+    pub fn ran(record: Record, host: Arc<str>) -> Self {
+        Self { record, host: Some(host), ended: Instant::now() }
+    }
+
+    /// An outcome that was told rather than asked for, or slots nobody ran.
+    pub fn told(record: Record) -> Self {
+        Self { record, host: None, ended: Instant::now() }
+    }
+
+    /// The outcome.
+    #[cfg(test)]
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
     }
 }
 
@@ -68,14 +81,9 @@ pub struct RecorderHandle {
 }
 
 impl RecorderHandle {
-    /// Records the outcome of a run towards a host. Waits when the recorder is behind.
-    pub async fn ran(&self, record: Record, host: Option<Arc<str>>) {
-        self.send(Event::outcome(record, host)).await;
-    }
-
-    /// Records an outcome that was told rather than asked for, or slots nobody ran.
+    /// Records an outcome that was told rather than asked for, or slots nobody ran. Waits when the recorder is behind.
     pub async fn told(&self, record: Record) {
-        self.send(Event::outcome(record, None)).await;
+        self.send(Event::Outcome(Box::new(Arrived::told(record)))).await;
     }
 
     /// Forgets a check that left the configuration; its history stays until retention.
@@ -106,9 +114,9 @@ impl RecorderHandle {
 pub struct Place<'a>(mpsc::Permit<'a, Event>);
 
 impl Place<'_> {
-    /// Records slots nobody ran.
-    pub fn told(self, record: Record) {
-        self.0.send(Event::outcome(record, None));
+    /// Records an outcome.
+    pub fn take(self, arrived: Arrived) {
+        self.0.send(Event::Outcome(Box::new(arrived)));
     }
 }
 
