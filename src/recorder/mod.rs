@@ -6,6 +6,8 @@
 
 mod blackout;
 mod hold;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -20,7 +22,7 @@ use crate::clock::Clock;
 use crate::config::model::Config;
 use crate::fields::CheckId;
 use crate::metrics::own::OwnMetrics;
-use crate::outcome::{Class, Outcome};
+use crate::outcome::{Cause, Class, Outcome};
 use crate::record::Record;
 use crate::self_check::SelfCheckHandle;
 use crate::store::{Seal, Store};
@@ -127,6 +129,9 @@ struct Pending {
     shown: bool,
 }
 
+/// What makes two outcomes the same news.
+type Said = (Outcome, Option<Class>, Option<Cause>);
+
 /// A commit under way.
 struct Commit {
     answer: oneshot::Receiver<writer::Answer>,
@@ -144,6 +149,8 @@ pub struct Recorder {
     config: watch::Receiver<Arc<Config>>,
     hold: Hold,
     pending: VecDeque<Pending>,
+    /// What did not fit while the store failed, by check: it is stored as slots that could not be judged, so that what was due stays due.
+    lost: HashMap<CheckId, Vec<Record>>,
     flushes: Vec<(u64, oneshot::Sender<()>)>,
     forget: Vec<CheckId>,
     /// Outcomes taken in and outcomes dealt with, ever: a flush waits until the second reaches the first.
@@ -159,7 +166,7 @@ pub struct Recorder {
     not_before: Instant,
     seal_wanted: Vec<CheckId>,
     /// What the log said last of each check.
-    said: HashMap<CheckId, (Outcome, Option<Class>)>,
+    said: HashMap<CheckId, Said>,
 }
 
 impl std::fmt::Debug for Recorder {
@@ -183,7 +190,7 @@ pub fn start(
     // A restart is no change of state.
     let said = board.read(|all| {
         let last = all.iter().flat_map(|i| &i.checks).filter_map(|c| Some((c.def.id.clone(), c.state.last.as_ref()?)));
-        last.map(|(id, last)| (id, (last.outcome, last.class))).collect()
+        last.map(|(id, last)| (id, (last.outcome, last.class, last.cause))).collect()
     });
     let recorder = Recorder {
         events,
@@ -194,6 +201,7 @@ pub fn start(
         config,
         hold: Hold::new(self_check),
         pending: VecDeque::new(),
+        lost: HashMap::new(),
         flushes: Vec::new(),
         forget: Vec::new(),
         taken: 0,
@@ -320,8 +328,7 @@ impl Recorder {
             self.settled += 1;
             return;
         }
-        let state = (record.outcome, record.class);
-        if record.outcome != Outcome::NotDue && self.said.insert(record.check.clone(), state) != Some(state) {
+        if self.is_news(&record) {
             self.urgent = true;
             log_change(&record);
         }
@@ -334,17 +341,51 @@ impl Recorder {
         self.bound_outbox();
     }
 
+    /// A failure is logged once: when it begins, when it changes, when it ends. Slots that nobody ran say nothing about that.
+    fn is_news(&mut self, r: &Record) -> bool {
+        let said_elsewhere = matches!(r.cause, Some(Cause::SelfCheck | Cause::Clock | Cause::Late | Cause::Down));
+        if matches!(r.outcome, Outcome::Skipped | Outcome::NotDue) || said_elsewhere {
+            return false;
+        }
+        let state = (r.outcome, r.class, r.cause);
+        self.said.insert(r.check.clone(), state) != Some(state)
+    }
+
     fn bound_outbox(&mut self) {
         let limit = self.config.borrow().settings.store.outbox as usize;
         // What a commit under way holds stands at the front and stays.
         let held = self.commit.as_ref().map_or(0, |c| c.count);
         while self.store_fails && self.pending.len() > limit.max(held + 1) {
-            if self.pending.remove(held).is_some() {
-                self.settled += 1;
-                self.own.store_lost.inc();
-            }
+            let Some(Pending { record, .. }) = self.pending.remove(held) else { break };
+            self.settled += 1;
+            self.lose(record);
         }
         self.own.store_outbox_length.set(i64::try_from(self.pending.len()).unwrap_or(i64::MAX));
+    }
+
+    /// Of an outcome that can't be kept, the slot is: spans of them take no room.
+    fn lose(&mut self, r: Record) {
+        let kept = r.outcome == Outcome::NotDue || r.cause == Some(Cause::Capacity);
+        let slot = if kept {
+            r
+        } else {
+            self.own.store_lost.inc_by(u64::from(r.count.max(1)));
+            Record { vantage: r.vantage, ..Record::not_run(r.check, r.slot, r.interval_ms, r.count.max(1), Cause::Capacity) }
+        };
+        let spans = self.lost.entry(slot.check.clone()).or_default();
+        if !spans.last_mut().is_some_and(|last| last.join(&slot)) {
+            spans.push(slot);
+        }
+    }
+
+    /// The store works again: what was lost goes first, for it is the oldest. The board showed it as it was.
+    fn account_lost(&mut self) {
+        for record in std::mem::take(&mut self.lost).into_values().flat_map(|spans| spans.into_iter().rev()) {
+            if self.board.knows(&record.check) {
+                self.taken += 1;
+                self.pending.push_front(Pending { record, shown: true });
+            }
+        }
     }
 
     fn start_commit(&mut self, last: bool) {
@@ -394,6 +435,7 @@ impl Recorder {
                     self.pending.drain(..commit.count.min(self.pending.len())).filter(|p| !p.shown).map(|p| p.record).collect();
                 self.board.apply(&stored);
                 self.settled += commit.count as u64;
+                self.account_lost();
                 self.seal_wanted = done.seal_next;
                 self.forget.extend(done.not_forgotten);
                 self.own.store_size_bytes.set(i64::try_from(done.size_bytes).unwrap_or(i64::MAX));
@@ -404,7 +446,7 @@ impl Recorder {
                     tracing::error!(error = %failed.error, "the store can't be written; probing and metrics go on, outcomes wait in memory");
                 }
                 self.store_fails = true;
-                self.forget = failed.forget;
+                self.forget.extend(failed.forget);
                 let unshown: Vec<Record> =
                     self.pending.iter_mut().filter_map(|p| (!std::mem::replace(&mut p.shown, true)).then(|| p.record.clone())).collect();
                 self.board.apply(&unshown);
@@ -435,7 +477,6 @@ async fn wait(commit: &mut Option<Commit>) -> writer::Answer {
     }
 }
 
-/// A failure is logged once: when it begins, when it changes, when it ends.
 fn log_change(r: &Record) {
     let check = r.check.as_str();
     let detail = r.detail.as_deref().unwrap_or_default();
@@ -444,10 +485,9 @@ fn log_change(r: &Record) {
     match r.outcome {
         Outcome::Pass => tracing::info!(check, "{check} passes"),
         Outcome::Fail | Outcome::Throttled => tracing::warn!(check, class, attribution, detail, "{check} fails: {class}"),
-        Outcome::Unknown | Outcome::Skipped => {
+        Outcome::Unknown | Outcome::Skipped | Outcome::NotDue => {
             let cause = r.cause.map_or("", |c| c.as_str());
-            tracing::debug!(check, cause, detail, count = r.count, "{check} was not judged: {cause}");
+            tracing::warn!(check, cause, detail, "{check} can't be judged: {cause}");
         }
-        Outcome::NotDue => {}
     }
 }
