@@ -25,4 +25,5 @@ mod server;
 mod status;
 mod store_trouble;
 mod support;
+mod throttling;
 mod transport;
