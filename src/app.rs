@@ -249,13 +249,19 @@ async fn open_and_restore(path: &Path, board: &Arc<Board>, clock: &Clock) -> Res
 /// Slots that came due while nobody was there: a gap is missing evidence, never a pass and never a failure.
 async fn account_downtime(config: &Config, board: &Board, clock: &Clock, recorder: &RecorderHandle) {
     let now = clock.now();
-    let mut slots = 0u64;
+    let (mut slots, mut ahead) = (0u64, None);
     for def in config.checks().filter(|d| d.kind.host().is_some()) {
         let Some(last) = board.check(&def.id).and_then(|c| c.state.last_slot) else { continue };
+        if last.0 > now.0.saturating_add(def.every.ms()) {
+            ahead = ahead.max(Some(last));
+        }
         for record in account_gap(def, last, now, Cause::Down) {
             slots += u64::from(record.count);
             recorder.told(record).await;
         }
+    }
+    if let Some(until) = ahead {
+        tracing::warn!(%until, "the clock is behind what is stored: a slot never runs twice, so checks wait until then");
     }
     if slots > 0 {
         tracing::info!(slots, "slots that came due while the daemon was down are accounted for as unknown");

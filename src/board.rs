@@ -167,13 +167,15 @@ pub struct CheckState {
     pub consecutive_failures: u64,
     /// Slot of the first run of the present streak of failures.
     pub failing_since: Option<UnixMs>,
+    /// The last slot that was not due.
+    pub last_not_due: Option<UnixMs>,
     /// The last run (skips and slots not due do not replace it).
     pub last: Option<LastRun>,
     /// The last counted run's slot.
     pub last_run: Option<UnixMs>,
     /// The last passing run's slot.
     pub last_success: Option<UnixMs>,
-    /// Earliest certificate expiry last seen; kept while a failing handshake shows none.
+    /// Earliest certificate expiry last seen; kept while failing runs show none.
     pub certificate_expiry: Option<UnixMs>,
     /// Numbers last read by `observe`.
     pub values: BTreeMap<String, f64>,
@@ -205,6 +207,11 @@ impl CheckState {
         if let Some(rule) = &r.facts.egress_rule {
             *self.egress_denied.entry(rule.clone()).or_default() += 1;
         }
+        if r.outcome == Outcome::Pass {
+            // A run that went all the way saw all there is: what it did not see has gone, from the target or from the configuration.
+            self.certificate_expiry = None;
+            self.values.clear();
+        }
         if r.facts.certificate_expiry.is_some() {
             self.certificate_expiry = r.facts.certificate_expiry;
         }
@@ -214,7 +221,11 @@ impl CheckState {
         if r.outcome.counted() {
             self.apply_counted(r);
         }
-        if r.outcome.counted() || (r.outcome == Outcome::Unknown && r.count <= 1) {
+        if r.outcome == Outcome::NotDue {
+            self.last_not_due = self.last_not_due.max(Some(r.last_slot()));
+        }
+        let nobody_there = matches!(r.cause, Some(Cause::Down | Cause::Clock | Cause::Late));
+        if r.outcome.counted() || (r.outcome == Outcome::Unknown && r.count <= 1 && !nobody_there) {
             self.last = Some(LastRun {
                 slot: r.slot,
                 outcome: r.outcome,
