@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
 use crate::clock::{Clock, UnixMs};
-use crate::config::model::{CheckDef, Config};
+use crate::config::model::{CheckDef, Config, SchedulerSettings};
 use crate::fields::CheckId;
 use crate::health::Health;
 use crate::metrics::own::OwnMetrics;
@@ -72,9 +72,9 @@ pub struct Scheduler {
     /// One for each entry.
     heap: BinaryHeap<Reverse<(UnixMs, CheckId)>>,
     hosts: HashMap<Arc<str>, Arc<Semaphore>>,
-    /// Both limits stand until a restart: runs in flight hold places of these.
-    per_host: usize,
+    per_host: u32,
     all: Arc<Semaphore>,
+    max_runs: u32,
     runs: JoinSet<Arrived>,
     running: HashMap<Id, (CheckId, UnixMs)>,
     /// Outcomes and slots nobody ran, on their way to the recorder.
@@ -100,8 +100,9 @@ impl Scheduler {
             entries: HashMap::new(),
             heap: BinaryHeap::new(),
             hosts: HashMap::new(),
-            per_host: settings.per_host as usize,
+            per_host: settings.per_host,
             all: Arc::new(Semaphore::new(settings.max_runs as usize)),
+            max_runs: settings.max_runs,
             runs: JoinSet::new(),
             running: HashMap::new(),
             waiting: VecDeque::new(),
@@ -163,6 +164,7 @@ impl Scheduler {
         // What is due was due under the old configuration.
         let now = self.fire_due();
         let config = Arc::clone(&self.means.config.borrow_and_update());
+        self.resize(&config.settings.scheduler);
         let mut old = std::mem::take(&mut self.entries);
         let starting = old.is_empty() && self.heap.is_empty();
         // A check that left and came back may still be running.
@@ -172,7 +174,7 @@ impl Scheduler {
             // A kind without a host is told, not asked.
             let Some(host) = def.kind.host() else { continue };
             let host: Arc<str> = host.into();
-            let turns = self.hosts.get(&host).cloned().unwrap_or_else(|| Arc::new(Semaphore::new(self.per_host)));
+            let turns = self.hosts.get(&host).cloned().unwrap_or_else(|| Arc::new(Semaphore::new(self.per_host as usize)));
             hosts.entry(Arc::clone(&host)).or_insert(turns);
             let entry = match old.remove(&def.id) {
                 Some(mut entry) => {
@@ -198,6 +200,15 @@ impl Scheduler {
         }
         self.hosts = hosts;
         self.heap = self.entries.iter().map(|(id, e)| Reverse((e.next, id.clone()))).collect();
+    }
+
+    /// Takes over the limits. Runs in flight keep their places, and count.
+    fn resize(&mut self, settings: &SchedulerSettings) {
+        for host in self.hosts.values() {
+            resize(host, self.per_host, settings.per_host);
+        }
+        resize(&self.all, self.max_runs, settings.max_runs);
+        (self.per_host, self.max_runs) = (settings.per_host, settings.max_runs);
     }
 
     fn wake_at(&self) -> Instant {
@@ -313,6 +324,20 @@ impl Scheduler {
                 self.waiting.push_back(Arrived::told(r));
             }
         }
+    }
+}
+
+/// Changes how many places there are. Fewer: those that are taken go as they get free, before anybody who waits gets one.
+fn resize(places: &Arc<Semaphore>, from: u32, to: u32) {
+    if to >= from {
+        places.add_permits((to - from) as usize);
+    } else {
+        let places = Arc::clone(places);
+        tokio::spawn(async move {
+            if let Ok(surplus) = places.acquire_many_owned(from - to).await {
+                surplus.forget();
+            }
+        });
     }
 }
 

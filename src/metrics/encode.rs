@@ -3,7 +3,7 @@
 //! [`Scrape::take`] copies the numbers under the board's lock and is quick; [`Encoder`] then writes piece by piece, as fast as the client reads,
 //! with one label block per check and integration. A registry would hold, copy and sort every series for each scrape instead.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::catalogue::{self as cat, Family};
@@ -11,7 +11,7 @@ use super::text::{escaped, float, head, integer, label};
 use crate::attribution::attribute;
 use crate::board::{Board, CheckEntry, Counts, DURATION_BUCKETS, IntegrationEntry};
 use crate::clock::UnixMs;
-use crate::config::model::{Config, Integration, Settings};
+use crate::config::model::{Integration, Settings};
 use crate::fields::Span;
 use crate::observed::Phases;
 use crate::outcome::{Attribution, Cause, Class, Outcome, Phase};
@@ -340,23 +340,6 @@ fn codes(l: &mut Lines<'_>, r: &Row) {
     for (class, n) in ["1xx", "2xx", "3xx", "4xx", "5xx"].iter().zip(rest.iter().skip(1)).filter(|(_, n)| **n > 0) {
         l.count(&r.i, &[("code", class)], *n);
     }
-}
-
-/// How many lines a configuration exports when all its checks run and pass over TLS; failures, rare statuses and observed values add a few. For
-/// `metrics.max_series`.
-pub fn expected_lines(config: &Config) -> u64 {
-    let histogram = BUCKET_TEXTS.len() as u64 + 2;
-    let by_check = config.settings.metrics.check_histograms;
-    let causes = Cause::of(Outcome::Skipped).count() + UNKNOWN_AT_ZERO.len();
-    // Objective, info, maintenance, one status.
-    let integration = 4 + (CLASSES_AT_ZERO.len() + causes) as u64 + if by_check { 0 } else { histogram };
-    // Five counters, four of success, interval and timeout, certificate.
-    let check = 12 + Phases::NAMES.len() as u64 + if by_check { histogram } else { 0 };
-    let dated: BTreeSet<_> = config.integrations().filter(|i| i.go_live.is_some()).map(|i| (i.id.customer(), i.id.environment())).collect();
-    let probed: BTreeSet<_> = config.checks().map(|c| &c.integration.id).collect();
-    // An integration without checks has no kind and no responses.
-    let idle = config.integrations().filter(|i| !probed.contains(&i.id)).count() as u64;
-    config.integrations().count() as u64 * integration + config.checks().count() as u64 * check + dated.len() as u64 - 2 * idle
 }
 
 /// Writes a [`Scrape`] piece by piece.

@@ -129,7 +129,7 @@ struct Pending {
     shown: bool,
 }
 
-/// What makes two outcomes the same news.
+/// What the log says of a check until it changes.
 type Said = (Outcome, Option<Class>, Option<Cause>);
 
 /// A commit under way.
@@ -341,14 +341,10 @@ impl Recorder {
         self.bound_outbox();
     }
 
-    /// A failure is logged once: when it begins, when it changes, when it ends. Slots that nobody ran say nothing about that.
+    /// A skip between two failures makes the second one no news.
     fn is_news(&mut self, r: &Record) -> bool {
-        let said_elsewhere = matches!(r.cause, Some(Cause::SelfCheck | Cause::Clock | Cause::Late | Cause::Down));
-        if matches!(r.outcome, Outcome::Skipped | Outcome::NotDue) || said_elsewhere {
-            return false;
-        }
         let state = (r.outcome, r.class, r.cause);
-        self.said.insert(r.check.clone(), state) != Some(state)
+        tells(r) && self.said.insert(r.check.clone(), state) != Some(state)
     }
 
     fn bound_outbox(&mut self) {
@@ -477,6 +473,13 @@ async fn wait(commit: &mut Option<Commit>) -> writer::Answer {
     }
 }
 
+/// Whether an outcome tells how the check stands: it was judged, or somebody has to mend something before it can be. Other gaps are said where
+/// they begin (self-check, clock, start), or are meant.
+fn tells(r: &Record) -> bool {
+    r.outcome.counted() || matches!(r.cause, Some(Cause::Secret | Cause::Egress | Cause::Capacity | Cause::Internal))
+}
+
+/// A failure is logged once: when it begins, when it changes, when it ends.
 fn log_change(r: &Record) {
     let check = r.check.as_str();
     let detail = r.detail.as_deref().unwrap_or_default();

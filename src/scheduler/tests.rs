@@ -152,3 +152,19 @@ async fn a_check_that_leaves_and_comes_back_while_it_runs_does_not_overlap_itsel
     assert_eq!(bench.scheduler.running.len(), 1);
     assert_eq!(bench.scheduler.entries[&id("ping")].behind.len(), 1);
 }
+
+#[tokio::test]
+async fn fewer_places_are_fewer_also_for_runs_in_flight() {
+    let places = Arc::new(Semaphore::new(3));
+    let [a, b] = [Arc::clone(&places).acquire_owned().await.unwrap(), Arc::clone(&places).acquire_owned().await.unwrap()];
+    resize(&places, 3, 1);
+    tokio::task::yield_now().await;
+    assert!(places.try_acquire().is_err(), "two run where one may");
+    drop(a);
+    tokio::task::yield_now().await;
+    assert!(places.try_acquire().is_err(), "one runs where one may");
+    drop(b);
+    assert_eq!(places.available_permits(), 1);
+    resize(&places, 1, 4);
+    assert_eq!(places.available_permits(), 4);
+}

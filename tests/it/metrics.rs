@@ -8,7 +8,7 @@ use soakwatch::clock::UnixMs;
 use soakwatch::config::model::{Integration, Settings};
 use soakwatch::config::{Counts, lines};
 use soakwatch::metrics::catalogue::{CHECKS, OWN, Type};
-use soakwatch::metrics::encode::{CHUNK, Encoder, Scrape, expected_lines};
+use soakwatch::metrics::encode::{CHUNK, Encoder, Scrape};
 use soakwatch::metrics::own::OwnMetrics;
 
 use crate::estate::{Ended, NOW, config, estate, integration, runs, settings, with_checks};
@@ -197,30 +197,4 @@ fn pieces_are_bounded_and_make_the_same_text() {
     assert!(pieces > 10);
     assert_eq!(all, encoded(&board, &settings()));
     assert_eq!(all.lines().filter(|l| l.starts_with("# TYPE soakwatch_runs_total ")).count(), 1);
-}
-
-#[test]
-fn expected_lines_are_those_of_an_estate_that_passes() {
-    for check_histograms in [false, true] {
-        let mut s = settings();
-        s.metrics.check_histograms = check_histograms;
-        let mut dated = integration("acme", "production", "a");
-        dated.go_live = Some(NOW);
-        let made = vec![
-            with_checks(dated, &["x", "y"]),
-            with_checks(integration("acme", "production", "b"), &["x"]),
-            with_checks(integration("acme", "staging", "idle"), &[]),
-        ];
-        let checks: Vec<_> = made.iter().flat_map(|(_, c)| c.clone()).collect();
-        let config = config(s.clone(), made);
-        let board = Board::default();
-        board.configure(&config);
-        for check in &checks {
-            let mut records = runs(check, 3, |_| Ended::Pass);
-            records[2].facts.certificate_expiry = Some(NOW);
-            board.apply(&records);
-        }
-        let lines = encoded(&board, &s).lines().filter(|l| !l.starts_with('#')).count();
-        assert_eq!(expected_lines(&config), lines as u64);
-    }
 }
