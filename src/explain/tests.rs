@@ -206,7 +206,7 @@ Attempt 1, took 5.00 ms: did not pass (certificate)
 Outcome:      fail after 1 attempt, 5.00 ms
 Class:        certificate
 Attribution:  third_party
-What to do:   The certificate is not acceptable (expired, wrong name or unknown issuer). Ask the vendor to renew it or to send the full chain.
+What to do:   The certificate is not acceptable, or ends too soon; the details say which. Ask the vendor to renew it or to send the full chain; if a private authority issued it, give its certificate to the check as `ca`.
 Runbook:      https://wiki.example.com/crm
 "
     );
