@@ -25,10 +25,10 @@ use crate::metrics::own::OwnMetrics;
 use crate::outcome::{Cause, Class, Outcome};
 use crate::record::Record;
 use crate::self_check::SelfCheckHandle;
-use crate::store::{Seal, Store};
+use crate::store::{Note, Seal, Store};
 
 use hold::Hold;
-use writer::Writer;
+use writer::{After, Writer};
 
 /// Outcomes in one commit at most.
 const BATCH: usize = 500;
@@ -46,6 +46,8 @@ enum Event {
     Outcome(Box<Arrived>),
     /// A check left the configuration.
     Forget(CheckId),
+    /// Something to remember that is no run.
+    Note(Note),
     /// Answer when all that came before is stored (or could not be).
     Flush(oneshot::Sender<()>),
 }
@@ -86,6 +88,11 @@ impl RecorderHandle {
     /// Records an outcome that was told rather than asked for, or slots nobody ran. Waits when the recorder is behind.
     pub async fn told(&self, record: Record) {
         self.send(Event::Outcome(Box::new(Arrived::told(record)))).await;
+    }
+
+    /// Remembers something that is no run, once all that was sent before is stored.
+    pub async fn note(&self, note: Note) {
+        self.send(Event::Note(note)).await;
     }
 
     /// Forgets a check that left the configuration; its history stays until retention.
@@ -152,7 +159,9 @@ pub struct Recorder {
     /// What did not fit while the store failed, by check: it is stored as slots that could not be judged, so that what was due stays due.
     lost: HashMap<CheckId, Vec<Record>>,
     flushes: Vec<(u64, oneshot::Sender<()>)>,
-    forget: Vec<CheckId>,
+    /// What is done once the first `before` pending outcomes are stored, and before the others are.
+    after: Vec<After>,
+    before: usize,
     /// Outcomes taken in and outcomes dealt with, ever: a flush waits until the second reaches the first.
     taken: u64,
     settled: u64,
@@ -203,7 +212,8 @@ pub fn start(
         pending: VecDeque::new(),
         lost: HashMap::new(),
         flushes: Vec::new(),
-        forget: Vec::new(),
+        after: Vec::new(),
+        before: 0,
         taken: 0,
         settled: 0,
         urgent: false,
@@ -274,7 +284,7 @@ impl Recorder {
     }
 
     fn wake_at(&self) -> Instant {
-        let commit = if self.pending.is_empty() && self.seal_wanted.is_empty() && self.forget.is_empty() {
+        let commit = if self.pending.is_empty() && self.seal_wanted.is_empty() && self.after.is_empty() {
             Instant::now() + COMMIT_EVERY
         } else {
             self.commit_at()
@@ -303,8 +313,13 @@ impl Recorder {
             }
             Event::Forget(check) => {
                 self.said.remove(&check);
-                self.forget.push(check);
+                // What is on its way belongs to the check as it was: should it come back, it starts from nothing.
+                for p in self.pending.iter_mut().filter(|p| p.record.check == check) {
+                    p.shown = true;
+                }
+                self.follow_up(After::Forget(check));
             }
+            Event::Note(note) => self.follow_up(After::Note(note)),
             Event::Flush(answer) => self.flushes.push((self.taken, answer)),
         }
         self.answer_flushes();
@@ -319,6 +334,19 @@ impl Recorder {
         for r in records {
             self.accept(r);
         }
+    }
+
+    fn follow_up(&mut self, what: After) {
+        if self.after.is_empty() {
+            self.before = self.pending.len();
+        }
+        self.after.push(what);
+    }
+
+    /// What could not be done comes before what was asked for since.
+    fn retry(&mut self, mut what: Vec<After>) {
+        what.append(&mut self.after);
+        self.after = what;
     }
 
     /// From here on an outcome is final: it only waits to be written.
@@ -385,16 +413,19 @@ impl Recorder {
     }
 
     fn start_commit(&mut self, last: bool) {
-        let something = !(self.pending.is_empty() && self.seal_wanted.is_empty() && self.forget.is_empty());
+        let something = !(self.pending.is_empty() && self.seal_wanted.is_empty() && self.after.is_empty());
         if self.commit.is_some() || !something || !(last && !self.store_fails || Instant::now() >= self.commit_at()) {
             return;
         }
-        let records: Vec<Record> = self.pending.iter().take(BATCH).map(|p| p.record.clone()).collect();
+        // What follows up stands between the outcomes that came before it and those that came after.
+        let most = if self.after.is_empty() { BATCH } else { BATCH.min(self.before) };
+        let records: Vec<Record> = self.pending.iter().take(most).map(|p| p.record.clone()).collect();
+        let after = if records.len() >= self.before.min(self.pending.len()) { std::mem::take(&mut self.after) } else { Vec::new() };
         // A snapshot must hold what the store holds, no more: none while outcomes are shown that are not stored.
         let wanted = std::mem::take(&mut self.seal_wanted);
         let seals = if self.pending.iter().any(|p| p.shown) { Vec::new() } else { self.seals(&wanted) };
         let (count, began) = (records.len(), Instant::now());
-        let batch = writer::Batch { now: self.clock.now(), records, seals, forget: std::mem::take(&mut self.forget), keep: self.keep() };
+        let batch = writer::Batch { now: self.clock.now(), records, seals, after, keep: self.keep() };
         let answer = self.writer.commit(batch);
         self.commit = Some(Commit { answer, count, began });
         self.urgent = false;
@@ -433,7 +464,9 @@ impl Recorder {
                 self.settled += commit.count as u64;
                 self.account_lost();
                 self.seal_wanted = done.seal_next;
-                self.forget.extend(done.not_forgotten);
+                // What can't be done must not hold the outcomes up.
+                self.before = if done.not_done.is_empty() { self.before.saturating_sub(commit.count) } else { BATCH };
+                self.retry(done.not_done);
                 self.own.store_size_bytes.set(i64::try_from(done.size_bytes).unwrap_or(i64::MAX));
             }
             Err(failed) => {
@@ -442,7 +475,8 @@ impl Recorder {
                     tracing::error!(error = %failed.error, "the store can't be written; probing and metrics go on, outcomes wait in memory");
                 }
                 self.store_fails = true;
-                self.forget.extend(failed.forget);
+                self.before = if failed.after.is_empty() { self.before } else { commit.count };
+                self.retry(failed.after);
                 let unshown: Vec<Record> =
                     self.pending.iter_mut().filter_map(|p| (!std::mem::replace(&mut p.shown, true)).then(|| p.record.clone())).collect();
                 self.board.apply(&unshown);
@@ -467,7 +501,7 @@ impl Recorder {
 async fn wait(commit: &mut Option<Commit>) -> writer::Answer {
     match commit {
         Some(c) => {
-            (&mut c.answer).await.unwrap_or_else(|_| Err(writer::Failed { error: "the store's thread ended".into(), forget: Vec::new() }))
+            (&mut c.answer).await.unwrap_or_else(|_| Err(writer::Failed { error: "the store's thread ended".into(), after: Vec::new() }))
         }
         None => std::future::pending().await,
     }

@@ -21,6 +21,7 @@ mod own_fault;
 mod probe;
 mod reference;
 mod reload;
+mod restart;
 mod server;
 mod status;
 mod store_trouble;
