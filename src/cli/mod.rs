@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 mod control;
 mod demo;
+mod ids;
 mod probe;
 mod reload;
 mod run;
