@@ -155,6 +155,8 @@ pub struct Observed {
     pub status: Option<u16>,
     /// Bytes of the last body after decompression.
     pub body_bytes: Option<u64>,
+    /// The first rule by which our own address guard refused an address, also when another address of that name served.
+    pub egress_rule: Option<&'static str>,
 }
 
 impl Observed {
