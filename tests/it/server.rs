@@ -373,11 +373,14 @@ async fn a_client_that_does_not_read_holds_no_scrape_for_long() {
     }
     let all = async { while s.get("/metrics").await.status != 200 {} };
     tokio::time::timeout(Duration::from_secs(20), all).await.expect("the stalled scrapes are cut");
+    // One place came free because its scrape was cut; the others may still be going on, and end whole now that they are read.
+    let mut cut = 0;
     for mut stream in stalled {
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest).await;
-        assert!(!rest.ends_with(b"0\r\n\r\n"), "cut in the middle");
+        cut += usize::from(!rest.ends_with(b"0\r\n\r\n"));
     }
+    assert!(cut >= 1, "cut in the middle");
 }
 
 #[tokio::test]
