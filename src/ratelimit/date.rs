@@ -126,7 +126,12 @@ mod tests {
 
     #[test]
     fn the_three_forms_of_an_http_date() {
-        for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", " Mon, 06 Nov 1994 08:49:37 GMT"] {
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            " Mon, 06 Nov 1994 08:49:37 GMT",
+        ] {
             assert_eq!(millis(text), Some(784_111_777_000), "{text}");
         }
         assert_eq!(millis("Wed Nov 16 08:49:37 1994"), Some(784_975_777_000));

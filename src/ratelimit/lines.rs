@@ -50,16 +50,21 @@ pub(super) fn parameter(parts: &[&str], key: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// Header lines as they come.
+    pub(in super::super) fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let mut all = HeaderMap::new();
+        for (name, value) in lines {
+            all.append(*name, value.parse().unwrap());
+        }
+        all
+    }
 
     #[test]
     fn the_smallest_count() {
-        let count = |values: &[&str]| {
-            let mut headers = HeaderMap::new();
-            values.iter().for_each(|v| drop(headers.append("x", v.parse().unwrap())));
-            super::count(&headers, "x")
-        };
+        let count = |values: &[&str]| super::count(&headers(&values.iter().map(|v| ("x", *v)).collect::<Vec<_>>()), "x");
         assert_eq!(count(&["100, 60"]), Some(60));
         assert_eq!(count(&["100", "60"]), Some(60));
         assert_eq!(count(&["-1, 7.9, soon"]), Some(7));

@@ -73,7 +73,8 @@ mod tests {
             let n = Number::parse(text).unwrap();
             assert_eq!((n.floor(), n.ceil()), (floor, ceil), "{text}");
         }
-        for bad in ["", " ", "-1", "+1", "1e3", "0x10", "1.", ".5", "1.2.3", "1_000", "ten", "1 2", "12abc", "\u{661}", "1000000000000000", "1\n"]
+        for bad in
+            ["", " ", "-1", "+1", "1e3", "0x10", "1.", ".5", "1.2.3", "1_000", "ten", "1 2", "12abc", "\u{661}", "1000000000000000", "1\n"]
         {
             assert_eq!(Number::parse(bad), None, "{bad:?}");
         }

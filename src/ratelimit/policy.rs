@@ -63,8 +63,7 @@ impl Policy {
 /// take part only when they are used up, or when nobody counts requests.
 pub(super) fn primary(policies: &[Policy]) -> Quota {
     let no_requests = !policies.iter().any(Policy::counts_requests);
-    let competing: Vec<&Policy> =
-        policies.iter().filter(|p| no_requests || p.counts_requests() || p.remaining == Some(0)).collect();
+    let competing: Vec<&Policy> = policies.iter().filter(|p| no_requests || p.counts_requests() || p.remaining == Some(0)).collect();
     // Of several minima the first one is returned.
     let least = competing.iter().filter(|p| p.remaining.is_some()).min_by_key(|p| (p.remaining, Reverse(p.reset_in), Reverse(p.window)));
     let lowest = || {
@@ -113,7 +112,11 @@ mod tests {
         assert_eq!(limit_of_primary(&[bytes(policy(1, 3, 0, 0)), request(policy(2, 40, 0, 0))]), Some(2));
         assert_eq!(limit_of_primary(&[bytes(policy(1, 0, 0, 0)), policy(2, 40, 0, 0)]), Some(1));
         assert_eq!(limit_of_primary(&[bytes(policy(1, 3, 0, 0)), bytes(policy(2, 2, 0, 0))]), Some(2));
-        assert_eq!(limit_of_primary(&[bytes(policy(1, 3, 0, 0)), policy(2, None, 0, 0)]), Some(2), "somebody counts requests, unknown how many");
+        assert_eq!(
+            limit_of_primary(&[bytes(policy(1, 3, 0, 0)), policy(2, None, 0, 0)]),
+            Some(2),
+            "somebody counts requests, unknown how many"
+        );
         assert_eq!(limit_of_primary(&[bytes(policy(1, None, 60, 0)), policy(2, None, 1, 0)]), Some(2));
     }
 }

@@ -23,7 +23,8 @@ pub(super) struct Structured {
 
 pub(super) fn read(headers: &HeaderMap, times: &Times) -> Structured {
     let policies = field(headers, "ratelimit-policy");
-    let (named, numbered) = policies.as_deref().and_then(parse::<List>).map_or_else(Default::default, |(list, raw)| of_policies(&list, &raw));
+    let (named, numbered) =
+        policies.as_deref().and_then(parse::<List>).map_or_else(Default::default, |(list, raw)| of_policies(&list, &raw));
     let state = field(headers, "ratelimit");
     let list = state.as_deref().and_then(parse::<List>);
     let dictionary = match (&state, &list) {
@@ -194,10 +195,10 @@ fn join(items: Vec<Policy>, policies: Vec<Policy>) -> Vec<Policy> {
 mod tests {
     use super::*;
     use crate::clock::UnixMs;
+    use crate::ratelimit::lines::tests::headers;
 
     fn of(lines: &[(&'static str, &'static str)]) -> Structured {
-        let mut headers = HeaderMap::new();
-        lines.iter().for_each(|(n, v)| drop(headers.append(*n, v.parse().unwrap())));
+        let headers = headers(lines);
         let times = Times::of(&headers, UnixMs(1_772_366_400_000));
         read(&headers, &times)
     }
@@ -212,8 +213,14 @@ mod tests {
     fn a_wrong_member_drops_itself_and_a_syntax_error_its_field() {
         let one = |name: &str, l, r, w, t| vec![(name.to_owned(), l, r, w, t)];
         assert_eq!(named("\"a\";q=10;w=0", "\"a\";r=1;t=-1"), one("a", Some(10), Some(1), None, None));
-        assert_eq!(named("\"a\";q=-1, \"a\";q=1.5, \"a\";w=1, (\"a\");q=1, :YQ==:;q=1, 1.5;w=1", "\"a\";r=1"), one("a", None, Some(1), None, None));
-        assert_eq!(named("\"a\";q=10;w=1.5", "\"a\";r=1.0, \"a\";r=-1, \"a\";r, 5;r=1, \"a\";r=\"1\""), one("a", Some(10), None, None, None));
+        assert_eq!(
+            named("\"a\";q=-1, \"a\";q=1.5, \"a\";w=1, (\"a\");q=1, :YQ==:;q=1, 1.5;w=1", "\"a\";r=1"),
+            one("a", None, Some(1), None, None)
+        );
+        assert_eq!(
+            named("\"a\";q=10;w=1.5", "\"a\";r=1.0, \"a\";r=-1, \"a\";r, 5;r=1, \"a\";r=\"1\""),
+            one("a", Some(10), None, None, None)
+        );
         assert_eq!(named("\"a\";q=10;;w=1", "\"a\";r=1"), one("a", None, Some(1), None, None), "the policy field is void");
         assert_eq!(named("\"a\";q=10", "\"a\";r=1 x"), one("a", Some(10), None, None, None), "the state field is void");
         assert_eq!(named("\"a\";q=1000000000000000", "\"a\";r=1"), one("a", None, Some(1), None, None), "16 digits are a syntax error");
@@ -225,7 +232,10 @@ mod tests {
     #[test]
     fn partition_keys_join_and_stay_as_they_were_sent() {
         let all = of(&[
-            ("ratelimit-policy", "\"a\";q=1;pk=:YQ==:, \"a\";q=2;pk=:Yh==:, \"a\";q=3, \"b\";q=4;pk=:YQ==:;qu=requests, \"c\";q=5;qu=\"x:y\""),
+            (
+                "ratelimit-policy",
+                "\"a\";q=1;pk=:YQ==:, \"a\";q=2;pk=:Yh==:, \"a\";q=3, \"b\";q=4;pk=:YQ==:;qu=requests, \"c\";q=5;qu=\"x:y\"",
+            ),
             ("ratelimit", "\"a\";r=1;pk=:Yg==:, \"a\";r=2;pk=:YQ==:, \"a\";r=3;pk=:Yw==:, \"a\";r=4, \"b\";r=5"),
         ]);
         let seen: Vec<_> = all.named.iter().map(|p| (p.remaining, p.limit, p.pk.as_deref())).collect();
@@ -264,9 +274,9 @@ mod tests {
         assert_eq!(dictionary("Limit=1"), None);
         assert_eq!(dictionary("x=1"), None);
         let all = of(&[("ratelimit-policy", "10;w=1, 50;w=60;burst=1000"), ("ratelimit", "limit=10, reset=1")]);
-        assert_eq!(all.numbered.iter().map(|p| (p.limit, p.window.map(|w| w.as_secs()))).collect::<Vec<_>>(), [
-            (Some(10), Some(1)),
-            (Some(50), Some(60))
-        ]);
+        assert_eq!(
+            all.numbered.iter().map(|p| (p.limit, p.window.map(|w| w.as_secs()))).collect::<Vec<_>>(),
+            [(Some(10), Some(1)), (Some(50), Some(60))]
+        );
     }
 }

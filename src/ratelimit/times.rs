@@ -124,19 +124,10 @@ fn hms(text: &str) -> Option<Nanos> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ratelimit::lines::tests::headers;
 
     /// 2026-03-01T12:00:00Z.
     const NOW: UnixMs = UnixMs(1_772_366_400_000);
-
-    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
-        lines.iter().map(|(n, v)| (n.parse::<http::HeaderName>().unwrap(), v.parse::<http::HeaderValue>().unwrap())).fold(
-            HeaderMap::new(),
-            |mut all, (n, v)| {
-                all.append(n, v);
-                all
-            },
-        )
-    }
 
     fn at(text: &str, unit: Unit) -> Option<u64> {
         Times::of(&HeaderMap::new(), NOW).text(text, unit).map(|d| d.as_secs())
@@ -198,9 +189,15 @@ mod tests {
     #[test]
     fn durations_of_go_and_clock_times() {
         let go = |text: &'static str| go_duration(&headers(&[("x", text)]), "x").map(|d| d.as_secs());
-        for (text, seconds) in
-            [("1m2.5s", Some(63)), ("500ms", Some(1)), ("1h0m0s", Some(3600)), ("0", Some(0)), ("0s", Some(0)), ("1ns", Some(1)), ("2s, 3s", Some(3))]
-        {
+        for (text, seconds) in [
+            ("1m2.5s", Some(63)),
+            ("500ms", Some(1)),
+            ("1h0m0s", Some(3600)),
+            ("0", Some(0)),
+            ("0s", Some(0)),
+            ("1ns", Some(1)),
+            ("2s, 3s", Some(3)),
+        ] {
             assert_eq!(go(text), seconds, "{text}");
         }
         for bad in ["", "5", "-1s", "1x", "s", "1d", "10000h", "1.5"] {

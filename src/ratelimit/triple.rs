@@ -107,10 +107,14 @@ pub(super) fn window(quota: &Quota, policies: &[Policy], numbered: &[Policy], di
 mod tests {
     use super::*;
     use crate::clock::UnixMs;
+    use crate::ratelimit::lines::tests::headers;
 
-    fn of(family: Family, dialect: Dialect, lines: &[(&'static str, &'static str)]) -> (Option<u64>, Option<u64>, Option<u64>, Option<u64>) {
-        let mut headers = HeaderMap::new();
-        lines.iter().for_each(|(n, v)| drop(headers.append(*n, v.parse().unwrap())));
+    fn of(
+        family: Family,
+        dialect: Dialect,
+        lines: &[(&'static str, &'static str)],
+    ) -> (Option<u64>, Option<u64>, Option<u64>, Option<u64>) {
+        let headers = headers(lines);
         let Quota { limit, remaining, reset_in, window } =
             read(family, dialect, &headers, &Times::of(&headers, UnixMs(1_772_366_400_000))).quota;
         (limit, remaining, reset_in.map(|d| d.as_secs()), window.map(|d| d.as_secs()))
@@ -157,16 +161,15 @@ mod tests {
     #[test]
     fn a_limit_may_be_a_list() {
         let of = |values: &[&str]| {
-            let mut headers = HeaderMap::new();
-            values.iter().for_each(|v| drop(headers.append("x", v.parse().unwrap())));
+            let headers = headers(&values.iter().map(|v| ("x", *v)).collect::<Vec<_>>());
             let (limit, policies) = limit_list(&headers, "x");
             (limit, policies.iter().map(|p| (p.limit.unwrap(), p.window.map(|w| w.as_secs()), p.name.clone())).collect::<Vec<_>>())
         };
         assert_eq!(of(&["100, 60"]), (Some(60), vec![]));
-        assert_eq!(of(&["100;w=60;comment=\"a, 5\", 20; window=1 ;name=b"]), (
-            Some(100),
-            vec![(100, Some(60), None), (20, Some(1), Some("b".into()))]
-        ));
+        assert_eq!(
+            of(&["100;w=60;comment=\"a, 5\", 20; window=1 ;name=b"]),
+            (Some(100), vec![(100, Some(60), None), (20, Some(1), Some("b".into()))])
+        );
         assert_eq!(of(&["10, 10;w=1", "5, soon, -1"]), (Some(5), vec![(10, Some(1), None)]));
         assert_eq!(of(&["10;w=0", "x;w=1"]), (Some(10), vec![(10, None, None)]));
         assert_eq!(of(&["unlimited"]), (None, vec![]));

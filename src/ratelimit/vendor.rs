@@ -34,7 +34,8 @@ pub(super) fn policies(source: &Source<'_>, without_kong: bool) -> Vec<Policy> {
     found.extend(hubspot(headers));
     found.extend(azure(headers));
     // A triple makes a set only together with something else.
-    let alone = own.len() == 1 && own_triple(source).is_some() && (source.dialect != Dialect::Auth0 || auth0(headers, source.times).is_empty());
+    let alone =
+        own.len() == 1 && own_triple(source).is_some() && (source.dialect != Dialect::Auth0 || auth0(headers, source.times).is_empty());
     if alone {
         own.clear();
     }
@@ -227,19 +228,18 @@ pub(super) fn triples(dialect: Dialect, headers: &HeaderMap, times: &Times) -> [
 mod tests {
     use super::*;
     use crate::clock::UnixMs;
+    use crate::ratelimit::lines::tests::headers;
 
     /// `name limit/remaining window reset`, `-` for what is not known.
     fn of(dialect: Dialect, lines: &[(&'static str, &'static str)]) -> Vec<String> {
-        let mut headers = HeaderMap::new();
-        lines.iter().for_each(|(n, v)| drop(headers.append(*n, v.parse().unwrap())));
+        let headers = headers(lines);
         let times = Times::of(&headers, UnixMs(1_772_366_400_000));
         let triples = triples(dialect, &headers, &times);
         let source = Source { dialect, headers: &headers, times: &times, triples: &triples };
         let n = |n: Option<u64>| n.map_or("-".to_owned(), |n| n.to_string());
         let s = |d: Option<Duration>| n(d.map(|d| d.as_secs()));
-        let text = |p: &Policy| {
-            format!("{} {}/{} {} {}", p.name.as_deref().unwrap(), n(p.limit), n(p.remaining), s(p.window), s(p.reset_in))
-        };
+        let text =
+            |p: &Policy| format!("{} {}/{} {} {}", p.name.as_deref().unwrap(), n(p.limit), n(p.remaining), s(p.window), s(p.reset_in));
         policies(&source, false).iter().map(text).collect()
     }
 
@@ -256,7 +256,10 @@ mod tests {
         let only = ["per_hour 100/0 3600 3600", "per_day 1000/- 86400 -", "per_week -/5 - -"];
         assert_eq!(of(Dialect::Auto, &[("auth0-organization-quota-limit", quota), ("x-ratelimit-remaining", "5")]), only);
         let triple = ("x-ratelimit-remaining", "5");
-        assert_eq!(of(Dialect::Auth0, &[("auth0-client-quota-limit", quota), triple])[..2], ["rate-limit -/5 - -".to_owned(), only[0].into()]);
+        assert_eq!(
+            of(Dialect::Auth0, &[("auth0-client-quota-limit", quota), triple])[..2],
+            ["rate-limit -/5 - -".to_owned(), only[0].into()]
+        );
         assert_eq!(of(Dialect::Auth0, &[triple]), Vec::<String>::new(), "a triple alone is no set");
     }
 

@@ -27,10 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config::table", &["clock", "fields", "outcome", "secret"]),
     ("config::model", &["clock", "fields", "outcome", "secret", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
-    (
-        "transport",
-        &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"],
-    ),
+    ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),
     ("probe", &["clock", "fields", "outcome", "observed", "secret", "config::model", "config::table", "transport"]),
     ("retry", &[]),
     ("run", &["clock", "fields", "outcome", "secret", "attribution", "observed", "record", "config::model", "transport", "probe", "retry"]),

@@ -49,6 +49,9 @@ pub(super) fn judge(check: &HttpCheck, answer: &Answer, redactor: &Redactor, obs
     let (class, retry_after) = if met && !inside { (Class::Assertion, None) } else { status::refusal(answer.status, &limits) };
     let reason = answer.status.canonical_reason().map(|r| format!(" ({r})")).unwrap_or_default();
     notes.note(status_words(check), format!("{code}{reason}"), met, class);
+    if inside {
+        notes.note("the body does not say: too many requests".into(), "it does".into(), false, class);
+    }
     if !met || inside {
         let host = check.url.url().host_str().unwrap_or_default();
         let wait = retry_after.map(|d| format!("; asks to wait {}", Span(d))).unwrap_or_default();
