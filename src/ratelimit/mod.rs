@@ -1,7 +1,7 @@
 //! Reads what a response says about rate limits, in whatever dialect: how many, how many are left, until when, and whether it throttles us.
 //!
 //! Pure: a status, headers, a body and a time in, a [`RateLimit`] out. No clock, no I/O, no state; linear in its input. What can't be read is
-//! absent, never 0, and spoils nothing else. docs/rate-limits.md says which headers are read and how; the letters in the code's rules are there.
+//! absent, never 0, and spoils nothing else. docs/rate-limits.md says which headers are read and how.
 
 mod date;
 mod dialect;

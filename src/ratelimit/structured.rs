@@ -203,7 +203,10 @@ mod tests {
         read(&headers, &times)
     }
 
-    fn named(policy: &'static str, state: &'static str) -> Vec<(String, Option<u64>, Option<u64>, Option<u64>, Option<u64>)> {
+    /// Name, limit, remaining, window, reset.
+    type Seen = (String, Option<u64>, Option<u64>, Option<u64>, Option<u64>);
+
+    fn named(policy: &'static str, state: &'static str) -> Vec<Seen> {
         let all = of(&[("ratelimit-policy", policy), ("ratelimit", state)]).named;
         let secs = |d: Option<std::time::Duration>| d.map(|d| d.as_secs());
         all.into_iter().map(|p| (p.name.unwrap(), p.limit, p.remaining, secs(p.window), secs(p.reset_in))).collect()

@@ -99,6 +99,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "clock",
             "fields",
+            "files",
             "outcome",
             "secret",
             "attribution",

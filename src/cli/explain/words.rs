@@ -55,7 +55,8 @@ impl Explained<'_> {
     pub(super) fn text(&self) -> String {
         let mut out = String::new();
         let mut put = |name: &str, text: String| {
-            out.push_str(&format!("{:<14}{text}\n", if name.is_empty() { String::new() } else { format!("{name}:") }))
+            let name = if name.is_empty() { String::new() } else { format!("{name}:") };
+            out.push_str(&format!("{name:<14}{text}\n"));
         };
         let reason = self.raw.status.canonical_reason().map(|r| format!(" {r}")).unwrap_or_default();
         let before: Vec<String> = self.raw.before.iter().map(u16::to_string).collect();
@@ -218,5 +219,28 @@ Try again:    in 1m30s, at 2026-03-01T12:01:30Z (it asks for that)
         assert_eq!((&value["rate_limit"]["limit"], &value["rate_limit"]["window_s"]), (&json!(700), &json!(60)));
         assert_eq!((&value["dialect"], &value["received_at"]), (&json!("zendesk"), &json!("2026-03-01T12:00:00Z")));
         assert!(value["try_again_at"].is_null());
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { cases: 1000, failure_persistence: None, ..Default::default() })]
+
+        /// Whatever comes in: an explanation no terminal obeys, or a line that can't be read.
+        #[test]
+        fn anything_is_explained_or_refused(
+            head in "HTTP/[0-9.]{1,3} [0-9]{3}( OK)?\r?\n",
+            lines in proptest::collection::vec("(retry-after|ratelimit|ratelimit-policy|x-ratelimit-reset|date|a b)?:?[ -~\u{7f}-\u{2100}]{0,40}\r?\n", 0..8),
+            rest in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60),
+        ) {
+            let input = [head.as_bytes(), lines.concat().as_bytes(), b"\n", &rest].concat();
+            for input in [&input[..], &rest] {
+                match parse(input) {
+                    Ok(raw) => {
+                        let said = explain(&raw, Dialect::Auto, Owner::Us, NOW).text();
+                        proptest::prop_assert!(said.lines().count() >= 4 && said.chars().all(|c| c == '\n' || !c.is_control()), "{said:?}");
+                    }
+                    Err(e) => proptest::prop_assert!(e.line >= 1 && !e.why.contains(char::is_control), "{e:?}"),
+                }
+            }
+        }
     }
 }
