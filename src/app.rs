@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::board::{Board, CheckState};
+use crate::board::Board;
 use crate::clock::Clock;
 use crate::config::model::Config;
 use crate::config::{Loaded, diff};
 use crate::health::Health;
 use crate::metrics::own::OwnMetrics;
-use crate::outcome::Cause;
 use crate::recorder::{self, RecorderHandle};
 use crate::scheduler::{Means, Scheduler};
 use crate::self_check;
 use crate::server::{self, ReloadAnswer, ReloadRequest, ServerState};
-use crate::slots::account_gap;
-use crate::store::{Restored, Store, StoreError};
+use crate::store::StoreError;
 use crate::supervisor::Supervisor;
 use crate::transport::{Resolver, Transport};
+
+mod restart;
 
 /// Reads the configuration again (blocking); handed in by whoever knows where it is.
 pub type Loader = Arc<dyn Fn() -> Loaded + Send + Sync>;
@@ -151,16 +151,15 @@ impl App {
         let serving = server::serve(listener, state, stop.clone());
         supervisor.spawn("http", async { Ok(serving.await?) });
 
-        let (store, gone) = open_and_restore(&path, &board, &clock).await?;
+        let restart::Before { store, gone, schedules, departed } = restart::bring_back(&path, &board, &clock).await?;
         let (checker, self_check) = self_check::channel(!config.settings.self_check.targets.is_empty());
         let (task, recorder) = recorder::start(store, Arc::clone(&board), Arc::clone(&own), clock.clone(), config_now.clone(), self_check)
             .map_err(StartError::Internal)?;
         supervisor.spawn("recorder", task.run());
         supervisor.spawn("self_check", checker.run(config_now.clone(), transport_now.clone(), Arc::clone(&own), stop.clone()));
-        for check in gone {
-            recorder.forget(check).await;
-        }
-        account_downtime(&config, &board, &clock, &recorder).await;
+        restart::forget(&gone, &departed, &board, &recorder).await;
+        restart::account_downtime(&config, &schedules, &board, &clock, &recorder).await;
+        restart::note_schedules(&config, &schedules, &recorder).await;
 
         let means = Means {
             config: config_now.clone(),
@@ -210,57 +209,6 @@ pub async fn make_transport(config: &Config, resolver: Option<Resolver>) -> Resu
         Transport::new(&settings, resolver)
     });
     made.await.map_err(|e| StartError::Internal(e.into()))?.map(Arc::new).map_err(StartError::Network)
-}
-
-/// Opens the store and folds what it knows into the board. Returns the checks it knows that are configured no more.
-async fn open_and_restore(path: &Path, board: &Arc<Board>, clock: &Clock) -> Result<(Store, Vec<crate::fields::CheckId>), StartError> {
-    let (path, board, now) = (path.to_owned(), Arc::clone(board), clock.now());
-    let work = tokio::task::spawn_blocking(move || {
-        if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
-            std::fs::create_dir_all(dir).map_err(|error| StartError::File { path: dir.to_owned(), error })?;
-        }
-        let mut store = Store::open(&path).map_err(|error| StartError::Store { path: path.clone(), error })?;
-        let mut sink = |restored: Restored<'_>| match restored {
-            Restored::State(check, json) => {
-                board.update(check, |_, state| match serde_json::from_str::<CheckState>(json) {
-                    Ok(read) => *state = CheckState { hours: std::mem::take(&mut state.hours), ..read },
-                    Err(e) => {
-                        tracing::error!(check = check.as_str(), error = %e, "the stored state can't be read; its counters start again");
-                    }
-                });
-            }
-            Restored::Hour(check, hour, counts) => {
-                board.update(check, |_, state| state.add_hour(hour, counts));
-            }
-            Restored::Record(record, after_state) => {
-                board.update(&record.check, |_, state| if after_state { state.apply(record) } else { state.add_rolling(record) });
-            }
-        };
-        let report = store.restore(now, &mut sink).map_err(|error| StartError::Store { path: path.clone(), error })?;
-        if let Some(first) = report.damaged.first {
-            tracing::error!(damaged = report.damaged.count, first, "parts of the store could not be read and were left out");
-        }
-        let gone = store.known().into_iter().filter(|check| board.check(check).is_none()).collect();
-        Ok((store, gone))
-    });
-    work.await.map_err(|e| StartError::Internal(e.into()))?
-}
-
-/// Slots that came due while nobody was there: a gap is missing evidence, never a pass and never a failure.
-async fn account_downtime(config: &Config, board: &Board, clock: &Clock, recorder: &RecorderHandle) {
-    let now = clock.now();
-    let mut slots = 0u64;
-    for def in config.checks().filter(|d| d.kind.host().is_some()) {
-        let Some(last) = board.check(&def.id).and_then(|c| c.state.last_slot) else { continue };
-        for record in account_gap(def, last, now, Cause::Down) {
-            slots += u64::from(record.count);
-            recorder.told(record).await;
-        }
-    }
-    if slots > 0 {
-        tracing::info!(slots, "slots that came due while the daemon was down are accounted for as unknown");
-    }
-    recorder.flush().await;
 }
 
 /// Takes a new configuration over, whole or not at all.
@@ -320,7 +268,7 @@ impl Reloader {
                 }
             }
         }
-        let left: BTreeSet<_> = old
+        let left: BTreeSet<String> = old
             .integrations()
             .map(|i| &i.id)
             .collect::<BTreeSet<_>>()
@@ -329,10 +277,10 @@ impl Reloader {
             .collect();
         let hash = new.hash.clone();
         let gone = self.board.configure(&new);
-        self.config.send_replace(Arc::new(new));
-        for check in gone {
-            self.recorder.forget(check).await;
-        }
+        let new = Arc::new(new);
+        self.config.send_replace(Arc::clone(&new));
+        restart::forget(&gone, &left, &self.board, &self.recorder).await;
+        restart::note_schedules(&new, &restart::schedules(&old), &self.recorder).await;
         self.own.integrations_removed.inc_by(left.len() as u64);
         self.own.config_accepted(&hash, self.clock.now());
         let restart_needed: Vec<String> = diff.restart_needed.iter().map(|s| (*s).to_owned()).collect();

@@ -82,7 +82,7 @@ pub fn remediation(class: Class, attribution: Attribution, owner: Owner) -> Stri
             "The TLS handshake fails. Ask {them} which TLS versions and client certificates the endpoint wants, and whether it changed."
         ),
         Class::Certificate => format!(
-            "The certificate is not acceptable (expired, wrong name or unknown issuer). Ask {them} to renew it or to send the full chain."
+            "The certificate is not acceptable, or ends too soon; the details say which. Ask {them} to renew it or to send the full chain; if a private authority issued it, give its certificate to the check as `ca`."
         ),
         Class::Timeout => format!(
             "The connection stands, but no complete answer comes in time. Ask {them} about load and hanging work behind the endpoint."

@@ -167,13 +167,15 @@ pub struct CheckState {
     pub consecutive_failures: u64,
     /// Slot of the first run of the present streak of failures.
     pub failing_since: Option<UnixMs>,
+    /// The last slot that was not due.
+    pub last_not_due: Option<UnixMs>,
     /// The last run (skips and slots not due do not replace it).
     pub last: Option<LastRun>,
     /// The last counted run's slot.
     pub last_run: Option<UnixMs>,
     /// The last passing run's slot.
     pub last_success: Option<UnixMs>,
-    /// Earliest certificate expiry last seen; kept while a failing handshake shows none.
+    /// Earliest certificate expiry last seen; kept while failing runs show none.
     pub certificate_expiry: Option<UnixMs>,
     /// Numbers last read by `observe`.
     pub values: BTreeMap<String, f64>,
@@ -205,6 +207,11 @@ impl CheckState {
         if let Some(rule) = &r.facts.egress_rule {
             *self.egress_denied.entry(rule.clone()).or_default() += 1;
         }
+        if r.outcome == Outcome::Pass {
+            // A run that went all the way saw all there is: what it did not see has gone, from the target or from the configuration.
+            self.certificate_expiry = None;
+            self.values.clear();
+        }
         if r.facts.certificate_expiry.is_some() {
             self.certificate_expiry = r.facts.certificate_expiry;
         }
@@ -214,7 +221,11 @@ impl CheckState {
         if r.outcome.counted() {
             self.apply_counted(r);
         }
-        if r.outcome.counted() || (r.outcome == Outcome::Unknown && r.count <= 1) {
+        if r.outcome == Outcome::NotDue {
+            self.last_not_due = self.last_not_due.max(Some(r.last_slot()));
+        }
+        let nobody_there = matches!(r.cause, Some(Cause::Down | Cause::Clock | Cause::Late));
+        if r.outcome.counted() || (r.outcome == Outcome::Unknown && r.count <= 1 && !nobody_there) {
             self.last = Some(LastRun {
                 slot: r.slot,
                 outcome: r.outcome,
@@ -308,6 +319,81 @@ pub struct IntegrationEntry {
     pub def: Arc<Integration>,
     /// Its checks.
     pub checks: Vec<CheckEntry>,
+    /// What checks that left it had counted: an integration's counters never fall because a check was removed.
+    pub departed: Departed,
+}
+
+/// The sums of checks that left their integration: what is exported per integration, not per check.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Departed {
+    /// As in [`CheckState`].
+    pub causes: BTreeMap<Cause, u64>,
+    /// As in [`CheckState`].
+    pub classes: BTreeMap<Class, BTreeMap<Attribution, u64>>,
+    /// As in [`CheckState`].
+    pub codes: BTreeMap<u16, u64>,
+    /// As in [`CheckState`].
+    pub retries: BTreeMap<Class, u64>,
+    /// As in [`CheckState`].
+    pub egress_denied: BTreeMap<String, u64>,
+    /// As in [`CheckState`].
+    pub durations: [u64; DURATION_BUCKETS.len() + 1],
+    /// As in [`CheckState`].
+    pub duration_sum: f64,
+}
+
+/// What a check, or the checks that left, have counted for their integration; borrowed.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the fields are those of CheckState")]
+pub struct Sums<'a> {
+    pub causes: &'a BTreeMap<Cause, u64>,
+    pub classes: &'a BTreeMap<Class, BTreeMap<Attribution, u64>>,
+    pub codes: &'a BTreeMap<u16, u64>,
+    pub retries: &'a BTreeMap<Class, u64>,
+    pub egress_denied: &'a BTreeMap<String, u64>,
+    pub durations: &'a [u64; DURATION_BUCKETS.len() + 1],
+    pub duration_sum: f64,
+}
+
+macro_rules! sums {
+    ($t:ty) => {
+        impl $t {
+            /// What it counted for its integration.
+            pub fn sums(&self) -> Sums<'_> {
+                Sums {
+                    causes: &self.causes,
+                    classes: &self.classes,
+                    codes: &self.codes,
+                    retries: &self.retries,
+                    egress_denied: &self.egress_denied,
+                    durations: &self.durations,
+                    duration_sum: self.duration_sum,
+                }
+            }
+        }
+    };
+}
+sums!(CheckState);
+sums!(Departed);
+
+impl Departed {
+    /// Adds what a check had counted.
+    pub fn add(&mut self, state: &CheckState) {
+        fn sum<K: Clone + Ord>(into: &mut BTreeMap<K, u64>, from: &BTreeMap<K, u64>) {
+            from.iter().for_each(|(k, n)| *into.entry(k.clone()).or_default() += n);
+        }
+        let s = state.sums();
+        sum(&mut self.causes, s.causes);
+        sum(&mut self.codes, s.codes);
+        sum(&mut self.retries, s.retries);
+        sum(&mut self.egress_denied, s.egress_denied);
+        for (class, by) in s.classes {
+            sum(self.classes.entry(*class).or_default(), by);
+        }
+        self.durations.iter_mut().zip(s.durations).for_each(|(a, b)| *a += b);
+        self.duration_sum += s.duration_sum;
+    }
 }
 
 impl IntegrationEntry {
@@ -350,10 +436,16 @@ impl Board {
     /// the checks that are gone.
     pub fn configure(&self, config: &Config) -> Vec<CheckId> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::take(&mut inner.integrations);
+        let mut departed: BTreeMap<IntegrationId, Departed> = before.iter().map(|i| (i.def.id.clone(), i.departed.clone())).collect();
         let mut old: BTreeMap<CheckId, CheckState> =
-            std::mem::take(&mut inner.integrations).into_iter().flat_map(|i| i.checks).map(|c| (c.def.id.clone(), c.state)).collect();
-        let mut integrations: Vec<IntegrationEntry> =
-            config.integrations().map(|i| IntegrationEntry { def: Arc::clone(i), checks: Vec::new() }).collect();
+            before.into_iter().flat_map(|i| i.checks).map(|c| (c.def.id.clone(), c.state)).collect();
+        let entry = |i: &Arc<Integration>| IntegrationEntry {
+            def: Arc::clone(i),
+            checks: Vec::new(),
+            departed: departed.remove(&i.id).unwrap_or_default(),
+        };
+        let mut integrations: Vec<IntegrationEntry> = config.integrations().map(entry).collect();
         let index: BTreeMap<IntegrationId, usize> = integrations.iter().enumerate().map(|(n, i)| (i.def.id.clone(), n)).collect();
         let mut places = BTreeMap::new();
         for def in config.checks() {
@@ -362,8 +454,19 @@ impl Board {
             places.insert(def.id.clone(), (n, entry.checks.len()));
             entry.checks.push(CheckEntry { def: Arc::clone(def), state });
         }
+        for (check, state) in &old {
+            if let Some(entry) = index.get(&check.integration()).and_then(|n| integrations.get_mut(*n)) {
+                entry.departed.add(state);
+            }
+        }
         *inner = Inner { integrations, places };
         old.into_keys().collect()
+    }
+
+    /// Lets `f` change what departed checks left with their integration; `None` if there is no such integration.
+    pub fn update_departed<R>(&self, id: &IntegrationId, f: impl FnOnce(&mut Departed) -> R) -> Option<R> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        inner.integrations.iter_mut().find(|i| i.def.id == *id).map(|i| f(&mut i.departed))
     }
 
     /// Lets `f` change the state of a check; `None` if there is no such check (any more).

@@ -27,7 +27,7 @@ pub fn text(def: &CheckDef, report: &RunReport, now: UnixMs) -> String {
     let slowest = report.attempts.iter().flat_map(|a| &a.observed.hops).flat_map(|h| h.phases.values()).flatten().max();
     for (n, attempt) in report.attempts.iter().enumerate() {
         put(&mut out, "");
-        attempt_text(&mut out, def, n, attempt, slowest.unwrap_or_default(), now);
+        attempt_text(&mut out, n, attempt, slowest.unwrap_or_default(), now);
     }
     put(&mut out, "");
     conclusion(&mut out, def, report);
@@ -73,11 +73,10 @@ fn header(out: &mut String, def: &CheckDef, now: UnixMs) {
     }
 }
 
-fn attempt_text(out: &mut String, def: &CheckDef, n: usize, attempt: &Attempt, slowest: Duration, now: UnixMs) {
+fn attempt_text(out: &mut String, n: usize, attempt: &Attempt, slowest: Duration, now: UnixMs) {
     let result = attempt.failure.as_ref().map_or_else(|| "passed".to_owned(), |f| format!("did not pass ({})", f.class));
     let began = if n == 0 { String::new() } else { format!(", began after {}", duration(attempt.started_after)) };
-    let of = usize::from(def.retries) + 1;
-    put(out, format!("Attempt {} of at most {of}{began}, took {}: {result}", n + 1, duration(attempt.duration)));
+    put(out, format!("Attempt {}{began}, took {}: {result}", n + 1, duration(attempt.duration)));
     let seen = &attempt.observed;
     if seen.hops.is_empty() {
         put(out, "  Nothing was sent.");

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use crate::clock::UnixMs;
+
 /// What a value should have looked like, in words for the person who wrote it ("a duration such as \"60s\"").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected(pub String);
@@ -236,6 +238,38 @@ impl Serialize for Span {
     }
 }
 
+/// A point in time as people ask for it: a span back from now (`90m`), a time with its offset, or a day (its beginning in UTC).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// So long ago.
+    Back(Span),
+    /// Then.
+    At(UnixMs),
+}
+
+impl Point {
+    /// The time it stands for.
+    pub fn at(self, now: UnixMs) -> UnixMs {
+        match self {
+            Self::Back(span) => now.minus(span.0),
+            Self::At(time) => time,
+        }
+    }
+}
+
+impl FromStr for Point {
+    type Err = Expected;
+    fn from_str(s: &str) -> Result<Self, Expected> {
+        let day = || s.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|z| z.timestamp());
+        let time = || s.parse::<jiff::Timestamp>().ok().or_else(day).map(|t| Self::At(t.into()));
+        s.parse()
+            .map(Self::Back)
+            .ok()
+            .or_else(time)
+            .ok_or_else(|| Expected::new("a span back from now (90m, 24h, 7d), a time (2026-12-01T08:00:00Z) or a day (2026-12-01)"))
+    }
+}
+
 /// A number of bytes as people write it: `512`, `64KiB`, `1MiB`, `2GiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bytes(pub u64);
@@ -387,6 +421,15 @@ impl Serialize for Volume {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn points_in_time() {
+        let at = |text: &str| text.parse::<Point>().unwrap().at(UnixMs(1_800_000_000_000)).to_string();
+        assert_eq!(at("90m"), "2027-01-15T06:30:00Z");
+        assert_eq!(at("2026-12-01"), "2026-12-01T00:00:00Z");
+        assert_eq!(at("2026-12-01T10:00:00+02:00"), "2026-12-01T08:00:00Z");
+        assert!("yesterday".parse::<Point>().is_err());
+    }
 
     #[test]
     fn slugs() {

@@ -88,6 +88,18 @@ impl Record {
         UnixMs(self.slot.0.saturating_add(i64::from(self.interval_ms) * (i64::from(self.count.max(1)) - 1)))
     }
 
+    /// Takes in the next slots of the same fate; `false` if `next` is something else or does not follow at once. For slots nobody ran.
+    pub fn join(&mut self, next: &Self) -> bool {
+        let follows = next.slot.0 == self.last_slot().0.saturating_add(i64::from(self.interval_ms));
+        let alike = (&self.check, self.vantage, self.interval_ms, self.outcome, self.cause, self.attempts, &self.detail)
+            == (&next.check, next.vantage, next.interval_ms, next.outcome, next.cause, 0, &next.detail);
+        let joined = follows && alike && !self.outcome.counted();
+        if joined {
+            self.count = self.count.max(1).saturating_add(next.count.max(1));
+        }
+        joined
+    }
+
     /// A record of slots in which nothing was sent.
     pub fn not_run(check: CheckId, slot: UnixMs, interval_ms: u32, count: u32, cause: Cause) -> Self {
         let outcome = cause.outcome();

@@ -41,18 +41,28 @@ pub struct RunReport {
     pub attempts: Vec<Attempt>,
 }
 
+/// So many throttled attempts are waited for at least, whatever `retries` says; a target that goes on saying "later" is believed.
+const THROTTLED_WAITS: u8 = 3;
+
+/// What a run may still try.
+struct Again {
+    retries: u8,
+    waits: u8,
+    pauses: Pauses,
+}
+
 /// Runs a check once, now, for a slot.
 pub async fn run_once(def: &Arc<CheckDef>, transport: &Transport, slot: UnixMs) -> RunReport {
     let began = Instant::now();
     let deadline = began + def.timeout;
     let mut redactor = Redactor::default();
-    let mut pauses = Pauses::within(def.timeout);
+    let mut again = Again { retries: def.retries, waits: def.retries.max(THROTTLED_WAITS), pauses: Pauses::within(def.timeout) };
     let mut attempts: Vec<Attempt> = Vec::new();
     loop {
         let attempt = attempt(def, transport, &mut redactor, began, deadline).await;
-        let pause = attempt.failure.as_ref().and_then(|f| pause_before_retry(f, &mut pauses));
+        let pause = attempt.failure.as_ref().and_then(|f| again.pause_after(f));
         attempts.push(attempt);
-        let Some(pause) = pause.filter(|p| attempts.len() <= usize::from(def.retries) && Instant::now() + *p < deadline) else { break };
+        let Some(pause) = pause.filter(|p| *p < deadline.saturating_duration_since(Instant::now())) else { break };
         sleep(pause).await;
     }
     RunReport { record: record(def, slot, began.elapsed(), &attempts), attempts }
@@ -86,14 +96,19 @@ fn deadline_passed(def: &CheckDef, observed: &Observed) -> Failure {
     Failure::new(observed.step.class(), format!("{token}the deadline of {limit} passed while waiting {waiting}"))
 }
 
-/// How long to wait before another attempt makes sense; `None`: it does not.
-fn pause_before_retry(failure: &Failure, pauses: &mut Pauses) -> Option<Duration> {
-    match failure.class {
-        // Our own fault is no better a moment later, and hides nothing by being said at once.
-        Class::Internal => None,
-        // Asked to wait: exactly that long, or not at all.
-        Class::Throttled => failure.retry_after,
-        _ => Some(pauses.pause().max(failure.retry_after.unwrap_or_default())),
+impl Again {
+    /// How long to wait before another attempt makes sense; `None`: it does not.
+    fn pause_after(&mut self, failure: &Failure) -> Option<Duration> {
+        let (left, asked) = match (failure.class, failure.retry_after) {
+            // Our own fault is no better a moment later, and hides nothing by being said at once.
+            (Class::Internal, _) => return None,
+            // Asked to wait: exactly that long, or not at all.
+            (Class::Throttled, asked) => (&mut self.waits, asked?),
+            (_, asked) => (&mut self.retries, asked.unwrap_or_default()),
+        };
+        *left = left.checked_sub(1)?;
+        let pause = self.pauses.pause();
+        Some(if failure.class == Class::Throttled && !asked.is_zero() { asked } else { pause.max(asked) })
     }
 }
 

@@ -4,7 +4,8 @@
 //! every slot ends as a record at the recorder. A check never overlaps itself; a run is a task of its own, so a panic costs one outcome.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
 use crate::clock::{Clock, UnixMs};
-use crate::config::model::{CheckDef, Config};
+use crate::config::model::{CheckDef, Config, SchedulerSettings};
 use crate::fields::CheckId;
 use crate::health::Health;
 use crate::metrics::own::OwnMetrics;
 use crate::outcome::Cause;
 use crate::record::Record;
-use crate::recorder::RecorderHandle;
+use crate::recorder::{Arrived, RecorderHandle};
 use crate::run::run_once;
 use crate::slots::{Grid, account_gap, not_due};
 use crate::transport::Transport;
@@ -30,6 +31,8 @@ use crate::transport::Transport;
 const LOOK: Duration = Duration::from_secs(1);
 /// A difference between wall and monotonic time that counts as a step of the wall clock.
 const STEP_MS: i64 = 2_000;
+/// Outcomes that may wait for the recorder; when it is further behind, ended runs stay where they are and their checks do not run again.
+const OUTCOMES_WAITING: usize = 1_024;
 /// Records of slots nobody ran that may wait for the recorder.
 const MOST_WAITING: usize = 100_000;
 
@@ -39,8 +42,9 @@ struct Entry {
     /// The next slot; all before it are accounted for.
     next: UnixMs,
     running: bool,
-    /// Heap entries of an older generation are void.
-    generation: u32,
+    /// Slots nobody runs that came due during the run under way: a check's records reach the recorder in the order of their slots, because what
+    /// lies below the highest slot in the store is never looked for again.
+    behind: Vec<Record>,
 }
 
 /// What the scheduler works with.
@@ -65,14 +69,16 @@ pub struct Means {
 pub struct Scheduler {
     means: Means,
     entries: HashMap<CheckId, Entry>,
-    heap: BinaryHeap<Reverse<(UnixMs, u32, CheckId)>>,
+    /// One for each entry.
+    heap: BinaryHeap<Reverse<(UnixMs, CheckId)>>,
     hosts: HashMap<Arc<str>, Arc<Semaphore>>,
     per_host: u32,
     all: Arc<Semaphore>,
     max_runs: u32,
-    runs: JoinSet<()>,
+    runs: JoinSet<Arrived>,
     running: HashMap<Id, (CheckId, UnixMs)>,
-    waiting: VecDeque<Record>,
+    /// Outcomes and slots nobody ran, on their way to the recorder.
+    waiting: VecDeque<Arrived>,
     seen: (UnixMs, Instant),
     stop: CancellationToken,
     cut: CancellationToken,
@@ -88,14 +94,15 @@ impl Scheduler {
     /// A scheduler that begins with the slots after now.
     pub fn new(means: Means, stop: CancellationToken) -> Self {
         let seen = (means.clock.now(), Instant::now());
+        let settings = means.config.borrow().settings.scheduler.clone();
         Self {
             means,
             entries: HashMap::new(),
             heap: BinaryHeap::new(),
             hosts: HashMap::new(),
-            per_host: 0,
-            all: Arc::new(Semaphore::new(0)),
-            max_runs: 0,
+            per_host: settings.per_host,
+            all: Arc::new(Semaphore::new(settings.max_runs as usize)),
+            max_runs: settings.max_runs,
             runs: JoinSet::new(),
             running: HashMap::new(),
             waiting: VecDeque::new(),
@@ -109,6 +116,8 @@ impl Scheduler {
     pub async fn run(mut self) -> anyhow::Result<()> {
         self.plan();
         let recorder = self.means.recorder.clone();
+        // Kept over the rounds: whoever asks anew each time stands behind all others each time.
+        let mut place = pin!(recorder.place());
         loop {
             self.means.health.beat();
             self.fire_due();
@@ -116,10 +125,11 @@ impl Scheduler {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
-                Some(ended) = self.runs.join_next_with_id(), if !self.runs.is_empty() => self.ended(ended),
-                place = recorder.place(), if !self.waiting.is_empty() => {
-                    if let (Some(place), Some(record)) = (place, self.waiting.pop_front()) { place.told(record); }
+                found = &mut place, if !self.waiting.is_empty() => {
+                    if let (Some(found), Some(arrived)) = (found, self.waiting.pop_front()) { found.take(arrived); }
+                    place.set(recorder.place());
                 }
+                Some(ended) = self.runs.join_next_with_id(), if self.waiting.len() < OUTCOMES_WAITING => self.ended(ended),
                 changed = self.means.config.changed() => { if changed.is_err() { break } self.plan(); }
                 () = sleep_until(wake) => {}
             }
@@ -130,52 +140,47 @@ impl Scheduler {
 
     async fn wind_down(mut self) {
         let grace = self.means.config.borrow().settings.scheduler.grace.0;
-        let cut = self.cut.clone();
-        let late = tokio::time::sleep(grace);
-        tokio::pin!(late);
-        while !self.runs.is_empty() {
+        let (cut, recorder) = (self.cut.clone(), self.means.recorder.clone());
+        let mut late = pin!(tokio::time::sleep(grace));
+        let mut place = pin!(recorder.place());
+        while !(self.runs.is_empty() && self.waiting.is_empty()) {
             tokio::select! {
                 biased;
-                Some(ended) = self.runs.join_next_with_id() => self.ended(ended),
+                found = &mut place, if !self.waiting.is_empty() => {
+                    if let (Some(found), Some(arrived)) = (found, self.waiting.pop_front()) { found.take(arrived); }
+                    place.set(recorder.place());
+                }
+                Some(ended) = self.runs.join_next_with_id(), if self.waiting.len() < OUTCOMES_WAITING => self.ended(ended),
                 () = &mut late, if !cut.is_cancelled() => {
                     tracing::warn!(grace_s = grace.as_secs(), "runs in flight are cut off at the end of the grace period");
                     cut.cancel();
                 }
             }
         }
-        while let Some(record) = self.waiting.pop_front() {
-            self.means.recorder.told(record).await;
-        }
     }
 
     /// Takes over the configuration in force: what is unchanged keeps its position.
     fn plan(&mut self) {
+        // What is due was due under the old configuration.
+        let now = self.fire_due();
         let config = Arc::clone(&self.means.config.borrow_and_update());
-        let settings = &config.settings.scheduler;
-        if self.max_runs != settings.max_runs {
-            self.max_runs = settings.max_runs;
-            self.all = Arc::new(Semaphore::new(settings.max_runs as usize));
-        }
-        if self.per_host != settings.per_host {
-            self.per_host = settings.per_host;
-            self.hosts.clear();
-        }
-        let now = self.means.clock.now();
+        self.resize(&config.settings.scheduler);
         let mut old = std::mem::take(&mut self.entries);
+        let starting = old.is_empty() && self.heap.is_empty();
+        // A check that left and came back may still be running.
+        let running: HashSet<CheckId> = self.running.values().map(|(id, _)| id.clone()).collect();
         let mut hosts = HashMap::new();
         for def in config.checks() {
             // A kind without a host is told, not asked.
             let Some(host) = def.kind.host() else { continue };
             let host: Arc<str> = host.into();
-            let turns = self.hosts.get(&host).cloned().unwrap_or_else(|| Arc::new(Semaphore::new(settings.per_host as usize)));
+            let turns = self.hosts.get(&host).cloned().unwrap_or_else(|| Arc::new(Semaphore::new(self.per_host as usize)));
             hosts.entry(Arc::clone(&host)).or_insert(turns);
             let entry = match old.remove(&def.id) {
                 Some(mut entry) => {
                     if entry.def.every != def.every {
                         let accounted = UnixMs(entry.next.0 - entry.def.every.ms());
                         entry.next = Grid::of(def).after(accounted.max(now));
-                        entry.generation += 1;
-                        self.heap.push(Reverse((entry.next, entry.generation, def.id.clone())));
                     }
                     entry.def = Arc::clone(def);
                     entry.host = host;
@@ -183,16 +188,27 @@ impl Scheduler {
                 }
                 None => {
                     let accounted = self.means.board.check(&def.id).and_then(|c| c.state.last_slot);
-                    let next = Grid::of(def).after(accounted.unwrap_or(now).max(now));
-                    // A generation of its own, in case a check of this id left and came back.
-                    let generation = self.heap.len() as u32;
-                    self.heap.push(Reverse((next, generation, def.id.clone())));
-                    Entry { def: Arc::clone(def), host, next, running: self.running.values().any(|(id, _)| *id == def.id), generation }
+                    if let (true, Some(last)) = (starting, accounted) {
+                        // What came due since the time the daemon was down was accounted for.
+                        self.push_all(account_gap(def, last, now, Cause::Down));
+                    }
+                    let next = Grid::of(def).after(accounted.map_or(now, |last| last.max(now)));
+                    Entry { def: Arc::clone(def), host, next, running: running.contains(&def.id), behind: Vec::new() }
                 }
             };
             self.entries.insert(def.id.clone(), entry);
         }
         self.hosts = hosts;
+        self.heap = self.entries.iter().map(|(id, e)| Reverse((e.next, id.clone()))).collect();
+    }
+
+    /// Takes over the limits. Runs in flight keep their places, and count.
+    fn resize(&mut self, settings: &SchedulerSettings) {
+        for host in self.hosts.values() {
+            resize(host, self.per_host, settings.per_host);
+        }
+        resize(&self.all, self.max_runs, settings.max_runs);
+        (self.per_host, self.max_runs) = (settings.per_host, settings.max_runs);
     }
 
     fn wake_at(&self) -> Instant {
@@ -202,7 +218,8 @@ impl Scheduler {
         Instant::now() + due.min(LOOK).max(Duration::from_millis(1))
     }
 
-    fn fire_due(&mut self) {
+    /// Runs or accounts for everything that is due by now; returns now.
+    fn fire_due(&mut self) -> UnixMs {
         let (now, mono) = (self.means.clock.now(), Instant::now());
         let expected = self.seen.0.plus(mono - self.seen.1);
         let step = now.0 - expected.0;
@@ -218,21 +235,22 @@ impl Scheduler {
             if *due > now {
                 break;
             }
-            let Some(Reverse((due, generation, id))) = self.heap.pop() else { break };
-            let Some(entry) = self.entries.get_mut(&id).filter(|e| e.generation == generation && e.next == due) else { continue };
+            let Some(Reverse((due, id))) = self.heap.pop() else { break };
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
             let grid = Grid::of(&entry.def);
             let before = UnixMs(due.0 - 1);
             let latest = grid.at_or_before(now);
             entry.next = grid.after(now);
-            self.heap.push(Reverse((entry.next, generation, id.clone())));
+            self.heap.push(Reverse((entry.next, id.clone())));
             let def = Arc::clone(&entry.def);
             // What the clock jumped over never runs; what we are only late for runs once, for its latest slot.
             let (missed_until, cause) = if stepped && step > 0 { (latest, Cause::Clock) } else { (UnixMs(latest.0 - 1), Cause::Late) };
-            self.push_all(account_gap(&def, before, missed_until, cause));
+            self.account(&id, account_gap(&def, before, missed_until, cause));
             if missed_until < latest {
                 self.fire(&id, latest, now);
             }
         }
+        now
     }
 
     fn fire(&mut self, id: &CheckId, slot: UnixMs, now: UnixMs) {
@@ -240,8 +258,7 @@ impl Scheduler {
         let interval = u32::try_from(entry.def.every.ms()).unwrap_or(u32::MAX);
         let excuse = not_due(&entry.def.integration, slot).or(entry.running.then_some(Cause::Overlap));
         if let Some(cause) = excuse {
-            let record = Record::not_run(id.clone(), slot, interval, 1, cause);
-            self.push(record);
+            self.account(id, vec![Record::not_run(id.clone(), slot, interval, 1, cause)]);
             return;
         }
         entry.running = true;
@@ -255,7 +272,6 @@ impl Scheduler {
             turns,
             all: Arc::clone(&self.all),
             transport: Arc::clone(&self.means.transport.borrow()),
-            recorder: self.means.recorder.clone(),
             own: Arc::clone(&self.means.own),
             stop: self.stop.clone(),
             cut: self.cut.clone(),
@@ -264,34 +280,64 @@ impl Scheduler {
         self.running.insert(handle.id(), (id.clone(), slot));
     }
 
-    fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
-        let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+    fn ended(&mut self, ended: Result<(Id, Arrived), JoinError>) {
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let Some((check, slot)) = self.running.remove(&id) else { return };
-        let interval = self.entries.get_mut(&check).map(|e| {
+        let entry = self.entries.get_mut(&check);
+        let interval = entry.as_ref().map_or(1, |e| u32::try_from(e.def.every.ms()).unwrap_or(u32::MAX));
+        let behind = entry.map(|e| {
             e.running = false;
-            u32::try_from(e.def.every.ms()).unwrap_or(u32::MAX)
+            std::mem::take(&mut e.behind)
         });
-        if let Err(e) = ended {
-            // A defect of ours costs one outcome, and is never blamed on the customer.
-            tracing::error!(check = check.as_str(), "a run ended by a defect of ours: {e}");
-            let mut record = Record::not_run(check, slot, interval.unwrap_or(1), 1, Cause::Internal);
-            record.detail = Some("the run ended by a defect of the monitor".into());
-            self.push(record);
+        self.waiting.push_back(match ended {
+            Ok((_, arrived)) => arrived,
+            Err(e) => {
+                // A defect of ours costs one outcome, and is never blamed on the customer.
+                tracing::error!(check = check.as_str(), "a run ended by a defect of ours: {e}");
+                let mut record = Record::not_run(check, slot, interval, 1, Cause::Internal);
+                record.detail = Some("the run ended by a defect of the monitor".into());
+                Arrived::told(record)
+            }
+        });
+        self.push_all(behind.unwrap_or_default());
+    }
+
+    /// Accounts for slots nobody runs; behind the check's run, if there is one.
+    fn account(&mut self, id: &CheckId, records: Vec<Record>) {
+        match self.entries.get_mut(id).filter(|e| e.running) {
+            Some(entry) => {
+                for r in records {
+                    if !entry.behind.last_mut().is_some_and(|last| last.join(&r)) {
+                        entry.behind.push(r);
+                    }
+                }
+            }
+            None => self.push_all(records),
         }
     }
 
     fn push_all(&mut self, records: Vec<Record>) {
         for r in records {
-            self.push(r);
+            if self.waiting.len() >= MOST_WAITING {
+                self.means.own.store_lost.inc_by(u64::from(r.count));
+            } else {
+                self.waiting.push_back(Arrived::told(r));
+            }
         }
     }
+}
 
-    fn push(&mut self, record: Record) {
-        if self.waiting.len() >= MOST_WAITING {
-            self.means.own.store_lost.inc_by(u64::from(record.count));
-        } else {
-            self.waiting.push_back(record);
-        }
+/// Changes how many places there are. Fewer: those that are taken go as they get free, before anybody who waits gets one.
+fn resize(places: &Arc<Semaphore>, from: u32, to: u32) {
+    if to >= from {
+        places.add_permits((to - from) as usize);
+    } else {
+        let places = Arc::clone(places);
+        tokio::spawn(async move {
+            if let Ok(surplus) = places.acquire_many_owned(from - to).await {
+                surplus.forget();
+            }
+        });
     }
 }
 
@@ -311,7 +357,7 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// One slot's run, from its host's turn to the recorder.
+/// One slot's run, from its host's turn to its outcome.
 struct Job {
     def: Arc<CheckDef>,
     host: Arc<str>,
@@ -320,14 +366,13 @@ struct Job {
     turns: Arc<Semaphore>,
     all: Arc<Semaphore>,
     transport: Arc<Transport>,
-    recorder: RecorderHandle,
     own: Arc<OwnMetrics>,
     stop: CancellationToken,
     cut: CancellationToken,
 }
 
 impl Job {
-    async fn run(self) {
+    async fn run(self) -> Arrived {
         let record = match self.turn().await {
             Ok(_permits) => {
                 let _in_flight = InFlight::new(&self.own);
@@ -339,7 +384,7 @@ impl Job {
             }
             Err(cause) => self.not_run(cause),
         };
-        self.recorder.ran(record, Some(self.host)).await;
+        Arrived::ran(record, self.host)
     }
 
     fn not_run(&self, cause: Cause) -> Record {
@@ -366,3 +411,6 @@ impl Job {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 //! Slots are fixed points of UTC: slot k = epoch + phase(hash of the check's id) + k x interval. They are named by their time, not by k, so that
 //! a changed interval needs no translation of what was accounted before.
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::UnixMs;
 use crate::config::model::{CheckDef, Integration};
 use crate::outcome::Cause;
@@ -49,17 +51,48 @@ pub fn not_due(integration: &Integration, slot: UnixMs) -> Option<Cause> {
     if integration.paused.is_some() { Some(Cause::Paused) } else { integration.maintenance_at(slot).map(|_| Cause::Maintenance) }
 }
 
+/// What was known of a check's slots at some time: what decides about slots that come while nobody is there. A window declared afterwards
+/// takes nothing out, and neither does another interval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Interval, milliseconds.
+    every_ms: i64,
+    /// Paused then.
+    paused: bool,
+    /// Maintenance windows declared then: start, end (exclusive).
+    maintenance: Vec<(UnixMs, UnixMs)>,
+}
+
+impl Schedule {
+    /// What a definition says.
+    pub fn of(def: &CheckDef) -> Self {
+        let i = &def.integration;
+        let maintenance = i.maintenance.iter().map(|m| (m.start, m.end)).collect();
+        Self { every_ms: def.every.ms(), paused: i.paused.is_some(), maintenance }
+    }
+
+    fn not_due(&self, slot: UnixMs) -> Option<Cause> {
+        let window = || self.maintenance.iter().any(|(start, end)| *start <= slot && slot < *end);
+        if self.paused { Some(Cause::Paused) } else { window().then_some(Cause::Maintenance) }
+    }
+}
+
 /// Accounts for every slot in `(after, until]` that nobody ran: `cause` for those that were due, `not_due` for the others. One record per
 /// contiguous span.
 pub fn account_gap(def: &CheckDef, after: UnixMs, until: UnixMs, cause: Cause) -> Vec<Record> {
-    let grid = Grid::of(def);
+    account_gap_by(&Schedule::of(def), def, after, until, cause)
+}
+
+/// The same by a schedule of another time.
+pub fn account_gap_by(schedule: &Schedule, def: &CheckDef, after: UnixMs, until: UnixMs, cause: Cause) -> Vec<Record> {
+    let grid = Grid::new(def.key, schedule.every_ms);
     let first = grid.after(after);
     if until < first {
         return Vec::new();
     }
     // Between two edges every slot has the same fate.
     let mut edges: Vec<UnixMs> =
-        def.integration.maintenance.iter().flat_map(|m| [m.start, m.end]).filter(|t| first < *t && *t <= until).collect();
+        schedule.maintenance.iter().flat_map(|(start, end)| [*start, *end]).filter(|t| first < *t && *t <= until).collect();
     edges.push(first);
     edges.push(UnixMs(until.0 + 1));
     edges.sort_unstable();
@@ -73,7 +106,7 @@ pub fn account_gap(def: &CheckDef, after: UnixMs, until: UnixMs, cause: Cause) -
         if count == 0 {
             continue;
         }
-        let why = not_due(&def.integration, start).unwrap_or(cause);
+        let why = schedule.not_due(start).unwrap_or(cause);
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         match records.last_mut() {
             Some(last) if last.cause == Some(why) => last.count = last.count.saturating_add(count),

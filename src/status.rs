@@ -19,9 +19,9 @@ closed_set! {
         Failing => "failing",
         /// A judged check's last counted run was throttled.
         Throttled => "throttled",
-        /// The last attempt was our own fault, or nothing came for three intervals.
+        /// The last attempt was our own fault, or nothing came for three intervals, or what came is of a time still to come.
         Unknown => "unknown",
-        /// A judged check has not run yet.
+        /// A judged check has not run yet, or not since it is due again.
         Pending => "pending",
         /// In a declared maintenance window.
         Maintenance => "maintenance",
@@ -49,8 +49,12 @@ pub fn check_state(check: &CheckEntry, now: UnixMs) -> State {
     // A run is recorded only when it has ended.
     let patience =
         def.every.ms().saturating_mul(SILENT_INTERVALS).saturating_add(i64::try_from(def.timeout.as_millis()).unwrap_or(i64::MAX));
-    if now.0.saturating_sub(last.slot.0) > patience {
+    let due_again = check.state.last_not_due.filter(|t| *t > last.slot);
+    if now.0.saturating_sub(due_again.unwrap_or(last.slot).0).saturating_abs() > patience {
         return State::Unknown;
+    }
+    if due_again.is_some() {
+        return State::Pending;
     }
     match last.outcome {
         Outcome::Pass => State::Passing,
@@ -165,7 +169,10 @@ pub struct Trouble {
     pub remediation: String,
 }
 
-fn trouble(check: &CheckEntry, state: State) -> Option<Trouble> {
+fn trouble(check: &CheckEntry, state: State, now: UnixMs) -> Option<Trouble> {
+    if state == State::Pending {
+        return None;
+    }
     let last = check.state.last.as_ref().filter(|l| l.outcome != Outcome::Pass || state == State::Unknown)?;
     if state == State::Unknown && last.outcome != Outcome::Unknown {
         // What it said then is no longer news.
@@ -174,7 +181,11 @@ fn trouble(check: &CheckEntry, state: State) -> Option<Trouble> {
             class: None,
             attribution: None,
             cause: None,
-            detail: Some(format!("no result since {}, for more than {SILENT_INTERVALS} intervals", last.slot)),
+            detail: Some(if last.slot > now {
+                format!("the last result is of {}, which is still to come: the clock was set back", last.slot)
+            } else {
+                format!("no result since {}, for more than {SILENT_INTERVALS} intervals", last.slot)
+            }),
             remediation: "The check no longer runs, or its results are not kept. See what the monitor reports about itself.".into(),
         });
     }
@@ -267,7 +278,7 @@ pub fn integration_status(i: &IntegrationEntry, now: UnixMs) -> IntegrationStatu
     let worst = deciding(i).min_by_key(|c| (check_state(c, now), c.state.failing_since.unwrap_or(UnixMs(i64::MAX))));
     let trouble = match state {
         State::Paused | State::Maintenance => None,
-        _ => worst.and_then(|c| trouble(c, check_state(c, now))),
+        _ => worst.and_then(|c| trouble(c, check_state(c, now), now)),
     };
     let last_run_at = i.checks.iter().filter_map(|c| c.state.last_run).max();
     let mut totals_24h = Counts::default();
@@ -425,7 +436,7 @@ pub fn check_status(c: &CheckEntry, now: UnixMs) -> CheckStatus {
         consecutive_failures: s.consecutive_failures,
         failing_since: s.failing_since.map(|t| t.to_string()),
         last,
-        trouble: trouble(c, state),
+        trouble: trouble(c, state, now),
         last_run: s.last_run.map(|t| t.to_string()),
         last_success: s.last_success.map(|t| t.to_string()),
         certificate_expiry: s.certificate_expiry.map(|t| t.to_string()),

@@ -32,8 +32,15 @@ impl Daemon {
         let url = self.url.join(path).map_err(|e| Exit::Usage.with(e))?;
         let unreachable = |e: reqwest::Error| {
             let shown = self.url.origin().ascii_serialization();
-            let why = std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
-            Exit::Unreachable.with(anyhow::anyhow!("no answer from the daemon at {shown}: {why}"))
+            let why = if e.is_connect() {
+                "nothing listens there that speaks HTTP".to_owned()
+            } else if e.is_timeout() {
+                "it did not answer in time".to_owned()
+            } else {
+                e.without_url().to_string()
+            };
+            Exit::Unreachable
+                .with(anyhow::anyhow!("no answer from the daemon at {shown}: {why}; is it running, and is --url its [server] listen?"))
         };
         // Another part of the program may have installed it already; both are the same one.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 mod control;
 mod demo;
 mod explain;
+mod ids;
 mod probe;
 mod reload;
 mod run;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::ids::Wanted;
 use super::{CliError, CliResult, Exit, block_on, complain, say};
 use crate::app;
 use crate::clock::Clock;
 use crate::config::model::{CheckDef, Config};
 use crate::config::{self, LoadOptions};
 use crate::explain;
-use crate::fields::{CheckId, IntegrationId};
 use crate::outcome::Outcome;
 use crate::run::run_once;
 
@@ -38,7 +38,7 @@ pub(super) fn run(args: &Probe) -> CliResult {
         loaded.problems.iter().filter(|p| !p.warning).for_each(complain);
         return Err(Exit::BadInput.with(anyhow::anyhow!("the configuration in {} has errors (listed above)", args.config.display())));
     };
-    let checks = wanted.find(&config)?;
+    let checks = find(&wanted, &config)?;
     block_on(async {
         let transport = app::make_transport(&config, None).await.map_err(super::run::start_error)?;
         let mut outcomes = Vec::new();
@@ -68,64 +68,22 @@ fn exit(outcomes: &[Outcome]) -> Exit {
     }
 }
 
-/// What was asked for.
-enum Wanted {
-    Check(CheckId),
-    Integration(IntegrationId),
-}
-
-impl Wanted {
-    fn parse(text: &str) -> Result<Self, CliError> {
-        text.parse().map(Self::Check).or_else(|_| text.parse().map(Self::Integration)).map_err(|_| {
-            let what = "expected customer/environment/integration/check or customer/environment/integration";
-            Exit::Usage.with(anyhow::anyhow!("\"{}\" is no id; {what}", text.escape_debug()))
-        })
+fn find(wanted: &Wanted, config: &Config) -> Result<Vec<Arc<CheckDef>>, CliError> {
+    let found: Vec<Arc<CheckDef>> = config.checks().filter(|c| wanted.is(&c.id)).cloned().collect();
+    if found.is_empty() {
+        let hint = wanted.hint(config.checks().map(|c| &c.id)).unwrap_or_else(|| "no check is configured".to_owned());
+        return Err(Exit::BadInput.with(anyhow::anyhow!("{} is not in {}; {hint}", wanted.as_str(), config.dir.display())));
     }
-
-    fn find(&self, config: &Config) -> Result<Vec<Arc<CheckDef>>, CliError> {
-        let (text, found): (&str, Vec<Arc<CheckDef>>) = match self {
-            Self::Check(id) => (id.as_str(), config.checks().filter(|c| c.id == *id).cloned().collect()),
-            Self::Integration(id) => (id.as_str(), config.checks().filter(|c| c.integration.id == *id).cloned().collect()),
-        };
-        if found.is_empty() {
-            let known: Vec<&str> = match self {
-                Self::Check(_) => config.checks().map(|c| c.id.as_str()).collect(),
-                Self::Integration(_) => config.checks().map(|c| c.integration.id.as_str()).collect(),
-            };
-            let hint = nearest(text, &known).map_or_else(|| "no check is configured".to_owned(), |near| format!("did you mean {near}?"));
-            return Err(Exit::BadInput.with(anyhow::anyhow!("{text} is not in {}; {hint}", config.dir.display())));
-        }
-        if let Some(told) = found.iter().find(|c| c.kind.host().is_none()) {
-            let why = format!("{} can't be run by hand: its outcomes arrive from outside ({})", told.id, told.kind.name());
-            return Err(Exit::Undecided.with(anyhow::anyhow!(why)));
-        }
-        Ok(found)
+    if let Some(told) = found.iter().find(|c| c.kind.host().is_none()) {
+        let why = format!("{} can't be run by hand: its outcomes arrive from outside ({})", told.id, told.kind.name());
+        return Err(Exit::Undecided.with(anyhow::anyhow!(why)));
     }
-}
-
-/// The known id that looks most like it, however far: there is always something to compare with.
-fn nearest<'k>(id: &str, known: &[&'k str]) -> Option<&'k str> {
-    known.iter().copied().min_by_key(|k| strsim::damerau_levenshtein(id, k))
+    Ok(found)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_are_told_apart_by_their_parts() {
-        assert!(matches!(Wanted::parse("a/b/c/d"), Ok(Wanted::Check(_))));
-        assert!(matches!(Wanted::parse("a/b/c"), Ok(Wanted::Integration(_))));
-        for bad in ["", "a", "a/b", "a/b/c/d/e", "A/b/c", "a//c"] {
-            assert!(matches!(Wanted::parse(bad), Err(e) if e.exit == Exit::Usage), "{bad}");
-        }
-    }
-
-    #[test]
-    fn the_nearest_known_id() {
-        assert_eq!(nearest("acme/prod/crm", &["acme/production/crm", "zeta/staging/erp"]), Some("acme/production/crm"));
-        assert_eq!(nearest("x", &[]), None);
-    }
 
     #[test]
     fn the_worst_check_decides() {

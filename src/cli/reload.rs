@@ -34,8 +34,7 @@ pub(super) fn run(args: &Reload) -> CliResult {
                     count("unchanged")
                 ));
             }
-            let waiting: Vec<&str> =
-                answer.get("restart_needed").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+            let waiting = strings(&answer, "restart_needed");
             if !waiting.is_empty() {
                 complain(format_args!("these settings take effect at the next start: {}", waiting.join(", ")));
             }
@@ -50,9 +49,11 @@ pub(super) fn run(args: &Reload) -> CliResult {
             }
             Ok(Exit::No)
         }
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Exit::Unreachable.with(anyhow::anyhow!(
-            "the daemon refused the call ({status}): it needs the token of an operator, --token-env or --token-file"
-        ))),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            let said = answer.get("error").and_then(Value::as_str).unwrap_or("it does not say why");
+            let advice = "reloading needs the token of an operator: --token-env NAME or --token-file FILE";
+            Err(Exit::BadInput.with(anyhow::anyhow!("the daemon refused the call ({status}): {said}; {advice}")))
+        }
         other => {
             let said = answer.get("error").and_then(Value::as_str).unwrap_or("is this a Soakwatch daemon?");
             Err(Exit::Unreachable.with(anyhow::anyhow!("the daemon answered {other}: {said}")))

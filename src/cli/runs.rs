@@ -6,12 +6,13 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::ids::Wanted;
 use super::{CliError, CliResult, Exit, complain, say};
 use crate::app::store_path;
 use crate::board::Counts;
 use crate::clock::{Clock, UnixMs};
 use crate::config::{self, LoadOptions};
-use crate::fields::{CheckId, IntegrationId, Span};
+use crate::fields::{CheckId, Point};
 use crate::outcome::{Attribution, Cause, Class, Outcome};
 use crate::record::DurationCode;
 use crate::store::{FailureRow, Reader, Run, StoreError};
@@ -75,7 +76,7 @@ pub(super) fn run(args: &Runs) -> CliResult {
     let mut known: BTreeSet<CheckId> = reader.checks().map_err(trouble)?.into_iter().collect();
     known.extend(configured);
     let mut histories = Vec::new();
-    for check in wanted.find(&known)? {
+    for check in find(&wanted, &known)? {
         let runs = reader.runs(&check, 0, since, until).map_err(trouble)?;
         let failures = reader.failures(&check, since, until).map_err(trouble)?;
         histories.push(History { check, runs, failures });
@@ -114,48 +115,19 @@ fn locate(args: &Runs, now: UnixMs) -> Result<(PathBuf, Vec<CheckId>), CliError>
     Ok((store_path(&config), config.checks().map(|c| c.id.clone()).collect()))
 }
 
-/// A point in time: a span back from now, a time with its offset, or the beginning of a day in UTC.
 fn point(name: &str, text: &str, now: UnixMs) -> Result<UnixMs, CliError> {
-    if let Ok(span) = text.parse::<Span>() {
-        return Ok(now.minus(span.0));
-    }
-    let day = || text.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|z| z.timestamp());
-    text.parse::<jiff::Timestamp>().ok().or_else(day).map(UnixMs::from).ok_or_else(|| {
-        let what = "expected a span (90m, 24h, 7d), a time (2026-12-01T08:00:00Z) or a day (2026-12-01)";
-        Exit::Usage.with(anyhow::anyhow!("{name} \"{}\" is not readable; {what}", text.escape_debug()))
-    })
+    text.parse::<Point>()
+        .map(|p| p.at(now))
+        .map_err(|expected| Exit::Usage.with(anyhow::anyhow!("{name} \"{}\" is not readable; expected {expected}", text.escape_debug())))
 }
 
-/// What was asked for.
-enum Wanted {
-    Check(CheckId),
-    Integration(IntegrationId),
-}
-
-impl Wanted {
-    fn parse(text: &str) -> Result<Self, CliError> {
-        text.parse().map(Self::Check).or_else(|_| text.parse().map(Self::Integration)).map_err(|_| {
-            let what = "expected customer/environment/integration/check or customer/environment/integration";
-            Exit::Usage.with(anyhow::anyhow!("\"{}\" is no id; {what}", text.escape_debug()))
-        })
+fn find(wanted: &Wanted, known: &BTreeSet<CheckId>) -> Result<Vec<CheckId>, CliError> {
+    let found: Vec<CheckId> = known.iter().filter(|c| wanted.is(c)).cloned().collect();
+    if found.is_empty() {
+        let hint = wanted.hint(known.iter()).unwrap_or_else(|| "the store is empty".to_owned());
+        return Err(Exit::BadInput.with(anyhow::anyhow!("nothing is known of {}; {hint}", wanted.as_str())));
     }
-
-    fn find(&self, known: &BTreeSet<CheckId>) -> Result<Vec<CheckId>, CliError> {
-        let (text, found): (&str, Vec<CheckId>) = match self {
-            Self::Check(id) => (id.as_str(), known.get(id).cloned().into_iter().collect()),
-            Self::Integration(id) => (id.as_str(), known.iter().filter(|c| c.integration() == *id).cloned().collect()),
-        };
-        if !found.is_empty() {
-            return Ok(found);
-        }
-        let names = known.iter().map(|c| match self {
-            Self::Check(_) => c.to_string(),
-            Self::Integration(_) => c.integration().to_string(),
-        });
-        let near = names.min_by_key(|name| strsim::damerau_levenshtein(text, name));
-        let hint = near.map_or_else(|| "the store is empty".to_owned(), |near| format!("did you mean {near}?"));
-        Err(Exit::BadInput.with(anyhow::anyhow!("nothing is known of {text}; {hint}")))
-    }
+    Ok(found)
 }
 
 fn shown<'a>(h: &'a History, r: &Run) -> Shown<'a> {
@@ -349,14 +321,5 @@ due 18: pass 3, fail 1, throttled 0, unknown 14, skipped 0; success ratio 75.00 
         assert!(matches!(fails(&args(ID, dir.path().join("none.db"))), Some((Exit::Io, _))));
         assert!(matches!(fails(&Runs { since: "yesterday".into(), ..args(ID, path.clone()) }), Some((Exit::Usage, _))));
         assert!(matches!(fails(&Runs { since: "1h".into(), until: Some("2h".into()), ..args(ID, path) }), Some((Exit::Usage, _))));
-    }
-
-    #[test]
-    fn points_in_time() {
-        let now = UnixMs(1_800_000_000_000);
-        let at = |text| point("--since", text, now).unwrap().to_string();
-        assert_eq!(at("90m"), "2027-01-15T06:30:00Z");
-        assert_eq!(at("2026-12-01"), "2026-12-01T00:00:00Z");
-        assert_eq!(at("2026-12-01T10:00:00+02:00"), "2026-12-01T08:00:00Z");
     }
 }

@@ -24,7 +24,7 @@ impl Default for Settings {
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)),
                 open: false,
                 hosts: Vec::new(),
-                max_connections: 64,
+                max_connections: 256,
                 timeout: Span::seconds(10),
                 tokens: Vec::new(),
             },

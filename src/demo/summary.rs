@@ -141,7 +141,7 @@ mod tests {
             state.apply(&record);
         }
         let check = CheckEntry { def: Arc::new(check(id, &def, kind())), state };
-        IntegrationEntry { def, checks: vec![check] }
+        IntegrationEntry { def, checks: vec![check], departed: crate::board::Departed::default() }
     }
 
     fn kind() -> Kind {

@@ -132,7 +132,7 @@ fn a_run_that_passed_on_its_second_attempt() {
 acme/production/crm/list: Acme Corporation, CRM contacts
 http check, every 1m, timeout 10s, 1 retry; owner vendor, criticality high, phase build
 
-Attempt 1 of at most 2, took 160 ms: did not pass (assertion)
+Attempt 1, took 160 ms: did not pass (assertion)
   1. GET https://crm.example.com/v1/contacts
      address 198.51.100.7:443, HTTP/2, status 200
      resolve      1.24 ms
@@ -151,7 +151,7 @@ Attempt 1 of at most 2, took 160 ms: did not pass (assertion)
   Read: total = 1840
   Why: $.contacts is array, but saw an object
 
-Attempt 2 of at most 2, began after 1.18 s, took 158 ms: passed
+Attempt 2, began after 1.18 s, took 158 ms: passed
   1. GET https://crm.example.com/v1/contacts
      address 198.51.100.7:443, HTTP/2, status 200
      resolve      1.24 ms
@@ -192,7 +192,7 @@ fn an_expired_certificate_shows_its_dates_and_who_should_act() {
 acme/production/crm/list: Acme Corporation, CRM contacts
 http check, every 1m, timeout 10s, no retries; owner vendor, criticality high, phase build
 
-Attempt 1 of at most 1, took 5.00 ms: did not pass (certificate)
+Attempt 1, took 5.00 ms: did not pass (certificate)
   1. GET https://crm.example.com/v1/contacts
      address 198.51.100.7:443, no answer
      connect      2.00 ms ██████████████████████████████
@@ -206,7 +206,7 @@ Attempt 1 of at most 1, took 5.00 ms: did not pass (certificate)
 Outcome:      fail after 1 attempt, 5.00 ms
 Class:        certificate
 Attribution:  third_party
-What to do:   The certificate is not acceptable (expired, wrong name or unknown issuer). Ask the vendor to renew it or to send the full chain.
+What to do:   The certificate is not acceptable, or ends too soon; the details say which. Ask the vendor to renew it or to send the full chain; if a private authority issued it, give its certificate to the check as `ca`.
 Runbook:      https://wiki.example.com/crm
 "
     );

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::catalogue::{self as cat, Family};
 use super::text::{escaped, float, head, integer, label};
 use crate::attribution::attribute;
-use crate::board::{Board, CheckEntry, Counts, DURATION_BUCKETS, IntegrationEntry};
+use crate::board::{Board, CheckEntry, Counts, DURATION_BUCKETS, IntegrationEntry, Sums};
 use crate::clock::UnixMs;
 use crate::config::model::{Integration, Settings};
 use crate::fields::Span;
@@ -120,8 +120,9 @@ impl Scrape {
             go_live: None,
             i,
         };
+        row.sum_up(entry.departed.sums());
         for check in &entry.checks {
-            row.sum_up(check);
+            row.sum_up_check(check);
             let check = self.check_row(&row.i, check, vantage);
             row.checks.push(check);
         }
@@ -186,8 +187,16 @@ fn add<K: Ord>(sums: &mut BTreeMap<K, u64>, key: K, n: u64) {
 }
 
 impl Row {
-    fn sum_up(&mut self, check: &CheckEntry) {
-        let s = &check.state;
+    fn sum_up_check(&mut self, check: &CheckEntry) {
+        self.sum_up(check.state.sums());
+        let kind = check.def.kind.family();
+        if !self.kinds.contains(&kind) {
+            self.kinds.push(kind);
+        }
+    }
+
+    /// Adds what a check counted, or what checks that left had counted.
+    fn sum_up(&mut self, s: Sums<'_>) {
         s.classes.iter().for_each(|(class, by)| by.iter().for_each(|(a, n)| add(&mut self.classes, (*class, *a), *n)));
         s.causes.iter().for_each(|(cause, n)| add(&mut self.causes, *cause, *n));
         s.codes.iter().for_each(|(code, n)| add(&mut self.codes, *code, *n));
@@ -195,10 +204,6 @@ impl Row {
         s.egress_denied.iter().for_each(|(rule, n)| add(&mut self.egress, rule.clone(), *n));
         self.durations.iter_mut().zip(s.durations).for_each(|(sum, n)| *sum += n);
         self.duration_sum += s.duration_sum;
-        let kind = check.def.kind.family();
-        if !self.kinds.contains(&kind) {
-            self.kinds.push(kind);
-        }
     }
 }
 

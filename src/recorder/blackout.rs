@@ -27,18 +27,21 @@ pub(super) struct Blackout {
 }
 
 impl Blackout {
-    /// A host could not be reached.
-    pub(super) fn failed(&mut self, host: &Arc<str>) {
+    /// A host could not be reached. `true`: with this one it is a blackout.
+    pub(super) fn failed(&mut self, host: &Arc<str>) -> bool {
         if !self.down_on_its_own(host) && self.failing.len() < MOST_HOSTS {
-            self.failing.insert(Arc::clone(host));
+            return self.failing.insert(Arc::clone(host)) && self.failing.len() == TOGETHER;
         }
+        false
     }
 
-    /// A host was reached: the span ends.
-    pub(super) fn reached(&mut self, host: &Arc<str>, at: Instant) {
+    /// A host was reached: the span ends. `true`: it was a blackout.
+    pub(super) fn reached(&mut self, host: &Arc<str>, at: Instant) -> bool {
+        let mut was_blackout = false;
         if !self.failing.is_empty() {
             let span = std::mem::take(&mut self.failing);
             let blackout = span.len() >= TOGETHER;
+            was_blackout = blackout;
             for failed in &span {
                 if self.failed_before.len() < MOST_HOSTS || self.failed_before.contains_key(failed) {
                     let spans = self.failed_before.entry(Arc::clone(failed)).or_default();
@@ -50,6 +53,7 @@ impl Blackout {
             }
         }
         self.failed_before.remove(host);
+        was_blackout
     }
 
     fn down_on_its_own(&self, host: &Arc<str>) -> bool {

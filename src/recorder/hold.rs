@@ -37,6 +37,11 @@ struct Failed {
     ours: Option<bool>,
 }
 
+/// The host without its port: several ports of one machine are one host when it comes to being reachable.
+pub(super) fn host_name(host_port: &str) -> &str {
+    host_port.rsplit_once(':').map_or(host_port, |(name, _)| name)
+}
+
 /// What is held, and what is known of our network.
 pub(super) struct Hold {
     self_check: SelfCheckHandle,
@@ -93,6 +98,7 @@ impl Hold {
     /// Takes an outcome in. Gives it back at once if nothing holds it. The flag says whether something held may be decided now.
     pub(super) fn admit(&mut self, record: Record, host: Option<Arc<str>>, ended: Instant) -> (Option<Record>, bool) {
         let targets = self.verdict != Verdict::NoTargets;
+        let host = host.map(|h| Arc::from(host_name(&h)));
         let network = record.outcome == Outcome::Fail
             && (targets || self.hosts >= TOGETHER)
             && match record.class {
@@ -105,7 +111,11 @@ impl Hold {
         let mut decided = false;
         if let Some(host) = host.as_ref().filter(|_| !targets && record.outcome.counted()) {
             if network {
-                self.blackout.failed(host);
+                if self.blackout.failed(host) {
+                    tracing::error!(
+                        "every host fails at once: our own network is taken to be down, and these runs are unknown, until one is reached (set self_check.targets to be sure)"
+                    );
+                }
             } else {
                 decided = self.close_span(host, ended);
             }
@@ -135,7 +145,9 @@ impl Hold {
             failed.ours = Some(self.blackout.covers(&failed.host));
             decided = true;
         }
-        self.blackout.reached(host, at);
+        if self.blackout.reached(host, at) {
+            tracing::info!("a host was reached: our network is back");
+        }
         decided
     }
 
@@ -203,7 +215,11 @@ impl Hold {
             record.attribution = Some(Attribution::Monitor);
             let was = record.class.replace(Class::Internal).map_or("", |c| c.as_str());
             let detail = record.detail.take().unwrap_or_default();
-            record.detail = Some(crate::observed::bounded(format!("our own network was down (it looked like {was}: {detail})"), 300));
+            let ground = match self.verdict {
+                Verdict::NoTargets => "every host failed at once, so our own network is taken to have been down",
+                _ => "our own network was down",
+            };
+            record.detail = Some(crate::observed::bounded(format!("{ground} (it looked like {was}: {detail})"), 300));
         }
         record
     }

@@ -6,6 +6,8 @@
 
 mod blackout;
 mod hold;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -23,10 +25,10 @@ use crate::metrics::own::OwnMetrics;
 use crate::outcome::{Cause, Class, Outcome};
 use crate::record::Record;
 use crate::self_check::SelfCheckHandle;
-use crate::store::{Seal, Store};
+use crate::store::{Note, Seal, Store};
 
 use hold::Hold;
-use writer::Writer;
+use writer::{After, Writer};
 
 /// Outcomes in one commit at most.
 const BATCH: usize = 500;
@@ -44,20 +46,35 @@ enum Event {
     Outcome(Box<Arrived>),
     /// A check left the configuration.
     Forget(CheckId),
+    /// Something to remember that is no run.
+    Note(Note),
     /// Answer when all that came before is stored (or could not be).
     Flush(oneshot::Sender<()>),
 }
 
+/// An outcome as it reaches the recorder, with the moment it came about.
 #[derive(Debug)]
-struct Arrived {
+pub struct Arrived {
     record: Record,
     host: Option<Arc<str>>,
     ended: Instant,
 }
 
-impl Event {
-    fn outcome(record: Record, host: Option<Arc<str>>) -> Self {
-        Self::Outcome(Box::new(Arrived { record, host, ended: Instant::now() }))
+impl Arrived {
+    /// The outcome of a run towards a host that ends now.
+    pub fn ran(record: Record, host: Arc<str>) -> Self {
+        Self { record, host: Some(host), ended: Instant::now() }
+    }
+
+    /// An outcome that was told rather than asked for, or slots nobody ran.
+    pub fn told(record: Record) -> Self {
+        Self { record, host: None, ended: Instant::now() }
+    }
+
+    /// The outcome.
+    #[cfg(test)]
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
     }
 }
 
@@ -68,14 +85,14 @@ pub struct RecorderHandle {
 }
 
 impl RecorderHandle {
-    /// Records the outcome of a run towards a host. Waits when the recorder is behind.
-    pub async fn ran(&self, record: Record, host: Option<Arc<str>>) {
-        self.send(Event::outcome(record, host)).await;
+    /// Records an outcome that was told rather than asked for, or slots nobody ran. Waits when the recorder is behind.
+    pub async fn told(&self, record: Record) {
+        self.send(Event::Outcome(Box::new(Arrived::told(record)))).await;
     }
 
-    /// Records an outcome that was told rather than asked for, or slots nobody ran.
-    pub async fn told(&self, record: Record) {
-        self.send(Event::outcome(record, None)).await;
+    /// Remembers something that is no run, once all that was sent before is stored.
+    pub async fn note(&self, note: Note) {
+        self.send(Event::Note(note)).await;
     }
 
     /// Forgets a check that left the configuration; its history stays until retention.
@@ -106,9 +123,9 @@ impl RecorderHandle {
 pub struct Place<'a>(mpsc::Permit<'a, Event>);
 
 impl Place<'_> {
-    /// Records slots nobody ran.
-    pub fn told(self, record: Record) {
-        self.0.send(Event::outcome(record, None));
+    /// Records an outcome.
+    pub fn take(self, arrived: Arrived) {
+        self.0.send(Event::Outcome(Box::new(arrived)));
     }
 }
 
@@ -139,8 +156,12 @@ pub struct Recorder {
     config: watch::Receiver<Arc<Config>>,
     hold: Hold,
     pending: VecDeque<Pending>,
+    /// What did not fit while the store failed, by check: it is stored as slots that could not be judged, so that what was due stays due.
+    lost: HashMap<CheckId, Vec<Record>>,
     flushes: Vec<(u64, oneshot::Sender<()>)>,
-    forget: Vec<CheckId>,
+    /// What is done once the first `before` pending outcomes are stored, and before the others are.
+    after: Vec<After>,
+    before: usize,
     /// Outcomes taken in and outcomes dealt with, ever: a flush waits until the second reaches the first.
     taken: u64,
     settled: u64,
@@ -189,8 +210,10 @@ pub fn start(
         config,
         hold: Hold::new(self_check),
         pending: VecDeque::new(),
+        lost: HashMap::new(),
         flushes: Vec::new(),
-        forget: Vec::new(),
+        after: Vec::new(),
+        before: 0,
         taken: 0,
         settled: 0,
         urgent: false,
@@ -238,7 +261,7 @@ impl Recorder {
         if self.config.has_changed().unwrap_or(false) || !self.counted {
             self.counted = true;
             let config = Arc::clone(&self.config.borrow_and_update());
-            let hosts: HashSet<String> = config.checks().filter_map(|c| c.kind.host()).collect();
+            let hosts: HashSet<String> = config.checks().filter_map(|c| c.kind.host()).map(|h| hold::host_name(&h).to_owned()).collect();
             self.hold.hosts(hosts.len());
         }
     }
@@ -261,7 +284,7 @@ impl Recorder {
     }
 
     fn wake_at(&self) -> Instant {
-        let commit = if self.pending.is_empty() && self.seal_wanted.is_empty() && self.forget.is_empty() {
+        let commit = if self.pending.is_empty() && self.seal_wanted.is_empty() && self.after.is_empty() {
             Instant::now() + COMMIT_EVERY
         } else {
             self.commit_at()
@@ -290,8 +313,13 @@ impl Recorder {
             }
             Event::Forget(check) => {
                 self.said.remove(&check);
-                self.forget.push(check);
+                // What is on its way belongs to the check as it was: should it come back, it starts from nothing.
+                for p in self.pending.iter_mut().filter(|p| p.record.check == check) {
+                    p.shown = true;
+                }
+                self.follow_up(After::Forget(check));
             }
+            Event::Note(note) => self.follow_up(After::Note(note)),
             Event::Flush(answer) => self.flushes.push((self.taken, answer)),
         }
         self.answer_flushes();
@@ -308,6 +336,19 @@ impl Recorder {
         }
     }
 
+    fn follow_up(&mut self, what: After) {
+        if self.after.is_empty() {
+            self.before = self.pending.len();
+        }
+        self.after.push(what);
+    }
+
+    /// What could not be done comes before what was asked for since.
+    fn retry(&mut self, mut what: Vec<After>) {
+        what.append(&mut self.after);
+        self.after = what;
+    }
+
     /// From here on an outcome is final: it only waits to be written.
     fn accept(&mut self, record: Record) {
         if !self.board.knows(&record.check) {
@@ -315,9 +356,7 @@ impl Recorder {
             self.settled += 1;
             return;
         }
-        let state = (record.outcome, record.class, record.cause);
-        // A skip between two failures makes the second one no news.
-        if tells(&record) && self.said.insert(record.check.clone(), state) != Some(state) {
+        if self.is_news(&record) {
             self.urgent = true;
             log_change(&record);
         }
@@ -330,30 +369,63 @@ impl Recorder {
         self.bound_outbox();
     }
 
+    /// A skip between two failures makes the second one no news.
+    fn is_news(&mut self, r: &Record) -> bool {
+        let state = (r.outcome, r.class, r.cause);
+        tells(r) && self.said.insert(r.check.clone(), state) != Some(state)
+    }
+
     fn bound_outbox(&mut self) {
         let limit = self.config.borrow().settings.store.outbox as usize;
         // What a commit under way holds stands at the front and stays.
         let held = self.commit.as_ref().map_or(0, |c| c.count);
         while self.store_fails && self.pending.len() > limit.max(held + 1) {
-            if self.pending.remove(held).is_some() {
-                self.settled += 1;
-                self.own.store_lost.inc();
-            }
+            let Some(Pending { record, .. }) = self.pending.remove(held) else { break };
+            self.settled += 1;
+            self.lose(record);
         }
         self.own.store_outbox_length.set(i64::try_from(self.pending.len()).unwrap_or(i64::MAX));
     }
 
+    /// Of an outcome that can't be kept, the slot is: spans of them take no room.
+    fn lose(&mut self, r: Record) {
+        let kept = r.outcome == Outcome::NotDue || r.cause == Some(Cause::Capacity);
+        let slot = if kept {
+            r
+        } else {
+            self.own.store_lost.inc_by(u64::from(r.count.max(1)));
+            Record { vantage: r.vantage, ..Record::not_run(r.check, r.slot, r.interval_ms, r.count.max(1), Cause::Capacity) }
+        };
+        let spans = self.lost.entry(slot.check.clone()).or_default();
+        if !spans.last_mut().is_some_and(|last| last.join(&slot)) {
+            spans.push(slot);
+        }
+    }
+
+    /// The store works again: what was lost goes first, for it is the oldest. The board showed it as it was.
+    fn account_lost(&mut self) {
+        for record in std::mem::take(&mut self.lost).into_values().flat_map(|spans| spans.into_iter().rev()) {
+            if self.board.knows(&record.check) {
+                self.taken += 1;
+                self.pending.push_front(Pending { record, shown: true });
+            }
+        }
+    }
+
     fn start_commit(&mut self, last: bool) {
-        let something = !(self.pending.is_empty() && self.seal_wanted.is_empty() && self.forget.is_empty());
+        let something = !(self.pending.is_empty() && self.seal_wanted.is_empty() && self.after.is_empty());
         if self.commit.is_some() || !something || !(last && !self.store_fails || Instant::now() >= self.commit_at()) {
             return;
         }
-        let records: Vec<Record> = self.pending.iter().take(BATCH).map(|p| p.record.clone()).collect();
+        // What follows up stands between the outcomes that came before it and those that came after.
+        let most = if self.after.is_empty() { BATCH } else { BATCH.min(self.before) };
+        let records: Vec<Record> = self.pending.iter().take(most).map(|p| p.record.clone()).collect();
+        let after = if records.len() >= self.before.min(self.pending.len()) { std::mem::take(&mut self.after) } else { Vec::new() };
         // A snapshot must hold what the store holds, no more: none while outcomes are shown that are not stored.
         let wanted = std::mem::take(&mut self.seal_wanted);
         let seals = if self.pending.iter().any(|p| p.shown) { Vec::new() } else { self.seals(&wanted) };
         let (count, began) = (records.len(), Instant::now());
-        let batch = writer::Batch { now: self.clock.now(), records, seals, forget: std::mem::take(&mut self.forget), keep: self.keep() };
+        let batch = writer::Batch { now: self.clock.now(), records, seals, after, keep: self.keep() };
         let answer = self.writer.commit(batch);
         self.commit = Some(Commit { answer, count, began });
         self.urgent = false;
@@ -390,8 +462,11 @@ impl Recorder {
                     self.pending.drain(..commit.count.min(self.pending.len())).filter(|p| !p.shown).map(|p| p.record).collect();
                 self.board.apply(&stored);
                 self.settled += commit.count as u64;
+                self.account_lost();
                 self.seal_wanted = done.seal_next;
-                self.forget.extend(done.not_forgotten);
+                // What can't be done must not hold the outcomes up.
+                self.before = if done.not_done.is_empty() { self.before.saturating_sub(commit.count) } else { BATCH };
+                self.retry(done.not_done);
                 self.own.store_size_bytes.set(i64::try_from(done.size_bytes).unwrap_or(i64::MAX));
             }
             Err(failed) => {
@@ -400,7 +475,8 @@ impl Recorder {
                     tracing::error!(error = %failed.error, "the store can't be written; probing and metrics go on, outcomes wait in memory");
                 }
                 self.store_fails = true;
-                self.forget = failed.forget;
+                self.before = if failed.after.is_empty() { self.before } else { commit.count };
+                self.retry(failed.after);
                 let unshown: Vec<Record> =
                     self.pending.iter_mut().filter_map(|p| (!std::mem::replace(&mut p.shown, true)).then(|| p.record.clone())).collect();
                 self.board.apply(&unshown);
@@ -425,7 +501,7 @@ impl Recorder {
 async fn wait(commit: &mut Option<Commit>) -> writer::Answer {
     match commit {
         Some(c) => {
-            (&mut c.answer).await.unwrap_or_else(|_| Err(writer::Failed { error: "the store's thread ended".into(), forget: Vec::new() }))
+            (&mut c.answer).await.unwrap_or_else(|_| Err(writer::Failed { error: "the store's thread ended".into(), after: Vec::new() }))
         }
         None => std::future::pending().await,
     }

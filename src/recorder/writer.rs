@@ -5,16 +5,25 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::UnixMs;
 use crate::fields::{CheckId, Span};
 use crate::record::Record;
-use crate::store::{Seal, Store};
+use crate::store::{Note, Seal, Store};
 
 /// What is written together.
 pub(super) struct Batch {
     pub(super) now: UnixMs,
     pub(super) records: Vec<Record>,
     pub(super) seals: Vec<Seal>,
-    /// Checks that left the configuration.
-    pub(super) forget: Vec<CheckId>,
+    /// What is done once the records are in.
+    pub(super) after: Vec<After>,
     pub(super) keep: Keep,
+}
+
+/// What is done to the store between two batches, in order. Doing it twice does no harm.
+#[derive(Clone, Debug)]
+pub(super) enum After {
+    /// A check left the configuration.
+    Forget(CheckId),
+    /// Something to remember that is no run.
+    Note(Note),
 }
 
 /// How long the store keeps what.
@@ -31,8 +40,8 @@ pub(super) struct Keep {
 pub(super) struct Done {
     /// Checks whose last hour is to be sealed with the next commit.
     pub(super) seal_next: Vec<CheckId>,
-    /// Checks that could not be forgotten yet.
-    pub(super) not_forgotten: Vec<CheckId>,
+    /// What could not be done yet.
+    pub(super) not_done: Vec<After>,
     /// Size on disk.
     pub(super) size_bytes: u64,
 }
@@ -42,7 +51,7 @@ pub(super) struct Done {
 pub(super) struct Failed {
     pub(super) error: String,
     /// To be tried again.
-    pub(super) forget: Vec<CheckId>,
+    pub(super) after: Vec<After>,
 }
 
 pub(super) type Answer = Result<Done, Failed>;
@@ -114,15 +123,28 @@ fn serve(mut store: Store, mut inbox: mpsc::Receiver<Request>) {
 
 fn commit(store: &mut Store, batch: Batch) -> Answer {
     if let Err(e) = store.commit(batch.now, &batch.records, &batch.seals) {
-        return Err(Failed { error: e.to_string(), forget: batch.forget });
+        return Err(Failed { error: e.to_string(), after: batch.after });
     }
-    // The batch is in: a check that can't be forgotten now must not make the recorder write it again.
-    let not_forgotten = batch
-        .forget
-        .into_iter()
-        .filter(|check| {
-            store.forget(batch.now, check).inspect_err(|e| tracing::warn!(error = %e, "{check} could not be forgotten")).is_err()
-        })
-        .collect();
-    Ok(Done { seal_next: store.due_for_seal(batch.now), not_forgotten, size_bytes: store.size_bytes() })
+    // The batch is in: what can't be done now must not make the recorder write it again.
+    let mut not_done = batch.after;
+    while let Some(first) = not_done.first() {
+        let result = match first {
+            After::Forget(check) => store.forget(batch.now, check),
+            After::Note(_) => {
+                // All that follow each other in one transaction.
+                let notes: Vec<Note> = not_done.iter().map_while(|a| if let After::Note(n) = a { Some(n.clone()) } else { None }).collect();
+                let written = store.write_notes(&notes);
+                if written.is_ok() {
+                    not_done.drain(1..notes.len());
+                }
+                written
+            }
+        };
+        if let Err(e) = result {
+            tracing::warn!(error = %e, "the store could not take over a change of the configuration; it is tried again");
+            break;
+        }
+        not_done.remove(0);
+    }
+    Ok(Done { seal_next: store.due_for_seal(batch.now), not_done, size_bytes: store.size_bytes() })
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::api::Problem;
 use super::{Query, Shared};
 use crate::clock::UnixMs;
-use crate::fields::{CheckId, Span};
+use crate::fields::{CheckId, Point, Span};
 use crate::outcome::{Attribution, Cause, Class, Outcome};
 use crate::store::{Reader, Run, StoreError};
 
@@ -95,19 +95,12 @@ pub(super) async fn runs(
     Ok(Json(Body { id, since: since.to_string(), until: until.to_string(), truncated, runs }).into_response())
 }
 
-/// A point in time: a time with its offset, or a span back from now.
 fn point(name: &str, text: &str, now: UnixMs) -> Result<UnixMs, Problem> {
-    if let Ok(span) = text.parse::<Span>() {
-        return Ok(now.minus(span.0));
-    }
     // A + that was not escaped arrives as a space.
-    text.replace(' ', "+").parse::<jiff::Timestamp>().map(UnixMs::from).map_err(|_| {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            format!("{name} is not readable"),
-            "Give a span such as 90m, 24h or 7d, or a time such as 2026-12-01T08:00:00Z.",
-        )
-    })
+    text.replace(' ', "+")
+        .parse::<Point>()
+        .map(|p| p.at(now))
+        .map_err(|expected| Problem::new(StatusCode::BAD_REQUEST, format!("{name} is not readable"), format!("Give {expected}.")))
 }
 
 /// Reads runs off the runtime's threads, oldest first.

@@ -64,6 +64,44 @@ struct Tracked {
     row: FailureRow,
 }
 
+/// A measured number, or what stands for several.
+fn is_number(c: char) -> bool {
+    c.is_ascii_digit() || c == ANY
+}
+
+/// Stands where repetitions of a failure differ in a number: how late an answer was is not another failure each time.
+const ANY: char = '…';
+
+/// Cuts a text into numbers and what is between them.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let number = is_number(rest.chars().next()?);
+        let end = rest.find(|c| is_number(c) != number).unwrap_or(rest.len());
+        let (piece, after) = rest.split_at(end);
+        rest = after;
+        Some(piece)
+    })
+}
+
+/// Whether two texts say the same but for their numbers.
+fn same_words(a: Option<&str>, b: Option<&str>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => {
+            a == b
+                || pieces(a)
+                    .map(|p| if p.starts_with(is_number) { "" } else { p })
+                    .eq(pieces(b).map(|p| if p.starts_with(is_number) { "" } else { p }))
+        }
+        (a, b) => a == b,
+    }
+}
+
+/// What two texts of the same words have in common.
+fn common(a: &str, b: &str) -> String {
+    pieces(a).zip(pieces(b)).map(|(a, b)| if a == b { a.to_owned() } else { ANY.to_string() }).collect()
+}
+
 /// The failures of one check that go on, or are not in the file yet.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
@@ -86,8 +124,13 @@ impl Failures {
 
     fn fail(&mut self, vantage: u16, run: &Run, detail: Option<&str>) {
         let count = u64::from(run.count);
-        let same = |t: &&mut Tracked| t.open && t.row.same_result(vantage, run) && t.row.detail.as_deref() == detail;
+        let same = |t: &&mut Tracked| t.open && t.row.same_result(vantage, run) && same_words(t.row.detail.as_deref(), detail);
         if let Some(t) = self.list.iter_mut().find(same) {
+            if let (Some(old), Some(new)) = (&mut t.row.detail, detail)
+                && old != new
+            {
+                *old = common(old, new);
+            }
             t.row.first = t.row.first.min(run.slot);
             t.row.last = t.row.last.max(run.last_slot());
             t.row.count += count;
@@ -134,8 +177,8 @@ impl Failures {
             let (r, open) = (&t.row, t.open && !gone);
             match t.id {
                 Some(id) if t.changed || gone => {
-                    let sql = "UPDATE failure SET first_slot = ?2, last_slot = ?3, count = ?4, open = ?5 WHERE id = ?1";
-                    conn.prepare_cached(sql)?.execute(params![id, r.first.0, r.last.0, r.count as i64, open])?;
+                    let sql = "UPDATE failure SET first_slot = ?2, last_slot = ?3, count = ?4, open = ?5, detail = ?6 WHERE id = ?1";
+                    conn.prepare_cached(sql)?.execute(params![id, r.first.0, r.last.0, r.count as i64, open, r.detail])?;
                     ids.push(t.id);
                 }
                 Some(_) => ids.push(t.id),
@@ -263,10 +306,22 @@ mod tests {
     fn what_waits_in_memory_is_bounded() {
         let mut all = Failures::default();
         for n in 0..3_000 {
-            let r = failed(ID, n, Class::Slow, &format!("took {n} ms"));
+            let r = failed(ID, n, Class::Slow, &format!("took {} ms", "x".repeat(n as usize)));
             all.fold(0, &Run::of(&r), r.detail.as_deref());
         }
         assert_eq!((all.list.len(), all.list.iter().filter(|t| t.open).count(), all.many()), (KEPT, OPEN, true));
         assert_eq!(all.into_rows().last().map(|r| r.first.0), Some(2_999));
+    }
+
+    #[test]
+    fn repetitions_that_differ_in_a_number_are_one_failure() {
+        let said = ["answers within 1s; seen: 1s204ms", "answers within 1s; seen: 1s201ms", "answers within 1s; seen: 1s1ms"];
+        assert!(same_words(Some(said[0]), Some(said[1])));
+        let both = common(said[0], said[1]);
+        assert_eq!(both, "answers within 1s; seen: 1s…ms");
+        assert!(same_words(Some(&both), Some(said[2])), "and goes on as one");
+        assert_eq!(common(&both, said[2]), both);
+        assert!(!same_words(Some("status is 200"), Some("status was 200")) && !same_words(Some("x"), None));
+        assert_eq!(pieces("a1…b").collect::<Vec<_>>(), ["a", "1…", "b"]);
     }
 }

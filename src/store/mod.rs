@@ -7,6 +7,7 @@
 //! - `schema`: tables, versions, migrations; `rows`: reading that survives damage
 //! - `journal`: a commit's row; `segment`, `packing`, `bits`, `codes`: an hour's runs in about half a byte each; `run`: cutting spans
 //! - `memory`: what the writer remembers: `open` hours, `failures`, what is due
+//! - `notes`: what must survive and is no run
 //! - `writer`: commit, seal, forget; `restore`: start; `retention`: deleting; `reader`: everybody else
 //!
 //! Never judges, never reads a clock, never logs: what is damaged or refused is in what it returns.
@@ -27,6 +28,7 @@ mod failures;
 mod fixtures;
 mod journal;
 mod memory;
+mod notes;
 mod open;
 mod packing;
 mod reader;
@@ -41,6 +43,7 @@ mod tests;
 mod writer;
 
 pub use failures::FailureRow;
+pub use notes::Note;
 pub use reader::Reader;
 pub use run::Run;
 pub use writer::Store;

@@ -68,6 +68,12 @@ CREATE TABLE failure (
 ) STRICT;
 CREATE INDEX failure_of_check ON failure (key);
 CREATE INDEX failure_open ON failure (key) WHERE open;
+CREATE TABLE note (
+    kind TEXT NOT NULL,
+    id   TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (kind, id)
+) STRICT, WITHOUT ROWID;
 "];
 
 /// The version this program writes.

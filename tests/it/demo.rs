@@ -125,7 +125,9 @@ async fn each_story_ends_in_its_own_class_and_attribution() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_network_blames_nobody_and_mends_by_itself() {
     let (estate, running) = watched().await;
-    let healthy: Vec<&str> = STORIES.iter().filter(|(id, f)| f.is_none() && !AT_REST.contains(id)).map(|(id, _)| *id).collect();
+    // Every other request to the loyalty programme fails by itself: a run that lost an attempt to the cut may meet two of those.
+    let healthy = |id: &&str| !AT_REST.contains(id) && *id != "fjord/production/loyalty-points/balance";
+    let healthy: Vec<&str> = STORIES.iter().filter(|(_, f)| f.is_none()).map(|(id, _)| *id).filter(healthy).collect();
     let counts = |id: &str| check(&running, id).state.counts;
     let waiting_for = |ready: &dyn Fn(&str) -> bool| -> Vec<String> {
         healthy.iter().filter(|id| !ready(id)).map(|id| format!("{id}: {:?}", counts(id))).collect()

@@ -114,3 +114,64 @@ fn excluded_throttling_is_in_no_ratio() {
     board.apply(&[record(&check, NOW, &Ended::Throttled)]);
     assert_eq!(said(&board, "acme/production/api").state, State::Throttled);
 }
+
+/// A board with one check every minute, and the check.
+fn one() -> (Board, std::sync::Arc<soakwatch::config::model::CheckDef>) {
+    let made = with_checks(integration("acme", "production", "api"), &["a"]);
+    let check = made.1[0].clone();
+    let board = Board::default();
+    board.configure(&config(settings(), vec![made]));
+    (board, check)
+}
+
+#[test]
+fn a_result_of_a_time_to_come_says_nothing_about_now() {
+    let (board, check) = one();
+    board.apply(&runs(&check, 3, |_| Ended::Pass));
+    // The clock was set back by an hour: nothing runs until it has caught up.
+    let now = UnixMs(NOW.0 - 60 * MINUTE);
+    let s = integration_status(&entry(&board, "acme/production/api"), now);
+    assert_eq!(s.state, State::Unknown);
+    assert_eq!(s.detail.as_deref(), Some("the last result is of 2026-11-21T11:59:00Z, which is still to come: the clock was set back"));
+}
+
+#[test]
+fn after_a_maintenance_window_the_next_run_is_awaited() {
+    let (board, check) = one();
+    board.apply(&[record(&check, UnixMs(NOW.0 - 60 * MINUTE), &Ended::Pass)]);
+    let mut window = record(&check, UnixMs(NOW.0 - 59 * MINUTE), &Ended::NotRun(Cause::Maintenance));
+    window.count = 59;
+    board.apply(&[window]);
+    let state = |now| integration_state(&entry(&board, "acme/production/api"), now);
+    assert_eq!(state(NOW), State::Pending, "not unknown: nothing was due for an hour; not passing: that is an hour old");
+    assert_eq!(state(UnixMs(NOW.0 + 5 * MINUTE)), State::Unknown, "it should have run by now");
+    board.apply(&[record(&check, UnixMs(NOW.0), &Ended::Pass)]);
+    assert_eq!(state(NOW), State::Passing);
+}
+
+#[test]
+fn a_slot_missed_while_nobody_was_there_is_no_run() {
+    let (board, check) = one();
+    board.apply(&runs(&check, 3, |_| Ended::Pass));
+    for cause in [Cause::Down, Cause::Clock, Cause::Late] {
+        board.apply(&[record(&check, NOW, &Ended::NotRun(cause))]);
+        assert_eq!(said(&board, "acme/production/api").state, State::Passing, "{cause}: as after two missed slots");
+    }
+    board.apply(&[record(&check, NOW, &Ended::NotRun(Cause::Capacity))]);
+    assert_eq!(said(&board, "acme/production/api").state, State::Unknown);
+}
+
+#[test]
+fn what_a_passing_run_no_longer_sees_is_gone() {
+    let (board, check) = one();
+    let mut seen = record(&check, UnixMs(NOW.0 - 3 * MINUTE), &Ended::Pass);
+    seen.facts.certificate_expiry = Some(NOW);
+    seen.facts.values = vec![("backlog".into(), 12.5)];
+    board.apply(&[seen]);
+    let state = || board.check(&check.id).unwrap().state;
+    board.apply(&[record(&check, UnixMs(NOW.0 - 2 * MINUTE), &Ended::Fail(Class::Tls, "no handshake"))]);
+    assert_eq!((state().certificate_expiry, state().values.len()), (Some(NOW), 1), "a failing run that saw nothing takes nothing away");
+    // The check was changed: plain http, no `observe`.
+    board.apply(&[record(&check, UnixMs(NOW.0 - MINUTE), &Ended::Pass)]);
+    assert_eq!((state().certificate_expiry, state().values.len()), (None, 0));
+}

@@ -1,21 +1,22 @@
 //! A check from its TOML, run once under a deadline, the way the scheduler does it.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use soakwatch::clock::monotonic;
-use soakwatch::config::model::{CheckDef, DeclaredVolume, Integration, ProbeSettings};
+use soakwatch::config::model::{CheckDef, Integration, ProbeSettings};
 use soakwatch::config::table::{Source, Table};
-use soakwatch::fields::{Bytes, IntegrationId, Span};
+use soakwatch::fields::{Bytes, Span};
 use soakwatch::observed::{Failure, Observed};
-use soakwatch::outcome::{Class, Criticality, Owner};
+use soakwatch::outcome::Class;
 use soakwatch::probe::http::HttpCheck;
 use soakwatch::probe::{Kind, ProbeContext};
 use soakwatch::secret::Redactor;
 use soakwatch::transport::{Resolver, Transport};
+
+use crate::estate::integration;
 
 /// The settings the tests run with: 1 MiB of body, 64 KiB of headers.
 pub(crate) fn settings(ca: Option<&Path>) -> ProbeSettings {
@@ -64,25 +65,8 @@ pub(crate) fn check(toml: &str) -> CheckDef {
 
 /// A check, with the integration's `allow_private`.
 pub(crate) fn check_where(toml: &str, allow_private: bool) -> CheckDef {
-    let id: IntegrationId = "acme/production/crm".parse().unwrap();
-    let integration = Integration {
-        id: id.clone(),
-        name: "crm".into(),
-        customer_name: "Acme".into(),
-        owner: Owner::Vendor,
-        criticality: Criticality::Normal,
-        runbook: None,
-        go_live: None,
-        hypercare: Span::days(30),
-        soak: None,
-        volume: DeclaredVolume::default(),
-        allow_private,
-        maintenance: Vec::new(),
-        paused: None,
-        attribution: BTreeMap::new(),
-        throttled_excluded: false,
-    };
-    let id = id.check(&"list".parse().unwrap());
+    let integration = Integration { allow_private, ..integration("acme", "production", "crm") };
+    let id = integration.id.check(&"list".parse().unwrap());
     CheckDef {
         key: id.key(),
         id,
