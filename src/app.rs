@@ -184,7 +184,7 @@ impl App {
         supervisor.spawn("reload", reloader.run(reloads, stop.clone()));
         health.set_ready(true);
         let checks = config.checks().count();
-        tracing::info!(%address, checks, hash = config.hash, "ready: watching {checks} checks on http://{address}");
+        tracing::info!(%address, checks, hash = config.hash, "ready: watching {checks} {} on http://{address}", if checks == 1 { "check" } else { "checks" });
 
         // Runs in flight get their grace period, then the recorder gets time to write what is left.
         let patience = config.settings.scheduler.grace.0 + Duration::from_secs(30);

@@ -17,6 +17,8 @@ pub struct UnixMs(pub i64);
 
 /// Milliseconds in an hour: the span of one stored segment.
 pub const HOUR_MS: i64 = 3_600_000;
+/// Milliseconds of a day.
+pub const DAY_MS: i64 = 24 * HOUR_MS;
 
 impl UnixMs {
     /// Whole seconds since the epoch, as Prometheus timestamps want them.
@@ -42,6 +44,15 @@ impl UnixMs {
     /// How much later this time is than `earlier`; zero if it is not later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// Whole days from this time until another, as people count them: 1 from 24 hours on, 0 below. Once it is over the days since, negative, and
+    /// -1 on the first day too, so that 0 always means that it is still to come.
+    pub fn whole_days_until(self, later: Self) -> i64 {
+        match later.0.saturating_sub(self.0) {
+            ms if ms < 0 => (ms / DAY_MS).min(-1),
+            ms => ms / DAY_MS,
+        }
     }
 
     /// The same instant as a `jiff` timestamp (clamped to what `jiff` can hold).
@@ -102,4 +113,18 @@ impl Clock {
 /// A monotonic reading, for durations only.
 pub fn monotonic() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_days_are_those_that_people_count() {
+        let now = UnixMs(1_800_000_000_000);
+        let days = |ms: i64| now.whole_days_until(UnixMs(now.0 + ms));
+        assert_eq!([days(0), days(DAY_MS - 1), days(DAY_MS), days(9 * DAY_MS + 1)], [0, 0, 1, 9]);
+        // Over is never 0.
+        assert_eq!([days(-1), days(-DAY_MS), days(-3 * DAY_MS), days(-3 * DAY_MS - 1)], [-1, -1, -3, -3]);
+    }
 }

@@ -8,23 +8,26 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::attribution::{cause_advice, remediation};
-use crate::clock::UnixMs;
+use crate::clock::{DAY_MS, UnixMs};
 use crate::config::model::CheckDef;
 use crate::fields::Span;
-use crate::observed::{CertificateFacts, Expectation, Failure, Hop, Observed, Phases, TlsFacts, bounded};
+use crate::observed::{CertificateFacts, Expectation, Failure, Hop, Observed, Phases, Step, TlsFacts, bounded};
 use crate::outcome::Outcome;
 use crate::record::Record;
 use crate::run::{Attempt, RunReport};
 
 /// The longest bar of a phase, in characters.
 const BAR: f64 = 30.0;
-const DAY_MS: i64 = 86_400_000;
+
+/// Of a run made by hand where none is due.
+const MADE_ALL_THE_SAME: &str = "This run is made all the same and counts nowhere.";
 
 /// The run in words.
 pub fn text(def: &CheckDef, report: &RunReport, now: UnixMs) -> String {
     let mut out = String::new();
     header(&mut out, def, now);
-    let slowest = report.attempts.iter().flat_map(|a| &a.observed.hops).flat_map(|h| h.phases.values()).flatten().max();
+    let phases = report.attempts.iter().flat_map(|a| &a.observed.hops).flat_map(|h| h.phases.values()).flatten();
+    let slowest = phases.chain(report.attempts.iter().filter_map(unfinished).map(|u| u.took)).max();
     for (n, attempt) in report.attempts.iter().enumerate() {
         put(&mut out, "");
         attempt_text(&mut out, n, attempt, slowest.unwrap_or_default(), now);
@@ -66,10 +69,10 @@ fn header(out: &mut String, def: &CheckDef, now: UnixMs) {
         ),
     );
     if let Some(paused) = &i.paused {
-        put(out, format!("Paused: {} ({}). This run is made all the same and counts nowhere.", plain(&paused.reason), plain(&paused.by)));
+        put(out, format!("Paused: {} ({}). {MADE_ALL_THE_SAME}", plain(&paused.reason), plain(&paused.by)));
     }
     if let Some(window) = i.maintenance_at(now) {
-        put(out, format!("In maintenance until {}: {} ({}).", window.end, plain(&window.reason), plain(&window.by)));
+        put(out, format!("In maintenance until {}: {} ({}). {MADE_ALL_THE_SAME}", window.end, plain(&window.reason), plain(&window.by)));
     }
 }
 
@@ -81,8 +84,9 @@ fn attempt_text(out: &mut String, n: usize, attempt: &Attempt, slowest: Duration
     if seen.hops.is_empty() {
         put(out, "  Nothing was sent.");
     }
+    let unfinished = unfinished(attempt);
     for (n, hop) in seen.hops.iter().enumerate() {
-        hop_text(out, n, hop, slowest, now);
+        hop_text(out, n, hop, unfinished.filter(|_| n + 1 == seen.hops.len()), slowest, now);
     }
     if let Some(bytes) = seen.body_bytes {
         put(out, format!("  Body: {bytes} bytes"));
@@ -113,7 +117,33 @@ fn attempt_text(out: &mut String, n: usize, attempt: &Attempt, slowest: Duration
     }
 }
 
-fn hop_text(out: &mut String, n: usize, hop: &Hop, slowest: Duration, now: UnixMs) {
+/// The phase in which an attempt was cut off, and how long it had been in it.
+#[derive(Clone, Copy, Debug)]
+struct Unfinished {
+    phase: &'static str,
+    took: Duration,
+    words: &'static str,
+}
+
+fn unfinished(attempt: &Attempt) -> Option<Unfinished> {
+    let seen = &attempt.observed;
+    let (place, words) = match seen.step {
+        Step::Prepare | Step::Judge => return None,
+        Step::Resolve => (0, "no answer"),
+        Step::Connect => (1, "no connection"),
+        Step::Tls => (2, "not finished"),
+        Step::Processing => (3, "no answer"),
+        Step::Transfer => (4, "not finished"),
+    };
+    // What ended by itself has its time, also when it failed; and a refusal of the guard takes none.
+    let failure = attempt.failure.as_ref().filter(|f| f.class == seen.step.class() && f.egress_rule.is_none());
+    let ended = failure.is_none() || seen.hops.last()?.phases.values().get(place).copied().flatten().is_some();
+    let known: Duration = seen.hops.iter().flat_map(|h| h.phases.values()).flatten().sum();
+    let phase = Phases::NAMES.get(place)?;
+    (!ended).then(|| Unfinished { phase, took: attempt.duration.saturating_sub(known), words })
+}
+
+fn hop_text(out: &mut String, n: usize, hop: &Hop, unfinished: Option<Unfinished>, slowest: Duration, now: UnixMs) {
     let purpose = if hop.token { " (token)" } else { "" };
     put(out, format!("  {}. {} {}{purpose}", n + 1, plain(&hop.method), plain(&hop.url)));
     let mut met: Vec<String> = Vec::new();
@@ -127,6 +157,9 @@ fn hop_text(out: &mut String, n: usize, hop: &Hop, slowest: Duration, now: UnixM
     for (name, took) in Phases::NAMES.into_iter().zip(hop.phases.values()) {
         let Some(took) = took else { continue };
         put(out, format!("     {name:<10} {:>9} {}", duration(took), bar(took, slowest)).trim_end());
+    }
+    if let Some(u) = unfinished {
+        put(out, format!("     {:<10} {:>9} {} {}", u.phase, duration(u.took), bar(u.took, slowest), u.words));
     }
     if let Some(tls) = &hop.tls {
         tls_text(out, tls, now);
@@ -204,11 +237,6 @@ fn day(at: UnixMs) -> String {
     at.to_string().chars().take(10).collect()
 }
 
-/// Whole days until a certificate ends; negative once it has.
-fn days(not_after: UnixMs, now: UnixMs) -> i64 {
-    (not_after.0 - now.0).div_euclid(DAY_MS)
-}
-
 fn days_left(not_after: UnixMs, now: UnixMs) -> String {
     match not_after.0 - now.0 {
         ms if ms < 0 => format!("EXPIRED {} ago", count_days(-ms / DAY_MS)),
@@ -249,15 +277,17 @@ pub fn value(def: &CheckDef, report: &RunReport, now: UnixMs) -> Value {
 }
 
 fn attempt_value(a: &Attempt, now: UnixMs) -> Value {
-    let Observed { step, hops, expectations, values, status, body_bytes } = &a.observed;
+    let Observed { step, hops, expectations, values, status, body_bytes, egress_rule } = &a.observed;
     json!({
         "started_after_seconds": a.started_after.as_secs_f64(),
         "duration_seconds": a.duration.as_secs_f64(),
         "passed": a.failure.is_none(),
         "failure": a.failure.as_ref().map(failure_value),
         "reached": step,
+        "unfinished": unfinished(a).map(|u| json!({ "phase": u.phase, "seconds": u.took.as_secs_f64() })),
         "status": status,
         "body_bytes": body_bytes,
+        "egress_rule": egress_rule,
         "hops": hops.iter().map(|h| hop_value(h, now)).collect::<Vec<_>>(),
         "expectations": expectations.iter().map(expectation_value).collect::<Vec<_>>(),
         "values": values.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>(),
@@ -308,7 +338,7 @@ fn certificate_value(c: &CertificateFacts, now: UnixMs) -> Value {
         "issuer": c.issuer,
         "not_before": c.not_before.to_string(),
         "not_after": c.not_after.to_string(),
-        "days_left": days(c.not_after, now),
+        "days_left": now.whole_days_until(c.not_after),
         "sha256": c.sha256,
         "names": c.names,
     })

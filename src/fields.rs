@@ -334,12 +334,44 @@ impl HttpUrl {
     pub fn host_port(&self) -> String {
         format!("{}:{}", self.0.host_str().unwrap_or_default(), self.0.port_or_known_default().unwrap_or(0))
     }
+    /// The host, with its port where that is not the scheme's own.
+    pub fn shown_host(&self) -> String {
+        shown_host(&self.0)
+    }
     /// Scheme, host, port and path: what may be shown. The query may carry a secret and is left out.
     pub fn shown(&self) -> String {
         let mut u = self.0.clone();
         u.set_query(None);
         u.to_string()
     }
+}
+
+/// A URL's host, with its port where that is not the scheme's own.
+pub fn shown_host(url: &url::Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// Parameters shown of a query.
+const MAX_PARAMETERS: usize = 12;
+
+/// A URL's query with the names of its parameters and none of their values, `?limit=…&updated_since=…`; empty where there is none. What is no plain
+/// name is masked whole: it may be a token.
+pub fn masked_query(url: &url::Url) -> String {
+    let Some(query) = url.query().filter(|q| !q.is_empty()) else { return String::new() };
+    let plain = |name: &str| {
+        let word = |b: u8| b.is_ascii_alphanumeric() || b"_-.[]$".contains(&b);
+        (1..=40).contains(&name.len()) && name.bytes().all(word)
+    };
+    let mut shown: Vec<String> = query
+        .split('&')
+        .take(MAX_PARAMETERS)
+        .map(|p| p.split_once('=').filter(|(name, _)| plain(name)).map_or_else(|| "…".to_owned(), |(name, _)| format!("{name}=…")))
+        .collect();
+    if query.split('&').nth(MAX_PARAMETERS).is_some() {
+        shown.push("…".to_owned());
+    }
+    format!("?{}", shown.join("&"))
 }
 
 impl FromStr for HttpUrl {
@@ -458,6 +490,20 @@ mod tests {
         for bad in ["ftp://x", "api.example.com", "https://", "https://u:p@x/", "https://x/#y", "file:///etc/passwd"] {
             assert!(bad.parse::<HttpUrl>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn of_a_query_only_the_names_are_shown() {
+        let shown = |text: &str| {
+            let url = url::Url::parse(text).unwrap();
+            format!("{}{}", shown_host(&url), masked_query(&url))
+        };
+        assert_eq!(shown("https://x.example/a?limit=1&updated_since=2026"), "x.example?limit=…&updated_since=…");
+        assert_eq!(shown("https://x.example:8443/a?"), "x.example:8443");
+        assert_eq!(shown("http://127.0.0.1:9/?canary&a%20b=canary&c="), "127.0.0.1:9?…&…&c=…");
+        assert_eq!(shown("http://x.example:80/?filter[a]=canary"), "x.example?filter[a]=…");
+        let many = format!("http://x.example/?{}", "a=canary&".repeat(100));
+        assert_eq!(shown(&many).matches('…').count(), MAX_PARAMETERS + 1);
     }
 
     #[test]

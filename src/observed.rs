@@ -111,7 +111,7 @@ pub struct Hop {
     pub token: bool,
     /// Method.
     pub method: String,
-    /// URL without user and query.
+    /// URL without user; of the query only the parameters' names.
     pub url: String,
     /// The address we connected to, or tried last.
     pub address: Option<SocketAddr>,
@@ -123,7 +123,7 @@ pub struct Hop {
     pub tls: Option<TlsFacts>,
     /// Response status.
     pub status: Option<u16>,
-    /// Where it redirected to, without query.
+    /// Where it redirected to, shown likewise.
     pub location: Option<String>,
 }
 
@@ -155,6 +155,8 @@ pub struct Observed {
     pub status: Option<u16>,
     /// Bytes of the last body after decompression.
     pub body_bytes: Option<u64>,
+    /// The first rule by which our own address guard refused an address, also when another address of that name served.
+    pub egress_rule: Option<&'static str>,
 }
 
 impl Observed {

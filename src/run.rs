@@ -148,7 +148,7 @@ fn record(def: &CheckDef, slot: UnixMs, took: Duration, attempts: &[Attempt]) ->
             phases: last.map(|a| a.observed.phases().values().map(|p| p.map(DurationCode::of))).unwrap_or_default(),
             certificate_expiry: certificates,
             values: last.map(|a| a.observed.values.clone()).unwrap_or_default(),
-            egress_rule: attempts.iter().find_map(|a| a.failure.as_ref()?.egress_rule).map(str::to_owned),
+            egress_rule: attempts.iter().find_map(|a| a.observed.egress_rule).map(str::to_owned),
         },
         detail: failure.map(|f| f.detail.clone()),
     }

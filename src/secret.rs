@@ -1,10 +1,11 @@
 //! Secrets: references in the configuration, values read at use, and the redaction of every text that could echo one.
 //!
 //! A value is never written to the store, a log, a metric, a page or an error. [`Redactor`] is given every secret a run used and takes them out
-//! of whatever the run says, also where a target sends them back base64- or percent-encoded.
+//! of whatever the run says, also where a target sends them back base64- or percent-encoded, or broken by white space.
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use base64::Engine as _;
@@ -92,18 +93,84 @@ impl fmt::Display for SecretValue {
 /// Takes known secrets out of texts. One for each run; knows only what that run used.
 #[derive(Default)]
 pub struct Redactor {
-    patterns: BTreeSet<String>,
-    built: Option<aho_corasick::AhoCorasick>,
+    /// Forms of short secrets: found as they stand.
+    exact: Forms,
+    /// Forms of the others, without their white space: found also where the text has white space in them.
+    loose: Forms,
 }
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redactor({} forms)", self.patterns.len())
+        write!(f, "Redactor({} forms)", self.exact.patterns.len() + self.loose.patterns.len())
     }
 }
 
-/// Values shorter than this would blank out ordinary words; they are still taken out where they stand alone as a whole text.
+/// Values shorter than this (in bytes) would blank out ordinary words: they are not looked for.
 const SHORTEST: usize = 4;
+/// Values of so many characters are found across white space; shorter ones would be found in ordinary words.
+const SHORTEST_LOOSE: usize = 8;
+/// How often an address may be percent-encoded in itself.
+const MAX_NESTED: usize = 4;
+
+/// Texts that are looked for all at once.
+#[derive(Default)]
+struct Forms {
+    patterns: BTreeSet<String>,
+    built: Option<aho_corasick::AhoCorasick>,
+}
+
+impl Forms {
+    fn extend(&mut self, forms: impl Iterator<Item = String>) {
+        self.patterns.extend(forms);
+        // Never the DFA it would choose for few patterns: a long token would cost each run many megabytes.
+        let kind = Some(aho_corasick::AhoCorasickKind::ContiguousNFA);
+        self.built = aho_corasick::AhoCorasick::builder().kind(kind).build(&self.patterns).ok();
+    }
+
+    /// Every place where one of them stands, ordered by its end; `None` if the automaton could not be built.
+    fn find(&self, text: &str) -> Option<Vec<Range<usize>>> {
+        match &self.built {
+            None => self.patterns.is_empty().then(Vec::new),
+            Some(ac) => Some(ac.find_overlapping_iter(text).map(|m| m.range()).collect()),
+        }
+    }
+}
+
+/// White space, and what is shown as a space or not at all: control and zero-width characters, soft hyphens.
+fn gap(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')
+}
+
+/// A text without its gaps.
+struct Squeezed {
+    text: String,
+    /// Where gaps were: the offset in `text`, and how many bytes are missing up to there.
+    gaps: Vec<(usize, usize)>,
+}
+
+impl Squeezed {
+    fn new(from: &str) -> Self {
+        let mut this = Self { text: String::with_capacity(from.len()), gaps: Vec::new() };
+        for (at, c) in from.char_indices() {
+            if !gap(c) {
+                this.text.push(c);
+                continue;
+            }
+            let kept = this.text.len();
+            if this.gaps.last().is_some_and(|(k, _)| *k == kept) {
+                this.gaps.pop();
+            }
+            this.gaps.push((kept, at + c.len_utf8() - kept));
+        }
+        this
+    }
+
+    /// Where in the text as it was a byte stood.
+    fn origin(&self, at: usize) -> usize {
+        let before = self.gaps.partition_point(|(kept, _)| *kept <= at);
+        at + before.checked_sub(1).and_then(|n| self.gaps.get(n)).map_or(0, |(_, missing)| *missing)
+    }
+}
 
 impl Redactor {
     /// Adds a secret in all the forms in which it may come back.
@@ -150,18 +217,63 @@ impl Redactor {
         }
         forms.push(bytes.iter().map(|b| format!("{b:02x}")).collect());
         forms.push(bytes.iter().map(|b| format!("{b:02X}")).collect());
-        self.patterns.extend(forms);
-        self.built = aho_corasick::AhoCorasick::builder().match_kind(aho_corasick::MatchKind::LeftmostLongest).build(&self.patterns).ok();
+        // As a host name comes back.
+        forms.push(raw.to_ascii_lowercase());
+        if raw.chars().filter(|c| !gap(*c)).count() < SHORTEST_LOOSE {
+            self.exact.extend(forms.into_iter());
+        } else {
+            self.loose.extend(forms.into_iter().map(|form| form.chars().filter(|c| !gap(*c)).collect()));
+        }
+    }
+
+    /// Where known secrets stand, in order, none touching the inside of another; `None` if that can't be told.
+    fn find(&self, text: &str) -> Option<Vec<Range<usize>>> {
+        let mut found = self.exact.find(text)?;
+        let squeezed = Squeezed::new(text);
+        found.extend(self.loose.find(&squeezed.text)?.into_iter().map(|r| squeezed.origin(r.start)..squeezed.origin(r.end - 1) + 1));
+        found.sort_by_key(|r| r.end);
+        let mut apart: Vec<Range<usize>> = Vec::new();
+        for mut next in found {
+            while let Some(last) = apart.pop_if(|last| last.end > next.start) {
+                next.start = next.start.min(last.start);
+            }
+            apart.push(next);
+        }
+        Some(apart)
+    }
+
+    /// Whether an address holds a known secret: as it stands, or percent-decoded, also when it was encoded several times (an address in an address).
+    pub fn holds(&self, text: &str) -> bool {
+        let known = |text: &str| self.find(text).is_none_or(|found| !found.is_empty());
+        let decoded = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let mut text = text.to_owned();
+        for _ in 0..MAX_NESTED {
+            // A plus sign is one, or is a space.
+            if known(&text) || known(&decoded(&text.replace('+', " "))) {
+                return true;
+            }
+            let inner = decoded(&text);
+            if inner == text {
+                return false;
+            }
+            text = inner;
+        }
+        known(&text)
     }
 
     /// The text without any known secret. Run over every text that came from a target or was made with a secret at hand.
     pub fn clean(&self, text: &str) -> String {
-        match &self.built {
-            None if self.patterns.is_empty() => text.to_owned(),
-            // The automaton could not be built: show nothing rather than a secret.
-            None => REDACTED.to_owned(),
-            Some(ac) => ac.replace_all(text, &vec![REDACTED; self.patterns.len()]),
+        // It can't be told: show nothing rather than a secret.
+        let Some(found) = self.find(text) else { return REDACTED.to_owned() };
+        let mut out = String::with_capacity(text.len());
+        let mut from = 0;
+        for place in found {
+            out.push_str(text.get(from..place.start).unwrap_or_default());
+            out.push_str(REDACTED);
+            from = place.end;
         }
+        out.push_str(text.get(from..).unwrap_or_default());
+        out
     }
 }
 
@@ -186,6 +298,69 @@ mod tests {
             assert!(r.clean(&text).contains(REDACTED), "{text}");
         }
         assert_eq!(r.clean("nothing here"), "nothing here");
+    }
+
+    fn knowing(secrets: &[&str]) -> Redactor {
+        let mut r = Redactor::default();
+        secrets.iter().for_each(|s| r.add(&SecretValue::new(*s)));
+        r
+    }
+
+    #[test]
+    fn a_secret_broken_by_white_space_is_taken_out() {
+        let r = knowing(&["abcDEF123456ghiJKL7890"]);
+        for (text, clean) in [
+            ("key abcDEF123 456ghiJKL7890 end", "key [secret] end"),
+            ("abcDEF123\r\n  456ghi\tJKL7890", "[secret]"),
+            ("a b c D E F 1 2 3 4 5 6 g h i J K L 7 8 9 0", "[secret]"),
+            // What `bounded` shows as a space, what shows as nothing at all, and white space outside of ASCII.
+            ("abcDEF123\u{0}456ghi\u{200b}JKL\u{a0}78\u{ad}90", "[secret]"),
+            ("é abcDEF123 456ghiJKL7890\u{3000}é abcDEF123456ghiJKL7890", "é [secret]\u{3000}é [secret]"),
+            ("abcDEF123 456ghiJKL789", "abcDEF123 456ghiJKL789"),
+            ("", ""),
+            (" \n ", " \n "),
+        ] {
+            assert_eq!(r.clean(text), clean, "{text:?}");
+        }
+        // The encoded forms break the same way, as base64 does in a certificate or a mail.
+        let lines: Vec<String> =
+            STANDARD.encode("bob:abcDEF123456ghiJKL7890").chars().collect::<Vec<_>>().chunks(6).map(String::from_iter).collect();
+        assert!(r.clean(&lines.join("\r\n")).contains(REDACTED));
+        // White space of its own may be missing, or be more.
+        let r = knowing(&["correct horse battery"]);
+        assert_eq!(r.clean("a correct  horse\nbattery b correcthorsebattery c"), "a [secret] b [secret] c");
+    }
+
+    #[test]
+    fn a_short_secret_is_not_read_into_ordinary_words() {
+        let r = knowing(&["theend", "a b c d e"]);
+        assert_eq!(r.clean("the end, abcde, theend, a b c d e"), "the end, abcde, [secret], [secret]");
+    }
+
+    #[test]
+    fn secrets_that_overlap_leave_nothing_of_each_other() {
+        let r = knowing(&["abcd-efgh", "efghijklm"]);
+        assert_eq!(r.clean("x abcd-efghijklm y abcd-efgh efghijklm z"), "x [secret] y [secret] [secret] z");
+        let r = knowing(&["tail1234", "1234"]);
+        assert_eq!(r.clean("tail1234 1234 ta il12341234"), "[secret] [secret] [secret][secret]");
+    }
+
+    #[test]
+    fn an_address_that_holds_a_secret_is_known_however_it_is_encoded() {
+        let r = knowing(&["S3cr3t/+ Value?"]);
+        for text in [
+            "https://x.test/S3cr3t/+ Value?",
+            "https://x.test/?k=S3cr3t%2F%2B%20Value%3F",
+            "https://x.test/?k=S3cr3t/%2b+Value?",
+            "https://x.test/?next=https%3A%2F%2Fa.test%2F%3Fk%3DS3cr3t%252F%252B%2BValue%253F",
+            "https://x.test/?next=S3cr3t%25252F%25252B%252520Value%25253F",
+        ] {
+            assert!(r.holds(text), "{text}");
+        }
+        for text in ["", "https://x.test/?k=S3cr3t", "https://x.test/%zz%25%2525"] {
+            assert!(!r.holds(text), "{text}");
+        }
+        assert!(!Redactor::default().holds("https://x.test/"));
     }
 
     #[test]

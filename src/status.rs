@@ -34,7 +34,6 @@ closed_set! {
 
 /// So many intervals without a run make a state unknown.
 const SILENT_INTERVALS: i64 = 3;
-const DAY_MS: i64 = 86_400_000;
 
 /// A check's state. Pauses and maintenance are its integration's.
 pub fn check_state(check: &CheckEntry, now: UnixMs) -> State {
@@ -129,11 +128,6 @@ fn worst_ratios(i: &IntegrationEntry, now: UnixMs) -> Ratios {
     })
 }
 
-/// Whole days until a time; negative when it is over.
-pub fn days_until(at: UnixMs, now: UnixMs) -> i64 {
-    (at.0 - now.0).div_euclid(DAY_MS)
-}
-
 /// Why an integration is not watched just now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Hold {
@@ -205,6 +199,28 @@ fn trouble(check: &CheckEntry, state: State, now: UnixMs) -> Option<Trouble> {
     })
 }
 
+/// The declared soak.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SoakShown {
+    /// Its start.
+    pub start: String,
+    /// How long it takes.
+    pub window: Span,
+    /// The share of runs that must pass.
+    pub success_ratio: f64,
+}
+
+/// The objective of an integration without a declared soak.
+const OBJECTIVE: f64 = 0.99;
+
+impl IntegrationStatus {
+    /// Passing just now, after an hour that was below the objective: the word alone would say too much.
+    pub fn only_passing_now(&self) -> bool {
+        let objective = self.soak.as_ref().map_or(OBJECTIVE, |s| s.success_ratio);
+        self.state == State::Passing && self.ratios.ratio_1h.is_some_and(|r| r < objective)
+    }
+}
+
 /// An integration as the API and the pages show it. Times are RFC 3339 in UTC.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct IntegrationStatus {
@@ -255,7 +271,7 @@ pub struct IntegrationStatus {
     pub detail: Option<String>,
     /// What to do.
     pub remediation: Option<String>,
-    /// Days until the first certificate of any check expires.
+    /// Whole days until the first certificate of any check expires; once it has, the days since, negative (-1 on the first day).
     pub certificate_days: Option<i64>,
     /// Runbook.
     pub runbook: Option<HttpUrl>,
@@ -265,6 +281,8 @@ pub struct IntegrationStatus {
     pub volume_daily: Option<String>,
     /// Go-live.
     pub go_live: Option<String>,
+    /// The window that is judged before go-live.
+    pub soak: Option<SoakShown>,
     /// `last_run` as a number, for ages.
     #[serde(skip)]
     pub last_run_at: Option<UnixMs>,
@@ -313,11 +331,12 @@ pub fn integration_status(i: &IntegrationEntry, now: UnixMs) -> IntegrationStatu
         trouble_check,
         detail,
         remediation,
-        certificate_days: i.checks.iter().filter_map(|c| c.state.certificate_expiry).min().map(|t| days_until(t, now)),
+        certificate_days: i.checks.iter().filter_map(|c| c.state.certificate_expiry).min().map(|t| now.whole_days_until(t)),
         runbook: def.runbook.clone(),
         volume_peak: def.volume.peak.map(|v| v.to_string()),
         volume_daily: def.volume.daily.map(|v| v.to_string()),
         go_live: def.go_live.map(|t| t.to_string()),
+        soak: def.soak.as_ref().map(|s| SoakShown { start: s.start.to_string(), window: s.window, success_ratio: s.success_ratio.0 }),
         last_run_at,
     }
 }
@@ -440,7 +459,7 @@ pub fn check_status(c: &CheckEntry, now: UnixMs) -> CheckStatus {
         last_run: s.last_run.map(|t| t.to_string()),
         last_success: s.last_success.map(|t| t.to_string()),
         certificate_expiry: s.certificate_expiry.map(|t| t.to_string()),
-        certificate_days: s.certificate_expiry.map(|t| days_until(t, now)),
+        certificate_days: s.certificate_expiry.map(|t| now.whole_days_until(t)),
         observed: s.values.clone(),
         last_run_at: s.last_run,
     }

@@ -105,7 +105,11 @@ async fn watch(running: Running, mut signals: Signals) -> CliResult {
     // A second signal means: now.
     tokio::select! {
         biased;
-        result = &mut ended => result.map(|()| Exit::Yes).map_err(|e| Exit::Internal.with(e)),
+        result = &mut ended => {
+            result.map_err(|e| Exit::Internal.with(e))?;
+            tracing::info!("stopped: every outcome is written");
+            Ok(Exit::Yes)
+        }
         () = signals.stop() => Err(Exit::Internal.with(anyhow::anyhow!("stopped by a second signal before everything was written"))),
     }
 }

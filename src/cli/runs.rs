@@ -39,6 +39,9 @@ pub(super) struct Runs {
     store: Option<PathBuf>,
 }
 
+/// So much may a record come late: the writer's second, and a clock that is read twice.
+const LATE_MS: i64 = 10_000;
+
 /// A run as `--json` shows it.
 #[derive(Debug, Serialize)]
 struct Shown<'a> {
@@ -84,8 +87,16 @@ pub(super) fn run(args: &Runs) -> CliResult {
     if args.json {
         let all: Vec<Shown<'_>> = histories.iter().flat_map(|h| h.runs.iter().map(|r| shown(h, r))).collect();
         say(serde_json::to_string_pretty(&all).map_err(|e| Exit::Internal.with(e))?);
+        for h in &histories {
+            if let Some(words) = silence(&h.runs, until, now) {
+                complain(format!("soakwatch: {}: {words}", h.check));
+            }
+        }
     } else {
-        let tables: Vec<String> = histories.iter().map(|h| table(h, since, until)).collect();
+        let tables: Vec<String> = histories
+            .iter()
+            .map(|h| [Some(table(h, since, until)), silence(&h.runs, until, now)].into_iter().flatten().collect::<Vec<_>>().join("\n"))
+            .collect();
         say(tables.join("\n\n"));
     }
     let damaged = reader.damaged();
@@ -183,6 +194,20 @@ fn table(h: &History, since: UnixMs, until: UnixMs) -> String {
     out
 }
 
+/// Said where the asked time reaches to now and the newest slot is old: what is not recorded is in no ratio and in no coverage. A run is recorded
+/// when it has ended, so up to two intervals are nothing unusual.
+fn silence(runs: &[Run], until: UnixMs, now: UnixMs) -> Option<String> {
+    let newest = runs.iter().max_by_key(|r| r.last_slot())?;
+    let patience = 2 * i64::from(newest.interval_ms) + LATE_MS;
+    let silent = until.0 >= now.0 - LATE_MS && now.0 - newest.last_slot().0 > patience;
+    silent.then(|| format!("nothing is recorded after {}; is the daemon running?", time(newest.last_slot())))
+}
+
+/// With as many digits each time, so that columns do not shift.
+fn time(at: UnixMs) -> String {
+    at.timestamp().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
 fn line(h: &History, r: &Run) -> [String; 7] {
     let why = r.cause.map(Cause::as_str).or(r.class.map(Class::as_str)).unwrap_or_default();
     let attribution = r.attribution.map(Attribution::as_str).unwrap_or_default();
@@ -190,13 +215,13 @@ fn line(h: &History, r: &Run) -> [String; 7] {
     let remark = detail(h, r).or(retried).unwrap_or_default();
     if r.count > 1 {
         let what = format!("{} slots {}", r.count, r.outcome);
-        return [r.slot.to_string(), what, why.into(), attribution.into(), String::new(), String::new(), {
-            let until = format!("until {}", r.last_slot());
+        return [time(r.slot), what, why.into(), attribution.into(), String::new(), String::new(), {
+            let until = format!("until {}", time(r.last_slot()));
             if remark.is_empty() { until } else { format!("{until}: {remark}") }
         }];
     }
     let (took, tries) = if r.attempts == 0 { Default::default() } else { (took(r.duration), r.attempts.to_string()) };
-    [r.slot.to_string(), r.outcome.to_string(), why.into(), attribution.into(), took, tries, remark]
+    [time(r.slot), r.outcome.to_string(), why.into(), attribution.into(), took, tries, remark]
 }
 
 fn took(duration: DurationCode) -> String {
@@ -281,14 +306,28 @@ mod tests {
         let text = table(&history(&store(&dir)), UnixMs(START), UnixMs(START + 3_600_000));
         let want = "\
 acme/production/crm/orders from 2026-12-01T08:00:00Z to 2026-12-01T09:00:00Z
-slot (UTC)            outcome           why           attribution  took    tries
-2026-12-01T08:00:00Z  pass                                         246 ms  1
-2026-12-01T08:00:30Z  fail              server_error  third_party  246 ms  1      answered 503 Service Unavailable
-2026-12-01T08:01:00Z  pass                                         246 ms  2      passed on retry
-2026-12-01T08:01:30Z  pass                                         246 ms  1
-2026-12-01T08:02:00Z  14 slots unknown  down          monitor                     until 2026-12-01T08:08:30Z
+slot (UTC)                outcome           why           attribution  took    tries
+2026-12-01T08:00:00.000Z  pass                                         246 ms  1
+2026-12-01T08:00:30.000Z  fail              server_error  third_party  246 ms  1      answered 503 Service Unavailable
+2026-12-01T08:01:00.000Z  pass                                         246 ms  2      passed on retry
+2026-12-01T08:01:30.000Z  pass                                         246 ms  1
+2026-12-01T08:02:00.000Z  14 slots unknown  down          monitor                     until 2026-12-01T08:08:30.000Z
 due 18: pass 3, fail 1, throttled 0, unknown 14, skipped 0; success ratio 75.00 %, coverage 22.22 %";
         assert_eq!(text, want);
+    }
+
+    #[test]
+    fn a_daemon_that_no_longer_records_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = history(&store(&dir)).runs;
+        // The newest slot is the span's last one; a slot comes every 30 s.
+        let last = START + 510_000;
+        let said = |until: i64, now: i64| silence(&runs, UnixMs(until), UnixMs(now));
+        assert_eq!(said(last + 70_000, last + 70_000), None, "two intervals and a little are nothing unusual");
+        let words = "nothing is recorded after 2026-12-01T08:08:30.000Z; is the daemon running?";
+        assert_eq!(said(last + 70_001, last + 70_001).as_deref(), Some(words));
+        assert_eq!(said(last + 3_600_000, last + 7_200_000), None, "a span that ended says nothing of now");
+        assert_eq!(silence(&[], UnixMs(START), UnixMs(START)), None);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::judge::{self, Judge};
+use super::headings;
+use super::judge::{self, Addresses, Judge};
 use super::model::{CheckDef, Customer, DeclaredVolume, Integration, Maintenance, Paused, SoakPolicy};
 use super::table::{Table, did_you_mean, nearest, one_of, read_field};
 use crate::clock::UnixMs;
@@ -37,6 +38,8 @@ struct Shared {
     id: Option<Slug>,
     name: String,
     allow_private: bool,
+    /// It stands there, and can't be read.
+    allow_private_unread: bool,
     maintenance: Vec<Maintenance>,
     paused: Option<Paused>,
 }
@@ -52,17 +55,29 @@ pub fn read(mut root: Table<'_>, judge: &mut Judge) -> Reading {
         let id: Option<Slug> = t.req("id");
         reading.id_at = t.place("id").start;
         let name = t.text("name", MAX_TEXT);
+        let allow_private: Option<bool> = t.opt("allow_private");
         shared = Some(Shared {
             name: name.or_else(|| id.as_ref().map(Slug::to_string)).unwrap_or_default(),
             id,
-            allow_private: t.or("allow_private", false),
+            allow_private: allow_private.unwrap_or(false),
+            allow_private_unread: t.has("allow_private") && allow_private.is_none(),
             maintenance: maintenance(&mut t, judge),
             paused: paused(&mut t),
         });
         t.finish();
     }
-    let shared = shared.unwrap_or(Shared { id: None, name: String::new(), allow_private: false, maintenance: Vec::new(), paused: None });
-    let tables = root.tables("integration");
+    let shared = shared.unwrap_or(Shared {
+        id: None,
+        name: String::new(),
+        allow_private: false,
+        allow_private_unread: false,
+        maintenance: Vec::new(),
+        paused: None,
+    });
+    let tables = match missing_heading(&mut root) {
+        true => Vec::new(),
+        false => root.tables("integration"),
+    };
     if root.lacks("integration") {
         root.warn("integration", "this customer has no integration", "expected [[integration]] tables: nothing is watched");
     }
@@ -83,6 +98,15 @@ pub fn read(mut root: Table<'_>, judge: &mut Judge) -> Reading {
     root.finish();
     reading.customer = shared.id.is_some().then_some(customer);
     reading
+}
+
+/// Reports `[[integration.check]]` without any `[[integration]]` above, which reads as one integration that lacks everything.
+fn missing_heading(root: &mut Table<'_>) -> bool {
+    let source = root.source();
+    let implied = root.value("integration").is_some_and(|v| v.value.is_table()) && !source.damaged.get();
+    let Some(wrong) = implied.then(|| headings::first_wrong(&source.text)).flatten() else { return false };
+    source.report(wrong.at..wrong.at, "integration", wrong.what, wrong.expected, false);
+    true
 }
 
 fn integration(
@@ -114,6 +138,8 @@ fn integration(
     let fallback = Slug::local();
     let mut windows = shared.maintenance.clone();
     windows.extend(maintenance(&mut t, judge));
+    let own_private: Option<bool> = t.opt("allow_private");
+    let own_unread = t.has("allow_private") && own_private.is_none();
     let read = Integration {
         id: IntegrationId::new(customer, environment.as_ref().unwrap_or(&fallback), id.as_ref().unwrap_or(&fallback)),
         name: name.or_else(|| id.as_ref().map(Slug::to_string)).unwrap_or_default(),
@@ -125,7 +151,7 @@ fn integration(
         hypercare: t.between("hypercare", Span::seconds(0), Span::days(366)).unwrap_or(Span::days(30)),
         soak,
         volume: volume(&mut t),
-        allow_private: t.or("allow_private", shared.allow_private),
+        allow_private: own_private.unwrap_or(shared.allow_private),
         maintenance: windows,
         paused: paused(&mut t).or_else(|| shared.paused.clone()),
         attribution: attribution(&mut t),
@@ -138,12 +164,21 @@ fn integration(
     }
     let seen = tables.len() as u64;
     let mut check_ids = BTreeMap::new();
-    let checks = tables.into_iter().filter_map(|c| check(c, &integration, &mut check_ids, judge)).collect();
+    let unsure = own_unread || (shared.allow_private_unread && !t.has("allow_private"));
+    let mut addresses = Addresses::new(t.source(), integration.allow_private, unsure);
+    let checks = tables.into_iter().filter_map(|c| check(c, &integration, &mut check_ids, &mut addresses, judge)).collect();
+    addresses.finish();
     t.finish();
     ((id.is_some() && environment.is_some()).then_some(integration), checks, seen)
 }
 
-fn check(mut t: Table<'_>, integration: &Arc<Integration>, ids: &mut BTreeMap<Slug, usize>, judge: &mut Judge) -> Option<Arc<CheckDef>> {
+fn check(
+    mut t: Table<'_>,
+    integration: &Arc<Integration>,
+    ids: &mut BTreeMap<Slug, usize>,
+    addresses: &mut Addresses<'_>,
+    judge: &mut Judge,
+) -> Option<Arc<CheckDef>> {
     let id: Option<Slug> = t.req("id");
     if let Some(id) = &id
         && let Some(line) = ids.insert(id.clone(), t.line("id"))
@@ -174,7 +209,10 @@ fn check(mut t: Table<'_>, integration: &Arc<Integration>, ids: &mut BTreeMap<Sl
     match &kind {
         Some(kind) => {
             judge.secrets(&t, kind);
-            judge::address(&t, kind, integration.allow_private);
+            addresses.judge(&t, kind);
+            if let Some(timeout) = written.or(every.map(default_timeout)).filter(|_| written.is_some() || !t.has("timeout")) {
+                judge::within(&t, kind, timeout);
+            }
         }
         // Fail closed: a check may not vanish without a word.
         None if t.source().errors() == before && !t.source().damaged.get() => {
@@ -244,7 +282,7 @@ fn maintenance(table: &mut Table<'_>, judge: &Judge) -> Vec<Maintenance> {
 }
 
 fn paused(table: &mut Table<'_>) -> Option<Paused> {
-    let mut t = table.table("paused")?;
+    let mut t = table.table_like("paused", "{ reason = \"why\", by = \"who\" }, or no such line")?;
     let (reason, by) = (t.req_text("reason", MAX_TEXT), t.req_text("by", MAX_TEXT));
     t.finish();
     Some(Paused { reason: reason?, by: by? })

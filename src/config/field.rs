@@ -264,13 +264,23 @@ impl Field for SecretRef {
     fn hide() -> bool {
         true
     }
+    fn shown(value: &DeValue<'_>) -> String {
+        match secret_slip(value) {
+            Some((what, _)) => what.into(),
+            None if value.is_table() => "this table".into(),
+            None => "this value".into(),
+        }
+    }
     fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
+        if let Some((_, expected)) = secret_slip(value) {
+            return Err(Expected(expected.into()));
+        }
         let entries = value.as_table().ok_or_else(wrong::<Self>)?;
         let mut found = None;
         for (key, v) in entries.iter() {
             let text = v.get_ref().as_str().filter(|s| !s.is_empty()).ok_or_else(wrong::<Self>)?;
             let reference = match key.get_ref().as_ref() {
-                "env" if text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') => Self::Env(text.to_owned()),
+                "env" if variable_name(text) => Self::Env(text.to_owned()),
                 "file" => Self::File(PathBuf::from(text)),
                 _ => return Err(wrong::<Self>()),
             };
@@ -279,6 +289,29 @@ impl Field for SecretRef {
             }
         }
         found.ok_or_else(wrong::<Self>)
+    }
+}
+
+fn variable_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// What is wrong with a table that was meant as a reference, and what was expected. The name is not repeated: it may be the secret itself.
+fn secret_slip(value: &DeValue<'_>) -> Option<(&'static str, &'static str)> {
+    let entries = value.as_table()?;
+    let text = |key: &str| entries.iter().find(|(k, _)| k.get_ref().as_ref() == key).map(|(_, v)| v.get_ref());
+    match (text("env"), text("file")) {
+        (Some(_), Some(_)) => Some(("a reference with env and file", "only one of the two")),
+        (Some(DeValue::String(name)), None) if name.starts_with('$') && entries.len() == 1 => {
+            Some(("the name after env", "the variable's name without $ and brackets, { env = \"NAME\" }"))
+        }
+        (Some(DeValue::String(name)), None) if !variable_name(name) && entries.len() == 1 => {
+            Some(("the name after env", "a variable's name, of A-Z, a-z, 0-9 and _ alone, { env = \"NAME\" }; never the secret itself"))
+        }
+        (Some(_), None) | (None, Some(_)) if entries.len() > 1 => {
+            Some(("a reference with more than one key", "{ env = \"NAME\" } or { file = \"/path\" } alone"))
+        }
+        _ => None,
     }
 }
 
@@ -319,17 +352,28 @@ mod tests {
     fn a_secret_is_a_reference_and_never_repeated() {
         assert_eq!(said::<SecretRef>("{ env = \"ACME_TOKEN\" }"), "");
         assert_eq!(said::<SecretRef>("{ file = \"/run/credentials/acme\" }"), "");
-        for inline in [
-            "\"canary-4711\"",
-            "[\"canary-4711\"]",
-            "{ value = \"canary-4711\" }",
-            "{ env = \"canary-4711!\" }",
-            "{ env = \"A\", file = \"canary-4711\" }",
-            "{ env = \"\" }",
-            "4711",
-        ] {
+        for inline in
+            ["\"canary-4711\"", "[\"canary-4711\"]", "{ value = \"canary-4711\" }", "{ env = 4711 }", "{ file = \"\" }", "{ }", "4711"]
+        {
             let said = said::<SecretRef>(inline);
             assert!(said.contains("expected a reference to the secret, { env = \"NAME\" }"), "{inline}: {said}");
+            assert!(!said.contains("4711"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_reference_that_is_nearly_right_is_told_what_is_wrong_with_it() {
+        let name = "a variable's name, of A-Z, a-z, 0-9 and _ alone";
+        for (slip, expected) in [
+            ("{ env = \"$CANARY_4711\" }", "the name after env is not right here; expected the variable's name without $"),
+            ("{ env = \"${CANARY_4711}\" }", "the name after env is not right here; expected the variable's name without $"),
+            ("{ env = \"canary-4711!\" }", name),
+            ("{ env = \"\" }", name),
+            ("{ env = \"A\", file = \"canary-4711\" }", "a reference with env and file is not right here; expected only one of the two"),
+            ("{ env = \"A\", prefix = \"canary-4711\" }", "a reference with more than one key is not right here"),
+        ] {
+            let said = said::<SecretRef>(slip);
+            assert!(said.contains(expected), "{slip}: {said}");
             assert!(!said.contains("4711"), "{said}");
         }
     }

@@ -1,6 +1,7 @@
 //! What must hold between values: each rule is a function that reports at the place of the value that breaks it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
 use super::load::Counts;
 use super::model::{Settings, SoakPolicy};
@@ -9,6 +10,7 @@ use crate::clock::UnixMs;
 use crate::fields::Span;
 use crate::probe::Kind;
 use crate::secret::SecretRef;
+use crate::transport::auth::unsendable;
 use crate::transport::{guard, read_roots_blocking};
 
 /// z of the 95 % Wilson score interval (product.md, `sample_size`).
@@ -120,17 +122,59 @@ pub(super) fn sample_size(check: &Table<'_>, every: Span, soak: &SoakPolicy) {
     check.warn("every", format!("{runs} runs in {} are too few to prove a success_ratio of {ratio}", soak.window), advice);
 }
 
-/// A target written as an address that the guard would refuse at every run.
-pub(super) fn address(check: &Table<'_>, kind: &Kind, allow_private: bool) {
-    let Some(refused) = kind.refused_literal(allow_private) else { return };
-    let expected = if guard::by_permission(refused.rule) {
-        "expected a public address, or allow_private = true on the customer or the integration"
-    } else {
-        "expected another address: this one is never called"
-    };
-    let path = format!("{}.{}", kind.name(), refused.key);
-    let what = format!("{} is refused: it is {}", refused.address, guard::words(refused.rule));
+/// A time limit the deadline never lets a run reach: whoever is that slow is a timeout, not slow.
+pub(super) fn within(check: &Table<'_>, kind: &Kind, timeout: Span) {
+    let Some((key, within)) = kind.within().filter(|(_, w)| *w > timeout) else { return };
+    let path = format!("{}.{key}", kind.name());
+    let default = if check.has("timeout") { "" } else { ", which holds where none is written" };
+    let what = format!("\"{within}\" is longer than the check's timeout (\"{timeout}\"{default})");
+    let expected = format!("expected at most \"{timeout}\", or a longer timeout");
     check.source().report(check.place_of(&path), &check.path_of(&path), what, expected, false);
+}
+
+/// Targets of one integration written as addresses that the guard would refuse at every run. What one line mends is told once.
+#[derive(Debug)]
+pub(super) struct Addresses<'s> {
+    allow_private: bool,
+    /// Whether permission was given can't be read: nothing is concluded from its lack.
+    unsure: bool,
+    source: &'s Source,
+    /// The first that lacks permission: its place, its path and what is wrong with it.
+    first: Option<(Range<usize>, String, String)>,
+    others: usize,
+}
+
+impl<'s> Addresses<'s> {
+    /// None yet.
+    pub(super) fn new(source: &'s Source, allow_private: bool, unsure: bool) -> Self {
+        Self { allow_private, unsure, source, first: None, others: 0 }
+    }
+
+    /// Judges a check's target.
+    pub(super) fn judge(&mut self, check: &Table<'_>, kind: &Kind) {
+        let Some(refused) = kind.refused_literal(self.allow_private) else { return };
+        let path = format!("{}.{}", kind.name(), refused.key);
+        let what = format!("{} is refused: it is {}", refused.address, guard::words(refused.rule));
+        let (at, path) = (check.place_of(&path), check.path_of(&path));
+        match (guard::by_permission(refused.rule), &self.first) {
+            (false, _) => self.source.report(at, &path, what, "expected another address: this one is never called", false),
+            (true, _) if self.unsure => {}
+            (true, None) => self.first = Some((at, path, what)),
+            (true, Some(_)) => self.others += 1,
+        }
+    }
+
+    /// Reports what lacks permission.
+    pub(super) fn finish(self) {
+        let Some((at, path, what)) = self.first else { return };
+        let others = match self.others {
+            0 => String::new(),
+            1 => " (and 1 more check)".into(),
+            n => format!(" (and {n} more checks)"),
+        };
+        let expected = "expected a public address, or allow_private = true on the customer or the integration";
+        self.source.report(at, &path, format!("{what}{others}"), expected, false);
+    }
 }
 
 /// What is judged while customers' files are read, with what it takes to do so.
@@ -138,8 +182,22 @@ pub(super) fn address(check: &Table<'_>, kind: &Kind, allow_private: bool) {
 pub struct Judge {
     now: UnixMs,
     check_secrets: bool,
-    /// Each secret is tried once, however many checks use it; here is why it can't be read.
-    secrets: HashMap<SecretRef, Option<String>>,
+    /// Each secret is tried once, however many checks use it.
+    secrets: HashMap<SecretRef, Tried>,
+}
+
+/// What came of reading a secret; its value is dropped at once.
+#[derive(Clone, Debug)]
+enum Tried {
+    Unread(String),
+    Read { fits_header: bool },
+}
+
+fn try_blocking(secret: &SecretRef) -> Tried {
+    match secret.read_blocking() {
+        Ok(value) => Tried::Read { fits_header: http::HeaderValue::from_bytes(value.expose().as_bytes()).is_ok() },
+        Err(why) => Tried::Unread(why),
+    }
 }
 
 impl Judge {
@@ -150,7 +208,7 @@ impl Judge {
 
     /// Reports every secret and every file of the kind that can't be read, each at its place.
     pub(super) fn secrets(&mut self, check: &Table<'_>, kind: &Kind) {
-        self.readable(check, kind.name(), kind.secrets());
+        self.readable(check, kind.name(), kind.secrets(), &kind.header_secrets());
         if let Some((key, why)) = kind.unusable_file_blocking() {
             let path = format!("{}.{key}", kind.name());
             let expected = "expected a file of certificates in PEM form";
@@ -158,11 +216,17 @@ impl Judge {
         }
     }
 
-    /// Tries each secret and drops its value at once.
-    fn readable(&mut self, check: &Table<'_>, kind: &str, secrets: Vec<SecretRef>) {
+    /// Tries each secret.
+    fn readable(&mut self, check: &Table<'_>, kind: &str, secrets: Vec<SecretRef>, headers: &[(SecretRef, &str)]) {
         for secret in secrets {
-            let tried = self.secrets.entry(secret.clone()).or_insert_with_key(|s| s.read_blocking().err());
-            let Some(why) = tried.clone() else { continue };
+            let (why, expected) = match self.secrets.entry(secret.clone()).or_insert_with_key(try_blocking) {
+                Tried::Unread(why) => (why.clone(), "expected a secret that can be read where soakwatch runs"),
+                Tried::Read { fits_header: true } => continue,
+                Tried::Read { fits_header: false } => match headers.iter().find(|(s, _)| *s == secret) {
+                    Some((_, name)) => (format!("{secret}: {}", unsendable(name)), "expected the secret alone, on one line"),
+                    None => continue,
+                },
+            };
             let refers = |v: &Value<'_>| {
                 <SecretRef as Field>::read(v.value, false).is_ok_and(|r| match r {
                     SecretRef::File(path) => secret == SecretRef::File(v.source.dir.join(path)),
@@ -171,7 +235,7 @@ impl Judge {
             };
             let place = check.find(kind, &refers).map(|v| (v.at, v.path));
             let (at, path) = place.unwrap_or_else(|| (check.at(), check.path_of(kind)));
-            check.source().report(at, &path, why, "expected a secret that can be read where soakwatch runs", !self.check_secrets);
+            check.source().report(at, &path, why, expected, !self.check_secrets);
         }
     }
 
@@ -217,7 +281,7 @@ mod tests {
             let entries = source.parse();
             let check = source.root(&entries).table("check").unwrap();
             let mut judge = Judge::new(UnixMs(0), check_secrets);
-            judge.readable(&check, "http", refs.clone());
+            judge.readable(&check, "http", refs.clone(), &[]);
             let said: Vec<String> = source.problems.take().iter().map(ToString::to_string).collect();
             let warning = if check_secrets { "" } else { "warning: " };
             let line =

@@ -15,6 +15,8 @@ use crate::files::{self, Unread};
 
 /// The daemon's settings, in the configuration directory.
 const SETTINGS: &str = "soakwatch.toml";
+/// The built-in defaults, where somebody keeps them beside the settings.
+const REFERENCE: &str = "reference.toml";
 /// The folder of customers, in the configuration directory.
 const CUSTOMERS: &str = "customers";
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -104,6 +106,11 @@ struct Reader {
     problems: Vec<Problem>,
 }
 
+/// Names that editors and Kubernetes make for themselves.
+fn passed_over(name: &str) -> bool {
+    name.starts_with('.') || name.ends_with('~')
+}
+
 fn shown(path: &Path) -> String {
     path.display().to_string().replace(char::is_control, "?")
 }
@@ -122,6 +129,20 @@ impl Reader {
         });
     }
 
+    /// A warning about a whole file.
+    fn warn(&mut self, path: &Path, what: &str, expected: &str) {
+        let file = shown(path);
+        self.problems.push(Problem {
+            file,
+            line: 0,
+            column: 0,
+            path: String::new(),
+            what: what.into(),
+            expected: expected.into(),
+            warning: true,
+        });
+    }
+
     /// The customers' files by name, relative to the directory. Names that start with a dot are passed over (editors' and Kubernetes' own).
     fn list(&mut self) -> Option<Vec<String>> {
         let dir = self.dir.clone();
@@ -135,19 +156,20 @@ impl Reader {
             return None;
         }
         let folder = dir.join(CUSTOMERS);
-        let mut names = Vec::new();
+        let (mut names, mut strays) = (Vec::new(), Vec::new());
         match fs::read_dir(&folder) {
             Ok(entries) => {
                 for entry in entries {
                     match entry.map(|e| e.file_name().into_string()) {
-                        Ok(Ok(name)) if name.ends_with(".toml") && !name.starts_with('.') => names.push(format!("{CUSTOMERS}/{name}")),
-                        Ok(Ok(_)) => {}
+                        Ok(Ok(name)) if passed_over(&name) => {}
+                        Ok(Ok(name)) if name.ends_with(".toml") => names.push(format!("{CUSTOMERS}/{name}")),
+                        Ok(Ok(name)) => strays.push(folder.join(name)),
                         Ok(Err(name)) => {
                             self.refuse(&folder.join(name), "has a name that is not UTF-8", "expected a name such as acme.toml");
                         }
                         Err(e) => self.refuse(&folder, format!("can't be read: {}", files::words(e.kind())), ""),
                     }
-                    if names.len() > MAX_FILES {
+                    if names.len() + strays.len() > MAX_FILES {
                         self.refuse(&folder, format!("holds more than {MAX_FILES} files"), "expected fewer");
                         return None;
                     }
@@ -168,18 +190,27 @@ impl Reader {
             }
         }
         names.sort_unstable();
+        for stray in strays {
+            self.warn(&stray, "is not read: its name does not end in .toml", "expected a customer's file, such as acme.toml");
+        }
+        self.misplaced();
         if names.is_empty() {
-            self.problems.push(Problem {
-                file: shown(&folder),
-                line: 0,
-                column: 0,
-                path: String::new(),
-                what: "there is no customer".into(),
-                expected: "expected *.toml files, one for each customer: nothing is watched".into(),
-                warning: true,
-            });
+            self.warn(&folder, "there is no customer", "expected *.toml files, one for each customer: nothing is watched");
         }
         Some(names)
+    }
+
+    /// Customers' files that were put beside `soakwatch.toml`.
+    fn misplaced(&mut self) {
+        let Ok(entries) = fs::read_dir(&self.dir) else { return };
+        let names = entries.take(MAX_FILES).filter_map(|e| e.ok()?.file_name().into_string().ok());
+        let misplaced: Vec<PathBuf> = names
+            .filter(|n| n.ends_with(".toml") && !passed_over(n) && ![SETTINGS, REFERENCE].contains(&n.as_str()))
+            .map(|n| self.dir.join(n))
+            .collect();
+        for path in misplaced {
+            self.warn(&path, "is not read", "customers' files belong into customers/");
+        }
     }
 
     /// A file's text, within the limits, as UTF-8; it enters the hash with its name.

@@ -5,6 +5,7 @@
 mod customers;
 pub mod diff;
 pub mod field;
+mod headings;
 mod judge;
 mod layers;
 mod load;
@@ -12,6 +13,7 @@ pub mod model;
 mod settings;
 mod syntax;
 pub mod table;
+mod whereabouts;
 
 pub use customers::{Reading, read as read_customer};
 pub use judge::{Judge, lines};

@@ -72,6 +72,8 @@ pub struct Source {
     pub asked: RefCell<std::collections::BTreeSet<String>>,
     /// Syntax errors were found: keys may be lost, so a missing one is not reported.
     pub damaged: Cell<bool>,
+    /// What was read after the last syntax error is noise.
+    pub lost: Cell<bool>,
 }
 
 /// So many problems of one file are listed; whoever has more mends these first.
@@ -88,6 +90,7 @@ impl Source {
             lenient: false,
             asked: RefCell::default(),
             damaged: Cell::new(false),
+            lost: Cell::new(false),
         }
     }
 
@@ -361,6 +364,12 @@ impl<'s> Table<'s> {
         as_table(&value)
     }
 
+    /// A table under a key, with words for what belongs there: `{ reason = "why" }`.
+    pub fn table_like(&mut self, key: &'static str, like: &str) -> Option<Table<'s>> {
+        let value = self.value(key)?;
+        as_table_like(&value, like)
+    }
+
     /// An array of tables (a single table counts as one).
     pub fn tables(&mut self, key: &'static str) -> Vec<Table<'s>> {
         let Some(value) = self.value(key) else { return Vec::new() };
@@ -382,6 +391,12 @@ impl<'s> Table<'s> {
             .collect()
     }
 
+    /// The heading under which a key of a customer's file belongs, if this table is part of one.
+    fn belongs_elsewhere(&self, key: &str) -> Option<String> {
+        let customers = self.path == "customer" || self.path.starts_with("integration[");
+        customers.then(|| super::whereabouts::heading(key, &self.path)).flatten()
+    }
+
     /// Reports every key nobody asked for, with the nearest known one.
     pub fn finish(self) {
         for (key, _) in self.entries.iter() {
@@ -394,7 +409,11 @@ impl<'s> Table<'s> {
             }
             let mut known = self.known.clone();
             known.sort_unstable();
-            let expected = format!("expected one of {}{}", known.join(", "), did_you_mean(nearest(name, &known)));
+            // Where people meant a word of this table, that comes first; else it may be a word of another.
+            let expected = match (nearest(name, &known), self.belongs_elsewhere(name)) {
+                (None, Some(heading)) => format!("it belongs in {heading}"),
+                (near, _) => format!("expected one of {}{}", known.join(", "), did_you_mean(near)),
+            };
             self.source.report(key.span(), &self.path_of(&short(name)), "unknown key", expected, false);
         }
     }
@@ -428,18 +447,21 @@ pub fn members<'s>(value: &Value<'s>) -> Vec<Value<'s>> {
 
 /// A value as a table; anything else is reported.
 pub fn as_table<'s>(value: &Value<'s>) -> Option<Table<'s>> {
+    as_table_like(value, "a table, { key = value, ... }")
+}
+
+/// The same, with words for what belongs there.
+fn as_table_like<'s>(value: &Value<'s>, like: &str) -> Option<Table<'s>> {
     match value.value {
         DeValue::Table(entries) => Some(Table::new(value.source, value.path.clone(), value.at.clone(), entries)),
         other => {
+            if let (true, Some(wrong)) = (other.is_array(), super::headings::doubled(&value.source.text, value.at.start)) {
+                value.source.report(wrong.at..wrong.at, &value.path, wrong.what, wrong.expected, false);
+                return None;
+            }
             // Where a table belongs, a text may be a secret that was written out: it is not repeated.
             let what = if other.is_str() { "a text".into() } else { describe(other) };
-            value.source.report(
-                value.at.clone(),
-                &value.path,
-                format!("{what} is not a table"),
-                "expected a table, { key = value, ... }",
-                false,
-            );
+            value.source.report(value.at.clone(), &value.path, format!("{what} is not a table"), format!("expected {like}"), false);
             None
         }
     }

@@ -117,6 +117,7 @@ fn retried() -> RunReport {
         values: vec![("total".into(), 1840.0)],
         status: Some(200),
         body_bytes: Some(512),
+        egress_rule: None,
     };
     let why = "$.contacts is array, but saw an object";
     let failed = attempt(0, 160, first.clone(), Some(Failure::new(Class::Assertion, why)));
@@ -213,6 +214,20 @@ Runbook:      https://wiki.example.com/crm
 }
 
 #[test]
+fn a_deadline_shows_in_which_phase_the_time_went() {
+    let mut hop = Hop { status: None, version: None, tls: None, ..hop(None) };
+    (hop.phases.tls, hop.phases.processing, hop.phases.transfer) = (None, None, None);
+    let observed = Observed { step: Step::Processing, hops: vec![hop], ..Observed::default() };
+    let late = attempt(0, 1_000, observed, Some(Failure::new(Class::Timeout, "the deadline of 1s passed")));
+    let report = RunReport { record: record(Outcome::Fail, Some(Class::Timeout), 1), attempts: vec![late] };
+    let out = text(&definition(), &report, NOW);
+    assert!(out.contains("\n     processing    987 ms ██████████████████████████████ no answer\n"), "{out}");
+    let v = value(&definition(), &report, NOW);
+    assert_eq!(v["attempts"][0]["unfinished"], serde_json::json!({ "phase": "processing", "seconds": 0.98676 }));
+    assert_eq!(value(&definition(), &retried(), NOW)["attempts"][0]["unfinished"], Value::Null);
+}
+
+#[test]
 fn our_own_fault_is_said_to_be_ours() {
     let mut def = definition();
     let integration = Integration {
@@ -229,7 +244,7 @@ fn our_own_fault_is_said_to_be_ours() {
     let out = text(&def, &report, NOW);
     for line in [
         "Paused: tills are [2J replaced (ml). This run is made all the same and counts nowhere.",
-        "In maintenance until 2023-11-14T22:14:20Z: move (ja).",
+        "In maintenance until 2023-11-14T22:14:20Z: move (ja). This run is made all the same and counts nowhere.",
         "  Nothing was sent.",
         "Cause:        secret: this is the monitor's own fault and counts neither for nor against the integration",
         "Attribution:  monitor",

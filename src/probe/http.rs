@@ -19,11 +19,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Host;
 
 use super::{ProbeContext, RefusedLiteral};
-use crate::fields::{Bytes as Size, HttpUrl};
+use crate::fields::{Bytes as Size, HttpUrl, Span, masked_query};
 use crate::observed::{Failure, Observed, Step, bounded};
 use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef};
-use crate::transport::auth::{Auth, reveal, sensitive};
+use crate::transport::auth::{Auth, KeyPlace, reveal, sensitive};
 use crate::transport::{HttpVersion, Options, Request, guard, read_roots_blocking};
 
 mod body;
@@ -38,6 +38,9 @@ pub use expect::{Expect, HeaderTest, JsonTest, JsonType, Observe, StatusRange};
 pub use given::Given;
 pub use pattern::{Path, Pattern};
 pub use table::MAX_BODY;
+
+/// What a secret among `headers` is called.
+const HEADER_SECRET: &str = "a header's secret";
 
 /// An http check, as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,9 +77,16 @@ impl HttpCheck {
         self.url.host_port()
     }
 
-    /// The URL as it may be shown.
+    /// The URL as it may be shown: of its query, and of what is added to it, only the names.
     pub fn url_shown(&self) -> String {
-        self.url.shown()
+        let mut url = self.url.url().clone();
+        for (name, _) in &self.query {
+            url.query_pairs_mut().append_pair(name, "");
+        }
+        if let Some(Auth::ApiKey { place: KeyPlace::Query(name), .. }) = &self.auth {
+            url.query_pairs_mut().append_pair(name, "");
+        }
+        format!("{}{}", self.url.shown(), masked_query(&url))
     }
 
     /// Every secret it refers to.
@@ -106,6 +116,17 @@ impl HttpCheck {
             let rule = guard::judge(ip, allow_private).err()?;
             Some(RefusedLiteral { key, address: host.to_string(), rule })
         })
+    }
+
+    /// Those of its secrets that go into a header as they are, each with what it is called where it can't be sent.
+    pub fn header_secrets(&self) -> Vec<(SecretRef, &'static str)> {
+        let given = self.headers.iter().filter_map(|(_, g)| g.secret()).map(|s| (s.clone(), HEADER_SECRET));
+        given.chain(self.auth.as_ref().and_then(Auth::header_secret)).collect()
+    }
+
+    /// The longest time it allows itself in `expect`, and where that stands in its table.
+    pub fn within(&self) -> Option<(&'static str, Span)> {
+        self.expect.within.map(|w| ("expect.within", w))
     }
 
     /// A file it names that can't be used: its key, and why. Reads it: blocking.
@@ -173,7 +194,7 @@ impl HttpCheck {
                     value.set_sensitive(*name == AUTHORIZATION);
                     value
                 }
-                Given::Secret(secret) => sensitive(reveal(secret, redactor).await?.expose(), "a header's secret")?,
+                Given::Secret(secret) => sensitive(reveal(secret, redactor).await?.expose(), HEADER_SECRET)?,
             };
             headers.append(name, value);
         }

@@ -5,6 +5,7 @@
 
 use crate::config::model::CheckDef;
 use crate::config::table::Table;
+use crate::fields::Span;
 use crate::observed::{Failure, Observed};
 use crate::secret::{Redactor, SecretRef};
 use crate::transport::Transport;
@@ -112,6 +113,24 @@ impl Kind {
             Self::Http(c) => c.secrets(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
+        }
+    }
+
+    /// Those of its secrets that go into a header as they are, each with what it is called where it can't be sent.
+    pub fn header_secrets(&self) -> Vec<(SecretRef, &'static str)> {
+        match self {
+            Self::Http(c) => c.header_secrets(),
+            #[cfg(test)]
+            Self::Told(_) => Vec::new(),
+        }
+    }
+
+    /// The longest time a run may take and still pass, where that is less than its deadline: where it stands in the kind's table, and how long.
+    pub fn within(&self) -> Option<(&'static str, Span)> {
+        match self {
+            Self::Http(c) => c.within(),
+            #[cfg(test)]
+            Self::Told(_) => None,
         }
     }
 

@@ -157,6 +157,15 @@ pub(super) fn badge(state: Word) -> Markup {
     html! { span class=(format!("badge s-{state}")) { i aria-hidden="true" { (symbol) } (state) } }
 }
 
+/// An integration's state; where its last hour says otherwise, the word says that it is the last run's.
+pub(super) fn badge_of(i: &IntegrationStatus) -> Markup {
+    if !i.only_passing_now() {
+        return badge(i.state);
+    }
+    let title = "Every judged check's last run passed; the ratio of the last hour is below the objective.";
+    html! { span.badge.s-passing title=(title) { i aria-hidden="true" { "✓" } "passing now" } }
+}
+
 /// A word of a closed set for people: without underscores.
 pub(super) fn words(text: &str) -> String {
     text.replace('_', " ")
@@ -394,7 +403,7 @@ fn href(i: &IntegrationStatus) -> String {
 fn row(i: &IntegrationStatus, now: UnixMs) -> Markup {
     html! {
         tr role="row" {
-            td.state role="cell" { (badge(i.state)) }
+            td.state role="cell" { (badge_of(i)) }
             th scope="row" role="rowheader" {
                 a href=(href(i)) { (i.name) }
                 div.small { (i.customer_name) " · " (i.environment) }

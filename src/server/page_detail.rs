@@ -4,14 +4,14 @@ use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
+use super::Shared;
 use super::api::{IdPath, integration_id, no_integration};
-use super::page::{age, badge, certificate, clock_time, moment, page, percent, problem_page, seconds, why, words};
-use super::{Shared, runs};
+use super::page::{age, badge, badge_of, certificate, clock_time, moment, page, percent, problem_page, seconds, why, words};
+use super::runs::{self, Stored};
 use crate::board::{CheckEntry, IntegrationEntry};
 use crate::clock::{HOUR_MS, UnixMs};
 use crate::outcome::Outcome;
 use crate::status::{CheckStatus, check_status, integration_status};
-use crate::store::Run;
 
 /// Runs shown of each check.
 const MOST_RUNS: usize = 60;
@@ -27,16 +27,16 @@ pub(super) async fn integration(State(shared): State<Shared>, path: IdPath) -> R
     let mut stored = Vec::new();
     for check in &entry.checks {
         // A store that can't be read costs the table of runs, not the page.
-        stored.push(runs::read(&shared, check.def.id.clone(), now.minus(HOUR), now).await.ok());
+        stored.push(runs::read_explained(&shared, check.def.id.clone(), now.minus(HOUR), now).await.ok());
     }
     page(&shared, &entry.def.name, true, &body(&entry, &stored, now))
 }
 
-fn body(entry: &IntegrationEntry, stored: &[Option<Vec<Run>>], now: UnixMs) -> Markup {
+fn body(entry: &IntegrationEntry, stored: &[Option<Stored>], now: UnixMs) -> Markup {
     let i = integration_status(entry, now);
     html! {
         p.small { a href="/" { "All integrations" } " / " a href=(format!("/?customer={}", i.customer)) { (i.customer_name) } " / " (i.environment) }
-        div.head { h1 { (i.name) } (badge(i.state)) }
+        div.head { h1 { (i.name) } (badge_of(&i)) }
         p.soft.small { (i.id) }
         @if i.hold.is_some() || i.remediation.is_some() || i.detail.is_some() {
             div.card.pad.why { (why(&i)) }
@@ -53,6 +53,9 @@ fn body(entry: &IntegrationEntry, stored: &[Option<Vec<Run>>], now: UnixMs) -> M
                 (fact("Criticality", &html! { (i.criticality) }))
                 (fact("Owner", &html! { (i.owner) }))
                 (fact("Go-live", &html! { @match &i.go_live { Some(t) => (t), None => span.none { "not set" } } }))
+                @if let Some(soak) = &i.soak {
+                    (fact("Soak", &html! { "from " (soak.start) ", " (soak.window) ", success " (objective(soak.success_ratio)) }))
+                }
                 @if i.volume_peak.is_some() || i.volume_daily.is_some() {
                     (fact("Declared volume", &html! {
                         @if let Some(v) = &i.volume_peak { (v) " at peak" }
@@ -75,11 +78,16 @@ fn body(entry: &IntegrationEntry, stored: &[Option<Vec<Run>>], now: UnixMs) -> M
     }
 }
 
+/// A share as it was declared, in percent: `99.9 %`.
+fn objective(share: f64) -> String {
+    format!("{} %", (share * 1e6).round() / 1e4)
+}
+
 fn fact(name: &str, value: &Markup) -> Markup {
     html! { div { dt { (name) } dd { (value) } } }
 }
 
-fn check_card(entry: &CheckEntry, stored: Option<&Vec<Run>>, now: UnixMs) -> Markup {
+fn check_card(entry: &CheckEntry, stored: Option<&Stored>, now: UnixMs) -> Markup {
     let c = check_status(entry, now);
     html! {
         section.card.pad aria-label=(c.check) {
@@ -174,25 +182,28 @@ fn strip(entry: &CheckEntry, now: UnixMs) -> Markup {
     }
 }
 
-fn recent(stored: Option<&Vec<Run>>, now: UnixMs) -> Markup {
+fn recent(stored: Option<&Stored>, now: UnixMs) -> Markup {
     html! {
         @match stored {
             None => p.soft.small { "The stored runs can't be read just now; the daemon's log says why." },
-            Some(runs) if runs.is_empty() => p.soft.small { "No runs are stored for the last hour." },
-            Some(runs) => details {
+            Some(Stored { runs, .. }) if runs.is_empty() => p.soft.small { "No runs are stored for the last hour." },
+            Some(Stored { runs, failures }) => details {
                 summary { "Runs of the last hour (" (runs.len()) ")" }
                 div.scroll { table {
                     caption { "Newest first" @if runs.len() > MOST_RUNS { ", the last " (MOST_RUNS) } }
                     thead { tr {
                         th scope="col" { "Slot" } th scope="col" { "Outcome" } th scope="col" { "Class or cause" }
-                        th.num scope="col" { "Duration" } th.num scope="col" { "Attempts" }
+                        th.num scope="col" { "Duration" } th.num scope="col" { "Attempts" } th scope="col" { "What happened" }
                     } }
                     tbody { @for r in runs.iter().rev().take(MOST_RUNS) { tr {
-                        td.nowrap { (clock_time(r.slot)) " " span.soft { (age(r.slot, now)) } @if r.count > 1 { " × " (r.count) } }
+                        td.nowrap { (clock_time(r.slot)) " " span.soft { (age(r.slot, now)) }
+                            @if r.count > 1 { br; "until " (clock_time(r.last_slot())) ", " (r.count) " slots" }
+                        }
                         td { (outcome_word(r.outcome)) }
                         td { (words(r.cause.map(|c| c.as_str()).or(r.class.map(|c| c.as_str())).unwrap_or_default())) }
                         td.num { @if r.attempts > 0 { (seconds(r.duration.seconds())) } }
-                        td.num { (r.attempts) }
+                        td.num { @if r.attempts > 0 { (r.attempts) } }
+                        td { @if let Some(f) = failures.iter().find(|f| f.covers(0, r)) { @if let Some(detail) = &f.detail { span.detail { (detail) } } } }
                     } } }
                 } }
             },
@@ -210,4 +221,37 @@ fn outcome_word(outcome: Outcome) -> Markup {
         Outcome::NotDue => ("badge s-paused", "‖"),
     };
     html! { span class=(class) { i aria-hidden="true" { (symbol) } (words(outcome.as_str())) } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::CheckId;
+    use crate::outcome::{Attribution, Cause, Class};
+    use crate::record::Record;
+    use crate::store::{Reader, Store};
+
+    #[test]
+    fn stored_runs_show_what_happened_and_how_long_a_span_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, start) = (dir.path().join("soakwatch.db"), UnixMs(1_796_112_000_000));
+        let id: CheckId = "acme/production/crm/orders".parse().unwrap();
+        let down = Record::not_run(id.clone(), start.plus(HOUR / 60), 30_000, 4, Cause::Down);
+        let failed = Record {
+            outcome: Outcome::Fail,
+            cause: None,
+            class: Some(Class::ServerError),
+            attribution: Some(Attribution::ThirdParty),
+            attempts: 1,
+            detail: Some("answered 503 <b>".into()),
+            ..Record::not_run(id.clone(), start, 30_000, 1, Cause::Down)
+        };
+        Store::open(&path).unwrap().commit(start, &[failed, down], &[]).unwrap();
+        let (reader, now) = (Reader::open(&path).unwrap(), start.plus(HOUR));
+        let stored = Stored { runs: reader.runs(&id, 0, start, now).unwrap(), failures: reader.failures(&id, start, now).unwrap() };
+        let html = recent(Some(&stored), now).into_string();
+        for part in ["answered 503 &lt;b&gt;", "until 2026-12-01 08:02:30 UTC, 4 slots"] {
+            assert!(html.contains(part), "{part}: {html}");
+        }
+    }
 }

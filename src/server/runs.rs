@@ -13,7 +13,7 @@ use super::{Query, Shared};
 use crate::clock::UnixMs;
 use crate::fields::{CheckId, Point, Span};
 use crate::outcome::{Attribution, Cause, Class, Outcome};
-use crate::store::{Reader, Run, StoreError};
+use crate::store::{FailureRow, Reader, Run, StoreError};
 
 /// The longest span of one answer: what the store keeps unless told otherwise.
 const LONGEST: Span = Span::days(40);
@@ -86,7 +86,7 @@ pub(super) async fn runs(
             format!("Ask for at most {LONGEST} at once; until=TIME gives the end of the span."),
         ));
     }
-    let mut runs = read(&shared, id.clone(), since, until).await?;
+    let mut runs = stored(&shared, id.clone(), since, until, false).await?.runs;
     let truncated = runs.len() > MOST;
     if truncated {
         runs.drain(..runs.len() - MOST);
@@ -103,12 +103,26 @@ fn point(name: &str, text: &str, now: UnixMs) -> Result<UnixMs, Problem> {
         .map_err(|expected| Problem::new(StatusCode::BAD_REQUEST, format!("{name} is not readable"), format!("Give {expected}.")))
 }
 
-/// Reads runs off the runtime's threads, oldest first.
-pub(super) async fn read(shared: &Shared, id: CheckId, since: UnixMs, until: UnixMs) -> Result<Vec<Run>, Problem> {
+/// Stored runs, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    /// The runs.
+    pub runs: Vec<Run>,
+    /// What was said about those that did not pass, if it was asked for.
+    pub failures: Vec<FailureRow>,
+}
+
+/// Reads runs and what explains them.
+pub(super) async fn read_explained(shared: &Shared, id: CheckId, since: UnixMs, until: UnixMs) -> Result<Stored, Problem> {
+    stored(shared, id, since, until, true).await
+}
+
+/// Reads off the runtime's threads.
+async fn stored(shared: &Shared, id: CheckId, since: UnixMs, until: UnixMs, explained: bool) -> Result<Stored, Problem> {
     let path = shared.state.store.clone();
-    let work = tokio::task::spawn_blocking(move || read_blocking(&path, &id, since, until));
+    let work = tokio::task::spawn_blocking(move || read_blocking(&path, &id, since, until, explained));
     match work.await {
-        Ok(Ok(runs)) => Ok(runs),
+        Ok(Ok(stored)) => Ok(stored),
         Ok(Err(e)) => {
             tracing::error!(error = %e, "stored runs can't be read");
             Err(Problem::ours("the store can't be read"))
@@ -120,12 +134,15 @@ pub(super) async fn read(shared: &Shared, id: CheckId, since: UnixMs, until: Uni
     }
 }
 
-fn read_blocking(path: &FilePath, id: &CheckId, since: UnixMs, until: UnixMs) -> Result<Vec<Run>, StoreError> {
-    match Reader::open(path) {
+fn read_blocking(path: &FilePath, id: &CheckId, since: UnixMs, until: UnixMs, explained: bool) -> Result<Stored, StoreError> {
+    let reader = match Reader::open(path) {
         // The daemon has not written anything yet.
-        Err(StoreError::Missing(_)) => Ok(Vec::new()),
-        reader => reader?.runs(id, 0, since, until),
-    }
+        Err(StoreError::Missing(_)) => return Ok(Stored::default()),
+        reader => reader?,
+    };
+    let runs = reader.runs(id, 0, since, until)?;
+    let failures = if explained { reader.failures(id, since, until)? } else { Vec::new() };
+    Ok(Stored { runs, failures })
 }
 
 #[cfg(test)]

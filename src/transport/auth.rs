@@ -39,6 +39,9 @@ pub enum Auth {
     OAuth2(Box<OAuth2>),
 }
 
+const BEARER: &str = "the bearer token";
+const API_KEY: &str = "the API key";
+
 /// Where an API key goes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum KeyPlace {
@@ -107,6 +110,15 @@ impl Auth {
         }]
     }
 
+    /// The secret that goes into a header as it is, and what it is called there. A password and a client secret are coded first.
+    pub fn header_secret(&self) -> Option<(SecretRef, &'static str)> {
+        match self {
+            Self::Bearer(token) => Some((token.clone(), BEARER)),
+            Self::ApiKey { place: KeyPlace::Header(_), value, .. } => Some((value.clone(), API_KEY)),
+            _ => None,
+        }
+    }
+
     /// Its name as written.
     pub fn name(&self) -> &'static str {
         match self {
@@ -132,6 +144,9 @@ fn read_api_key(mut t: Table<'_>) -> Option<Auth> {
     let header = t.opt::<String>("header");
     let query = t.opt::<String>("query");
     let prefix = t.or::<String>("prefix", String::new());
+    if header.is_some() && HeaderValue::from_str(&prefix).is_err() {
+        t.problem("prefix", "holds a character that can't be sent in a header", "expected a text of printable ASCII, such as \"Key \"");
+    }
     let value = secret(&mut t, "value");
     let place = match (header, query) {
         (Some(name), None) => match HeaderName::from_bytes(name.as_bytes()) {
@@ -183,11 +198,14 @@ pub async fn reveal(secret: &SecretRef, redactor: &mut Redactor) -> Result<Secre
     Ok(value)
 }
 
+/// What is said of a secret that can't be sent.
+pub fn unsendable(what: &str) -> String {
+    format!("{what} holds a line break or another character that can't be sent in a header")
+}
+
 /// A secret as a header's value, marked so that neither Debug nor HPACK's table keeps it.
 pub fn sensitive(text: &str, what: &str) -> Result<HeaderValue, Failure> {
-    let mut value = HeaderValue::from_bytes(text.as_bytes()).map_err(|_| {
-        Failure::ours(Cause::Secret, format!("{what} holds a line break or another character that can't be sent in a header"))
-    })?;
+    let mut value = HeaderValue::from_bytes(text.as_bytes()).map_err(|_| Failure::ours(Cause::Secret, unsendable(what)))?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -218,14 +236,14 @@ impl Transport {
             }
             Auth::Bearer(token) => {
                 let token = reveal(token, redactor).await?;
-                request.headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {}", token.expose()), "the bearer token")?);
+                request.headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {}", token.expose()), BEARER)?);
             }
             Auth::ApiKey { place, prefix, value } => {
                 let value = reveal(value, redactor).await?;
                 let text = format!("{prefix}{}", value.expose());
                 match place {
                     KeyPlace::Header(name) => {
-                        request.headers.insert(name, sensitive(&text, "the API key")?);
+                        request.headers.insert(name, sensitive(&text, API_KEY)?);
                     }
                     KeyPlace::Query(name) => request.secret_query.push((name.clone(), SecretValue::new(text))),
                 }

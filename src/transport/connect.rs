@@ -100,6 +100,7 @@ impl Transport {
                 Err(rule) => refused = refused.or(Some((address, rule))),
             }
         }
+        observed.egress_rule = observed.egress_rule.or(refused.map(|(_, rule)| rule));
         if let (true, Some((address, rule))) = (open.is_empty(), refused) {
             hop(observed).address = Some(address);
             return Err(denied(host, address, rule, sent));

@@ -25,9 +25,10 @@ use url::Url;
 use super::connect::{Sent, Stream, hop, is_ours};
 use super::{Options, Transport, body};
 use crate::clock::monotonic;
+use crate::fields::masked_query;
 use crate::observed::{Failure, Hop, Observed, Step, bounded};
 use crate::outcome::{Cause, Class};
-use crate::secret::{Redactor, SecretValue};
+use crate::secret::{REDACTED, Redactor, SecretValue};
 
 /// A response may have this many headers.
 const MAX_HEADERS: usize = 256;
@@ -239,26 +240,35 @@ fn full_url(request: &Request) -> Url {
     url
 }
 
-/// A URL as it may be shown: without user, query and fragment, without secrets, at most 300 characters.
+/// A URL as it may be shown: without user, fragment and the values of its query, without secrets, at most 300 characters.
 pub(super) fn shown(url: &Url, redactor: &Redactor) -> String {
     let mut url = url.clone();
     // Both only fail for URLs without a host, which we have none of.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     // A secret may stand across path and query, or with some characters encoded and others not: the whole is decoded and looked at first.
-    let decoded = percent_encoding::percent_decode_str(url.as_str()).decode_utf8_lossy();
+    let decoded = percent_encoding::percent_decode_str(url.as_str()).decode_utf8_lossy().into_owned();
     let clean = redactor.clean(&decoded);
-    if clean != *decoded {
-        let path = clean.find(['?', '#']).map_or(clean.as_str(), |end| &clean[..end]);
-        return bounded(redactor.clean(path), 300);
-    }
+    let query = masked_query(&url);
+    let had_query = url.query().is_some();
     url.set_query(None);
     url.set_fragment(None);
-    bounded(redactor.clean(url.as_str()), 300)
+    let text = if clean == decoded {
+        redactor.clean(&format!("{url}{query}"))
+    } else {
+        let path = clean.find(['?', '#']).map_or(clean.as_str(), |end| &clean[..end]);
+        format!("{}{}", redactor.clean(path), if had_query { "?…" } else { "" })
+    };
+    if redactor.holds(&text) {
+        // Encoded more than once: it can't be cut out, so nothing of the path is shown.
+        url.set_path("");
+        return bounded(format!("{}{REDACTED}", redactor.clean(url.as_str())), 300);
+    }
+    bounded(text, 300)
 }
 
 fn shown_host(url: &Url) -> String {
-    bounded(url.host_str().unwrap_or_default(), 100)
+    bounded(crate::fields::shown_host(url), 100)
 }
 
 /// Where to go next, if this is a redirect and redirects are followed. Where it points to is written down in any case.
@@ -290,8 +300,9 @@ fn turn(request: &mut Request, status: StatusCode, from: &Url, mut to: Url, reda
         _ => return refuse("redirected to something other than http"),
     }
     let (same_origin, keeps) = (from.origin() == to.origin(), matches!(status.as_u16(), 307 | 308));
-    if keeps && !same_origin && request.secret_body {
-        return refuse("redirected with credentials in the body to another origin, which they were not meant for");
+    // The server copied what we sent it, as those do that send people to a login page and back.
+    if !same_origin && redactor.holds(to.as_str()) {
+        return refuse("the redirect would carry a secret to another host or port, so it is not followed");
     }
     let becomes_get = status == StatusCode::SEE_OTHER && request.method != Method::HEAD;
     if becomes_get || (!keeps && request.method == Method::POST) {
@@ -301,6 +312,9 @@ fn turn(request: &mut Request, status: StatusCode, from: &Url, mut to: Url, reda
         for name in [CONTENT_TYPE, CONTENT_LENGTH] {
             request.headers.remove(name);
         }
+    }
+    if !same_origin && request.secret_body {
+        return refuse("redirected with credentials in the body to another origin, which they were not meant for");
     }
     if !same_origin {
         request.secret_query.clear();

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const KNOWN: [&str; 5] = ["args.txt", "customers", "env.txt", "expected.txt", "soakwatch.toml"];
+const KNOWN: [&str; 7] = ["args.txt", "beta.toml", "customers", "env.txt", "expected.txt", "secrets", "soakwatch.toml"];
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bad-config")

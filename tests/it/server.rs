@@ -446,6 +446,10 @@ async fn status_and_integration_say_what_the_board_knows() {
         (&"acme/production/crm-orders".into(), &"failing".into(), &"unauthorized".into())
     );
     assert_eq!((&one["volume_peak"], &one["go_live"]), (&"600/min".into(), &"2026-11-24T12:00:00Z".into()));
+    let soak = serde_json::json!({ "start": "2026-11-17T12:00:00Z", "window": "7d", "success_ratio": 0.995 });
+    assert_eq!(one["soak"], soak);
+    let page = s.get("/integrations/acme/production/crm-orders").await.text();
+    assert!(page.contains("from 2026-11-17T12:00:00Z, 7d, success 99.5 %"), "{page}");
     assert!(j["integrations"][6]["ratio_24h"].is_null(), "no data is not a number");
     let j = s.get("/api/v1/integrations/acme/production/crm-orders").await.json();
     assert_eq!((&j["id"], &j["check"][0]["counts"]["pass"]), (&"acme/production/crm-orders".into(), &270.into()));

@@ -52,6 +52,25 @@ fn an_integration_is_as_good_as_its_worst_judged_check() {
 }
 
 #[test]
+fn passing_after_a_bad_hour_is_only_passing_now() {
+    let (_, board) = estate(settings());
+    let mut s = said(&board, "globex/production/directory");
+    assert!(s.state == State::Passing && !s.only_passing_now());
+    s.ratios.ratio_1h = Some(0.27);
+    assert!(s.only_passing_now());
+    s.state = State::Failing;
+    assert!(!s.only_passing_now(), "what fails needs no more words");
+    let mut s = said(&board, "acme/production/crm-orders");
+    let soak = s.soak.clone().unwrap();
+    assert_eq!((soak.window.to_string(), soak.success_ratio), ("7d".to_owned(), 0.995));
+    // The declared objective counts, else 99 %.
+    (s.state, s.ratios.ratio_1h) = (State::Passing, Some(0.993));
+    assert!(s.only_passing_now());
+    s.soak = None;
+    assert!(!s.only_passing_now());
+}
+
+#[test]
 fn no_data_is_no_ratio() {
     let (_, board) = estate(settings());
     let s = said(&board, "initech/production/fresh");

@@ -285,12 +285,18 @@ fn read_header(mut t: Table<'_>, into: &mut Vec<(HeaderName, HeaderTest)>) {
 fn read_json(mut t: Table<'_>, into: &mut Vec<(Path, JsonTest)>) {
     let path = path(&mut t);
     let kind = t.word("is", &JsonType::ALL.map(|k| (k.as_str(), k)));
+    let (min, max) = (t.opt::<f64>("min"), t.opt::<f64>("max"));
+    if let (Some(min), Some(max)) = (min, max)
+        && min > max
+    {
+        t.problem("min", format!("{min} is more than max, {max}: no number is both"), format!("expected at most {max}"));
+    }
     let tests = [
         t.opt("exists").map(JsonTest::Exists),
         kind.map(JsonTest::Is),
         t.value("equals").and_then(|v| scalar(&v)).map(JsonTest::Equals),
-        t.opt("min").map(JsonTest::Min),
-        t.opt("max").map(JsonTest::Max),
+        min.map(JsonTest::Min),
+        max.map(JsonTest::Max),
         pattern(&mut t, "matches").map(JsonTest::Matches),
     ];
     if !["exists", "is", "equals", "min", "max", "matches"].iter().any(|k| t.has(k)) {

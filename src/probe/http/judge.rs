@@ -13,8 +13,6 @@ use crate::outcome::Class;
 use crate::secret::Redactor;
 use crate::transport::{Answer, status};
 
-/// A day, in milliseconds.
-const DAY_MS: i64 = 86_400_000;
 /// What was seen is shown to this length.
 const MAX_SEEN: usize = 200;
 
@@ -53,7 +51,7 @@ pub(super) fn judge(check: &HttpCheck, answer: &Answer, redactor: &Redactor, obs
         notes.note("the body does not say: too many requests".into(), "it does".into(), false, class);
     }
     if !met || inside {
-        let host = check.url.url().host_str().unwrap_or_default();
+        let host = check.url.shown_host();
         let wait = retry_after.map(|d| format!("; asks to wait {}", Span(d))).unwrap_or_default();
         let more = if inside { "its body says: too many requests".to_owned() } else { format!("expected: {}", status_words(check)) };
         let detail = format!("{host} answered {code}{reason}{wait}; {more}");
@@ -66,13 +64,16 @@ pub(super) fn judge(check: &HttpCheck, answer: &Answer, redactor: &Redactor, obs
     body(check, answer, &mut notes);
     if let Some(days) = expect.certificate_days {
         // Exact times of a certificate are in `hops`; here the days left, as a person counts them.
-        let left = expiry.map(|at| (at.0 - Clock::default().now().0).div_euclid(DAY_MS));
+        let left = expiry.map(|at| Clock::default().now().whole_days_until(at));
         let seen = left.map_or_else(|| "no certificate".to_owned(), |n| format!("{n} days left"));
         notes.note(certificate_words(days), seen, left.is_some_and(|n| n >= i64::from(days)), Class::Certificate);
     }
     if let Some(within) = expect.within {
-        let seen = Span(std::time::Duration::from_millis(u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX)));
-        notes.note(format!("answers within {within}"), seen.to_string(), answer.took <= within.0, Class::Slow);
+        let seen = match u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX) {
+            0 => "less than 1ms".to_owned(),
+            ms => Span(std::time::Duration::from_millis(ms)).to_string(),
+        };
+        notes.note(format!("answers within {within}"), seen, answer.took <= within.0, Class::Slow);
     }
     notes.first.map_or(Ok(()), Err)
 }

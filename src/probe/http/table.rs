@@ -31,13 +31,18 @@ impl HttpCheck {
         let body = t.table("body").and_then(Body::read);
         let method = read_method(&mut t, body.is_some());
         let auth = t.table("auth").and_then(Auth::read);
-        let ca = t.opt::<std::path::PathBuf>("ca").map(|p| t.source().dir.join(p));
+        let mut ca = t.opt::<std::path::PathBuf>("ca").map(|p| t.source().dir.join(p));
         let version = t.word("http_version", &[("auto", HttpVersion::Auto), ("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)]);
         let redirects = t.between("redirects", 0, MAX_REDIRECTS);
         let max_body = t.between("max_body", MIN_BODY, MAX_BODY);
         let expect = t.table("expect").map(Expect::read).unwrap_or_default();
         let observe = read_observe(&mut t);
         together(&t, url.as_ref(), &headers, auth.as_ref(), &expect);
+        if t.has("ca") && never_tls(url.as_ref(), auth.as_ref(), redirects) {
+            let what = "is never used: a plain http URL has no certificate to check";
+            t.problem("ca", what, "expected a URL that starts with https://, or no ca");
+            ca = None;
+        }
         t.finish();
         Some(Self {
             url: url?,
@@ -75,6 +80,16 @@ fn together(t: &Table<'_>, url: Option<&HttpUrl>, headers: &[(HeaderName, Given)
     {
         t.problem("expect", format!("asks for a body of at least {min}"), format!("bodies are read up to max_body, at most {MAX_BODY}"));
     }
+}
+
+/// Whether no request of the check can meet a certificate: not its own, not its token's, and none it is redirected to.
+fn never_tls(url: Option<&HttpUrl>, auth: Option<&Auth>, redirects: Option<u8>) -> bool {
+    let plain = |u: &HttpUrl| u.url().scheme() == "http";
+    let token = match auth {
+        Some(Auth::OAuth2(o)) => plain(&o.token_url),
+        _ => true,
+    };
+    url.is_some_and(plain) && token && redirects.unwrap_or(0) == 0
 }
 
 fn read_url(t: &mut Table<'_>) -> Option<HttpUrl> {

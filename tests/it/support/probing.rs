@@ -29,11 +29,13 @@ pub(crate) fn settings(ca: Option<&Path>) -> ProbeSettings {
     }
 }
 
-/// Names the tests know: `*.test` is this machine, `gone.test` does not exist, `metadata.test` is what it says, `two.test` has a dead address first.
+/// Names the tests know: `*.test` is this machine, `gone.test` does not exist, `metadata.test` is what it says, `two.test` has a dead address first,
+/// `mixed.test` a metadata address.
 pub(crate) fn resolver() -> Resolver {
     Resolver::Fixed(Arc::new(|host, port| match host {
         "gone.test" => Err("the name does not exist (NXDOMAIN)".into()),
         "metadata.test" => Ok(vec![SocketAddr::from(([169, 254, 169, 254], port))]),
+        "mixed.test" => Ok(vec![SocketAddr::from(([169, 254, 169, 254], port)), SocketAddr::from(([127, 0, 0, 1], port))]),
         "two.test" => Ok(vec![SocketAddr::from(([127, 0, 0, 2], port)), SocketAddr::from(([127, 0, 0, 1], port))]),
         _ => Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]),
     }))
@@ -51,11 +53,17 @@ pub(crate) fn read(toml: &str) -> Result<HttpCheck, Vec<String>> {
 
 /// The same, with relative paths starting from `dir`.
 pub(crate) fn read_in(toml: &str, dir: &Path) -> Result<HttpCheck, Vec<String>> {
+    let (check, problems) = parse(toml, dir);
+    if problems.is_empty() { Ok(check.unwrap()) } else { Err(problems) }
+}
+
+/// The check, if it can be used, and all that was said about it.
+fn parse(toml: &str, dir: &Path) -> (Option<HttpCheck>, Vec<String>) {
     let source = Source::new("check.toml", dir, toml);
     let document = toml::de::DeTable::parse(&source.text).unwrap();
     let check = HttpCheck::read(Table::new(&source, "", document.span(), document.get_ref()));
-    let problems: Vec<String> = source.problems.borrow().iter().map(ToString::to_string).collect();
-    if problems.is_empty() { Ok(check.unwrap()) } else { Err(problems) }
+    let problems = source.problems.borrow().iter().map(ToString::to_string).collect();
+    (check, problems)
 }
 
 /// A check of an integration that may talk to private addresses.
@@ -63,8 +71,10 @@ pub(crate) fn check(toml: &str) -> CheckDef {
     check_where(toml, true)
 }
 
-/// A check, with the integration's `allow_private`.
+/// A check, with the integration's `allow_private`. Warnings are let pass, errors are not.
 pub(crate) fn check_where(toml: &str, allow_private: bool) -> CheckDef {
+    let (http, problems) = parse(toml, Path::new("/nonexistent"));
+    assert!(problems.iter().all(|p| p.contains(": warning: ")), "{problems:?}");
     let integration = Integration { allow_private, ..integration("acme", "production", "crm") };
     let id = integration.id.check(&"list".parse().unwrap());
     CheckDef {
@@ -75,7 +85,7 @@ pub(crate) fn check_where(toml: &str, allow_private: bool) -> CheckDef {
         timeout: Duration::from_secs(10),
         retries: 0,
         judged: true,
-        kind: Kind::Http(Box::new(read(toml).unwrap())),
+        kind: Kind::Http(Box::new(http.unwrap())),
     }
 }
 

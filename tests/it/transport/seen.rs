@@ -1,9 +1,12 @@
 //! Phases, certificates, versions, bodies, statuses, expectations.
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
-use soakwatch::outcome::{Cause, Class};
+use soakwatch::clock::UnixMs;
+use soakwatch::outcome::{Cause, Class, Outcome};
+use soakwatch::run::run_once;
 
 use crate::support::fake::{Fake, Reply};
 use crate::support::pki::{Pki, server_mtls, server_tls};
@@ -24,7 +27,7 @@ async fn every_phase_of_a_plain_exchange_is_measured() {
     assert!(hop.phases.resolve.is_some() && hop.phases.connect.is_some() && hop.phases.tls.is_none() && hop.phases.transfer.is_some());
     assert!(hop.phases.processing.unwrap() >= Duration::from_millis(20));
     assert_eq!((hop.status, hop.version.as_deref(), hop.address), (Some(200), Some("HTTP/1.1"), Some(fake.at)));
-    assert_eq!(hop.url, format!("http://api.test:{}/v1/orders", fake.port()), "the query is not shown");
+    assert_eq!(hop.url, format!("http://api.test:{}/v1/orders?limit=…", fake.port()), "the query's values are not shown");
     assert_eq!(ran.observed.body_bytes, Some(14));
     assert_eq!(ran.observed.expectations.len(), 3);
     let request = &fake.log()[0];
@@ -322,6 +325,21 @@ async fn the_guard_is_our_decision() {
         assert_eq!(failure.detail.contains("allow_private = true"), rule == "loopback", "{}", failure.detail);
     }
     assert!(fake.log().is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_address_is_counted_also_when_another_one_serves() {
+    let fake = Fake::http(|_| Reply::new(200)).await;
+    let once = |url: String| async move {
+        let def = Arc::new(check(&format!("url = \"{url}\"")));
+        Box::pin(run_once(&def, &transport(None), UnixMs(0))).await.record
+    };
+    let passed = once(format!("http://mixed.test:{}/", fake.port())).await;
+    assert_eq!((passed.outcome, passed.facts.egress_rule.as_deref()), (Outcome::Pass, Some("metadata")));
+    let plain = once(fake.url("/")).await;
+    assert_eq!((plain.outcome, plain.facts.egress_rule), (Outcome::Pass, None));
+    let refused = once("http://metadata.test/".to_owned()).await;
+    assert_eq!((refused.outcome, refused.facts.egress_rule.as_deref()), (Outcome::Unknown, Some("metadata")));
 }
 
 #[tokio::test]
