@@ -195,12 +195,15 @@ pub struct Failure {
     /// The guard's rule, when our own address guard refused the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub egress_rule: Option<&'static str>,
+    /// Somebody answered, if only to refuse: a reset connection, a DNS answer that says there is no such name. Silence may be our own network's.
+    #[serde(skip)]
+    pub answered: bool,
 }
 
 impl Failure {
     /// A failure of the target or the path to it.
     pub fn new(class: Class, detail: impl Into<String>) -> Self {
-        Self { class, cause: None, detail: bounded(detail.into(), 300), retry_after: None, egress_rule: None }
+        Self { class, cause: None, detail: bounded(detail.into(), 300), retry_after: None, egress_rule: None, answered: false }
     }
     /// A failure of ours.
     pub fn ours(cause: Cause, detail: impl Into<String>) -> Self {

@@ -41,6 +41,13 @@ pub struct RunReport {
     pub attempts: Vec<Attempt>,
 }
 
+impl RunReport {
+    /// Whether the last attempt failed by an answer rather than by silence ([`Failure::answered`]). Not stored: only the recorder's hold asks.
+    pub fn answered(&self) -> bool {
+        self.attempts.last().and_then(|a| a.failure.as_ref()).is_some_and(|f| f.answered)
+    }
+}
+
 /// So many throttled attempts are waited for at least, whatever `retries` says; a target that goes on saying "later" is believed.
 const THROTTLED_WAITS: u8 = 3;
 

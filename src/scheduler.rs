@@ -373,18 +373,21 @@ struct Job {
 
 impl Job {
     async fn run(self) -> Arrived {
-        let record = match self.turn().await {
+        let (record, answered) = match self.turn().await {
             Ok(_permits) => {
                 let _in_flight = InFlight::new(&self.own);
                 tokio::select! {
                     biased;
-                    () = self.cut.cancelled() => self.not_run(Cause::Shutdown),
-                    report = Box::pin(run_once(&self.def, &self.transport, self.slot)) => report.record,
+                    () = self.cut.cancelled() => (self.not_run(Cause::Shutdown), false),
+                    report = Box::pin(run_once(&self.def, &self.transport, self.slot)) => {
+                        let answered = report.answered();
+                        (report.record, answered)
+                    }
                 }
             }
-            Err(cause) => self.not_run(cause),
+            Err(cause) => (self.not_run(cause), false),
         };
-        Arrived::ran(record, self.host)
+        Arrived::ran(record, self.host, answered)
     }
 
     fn not_run(&self, cause: Cause) -> Record {

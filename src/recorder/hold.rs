@@ -1,15 +1,19 @@
 //! Failures that could be our own network's wait here for a self-check that began after them (product.md, Outcome of a run).
 //!
-//! A dns, connect or tls failure is held at most [`LIMIT`]; if the self-check fails it becomes `unknown`, cause `self_check`. Without configured
-//! targets, dns and connect failures towards all hosts at once count as a failed self-check (`blackout.rs`). Outcomes of a check behind a held
-//! one wait too, so that a check's records stay in order. Bounded: when too much is held, the oldest goes on as it is.
+//! A dns, connect or tls failure is held at most [`LIMIT`]; if the self-check fails it becomes `unknown`, cause `self_check`. So does a name for
+//! which no DNS answer came while none came for any name (`blackout.rs`): a self-check of addresses does not see that our name servers are down.
+//! Without configured targets, silence at dns and connect from all hosts at once counts as a failed self-check (`blackout.rs`); a failure that
+//! is an answer (connection refused, no such name) says nothing for or against us there and is not held. Outcomes of a check behind a held one
+//! wait too, so that a check's records stay in order. Bounded: when too much is held, the oldest goes on as it is.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Arrived;
 use super::blackout::{Blackout, TOGETHER};
 use crate::fields::CheckId;
 use crate::outcome::{Attribution, Cause, Class, Outcome};
@@ -33,14 +37,33 @@ struct Failed {
     began: Instant,
     ended: Instant,
     host: Arc<str>,
-    /// Decided already, before its turn.
+    /// What our network says, if it is decided already, before its turn.
     ours: Option<bool>,
+    /// The same of our name servers; `Some(false)` from the start where they have nothing to do with it.
+    names: Option<bool>,
+}
+
+/// Whose fault a held failure was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Theirs,
+    Network,
+    NameServers,
 }
 
 /// The host without its port: several ports of one machine are one host when it comes to being reachable.
 pub(super) fn host_name(host_port: &str) -> &str {
     host_port.rsplit_once(':').map_or(host_port, |(name, _)| name)
 }
+
+/// Whether a host without its port is an address: nobody asks DNS for it.
+pub(super) fn is_address(host: &str) -> bool {
+    host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
+}
+
+/// Said once in each blackout.
+const ALL_FAIL: &str = "every host fails at once: our own network is taken to be down, and these runs are unknown, until one is reached (set self_check.targets to be sure)";
+const NO_NAMES: &str = "no name is answered: our name servers are taken to be down, and these runs are unknown, until one answers";
 
 /// What is held, and what is known of our network.
 pub(super) struct Hold {
@@ -51,8 +74,12 @@ pub(super) struct Hold {
     held: VecDeque<Held>,
     of_check: HashMap<CheckId, usize>,
     blackout: Blackout,
+    /// The same of our name servers: hosts whose names were not answered, and hosts that were found by name.
+    nameless: Blackout,
     /// Hosts in the configuration: fewer than can fail together tell nothing about our network, and nothing waits for them.
     hosts: usize,
+    /// Those of them that are names.
+    names: usize,
 }
 
 impl Hold {
@@ -65,13 +92,15 @@ impl Hold {
             held: VecDeque::new(),
             of_check: HashMap::new(),
             blackout: Blackout::default(),
+            nameless: Blackout::default(),
             hosts: usize::MAX,
+            names: usize::MAX,
         }
     }
 
-    /// Says how many hosts the configuration has.
-    pub(super) fn hosts(&mut self, hosts: usize) {
-        self.hosts = hosts;
+    /// Says how many hosts the configuration has, and how many of them are names.
+    pub(super) fn hosts(&mut self, hosts: usize, names: usize) {
+        (self.hosts, self.names) = (hosts, names);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -96,36 +125,30 @@ impl Hold {
     }
 
     /// Takes an outcome in. Gives it back at once if nothing holds it. The flag says whether something held may be decided now.
-    pub(super) fn admit(&mut self, record: Record, host: Option<Arc<str>>, ended: Instant) -> (Option<Record>, bool) {
+    pub(super) fn admit(&mut self, arrived: Arrived) -> (Option<Record>, bool) {
+        let Arrived { record, host, ended, answered } = arrived;
         let targets = self.verdict != Verdict::NoTargets;
-        let host = host.map(|h| Arc::from(host_name(&h)));
-        let network = record.outcome == Outcome::Fail
-            && (targets || self.hosts >= TOGETHER)
-            && match record.class {
-                Some(Class::Dns | Class::Connect) => true,
-                // A refused handshake is only our network's doing where a target can prove it.
-                Some(Class::Tls) => targets,
-                _ => false,
-            };
-        let began = ended.checked_sub(Duration::from_secs_f64(record.duration.seconds())).unwrap_or(ended);
+        let host: Option<Arc<str>> = host.map(|h| Arc::from(host_name(&h)));
+        let class = record.class.filter(|_| record.outcome == Outcome::Fail);
         let mut decided = false;
-        if let Some(host) = host.as_ref().filter(|_| !targets && record.outcome.counted()) {
-            if network {
-                if self.blackout.failed(host) {
-                    tracing::error!(
-                        "every host fails at once: our own network is taken to be down, and these runs are unknown, until one is reached (set self_check.targets to be sure)"
-                    );
-                }
-            } else {
-                decided = self.close_span(host, ended);
-            }
+        if let Some(host) = host.as_ref().filter(|_| record.outcome.counted()) {
+            decided = self.hear(host, class, answered, ended);
         }
-        let failed = host.filter(|_| network).map(|host| {
+        let on_the_way = match class {
+            Some(Class::Dns | Class::Connect) => targets || !answered && self.hosts >= TOGETHER,
+            // A refused handshake is only our network's doing where a target can prove it.
+            Some(Class::Tls) => targets,
+            _ => false,
+        };
+        let nameless = targets && class == Some(Class::Dns) && !answered && self.names >= TOGETHER;
+        let began = ended.checked_sub(Duration::from_secs_f64(record.duration.seconds())).unwrap_or(ended);
+        let failed = host.filter(|_| on_the_way).map(|host| {
             // The last that was known of our network before this failure: when it comes back just then, the next self-check can't tell.
             let was_down = || matches!(*self.self_check.verdict.borrow(), Verdict::Known { up: false, .. });
             let ours = if targets { was_down() } else { self.blackout.belongs_to_last(&host, began) }.then_some(true);
-            decided |= ours.is_some();
-            Failed { began, ended, host, ours }
+            let names = if nameless { self.nameless.belongs_to_last(&host, began).then_some(true) } else { Some(false) };
+            decided |= ours.is_some() || names == Some(true);
+            Failed { began, ended, host, ours, names }
         });
         if failed.is_none() && !self.of_check.contains_key(&record.check) {
             return (Some(record), decided);
@@ -138,15 +161,67 @@ impl Hold {
         (None, decided || self.held.len() > MOST_HELD)
     }
 
-    /// A host was reached: what is held was decided by the span that ends here.
-    fn close_span(&mut self, host: &Arc<str>, at: Instant) -> bool {
+    /// What a run says of our network and of our name servers, with targets and without: they may be configured later. `class`: what it failed
+    /// with. `true`: something held is decided by it.
+    fn hear(&mut self, host: &Arc<str>, class: Option<Class>, answered: bool, at: Instant) -> bool {
+        let targets = self.verdict != Verdict::NoTargets;
         let mut decided = false;
-        for failed in self.held.iter_mut().filter_map(|h| h.failed.as_mut()).filter(|f| f.ours.is_none()) {
-            failed.ours = Some(self.blackout.covers(&failed.host));
+        match class {
+            Some(Class::Dns | Class::Connect) if answered => {}
+            Some(Class::Dns | Class::Connect) => {
+                self.blackout.failed(host, at);
+                if self.blackout.is_new(at) && !targets && self.hosts >= TOGETHER {
+                    tracing::error!("{ALL_FAIL}");
+                }
+            }
+            _ => decided = self.network_reached(host, at, targets),
+        }
+        match class {
+            Some(Class::Dns) if answered => {}
+            Some(Class::Dns) => {
+                self.nameless.failed(host, at);
+                if self.nameless.is_new(at) && targets && self.names >= TOGETHER {
+                    tracing::error!("{NO_NAMES}");
+                }
+            }
+            _ if is_address(host) => {}
+            _ => decided |= self.name_found(host, at, targets),
+        }
+        decided
+    }
+
+    /// A host was reached: what is held was decided by the span that ends here.
+    fn network_reached(&mut self, host: &Arc<str>, at: Instant, targets: bool) -> bool {
+        let mut decided = false;
+        if !targets {
+            for failed in self.held.iter_mut().filter_map(|h| h.failed.as_mut()).filter(|f| f.ours.is_none()) {
+                failed.ours = Some(self.blackout.covers(&failed.host, at));
+                decided = true;
+            }
+        }
+        let late = self.blackout.is_new(at);
+        if self.blackout.reached(host, at) && !targets {
+            if late {
+                tracing::error!("{ALL_FAIL}");
+            }
+            tracing::info!("a host was reached: our network is back");
+        }
+        decided
+    }
+
+    /// The same for a host that was found by its name.
+    fn name_found(&mut self, host: &Arc<str>, at: Instant, targets: bool) -> bool {
+        let mut decided = false;
+        for failed in self.held.iter_mut().filter_map(|h| h.failed.as_mut()).filter(|f| f.names.is_none()) {
+            failed.names = Some(self.nameless.covers(&failed.host, at));
             decided = true;
         }
-        if self.blackout.reached(host, at) {
-            tracing::info!("a host was reached: our network is back");
+        let late = self.nameless.is_new(at);
+        if self.nameless.reached(host, at) && targets {
+            if late {
+                tracing::error!("{NO_NAMES}");
+            }
+            tracing::info!("a name was found: our name servers are back");
         }
         decided
     }
@@ -158,17 +233,17 @@ impl Hold {
         let mut keep = VecDeque::with_capacity(self.held.len());
         let excess = self.held.len().saturating_sub(MOST_HELD);
         for (n, held) in std::mem::take(&mut self.held).into_iter().enumerate() {
-            let ours = match &held.failed {
+            let fault = match &held.failed {
                 _ if waits.contains(&held.record.check) => None,
-                None => Some(false),
-                Some(f) => self.ours(f, held.until <= now).or((n < excess).then_some(false)),
+                None => Some(Fault::Theirs),
+                Some(f) => self.fault(f, now, held.until <= now).or((n < excess).then_some(Fault::Theirs)),
             };
-            match ours {
+            match fault {
                 None => {
                     waits.insert(held.record.check.clone());
                     keep.push_back(held);
                 }
-                Some(ours) => out.push(self.let_go(held, ours)),
+                Some(fault) => out.push(self.let_go(held, fault)),
             }
         }
         self.held = keep;
@@ -176,23 +251,44 @@ impl Hold {
     }
 
     /// All that is held, as far as it is known now (stopping).
-    pub(super) fn give_up(&mut self) -> Vec<Record> {
+    pub(super) fn give_up(&mut self, now: Instant) -> Vec<Record> {
         let mut out = Vec::new();
         for held in std::mem::take(&mut self.held) {
-            // Undecided at the end: not counted against the customer.
-            let ours = held.failed.as_ref().is_some_and(|f| self.ours(f, true).unwrap_or(true));
-            out.push(self.let_go(held, ours));
+            let fault = held.failed.as_ref().map_or(Fault::Theirs, |f| self.fault_at_the_end(f, now));
+            out.push(self.let_go(held, fault));
         }
         out
     }
 
-    /// Whether it was us; `None`: not known yet.
-    fn ours(&self, failed: &Failed, time_is_up: bool) -> Option<bool> {
+    /// Undecided at the end: not counted against the customer.
+    fn fault_at_the_end(&self, failed: &Failed, now: Instant) -> Fault {
+        let alone = self.verdict == Verdict::NoTargets;
+        match self.fault(failed, now, true) {
+            Some(Fault::Theirs) if alone && failed.ours.is_none() && self.blackout.may_cover(&failed.host) => Fault::Network,
+            Some(Fault::Theirs) if failed.names.is_none() && self.nameless.may_cover(&failed.host) => Fault::NameServers,
+            fault => fault.unwrap_or(Fault::Network),
+        }
+    }
+
+    /// Whose it was; `None`: not known yet.
+    fn fault(&self, failed: &Failed, now: Instant, time_is_up: bool) -> Option<Fault> {
+        let network = self.ours(failed, now, time_is_up);
+        let names = failed.names.or_else(|| time_is_up.then(|| self.nameless.covers(&failed.host, now)));
+        match (network, names) {
+            (Some(true), _) => Some(Fault::Network),
+            (_, Some(true)) => Some(Fault::NameServers),
+            (Some(false), Some(false)) => Some(Fault::Theirs),
+            _ => None,
+        }
+    }
+
+    /// Whether it was our network; `None`: not known yet.
+    fn ours(&self, failed: &Failed, now: Instant, time_is_up: bool) -> Option<bool> {
         if failed.ours.is_some() {
             return failed.ours;
         }
         match self.verdict {
-            Verdict::NoTargets => time_is_up.then(|| self.blackout.covers(&failed.host)),
+            Verdict::NoTargets => time_is_up.then(|| self.blackout.covers(&failed.host, now)),
             // A self-check failed while the run was going on: that it works again now says nothing about then.
             _ if self.last_down.is_some_and(|down| down >= failed.began) => Some(true),
             Verdict::Known { began, up } if began > failed.ended => Some(!up),
@@ -201,7 +297,7 @@ impl Hold {
         }
     }
 
-    fn let_go(&mut self, held: Held, ours: bool) -> Record {
+    fn let_go(&mut self, held: Held, fault: Fault) -> Record {
         if let Some(n) = self.of_check.get_mut(&held.record.check) {
             *n -= 1;
             if *n == 0 {
@@ -209,13 +305,14 @@ impl Hold {
             }
         }
         let mut record = held.record;
-        if ours {
+        if fault != Fault::Theirs {
             record.outcome = Outcome::Unknown;
             record.cause = Some(Cause::SelfCheck);
             record.attribution = Some(Attribution::Monitor);
             let was = record.class.replace(Class::Internal).map_or("", |c| c.as_str());
             let detail = record.detail.take().unwrap_or_default();
             let ground = match self.verdict {
+                _ if fault == Fault::NameServers => "our name servers did not answer for any name",
                 Verdict::NoTargets => "every host failed at once, so our own network is taken to have been down",
                 _ => "our own network was down",
             };
@@ -226,105 +323,4 @@ impl Hold {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::UnixMs;
-    use crate::self_check::channel_of;
-    use tokio::sync::watch;
-
-    fn failure(check: &str, slot: i64, class: Class) -> Record {
-        let mut r = Record::not_run(check.parse().unwrap(), UnixMs(slot), 1_000, 1, Cause::Internal);
-        (r.outcome, r.cause, r.class) = (Outcome::Fail, None, Some(class));
-        r
-    }
-
-    fn pass(check: &str, slot: i64) -> Record {
-        let mut r = failure(check, slot, Class::Dns);
-        (r.outcome, r.class) = (Outcome::Pass, None);
-        r
-    }
-
-    fn hold(verdict: Verdict) -> (Hold, watch::Sender<Verdict>) {
-        let (handle, sender) = channel_of(verdict);
-        (Hold::new(handle), sender)
-    }
-
-    async fn says(hold: &mut Hold, sender: &watch::Sender<Verdict>, began: Instant, up: bool) {
-        sender.send_replace(Verdict::Known { began, up });
-        hold.verdict_changed().await;
-    }
-
-    const A: &str = "a/p/i/c";
-    const B: &str = "b/p/i/c";
-
-    #[tokio::test]
-    async fn a_network_failure_waits_for_a_later_self_check() {
-        let (mut h, sender) = hold(Verdict::NotYet);
-        let t = Instant::now();
-        let ms = Duration::from_millis;
-        assert!(h.admit(failure(A, 1, Class::Connect), Some("a:1".into()), t).0.is_none());
-        assert!(h.admit(failure(B, 1, Class::Timeout), Some("b:1".into()), t).0.is_some(), "the target was reached: nothing to wait for");
-        says(&mut h, &sender, t, true).await;
-        assert!(h.release(t).is_empty(), "a self-check that did not begin after the failure says nothing");
-        says(&mut h, &sender, t + ms(1), true).await;
-        assert_eq!(h.release(t)[0].outcome, Outcome::Fail);
-
-        assert!(h.admit(failure(A, 2, Class::Tls), Some("a:1".into()), t + ms(10)).0.is_none());
-        assert!(h.admit(pass(A, 3), Some("a:1".into()), t + ms(11)).0.is_none(), "a later outcome of the same check waits its turn");
-        says(&mut h, &sender, t + ms(12), false).await;
-        let out = h.release(t);
-        assert_eq!(out.iter().map(|r| (r.slot.0, r.outcome)).collect::<Vec<_>>(), [(2, Outcome::Unknown), (3, Outcome::Pass)]);
-        assert_eq!(
-            (out[0].cause, out[0].class, out[0].attribution),
-            (Some(Cause::SelfCheck), Some(Class::Internal), Some(Attribution::Monitor))
-        );
-        assert!(h.is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_run_that_began_while_the_network_was_down_is_not_counted() {
-        let (mut h, sender) = hold(Verdict::NotYet);
-        let t = Instant::now() + Duration::from_secs(60);
-        says(&mut h, &sender, t, false).await;
-        let mut r = failure(A, 1, Class::Connect);
-        r.duration = crate::record::DurationCode::of(Duration::from_secs(10));
-        assert!(h.admit(r, Some("a:1".into()), t + Duration::from_secs(5)).0.is_none());
-        says(&mut h, &sender, t + Duration::from_secs(6), true).await;
-        assert_eq!(h.release(t)[0].outcome, Outcome::Unknown);
-    }
-
-    #[tokio::test]
-    async fn a_failure_between_a_failed_self_check_and_the_return_of_the_network_is_not_counted() {
-        let (mut h, sender) = hold(Verdict::NotYet);
-        let t = Instant::now();
-        let ms = Duration::from_millis;
-        says(&mut h, &sender, t, false).await;
-        assert!(h.admit(failure(A, 1, Class::Dns), Some("a:1".into()), t + ms(300)).0.is_none());
-        says(&mut h, &sender, t + ms(500), true).await;
-        assert_eq!(h.release(t)[0].outcome, Outcome::Unknown, "refused at once, while all that was known said that we are down");
-        assert!(h.admit(failure(A, 2, Class::Dns), Some("a:1".into()), t + ms(600)).0.is_none());
-        says(&mut h, &sender, t + ms(700), true).await;
-        assert_eq!(h.release(t)[0].outcome, Outcome::Fail, "between two that answered it counts");
-    }
-
-    #[tokio::test]
-    async fn when_the_self_check_never_answers_nobody_is_blamed() {
-        let (mut h, _sender) = hold(Verdict::NotYet);
-        let t = Instant::now();
-        h.admit(failure(A, 1, Class::Dns), Some("a:1".into()), t);
-        assert!(h.release(t + LIMIT - Duration::from_millis(1)).is_empty());
-        assert_eq!(h.release(t + LIMIT)[0].outcome, Outcome::Unknown);
-    }
-
-    #[tokio::test]
-    async fn what_is_held_is_bounded() {
-        let (mut h, _sender) = hold(Verdict::NotYet);
-        let t = Instant::now();
-        for n in 0..MOST_HELD as i64 + 5 {
-            let (back, release) = h.admit(failure(A, n, Class::Dns), Some("a:1".into()), t);
-            assert!(back.is_none());
-            assert_eq!(release, n >= MOST_HELD as i64);
-        }
-        assert_eq!(h.release(t).len(), 5);
-    }
-}
+mod tests;

@@ -58,17 +58,18 @@ pub struct Arrived {
     record: Record,
     host: Option<Arc<str>>,
     ended: Instant,
+    answered: bool,
 }
 
 impl Arrived {
-    /// The outcome of a run towards a host that ends now.
-    pub fn ran(record: Record, host: Arc<str>) -> Self {
-        Self { record, host: Some(host), ended: Instant::now() }
+    /// The outcome of a run towards a host that ends now. `answered`: it failed, but by an answer ([`crate::run::RunReport::answered`]).
+    pub fn ran(record: Record, host: Arc<str>, answered: bool) -> Self {
+        Self { record, host: Some(host), ended: Instant::now(), answered }
     }
 
     /// An outcome that was told rather than asked for, or slots nobody ran.
     pub fn told(record: Record) -> Self {
-        Self { record, host: None, ended: Instant::now() }
+        Self { record, host: None, ended: Instant::now(), answered: false }
     }
 
     /// The outcome.
@@ -262,13 +263,13 @@ impl Recorder {
             self.counted = true;
             let config = Arc::clone(&self.config.borrow_and_update());
             let hosts: HashSet<String> = config.checks().filter_map(|c| c.kind.host()).map(|h| hold::host_name(&h).to_owned()).collect();
-            self.hold.hosts(hosts.len());
+            self.hold.hosts(hosts.len(), hosts.iter().filter(|h| !hold::is_address(h)).count());
         }
     }
 
     /// The last handle is gone: nothing is held any longer. `false`: what is left can't be stored.
     fn wind_down(&mut self) -> bool {
-        let held = self.hold.give_up();
+        let held = self.hold.give_up(Instant::now());
         self.accept_all(held);
         if self.store_fails && self.commit.is_none() && !std::mem::replace(&mut self.last_try, true) {
             self.next_commit = Instant::now();
@@ -301,9 +302,8 @@ impl Recorder {
     fn take(&mut self, event: Event) {
         match event {
             Event::Outcome(arrived) => {
-                let Arrived { record, host, ended } = *arrived;
                 self.taken += 1;
-                let (free, decided) = self.hold.admit(record, host, ended);
+                let (free, decided) = self.hold.admit(*arrived);
                 if decided {
                     self.release_held();
                 }

@@ -126,7 +126,11 @@ impl Transport {
                     let _ = stream.set_nodelay(true);
                     return Ok(stream);
                 }
-                Err(e) => failure = Some(no_connection(host, address, secure, &e)),
+                Err(e) => {
+                    let this = no_connection(host, address, secure, &e);
+                    let answered = this.answered || failure.is_some_and(|f: Failure| f.answered);
+                    failure = Some(Failure { answered, ..this });
+                }
             }
         }
         hop(observed).phases.connect = Some(started.elapsed());
@@ -219,7 +223,8 @@ fn no_connection(host: &Host, address: SocketAddr, secure: bool, error: &io::Err
         _ if error.kind() == io::ErrorKind::TimedOut => "no answer".to_owned(),
         _ => format!("no connection ({error})"),
     };
-    Failure::new(Class::Connect, format!("{host} ({address}): {why}"))
+    let answered = Errno::from_io_error(error) == Some(Errno::CONNREFUSED);
+    Failure { answered, ..Failure::new(Class::Connect, format!("{host} ({address}): {why}")) }
 }
 
 fn broken_handshake(host: &Host, error: &io::Error, redactor: &Redactor) -> Failure {
@@ -246,7 +251,8 @@ mod tests {
             assert_eq!((failure.class, failure.cause), (Class::Internal, Some(Cause::Capacity)));
         }
         for (errno, class) in [(Errno::CONNREFUSED, Class::Connect), (Errno::HOSTUNREACH, Class::Connect), (Errno::CONNRESET, Class::Tls)] {
-            assert_eq!(no_connection(&host, at, true, &errno.into()).class, class);
+            let failure = no_connection(&host, at, true, &errno.into());
+            assert_eq!((failure.class, failure.answered), (class, errno == Errno::CONNREFUSED));
         }
         assert_eq!(no_connection(&host, at, false, &Errno::CONNRESET.into()).class, Class::Protocol);
     }

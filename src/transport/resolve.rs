@@ -79,7 +79,8 @@ impl Resolver {
             }
         };
         if found.is_empty() {
-            return Err(Failure::new(Class::Dns, format!("{host}: the name has no addresses")));
+            let answered = matches!(self, Self::System(_));
+            return Err(Failure { answered, ..Failure::new(Class::Dns, format!("{host}: the name has no addresses")) });
         }
         found.truncate(MAX_ADDRESSES);
         Ok(found)
@@ -103,7 +104,13 @@ fn refusal(host: &str, error: &NetError) -> Failure {
         NetError::Proto(e) => format!("not a name DNS knows how to ask for, or an unreadable answer ({e})"),
         other => format!("the name could not be resolved ({other})"),
     };
-    Failure::new(Class::Dns, format!("{host}: {why}"))
+    Failure { answered: says_no(error), ..Failure::new(Class::Dns, format!("{host}: {why}")) }
+}
+
+/// A name server said that there is no such name, or nothing under it. An error it reports (SERVFAIL) is none: it may have nobody to ask.
+fn says_no(error: &NetError) -> bool {
+    let NetError::Dns(DnsError::NoRecordsFound(none)) = error else { return false };
+    matches!(none.response_code, ResponseCode::NXDomain | ResponseCode::NoError)
 }
 
 #[cfg(test)]
@@ -119,6 +126,7 @@ mod tests {
         let unknown = Resolver::Fixed(Arc::new(|_, _| Err("the name does not exist (NXDOMAIN)".into())));
         let failure = unknown.resolve("gone.example", 80).await.unwrap_err();
         assert_eq!((failure.class, failure.detail.as_str()), (Class::Dns, "gone.example: the name does not exist (NXDOMAIN)"));
+        assert!(!failure.answered, "a table is nobody's answer");
     }
 
     /// A name server on loopback that answers each A query with the count of A queries so far, and everything else with `code`.
@@ -155,11 +163,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_name_is_said_in_words() {
-        for (code, words) in [(3, "NXDOMAIN"), (2, "error")] {
+        for (code, words, answered) in [(3, "NXDOMAIN", true), (2, "error", false)] {
             let resolver = Resolver::system(&[fake_dns(code).await]).unwrap();
             let failure = resolver.resolve("gone.example.com", 443).await.unwrap_err();
-            assert_eq!(failure.class, Class::Dns);
+            assert_eq!((failure.class, failure.answered), (Class::Dns, answered), "{}", failure.detail);
             assert!(failure.detail.contains(words), "{}", failure.detail);
+        }
+    }
+
+    #[test]
+    fn silence_and_a_closed_port_of_a_name_server_are_no_answer() {
+        let closed = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        for error in [NetError::Timeout, NetError::NoConnections, NetError::Io(Arc::new(closed))] {
+            let failure = refusal("api.example.com", &error);
+            assert_eq!((failure.class, failure.answered), (Class::Dns, false), "{}", failure.detail);
         }
     }
 }

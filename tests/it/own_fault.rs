@@ -1,5 +1,5 @@
 //! Must show 7: our own network is cut off, together with the self-check's targets. Runs become unknown, no customer's ratio moves, coverage
-//! falls; afterwards all recovers by itself.
+//! falls; afterwards all recovers by itself. The same for our name servers. What is not ours counts.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use soakwatch::app::{App, Parts, Running};
 use soakwatch::board::Counts;
 use soakwatch::clock::Clock;
 use soakwatch::config::{self, LoadOptions};
+use soakwatch::fields::CheckId;
 use soakwatch::metrics::own::OwnMetrics;
 use soakwatch::outcome::Cause;
 use soakwatch::transport::Resolver;
@@ -33,16 +34,30 @@ async fn healthy_server() -> SocketAddr {
     address
 }
 
-fn write(dir: &std::path::Path, self_check: &str) {
+fn settings(dir: &std::path::Path, settings: &str) {
     std::fs::create_dir_all(dir.join("customers")).unwrap();
-    std::fs::write(dir.join("soakwatch.toml"), format!("[server]\nlisten = \"127.0.0.1:0\"\n{self_check}")).unwrap();
+    std::fs::write(dir.join("soakwatch.toml"), format!("[server]\nlisten = \"127.0.0.1:0\"\n{settings}")).unwrap();
+}
+
+fn customer(dir: &std::path::Path, id: &str, every: &str, url: &str) {
+    let text = format!(
+        "[customer]\nid = \"{id}\"\nname = \"Customer {id}\"\nallow_private = true\n[[integration]]\nid = \"api\"\nenvironment = \"production\"\nowner = \"customer\"\n\
+         [[integration.check]]\nid = \"ping\"\nevery = \"{every}\"\ntimeout = \"500ms\"\n[integration.check.http]\nurl = \"{url}\"\n"
+    );
+    std::fs::write(dir.join(format!("customers/{id}.toml")), text).unwrap();
+}
+
+fn write(dir: &std::path::Path, self_check: &str) {
+    settings(dir, self_check);
     for n in 0..HOSTS {
-        let text = format!(
-            "[customer]\nid = \"c{n}\"\nname = \"Customer {n}\"\nallow_private = true\n[[integration]]\nid = \"api\"\nenvironment = \"production\"\nowner = \"customer\"\n\
-             [[integration.check]]\nid = \"ping\"\nevery = \"1s\"\ntimeout = \"500ms\"\n[integration.check.http]\nurl = \"http://c{n}.example/\"\n"
-        );
-        std::fs::write(dir.join(format!("customers/c{n}.toml")), text).unwrap();
+        customer(dir, &format!("c{n}"), "1s", &format!("http://c{n}.example/"));
     }
+}
+
+async fn start(dir: &std::path::Path, resolver: Option<Resolver>) -> Running {
+    let config = config::load(dir, &LoadOptions { check_secrets: true, env: Vec::new(), now: Clock::System.now() }).config.unwrap();
+    let own = Arc::new(OwnMetrics::new().unwrap());
+    App::start(Parts { config, reload: None, resolver, clock: Clock::System, own }).await.unwrap()
 }
 
 /// A network that can be cut: every name resolves to the one server, or nowhere.
@@ -74,9 +89,7 @@ async fn cut_and_restore(self_check: &str) {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), self_check);
     let (resolver, cut) = network(healthy_server().await);
-    let config = config::load(dir.path(), &LoadOptions { check_secrets: true, env: Vec::new(), now: Clock::System.now() }).config.unwrap();
-    let own = Arc::new(OwnMetrics::new().unwrap());
-    let running = App::start(Parts { config, reload: None, resolver: Some(resolver), clock: Clock::System, own }).await.unwrap();
+    let running = start(dir.path(), Some(resolver)).await;
     until("every check passes", &running, |c, _| c.pass >= 2).await;
 
     cut.store(true, Ordering::SeqCst);
@@ -88,7 +101,7 @@ async fn cut_and_restore(self_check: &str) {
     }
 
     cut.store(false, Ordering::SeqCst);
-    let before: u64 = counts(&running).iter().map(|(c, _)| c.pass).max().unwrap();
+    let before = passes(&running);
     until("every check passes again", &running, |c, _| c.pass >= before + 2).await;
     for (c, _) in counts(&running) {
         assert_eq!(c.fail, 0, "also not by a run that was under way: {c:?}");
@@ -114,12 +127,116 @@ async fn one_host_down_is_not_our_fault() {
     let server = healthy_server().await;
     let resolver =
         Resolver::Fixed(Arc::new(move |name: &str, _| if name == "c0.example" { Err("no such name".into()) } else { Ok(vec![server]) }));
-    let config = config::load(dir.path(), &LoadOptions { check_secrets: true, env: Vec::new(), now: Clock::System.now() }).config.unwrap();
-    let own = Arc::new(OwnMetrics::new().unwrap());
-    let running = App::start(Parts { config, reload: None, resolver: Some(resolver), clock: Clock::System, own }).await.unwrap();
+    let running = start(dir.path(), Some(resolver)).await;
     until("each host has its own fate", &running, |c, _| c.pass >= 2 || c.fail >= 2).await;
     let all = counts(&running);
     assert_eq!((all[0].0.pass, all[0].0.unknown), (0, 0), "{all:?}");
     assert!(all[1..].iter().all(|(c, _)| c.fail == 0), "{all:?}");
     running.stop().await.unwrap();
+}
+
+/// An id whose check comes due in this part of every two seconds.
+fn due_at(milliseconds: std::ops::Range<u64>) -> String {
+    let due = |id: &String| format!("{id}/production/api/ping").parse::<CheckId>().unwrap().key() % 2_000;
+    (0..).map(|n| format!("c{n}")).find(|id| milliseconds.contains(&due(id))).unwrap()
+}
+
+/// Without targets: three hosts of five fail two rounds of three, all at the same time, refused in one and silent in the other. The other two
+/// pass before and after each time: it is not us.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_targets_three_hosts_of_five_that_come_and_go_are_not_our_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    settings(dir.path(), "");
+    let healthy = [due_at(0..100), due_at(1_000..1_100)];
+    let sick = [due_at(250..350), due_at(350..450), due_at(450..550)];
+    for id in healthy.iter().chain(&sick) {
+        customer(dir.path(), id, "2s", &format!("http://{id}.example/"));
+    }
+    let server = healthy_server().await;
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (outage, names) = (Arc::new(AtomicBool::new(false)), sick.clone().map(|id| format!("{id}.example")));
+    let begun = Arc::clone(&outage);
+    let resolver = Resolver::Fixed(Arc::new(move |name: &str, _| {
+        let round = Clock::System.now().0 / 2_000 % 3;
+        match round {
+            1 if begun.load(Ordering::SeqCst) && names.iter().any(|n| n == name) => Ok(vec![closed]),
+            2 if begun.load(Ordering::SeqCst) && names.iter().any(|n| n == name) => Err("no DNS answer came".into()),
+            _ => Ok(vec![server]),
+        }
+    }));
+    let running = start(dir.path(), Some(resolver)).await;
+    until("every check passes", &running, |c, _| c.pass >= 2).await;
+    outage.store(true, Ordering::SeqCst);
+    until("each host has its own fate", &running, |c, _| c.pass >= 9 || c.fail >= 6).await;
+    running.board.read(|all| {
+        for c in all.iter().flat_map(|i| &i.checks) {
+            let (counts, ours) = (c.state.counts, c.state.causes.get(&Cause::SelfCheck));
+            assert_eq!(ours, None, "{}: none is unknown: {counts:?}", c.def.id);
+            let ill = sick.iter().any(|id| c.def.id.to_string().starts_with(&format!("{id}/")));
+            assert_eq!(counts.fail > 0, ill, "{}: {counts:?}", c.def.id);
+        }
+    });
+    running.stop().await.unwrap();
+}
+
+/// A name server for which every name is on loopback, until it falls silent.
+async fn name_server() -> (SocketAddr, Arc<AtomicBool>) {
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (at, mute) = (socket.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
+    let silent = Arc::clone(&mute);
+    tokio::spawn(async move {
+        let mut buf = [0u8; 1_500];
+        while let Ok((n, from)) = socket.recv_from(&mut buf).await {
+            if silent.load(Ordering::SeqCst) {
+                continue;
+            }
+            // The question ends at the root label plus type and class (RFC 1035, 4.1.2); what follows (EDNS) is left out of the answer.
+            let end = 12 + buf[12..n].iter().position(|b| *b == 0).unwrap() + 5;
+            let for_ipv4 = buf[end - 3] == 1;
+            let mut answer = buf[..end].to_vec();
+            answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(for_ipv4), 0, 0, 0, 0]);
+            if for_ipv4 {
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1]);
+            }
+            let _ = socket.send_to(&answer, from).await;
+        }
+    });
+    (at, mute)
+}
+
+/// Our name server dies; the self-check's target is an address and answers all the time, and so does a customer's.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_targets_that_are_addresses_a_dead_name_server_is_our_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = healthy_server().await;
+    let (dns, mute) = name_server().await;
+    settings(
+        dir.path(),
+        &format!("[self_check]\ntargets = [\"tcp://{server}\"]\nevery = \"2s\"\ntimeout = \"500ms\"\n[probe]\ndns = [\"{dns}\"]\n"),
+    );
+    for n in 0..HOSTS {
+        customer(dir.path(), &format!("c{n}"), "1s", &format!("http://c{n}.example:{}/", server.port()));
+    }
+    customer(dir.path(), "literal", "1s", &format!("http://{server}/"));
+    let running = start(dir.path(), None).await;
+    until("every check passes", &running, |c, _| c.pass >= 2).await;
+
+    mute.store(true, Ordering::SeqCst);
+    let before = passes(&running);
+    until("runs towards names are unknown, those towards an address pass", &running, |c, own| own >= 3 || c.pass >= before + 3).await;
+    mute.store(false, Ordering::SeqCst);
+    let before = passes(&running);
+    let named =
+        running.board.read(|all| all.iter().flat_map(|i| &i.checks).filter(|c| c.state.causes.contains_key(&Cause::SelfCheck)).count());
+    assert_eq!(named, HOSTS, "all but the address");
+    until("every check passes again", &running, |c, _| c.pass >= before + 2).await;
+    for (c, _) in counts(&running) {
+        assert_eq!((c.fail, c.success_ratio(false)), (0, Some(1.0)), "no customer is blamed, also not for a run that was under way: {c:?}");
+    }
+    running.stop().await.unwrap();
+}
+
+/// The most passes any check has.
+fn passes(running: &Running) -> u64 {
+    counts(running).iter().map(|(c, _)| c.pass).max().unwrap()
 }
