@@ -43,7 +43,7 @@ fn put(out: &mut String, line: impl AsRef<str>) {
 }
 
 /// A text of the target's without anything a terminal would obey.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let visible = |c: char| !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     bounded(text.chars().map(|c| if visible(c) { c } else { ' ' }).collect::<String>(), 400)
 }

@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod observed;
 pub mod outcome;
 pub mod probe;
+pub mod ratelimit;
 pub mod record;
 pub mod recorder;
 pub mod retry;

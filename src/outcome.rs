@@ -10,8 +10,7 @@ macro_rules! closed_set {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident => $text:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum $name { $($(#[$vdoc])* $variant,)+ }
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant,)+ }
         impl $name {
             /// Every member, in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 mod control;
 mod demo;
+mod explain;
 mod ids;
 mod probe;
 mod reload;
@@ -90,6 +91,7 @@ enum Command {
     Reload(reload::Reload),
     Validate(validate::Validate),
     Probe(probe::Probe),
+    Explain(explain::Explain),
     Demo(demo::Demo),
     Runs(runs::Runs),
     /// Makes a token for the server and shows it once
@@ -104,6 +106,7 @@ impl Cli {
             Command::Reload(args) => reload::run(&args),
             Command::Validate(args) => validate::run(&args),
             Command::Probe(args) => probe::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Runs(args) => runs::run(&args),
             Command::Token(args) => token::run(&args),

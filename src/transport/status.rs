@@ -1,48 +1,46 @@
-//! What a status nobody asked for means, and how long a server asks us to wait.
+//! What a status nobody asked for means, and how long a server asks us to wait. Rate limits are read by `ratelimit`.
 
 use std::time::Duration;
 
-use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 
 use crate::clock::Clock;
 use crate::outcome::Class;
+use crate::ratelimit::{self, Dialect, RateLimit};
 
 /// No server makes us wait for longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
+/// What a response that has just come says about rate limits.
+pub fn limits(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> RateLimit {
+    let received_at = Clock::default().now();
+    ratelimit::read(&ratelimit::Response { dialect: Dialect::Auto, status: status.as_u16(), headers, body, received_at })
+}
+
 /// The class of an unexpected status, and the wait the server asked for, if it did.
-pub fn refusal(status: StatusCode, headers: &HeaderMap) -> (Class, Option<Duration>) {
-    let wait = retry_after(headers);
+pub fn refusal(status: StatusCode, limits: &RateLimit) -> (Class, Option<Duration>) {
     let class = match status.as_u16() {
+        _ if limits.throttled => Class::Throttled,
         401 => Class::Unauthorized,
         403 => Class::Forbidden,
         404 | 410 => Class::NotFound,
-        429 => Class::Throttled,
-        503 if headers.contains_key(RETRY_AFTER) => Class::Throttled,
         400..=499 => Class::ClientError,
         500..=599 => Class::ServerError,
         _ => Class::Assertion,
     };
-    (class, wait)
-}
-
-/// `Retry-After` (RFC 9110, 10.2.3): seconds, or a date counted from the response's own `Date`, so that two clocks need not agree.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        return Some(text.parse().map_or(LONGEST_WAIT, Duration::from_secs).min(LONGEST_WAIT));
-    }
-    let date = |text: &str| jiff::fmt::rfc2822::parse(text.trim()).ok().map(|z| z.timestamp().as_second());
-    let from = headers.get(DATE).and_then(|d| d.to_str().ok()).and_then(date);
-    let from = from.unwrap_or_else(|| Clock::default().now().timestamp().as_second());
-    let seconds = date(text)?.saturating_sub(from);
-    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(LONGEST_WAIT))
+    (class, limits.retry_after.map(|w| w.min(LONGEST_WAIT)))
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::RETRY_AFTER;
+
     use super::*;
+
+    fn refused(status: u16, headers: &HeaderMap, body: &[u8]) -> (Class, Option<Duration>) {
+        let status = StatusCode::from_u16(status).unwrap();
+        refusal(status, &limits(status, headers, body))
+    }
 
     #[test]
     fn each_status_has_its_class() {
@@ -51,6 +49,7 @@ mod tests {
             (403, Class::Forbidden),
             (404, Class::NotFound),
             (410, Class::NotFound),
+            (420, Class::Throttled),
             (429, Class::Throttled),
             (400, Class::ClientError),
             (503, Class::ServerError),
@@ -59,29 +58,25 @@ mod tests {
             (302, Class::Assertion),
             (999, Class::Assertion),
         ] {
-            assert_eq!(refusal(StatusCode::from_u16(status).unwrap(), &HeaderMap::new()).0, class, "{status}");
+            assert_eq!(refused(status, &HeaderMap::new(), b"").0, class, "{status}");
         }
+        assert_eq!(refused(403, &HeaderMap::new(), br#"{"errorCode":"REQUEST_LIMIT_EXCEEDED"}"#).0, Class::Throttled);
     }
 
     #[test]
     fn waits_are_read_and_bounded() {
-        let wait = |retry: &str, date: Option<&str>| {
+        let wait = |retry: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(RETRY_AFTER, retry.parse().unwrap());
-            if let Some(date) = date {
-                headers.insert(DATE, date.parse().unwrap());
-            }
-            let (class, wait) = refusal(StatusCode::SERVICE_UNAVAILABLE, &headers);
-            assert_eq!(class, Class::Throttled);
-            wait
+            refused(503, &headers, b"")
         };
-        let seconds = |n| Some(Duration::from_secs(n));
-        assert_eq!(wait("30", None), seconds(30));
-        assert_eq!(wait("99999999999999999999999", None), seconds(86_400));
-        assert_eq!(wait("soon", None), None);
-        assert_eq!(wait("-5", None), None);
-        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT", Some("Sun, 06 Nov 1994 08:49:07 GMT")), seconds(30));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT", Some("Sun, 06 Nov 1994 09:49:07 GMT")), seconds(0));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT", None), seconds(0));
+        let throttled = |n| (Class::Throttled, Some(Duration::from_secs(n)));
+        assert_eq!(wait("30"), throttled(30));
+        assert_eq!(wait("90000"), throttled(86_400));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), throttled(0));
+        // What says nothing makes a 503 no throttling.
+        for bad in ["99999999999999999999999", "soon", "-5"] {
+            assert_eq!(wait(bad), (Class::ServerError, None), "{bad}");
+        }
     }
 }

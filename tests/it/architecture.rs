@@ -22,11 +22,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("attribution", &["outcome"]),
     ("observed", &["clock", "outcome"]),
     ("record", &["clock", "fields", "outcome"]),
+    ("ratelimit", &["clock", "fields", "outcome"]),
     // The shape of the configuration. How files are read stands further down.
     ("config::table", &["clock", "fields", "outcome", "secret"]),
     ("config::model", &["clock", "fields", "outcome", "secret", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
-    ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "config::model", "config::table"]),
+    ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),
     ("probe", &["clock", "fields", "outcome", "observed", "secret", "config::model", "config::table", "transport"]),
     ("retry", &[]),
     ("run", &["clock", "fields", "outcome", "secret", "attribution", "observed", "record", "config::model", "transport", "probe", "retry"]),
@@ -98,11 +99,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "clock",
             "fields",
+            "files",
             "outcome",
             "secret",
             "attribution",
             "observed",
             "record",
+            "ratelimit",
             "config",
             "transport",
             "run",

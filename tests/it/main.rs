@@ -19,6 +19,7 @@ mod load_config;
 mod metrics;
 mod own_fault;
 mod probe;
+mod rate_limit;
 mod reference;
 mod reload;
 mod restart;

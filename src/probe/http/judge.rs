@@ -41,13 +41,20 @@ pub(super) fn judge(check: &HttpCheck, answer: &Answer, redactor: &Redactor, obs
     let mut notes = Notes { redactor, observed, first: None };
     let code = answer.status.as_u16();
     let met = expect.accepts(answer.status);
-    let (class, retry_after) = if met { (Class::Assertion, None) } else { status::refusal(answer.status, &answer.headers) };
+    let limits = status::limits(answer.status, &answer.headers, &answer.body);
+    // Some vendors refuse with a 200 that says inside: too many requests.
+    let inside = met && answer.status.is_success() && limits.throttled;
+    let (class, retry_after) = if met && !inside { (Class::Assertion, None) } else { status::refusal(answer.status, &limits) };
     let reason = answer.status.canonical_reason().map(|r| format!(" ({r})")).unwrap_or_default();
     notes.note(status_words(check), format!("{code}{reason}"), met, class);
-    if !met {
+    if inside {
+        notes.note("the body does not say: too many requests".into(), "it does".into(), false, class);
+    }
+    if !met || inside {
         let host = check.url.shown_host();
         let wait = retry_after.map(|d| format!("; asks to wait {}", Span(d))).unwrap_or_default();
-        let detail = format!("{host} answered {code}{reason}{wait}; expected: {}", status_words(check));
+        let more = if inside { "its body says: too many requests".to_owned() } else { format!("expected: {}", status_words(check)) };
+        let detail = format!("{host} answered {code}{reason}{wait}; {more}");
         return Err(Failure { retry_after, ..Failure::new(class, detail) });
     }
     for (name, test) in &expect.headers {

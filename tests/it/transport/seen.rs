@@ -190,6 +190,28 @@ async fn each_status_has_its_class() {
     run(&transport, &check(&format!("url = \"{}\"\nexpect = {{ status = [404, \"5xx\"] }}", fake.url("/404")))).await.passed();
 }
 
+/// What vendors say inside, or beside, counts as well as a status; an answer that is served with nothing left is served.
+#[tokio::test]
+async fn throttling_is_seen_whatever_its_status() {
+    let graphql = r#"{"errors":[{"extensions":{"code":"THROTTLED","retry_in_seconds":12}}]}"#;
+    let fake = Fake::http(move |seen| match seen.target.as_str() {
+        "/graphql" => Reply::json(graphql),
+        "/used-up" => Reply::new(403).header("x-ratelimit-remaining", "0"),
+        "/busy" => Reply::new(503).body("Server is busy"),
+        _ => Reply::json("{}").header("x-ratelimit-remaining", "0"),
+    })
+    .await;
+    let transport = transport(None);
+    let ran = async |path: &str| run(&transport, &check(&format!("url = \"{}\"", fake.url(path)))).await;
+    let inside = ran("/graphql").await;
+    inside.failed(Class::Throttled, "answered 200 (OK); asks to wait 12s; its body says: too many requests");
+    assert_eq!(inside.failure().unwrap().retry_after, Some(Duration::from_secs(12)));
+    assert!(inside.observed.expectations.iter().any(|e| !e.met && e.class == Class::Throttled), "{inside:#?}");
+    ran("/used-up").await.failed(Class::Throttled, "answered 403");
+    ran("/busy").await.failed(Class::Throttled, "answered 503");
+    ran("/served").await.passed();
+}
+
 #[tokio::test]
 async fn what_is_expected_is_shown_with_what_was_seen() {
     let body = r#"{"status": "degraded", "queue": {"depth": 17}, "items": [1, 2], "nothing": null}"#;
