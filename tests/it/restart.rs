@@ -121,3 +121,14 @@ fn a_check_that_leaves_and_comes_back_at_once_loses_nothing_of_its_new_life() {
     assert!(value(&daemon, "soakwatch_runs_due_total", "check=\"quick\"") >= before);
     assert_eq!(daemon.stop(), Some(0));
 }
+#[test]
+fn a_configuration_taken_over_just_before_the_stop_is_remembered() {
+    let (dir, port) = (tempfile::tempdir().unwrap(), closed_port());
+    write(dir.path(), port, "", &[("rare", "1h")]);
+    let daemon = Daemon::start(dir.path(), &[]);
+    write(dir.path(), port, "", &[("rare", "2h")]);
+    reload(&daemon);
+    assert_eq!(daemon.stop(), Some(0));
+    let notes = soakwatch::store::Store::open(&dir.path().join("soakwatch.db")).unwrap().notes("schedule").unwrap();
+    assert!(notes["acme/staging/api/rare"].contains("7200000"), "{notes:?}");
+}
