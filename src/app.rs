@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
+use crate::budget::Budgets;
 use crate::clock::Clock;
 use crate::config::model::Config;
 use crate::config::{Loaded, diff};
@@ -139,8 +140,10 @@ impl App {
 
         // The port answers from now on: healthy, not ready.
         let mut supervisor = supervisor;
+        let budgets = Arc::new(Budgets::new(&config.settings.rate_limit));
         let state = ServerState {
             board: Arc::clone(&board),
+            budgets: Arc::clone(&budgets),
             own: Arc::clone(&own),
             clock: clock.clone(),
             config: config_now.clone(),
@@ -151,7 +154,7 @@ impl App {
         let serving = server::serve(listener, state, stop.clone());
         supervisor.spawn("http", async { Ok(serving.await?) });
 
-        let restart::Before { store, gone, schedules, departed } = restart::bring_back(&path, &board, &clock).await?;
+        let restart::Before { store, gone, schedules, departed, holds } = restart::bring_back(&path, &board, &clock).await?;
         let (checker, self_check) = self_check::channel(!config.settings.self_check.targets.is_empty());
         let (task, recorder) = recorder::start(store, Arc::clone(&board), Arc::clone(&own), clock.clone(), config_now.clone(), self_check)
             .map_err(StartError::Internal)?;
@@ -160,10 +163,12 @@ impl App {
         restart::forget(&gone, &departed, &board, &recorder).await;
         restart::account_downtime(&config, &schedules, &board, &clock, &recorder).await;
         restart::note_schedules(&config, &schedules, &recorder).await;
+        restart::hold_again(&config, &holds, &budgets, &board, &clock, &recorder).await;
 
         let means = Means {
             config: config_now.clone(),
             transport: transport_now,
+            budgets,
             board: Arc::clone(&board),
             recorder: recorder.clone(),
             own: Arc::clone(&own),

@@ -12,10 +12,14 @@ use crate::clock::{HOUR_MS, UnixMs};
 use crate::config::model::{CheckDef, Config, Integration};
 use crate::fields::{CheckId, IntegrationId};
 use crate::outcome::{Attribution, Cause, Class, Outcome, Phase};
+use crate::ratelimit::Limits;
 use crate::record::{DurationCode, Facts, Record};
 
 /// Upper bounds of the run duration histogram, in seconds (metrics-and-alerts.md).
 pub const DURATION_BUCKETS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Upper bounds of the histogram of waits in the own limiter, in seconds (metrics-and-alerts.md).
+pub const WAIT_BUCKETS: [f64; 7] = [0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0];
 
 /// Counts of slots by outcome. `due` is always their sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,6 +183,16 @@ pub struct CheckState {
     pub certificate_expiry: Option<UnixMs>,
     /// Numbers last read by `observe`.
     pub values: BTreeMap<String, f64>,
+    /// The rate limits its endpoints told, by policy.
+    pub limits: Limits,
+    /// The last wait a target asked for: when, and for how many seconds.
+    pub retry_after: Option<(UnixMs, u64)>,
+    /// The last slot that was skipped, and why.
+    pub last_skip: Option<(UnixMs, Cause)>,
+    /// Runs by how long they waited in the own limiter (not cumulative; the last one is +Inf); those that did not wait are not counted.
+    pub waits: [u64; WAIT_BUCKETS.len() + 1],
+    /// Sum of these waits in seconds.
+    pub wait_sum: f64,
     /// Counts by UTC hour, the last 7 days; rebuilt from the store at start, so not part of the snapshot.
     #[serde(skip)]
     pub hours: Rolling,
@@ -218,6 +232,15 @@ impl CheckState {
         for (name, value) in &r.facts.values {
             self.values.insert(name.clone(), *value);
         }
+        self.limits.apply(&r.facts.limits);
+        self.retry_after = r.facts.retry_after.or(self.retry_after);
+        if let Some(wait) = r.facts.throttle_wait {
+            bucket(&mut self.waits, &WAIT_BUCKETS, wait.seconds());
+            self.wait_sum += wait.seconds();
+        }
+        if let (Outcome::Skipped, Some(cause)) = (r.outcome, r.cause) {
+            self.last_skip = self.last_skip.max(Some((r.last_slot(), cause)));
+        }
         if r.outcome.counted() {
             self.apply_counted(r);
         }
@@ -242,10 +265,7 @@ impl CheckState {
 
     fn apply_counted(&mut self, r: &Record) {
         let seconds = r.duration.seconds();
-        let bucket = DURATION_BUCKETS.iter().position(|le| seconds <= *le).unwrap_or(DURATION_BUCKETS.len());
-        if let Some(n) = self.durations.get_mut(bucket) {
-            *n += 1;
-        }
+        bucket(&mut self.durations, &DURATION_BUCKETS, seconds);
         self.duration_sum += seconds;
         self.last_run = Some(r.slot);
         if !r.first_attempt_passed {
@@ -303,6 +323,14 @@ impl CheckState {
     }
 }
 
+/// Counts one more in its bucket.
+fn bucket(counts: &mut [u64], bounds: &[f64], seconds: f64) {
+    let place = bounds.iter().position(|le| seconds <= *le).unwrap_or(bounds.len());
+    if let Some(n) = counts.get_mut(place) {
+        *n += 1;
+    }
+}
+
 /// A check on the board.
 #[derive(Clone, Debug)]
 pub struct CheckEntry {
@@ -341,6 +369,10 @@ pub struct Departed {
     pub durations: [u64; DURATION_BUCKETS.len() + 1],
     /// As in [`CheckState`].
     pub duration_sum: f64,
+    /// As in [`CheckState`].
+    pub waits: [u64; WAIT_BUCKETS.len() + 1],
+    /// As in [`CheckState`].
+    pub wait_sum: f64,
 }
 
 /// What a check, or the checks that left, have counted for their integration; borrowed.
@@ -354,6 +386,8 @@ pub struct Sums<'a> {
     pub egress_denied: &'a BTreeMap<String, u64>,
     pub durations: &'a [u64; DURATION_BUCKETS.len() + 1],
     pub duration_sum: f64,
+    pub waits: &'a [u64; WAIT_BUCKETS.len() + 1],
+    pub wait_sum: f64,
 }
 
 macro_rules! sums {
@@ -369,6 +403,8 @@ macro_rules! sums {
                     egress_denied: &self.egress_denied,
                     durations: &self.durations,
                     duration_sum: self.duration_sum,
+                    waits: &self.waits,
+                    wait_sum: self.wait_sum,
                 }
             }
         }
@@ -393,6 +429,8 @@ impl Departed {
         }
         self.durations.iter_mut().zip(s.durations).for_each(|(a, b)| *a += b);
         self.duration_sum += s.duration_sum;
+        self.waits.iter_mut().zip(s.waits).for_each(|(a, b)| *a += b);
+        self.wait_sum += s.wait_sum;
     }
 }
 

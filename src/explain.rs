@@ -277,7 +277,7 @@ pub fn value(def: &CheckDef, report: &RunReport, now: UnixMs) -> Value {
 }
 
 fn attempt_value(a: &Attempt, now: UnixMs) -> Value {
-    let Observed { step, hops, expectations, values, status, body_bytes, egress_rule } = &a.observed;
+    let Observed { step, hops, heard, expectations, values, status, body_bytes, egress_rule } = &a.observed;
     json!({
         "started_after_seconds": a.started_after.as_secs_f64(),
         "duration_seconds": a.duration.as_secs_f64(),
@@ -288,6 +288,7 @@ fn attempt_value(a: &Attempt, now: UnixMs) -> Value {
         "status": status,
         "body_bytes": body_bytes,
         "egress_rule": egress_rule,
+        "rate_limits": heard,
         "hops": hops.iter().map(|h| hop_value(h, now)).collect::<Vec<_>>(),
         "expectations": expectations.iter().map(expectation_value).collect::<Vec<_>>(),
         "values": values.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>(),

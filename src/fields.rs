@@ -332,7 +332,7 @@ impl HttpUrl {
     }
     /// `host:port`, the unit of concurrency and budgets.
     pub fn host_port(&self) -> String {
-        format!("{}:{}", self.0.host_str().unwrap_or_default(), self.0.port_or_known_default().unwrap_or(0))
+        host_port(&self.0)
     }
     /// The host, with its port where that is not the scheme's own.
     pub fn shown_host(&self) -> String {
@@ -344,6 +344,11 @@ impl HttpUrl {
         u.set_query(None);
         u.to_string()
     }
+}
+
+/// A URL's `host:port`, with the scheme's own port where none is written.
+pub fn host_port(url: &url::Url) -> String {
+    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(0))
 }
 
 /// A URL's host, with its port where that is not the scheme's own.
@@ -450,6 +455,33 @@ impl Serialize for Volume {
     }
 }
 
+/// A time of every day, `22:00Z` or `22:00+01:00`; kept in seconds after midnight UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeOfDay(pub u32);
+
+impl FromStr for TimeOfDay {
+    type Err = Expected;
+    fn from_str(s: &str) -> Result<Self, Expected> {
+        // Borrows the reading of a whole time: of any day.
+        let shape = s.len() <= 11 && s.get(2..3) == Some(":") && s.get(5..6).is_some_and(|c| "Z+-".contains(c));
+        let at = format!("2001-01-01T{s}").parse::<jiff::Timestamp>().ok().filter(|_| shape);
+        let seconds = at.map(|t| t.as_second().rem_euclid(86_400)).and_then(|s| u32::try_from(s).ok());
+        seconds.map(Self).ok_or_else(|| Expected::new("a time of day with its offset, such as \"22:00Z\" or \"23:30+01:00\""))
+    }
+}
+
+impl fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}:{:02}Z", self.0 / 3600, self.0 / 60 % 60)
+    }
+}
+
+impl Serialize for TimeOfDay {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -461,6 +493,16 @@ mod tests {
         assert_eq!(at("2026-12-01"), "2026-12-01T00:00:00Z");
         assert_eq!(at("2026-12-01T10:00:00+02:00"), "2026-12-01T08:00:00Z");
         assert!("yesterday".parse::<Point>().is_err());
+    }
+
+    #[test]
+    fn times_of_day() {
+        let at = |text: &str| text.parse::<TimeOfDay>().map(|t| t.to_string()).ok();
+        assert_eq!(at("22:00Z").as_deref(), Some("22:00Z"));
+        assert_eq!(at("00:30+01:00").as_deref(), Some("23:30Z"));
+        for bad in ["22:00", "25:00Z", "22Z", "22:00Z 1", "", "tomorrow"] {
+            assert_eq!(at(bad), None, "{bad}");
+        }
     }
 
     #[test]

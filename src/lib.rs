@@ -3,6 +3,7 @@
 pub mod app;
 pub mod attribution;
 pub mod board;
+pub mod budget;
 pub mod cli;
 pub mod clock;
 pub mod config;

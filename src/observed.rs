@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::clock::UnixMs;
 use crate::outcome::{Cause, Class};
+use crate::ratelimit::RateLimit;
 
 /// The step an attempt is in; tells what a deadline that passes now means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -127,6 +128,21 @@ pub struct Hop {
     pub location: Option<String>,
 }
 
+/// What one response said of rate limits. Every response is read: of redirects and token endpoints too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Heard {
+    /// `host:port` of who said it.
+    pub host: String,
+    /// Whether a token endpoint said it.
+    pub token: bool,
+    /// When it came.
+    pub at: UnixMs,
+    /// What it said.
+    pub limits: RateLimit,
+    /// How long to stay away after it, where it throttles: what it asks for, else its reset, else what is known of the dialect.
+    pub stay_away: Option<Duration>,
+}
+
 /// One expectation and what was seen.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Expectation {
@@ -151,6 +167,8 @@ pub struct Observed {
     pub expectations: Vec<Expectation>,
     /// Numbers read by `observe`, by name.
     pub values: Vec<(String, f64)>,
+    /// What every response said of rate limits, in order; one a hop that was answered.
+    pub heard: Vec<Heard>,
     /// Status of the last response to the check's own request (not the token's).
     pub status: Option<u16>,
     /// Bytes of the last body after decompression.

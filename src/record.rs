@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::UnixMs;
 use crate::fields::CheckId;
 use crate::outcome::{Attribution, Cause, Class, Outcome};
+use crate::ratelimit::Reading;
 
 /// A duration on a scale of 5 % steps: code `n` stands for `100 µs x 1.05^n` (0: up to 100 µs; 400: more than 8 hours).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -80,6 +81,15 @@ pub struct Facts {
     pub values: Vec<(String, f64)>,
     /// The address guard's rule that refused, if one did.
     pub egress_rule: Option<String>,
+    /// The rate limits that were told, the last reading of each policy; at most `ratelimit::MOST_READINGS`.
+    #[serde(default)]
+    pub limits: Vec<Reading>,
+    /// The last wait a target asked for: when, and for how many seconds.
+    #[serde(default)]
+    pub retry_after: Option<(UnixMs, u64)>,
+    /// How long the run waited for its turn in the own limiter; `None`: it did not have to.
+    #[serde(default)]
+    pub throttle_wait: Option<DurationCode>,
 }
 
 impl Record {

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::attribution::attribute;
-use crate::clock::UnixMs;
+use crate::budget::Budgets;
+use crate::clock::{Clock, UnixMs};
 use crate::config::model::CheckDef;
-use crate::observed::{Failure, Observed, Step};
+use crate::observed::{Failure, Heard, Observed, Step, bounded};
 use crate::outcome::{Attribution, Cause, Class, Outcome};
 use crate::probe::ProbeContext;
+use crate::ratelimit::{self, Reading};
 use crate::record::{DurationCode, Facts, Record};
 use crate::retry::Pauses;
 use crate::secret::Redactor;
@@ -58,8 +60,35 @@ struct Again {
     pauses: Pauses,
 }
 
-/// Runs a check once, now, for a slot.
-pub async fn run_once(def: &Arc<CheckDef>, transport: &Transport, slot: UnixMs) -> RunReport {
+/// The pace a run keeps: what it hears goes there, and every attempt after the first waits there for its turn.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace<'a> {
+    /// The budgets.
+    pub budgets: &'a Budgets,
+    /// Wall time, for holds.
+    pub clock: &'a Clock,
+}
+
+impl Pace<'_> {
+    /// Waits for another turn; `false` if it does not come before the deadline.
+    async fn turn(self, def: &CheckDef, deadline: Instant) -> bool {
+        loop {
+            let (wall, mono) = (self.clock.now(), Instant::now().into_std());
+            if self.budgets.take(&def.id, wall, mono) {
+                return true;
+            }
+            // Whoever took it first makes us wait for the next one.
+            let until = Instant::from_std(mono) + self.budgets.wait(&def.id, wall, mono).max(Duration::from_millis(1));
+            if until >= deadline {
+                return false;
+            }
+            sleep_until(until).await;
+        }
+    }
+}
+
+/// Runs a check once, now, for a slot. Its first turn has been taken; without `pace` nobody counts.
+pub async fn run_once(def: &Arc<CheckDef>, transport: &Transport, slot: UnixMs, pace: Option<Pace<'_>>) -> RunReport {
     let began = Instant::now();
     let deadline = began + def.timeout;
     let mut redactor = Redactor::default();
@@ -67,10 +96,18 @@ pub async fn run_once(def: &Arc<CheckDef>, transport: &Transport, slot: UnixMs) 
     let mut attempts: Vec<Attempt> = Vec::new();
     loop {
         let attempt = attempt(def, transport, &mut redactor, began, deadline).await;
+        if let Some(pace) = pace {
+            pace.budgets.heard(def, &attempt.observed.heard, Instant::now().into_std());
+        }
         let pause = attempt.failure.as_ref().and_then(|f| again.pause_after(f));
         attempts.push(attempt);
         let Some(pause) = pause.filter(|p| *p < deadline.saturating_duration_since(Instant::now())) else { break };
         sleep(pause).await;
+        if let Some(pace) = pace
+            && !pace.turn(def, deadline).await
+        {
+            break;
+        }
     }
     RunReport { record: record(def, slot, began.elapsed(), &attempts), attempts }
 }
@@ -156,7 +193,35 @@ fn record(def: &CheckDef, slot: UnixMs, took: Duration, attempts: &[Attempt]) ->
             certificate_expiry: certificates,
             values: last.map(|a| a.observed.values.clone()).unwrap_or_default(),
             egress_rule: attempts.iter().find_map(|a| a.observed.egress_rule).map(str::to_owned),
+            limits: limits(def, attempts),
+            retry_after: heard(attempts).filter_map(|h| Some((h.at, h.limits.retry_after?.as_secs()))).last(),
+            throttle_wait: None,
         },
         detail: failure.map(|f| f.detail.clone()),
     }
+}
+
+fn heard(attempts: &[Attempt]) -> impl Iterator<Item = &Heard> {
+    attempts.iter().flat_map(|a| &a.observed.heard)
+}
+
+/// The last reading of every policy the run was told.
+fn limits(def: &CheckDef, attempts: &[Attempt]) -> Vec<Reading> {
+    let own = def.kind.host();
+    let mut all: Vec<Reading> = Vec::new();
+    for h in heard(attempts) {
+        let prefix = match h.token {
+            true => "token/".to_owned(),
+            false if own.as_ref() == Some(&h.host) => String::new(),
+            false => format!("{}/", bounded(&h.host, 64)),
+        };
+        for reading in ratelimit::readings(&h.limits, &prefix, h.at) {
+            match all.iter().position(|r| r.policy == reading.policy) {
+                Some(n) => all[n] = reading,
+                None if all.len() < ratelimit::MOST_READINGS => all.push(reading),
+                None => {}
+            }
+        }
+    }
+    all
 }

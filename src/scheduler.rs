@@ -15,16 +15,18 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
+use crate::budget::{Budgets, HOLD_NOTE};
 use crate::clock::{Clock, UnixMs};
 use crate::config::model::{CheckDef, Config, SchedulerSettings};
 use crate::fields::CheckId;
 use crate::health::Health;
 use crate::metrics::own::OwnMetrics;
 use crate::outcome::Cause;
-use crate::record::Record;
+use crate::record::{DurationCode, Record};
 use crate::recorder::{Arrived, RecorderHandle};
-use crate::run::run_once;
+use crate::run::{Pace, run_once};
 use crate::slots::{Grid, account_gap, not_due};
+use crate::store::Note;
 use crate::transport::Transport;
 
 /// The scheduler looks at the clock at least this often, so that a step of the wall clock is seen.
@@ -35,6 +37,9 @@ const STEP_MS: i64 = 2_000;
 const OUTCOMES_WAITING: usize = 1_024;
 /// Records of slots nobody ran that may wait for the recorder.
 const MOST_WAITING: usize = 100_000;
+
+/// A wait in the pace shorter than this is none.
+const WORTH_TELLING: Duration = Duration::from_millis(2);
 
 struct Entry {
     def: Arc<CheckDef>,
@@ -53,6 +58,8 @@ pub struct Means {
     pub config: watch::Receiver<Arc<Config>>,
     /// The way to the network; changed before the configuration that needs it.
     pub transport: watch::Receiver<Arc<Transport>>,
+    /// How much of each endpoint's patience is ours.
+    pub budgets: Arc<Budgets>,
     /// Where positions come from at the start.
     pub board: Arc<Board>,
     /// Where outcomes go.
@@ -165,6 +172,8 @@ impl Scheduler {
         let now = self.fire_due();
         let config = Arc::clone(&self.means.config.borrow_and_update());
         self.resize(&config.settings.scheduler);
+        let board = Arc::clone(&self.means.board);
+        self.means.budgets.plan(&config, |id| board.check(id).map(|c| c.state.limits), Instant::now().into_std());
         let mut old = std::mem::take(&mut self.entries);
         let starting = old.is_empty() && self.heap.is_empty();
         // A check that left and came back may still be running.
@@ -256,7 +265,8 @@ impl Scheduler {
     fn fire(&mut self, id: &CheckId, slot: UnixMs, now: UnixMs) {
         let Some(entry) = self.entries.get_mut(id) else { return };
         let interval = u32::try_from(entry.def.every.ms()).unwrap_or(u32::MAX);
-        let excuse = not_due(&entry.def.integration, slot).or(entry.running.then_some(Cause::Overlap));
+        let excused = || self.means.budgets.excuse(id, slot, now, entry.def.timeout).map(|_| Cause::RateLimit);
+        let excuse = not_due(&entry.def.integration, slot).or(entry.running.then_some(Cause::Overlap)).or_else(excused);
         if let Some(cause) = excuse {
             self.account(id, vec![Record::not_run(id.clone(), slot, interval, 1, cause)]);
             return;
@@ -273,6 +283,9 @@ impl Scheduler {
             all: Arc::clone(&self.all),
             transport: Arc::clone(&self.means.transport.borrow()),
             own: Arc::clone(&self.means.own),
+            budgets: Arc::clone(&self.means.budgets),
+            recorder: self.means.recorder.clone(),
+            clock: self.means.clock.clone(),
             stop: self.stop.clone(),
             cut: self.cut.clone(),
         };
@@ -367,6 +380,9 @@ struct Job {
     all: Arc<Semaphore>,
     transport: Arc<Transport>,
     own: Arc<OwnMetrics>,
+    budgets: Arc<Budgets>,
+    recorder: RecorderHandle,
+    clock: Clock,
     stop: CancellationToken,
     cut: CancellationToken,
 }
@@ -374,16 +390,23 @@ struct Job {
 impl Job {
     async fn run(self) -> Arrived {
         let (record, answered) = match self.turn().await {
-            Ok(_permits) => {
+            Ok((_permits, waited)) => {
                 let _in_flight = InFlight::new(&self.own);
-                tokio::select! {
+                let pace = Some(Pace { budgets: &self.budgets, clock: &self.clock });
+                let ran = tokio::select! {
                     biased;
                     () = self.cut.cancelled() => (self.not_run(Cause::Shutdown), false),
-                    report = Box::pin(run_once(&self.def, &self.transport, self.slot)) => {
+                    report = Box::pin(run_once(&self.def, &self.transport, self.slot, pace)) => {
                         let answered = report.answered();
-                        (report.record, answered)
+                        let mut record = report.record;
+                        record.facts.throttle_wait = (waited >= WORTH_TELLING).then(|| DurationCode::of(waited));
+                        (record, answered)
                     }
+                };
+                for (id, text) in self.budgets.notes() {
+                    self.recorder.note(Note { kind: HOLD_NOTE, id, text }).await;
                 }
+                ran
             }
             Err(cause) => (self.not_run(cause), false),
         };
@@ -394,13 +417,29 @@ impl Job {
         Record::not_run(self.def.id.clone(), self.slot, self.interval, 1, cause)
     }
 
-    /// Waits for the host's turn and for a place among all runs, at most the check's timeout. The host comes first: whoever waits for a slow
-    /// host takes no place from others.
-    async fn turn(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Cause> {
+    /// Waits for a turn in the pace of host and credential, the host's turn and a place among all runs, at most the check's timeout; says how long
+    /// the pace made it wait. The pace comes first, and all before a place among all runs: whoever waits for a slow host takes no place from others.
+    async fn turn(&self) -> Result<((OwnedSemaphorePermit, OwnedSemaphorePermit), Duration), Cause> {
         let until = Instant::now() + self.def.timeout;
-        let host = self.permit(&self.turns, until, Cause::HostBusy).await?;
-        let all = self.permit(&self.all, until, Cause::Capacity).await?;
-        Ok((host, all))
+        let now = || (self.clock.now(), Instant::now().into_std());
+        let mut waited = Duration::ZERO;
+        loop {
+            let began = Instant::now();
+            let head = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Err(Cause::Shutdown),
+                head = self.budgets.queue(&self.def.id, until.into_std(), now) => head.ok_or(Cause::RateLimit)?,
+            };
+            waited += began.elapsed();
+            let host = self.permit(&self.turns, until, Cause::HostBusy).await?;
+            let all = self.permit(&self.all, until, Cause::Capacity).await?;
+            let (wall, mono) = now();
+            if self.budgets.take(&self.def.id, wall, mono) {
+                return Ok(((host, all), waited));
+            }
+            // A retry, or a hold that came meanwhile, was first.
+            drop(head);
+        }
     }
 
     async fn permit(&self, from: &Arc<Semaphore>, until: Instant, cause: Cause) -> Result<OwnedSemaphorePermit, Cause> {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::board::{Board, CheckState};
-use crate::clock::Clock;
+use crate::budget::{Budgets, HOLD_NOTE};
+use crate::clock::{Clock, monotonic};
 use crate::config::model::Config;
 use crate::fields::{CheckId, IntegrationId};
 use crate::outcome::Cause;
@@ -29,6 +30,8 @@ pub(super) struct Before {
     pub(super) schedules: BTreeMap<String, String>,
     /// The integrations it has sums of departed checks for.
     pub(super) departed: BTreeSet<String>,
+    /// The holds that were in force, as they were noted.
+    pub(super) holds: BTreeMap<String, String>,
 }
 
 /// Opens the store and folds what it knows into the board.
@@ -77,7 +80,8 @@ fn bring_back_blocking(path: &Path, board: &Board, clock: &Clock) -> Result<Befo
     }
     let gone = store.known().into_iter().filter(|check| !board.knows(check)).collect();
     let schedules = store.notes(SCHEDULE)?;
-    Ok(Before { store, gone, schedules, departed: departed.into_keys().collect() })
+    let holds = store.notes(HOLD_NOTE)?;
+    Ok(Before { store, gone, schedules, departed: departed.into_keys().collect(), holds })
 }
 
 /// Slots that came due while nobody was there: a gap is missing evidence, never a pass and never a failure.
@@ -108,6 +112,21 @@ pub(super) async fn account_downtime(
         tracing::info!(slots, "slots that came due while the daemon was down are accounted for as unknown");
     }
     recorder.flush().await;
+}
+
+/// Puts the quotas and holds back that were known: who was asked to stay away still does.
+pub(super) async fn hold_again(
+    config: &Config,
+    holds: &BTreeMap<String, String>,
+    budgets: &Budgets,
+    board: &Board,
+    clock: &Clock,
+    recorder: &RecorderHandle,
+) {
+    budgets.plan(config, |id| board.check(id).map(|c| c.state.limits), monotonic());
+    for id in budgets.restore(holds, clock.now()) {
+        recorder.note(Note { kind: HOLD_NOTE, id, text: None }).await;
+    }
 }
 
 /// Notes the schedules now in force where they differ from those known, and drops those of checks that left.

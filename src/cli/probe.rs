@@ -44,7 +44,7 @@ pub(super) fn run(args: &Probe) -> CliResult {
         let mut outcomes = Vec::new();
         let mut values = Vec::new();
         for def in &checks {
-            let report = Box::pin(run_once(def, &transport, clock.now())).await;
+            let report = Box::pin(run_once(def, &transport, clock.now(), None)).await;
             outcomes.push(report.record.outcome);
             if args.json {
                 values.push(explain::value(def, &report, clock.now()));

@@ -14,6 +14,7 @@ use crate::clock::UnixMs;
 use crate::fields::{IntegrationId, Ratio, Slug, Span, Volume};
 use crate::outcome::{Attribution, Class, Criticality, Owner};
 use crate::probe::Kind;
+use crate::ratelimit::Dialect;
 
 /// Names and reasons are shown in pages and logs.
 const MAX_TEXT: usize = 200;
@@ -155,6 +156,9 @@ fn integration(
         maintenance: windows,
         paused: paused(&mut t).or_else(|| shared.paused.clone()),
         attribution: attribution(&mut t),
+        dialect: Dialect::Auto,
+        quota_share: None,
+        quota_window: None,
         throttled_excluded: t.word("throttled", &[("counted", false), ("excluded", true)]).unwrap_or(false),
     };
     let integration = Arc::new(read);
@@ -257,7 +261,7 @@ fn volume(integration: &mut Table<'_>) -> DeclaredVolume {
         }
         volume
     };
-    let volume = DeclaredVolume { peak: read("peak"), daily: read("daily") };
+    let volume = DeclaredVolume { peak: read("peak"), daily: read("daily"), batches: Vec::new() };
     t.finish();
     volume
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::UnixMs;
-use crate::fields::{Bytes, CheckId, HttpUrl, IntegrationId, Ratio, Slug, Span, Volume};
+use crate::fields::{Bytes, CheckId, HttpUrl, IntegrationId, Ratio, Slug, Span, TimeOfDay, Volume};
 use crate::outcome::{Attribution, Class, Criticality, Owner, Role};
 use crate::probe::Kind;
+use crate::ratelimit::Dialect;
 
 /// A whole configuration, read and judged.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +45,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// `[scheduler]`
     pub scheduler: SchedulerSettings,
+    /// `[rate_limit]`
+    pub rate_limit: RateLimitSettings,
     /// `[self_check]`
     pub self_check: SelfCheckSettings,
     /// `[probe]`
@@ -106,6 +109,17 @@ pub struct SchedulerSettings {
     pub max_runs: u32,
     /// `grace`: how long runs in flight may go on when stopping.
     pub grace: Span,
+}
+
+/// `[rate_limit]`: how we keep out of the way of those we watch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RateLimitSettings {
+    /// `max_rate`: requests towards one host:port while it tells no quota.
+    pub max_rate: Volume,
+    /// `quota_share`: of the tightest quota an endpoint tells, at most this share is ours.
+    pub quota_share: Ratio,
+    /// `max_hold`: no host is left alone for longer than this, whatever it asks for.
+    pub max_hold: Span,
 }
 
 /// `[self_check]`: is our own network up?
@@ -207,6 +221,12 @@ pub struct Integration {
     pub paused: Option<Paused>,
     /// `attribution`: overrides of the triage map.
     pub attribution: BTreeMap<Class, Attribution>,
+    /// `dialect`: how its endpoints speak of rate limits.
+    pub dialect: Dialect,
+    /// `quota_share`, instead of the settings'. Where integrations share a host and credential, the largest of theirs.
+    pub quota_share: Option<Ratio>,
+    /// `quota_window`: the window of a quota whose headers tell none.
+    pub quota_window: Option<Span>,
     /// `throttled = "excluded"`: throttled runs are neither numerator nor denominator.
     pub throttled_excluded: bool,
 }
@@ -218,13 +238,33 @@ impl Integration {
     }
 }
 
-/// `volume = { peak, daily }`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// `volume = { peak, daily, batch }`.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeclaredVolume {
     /// `peak`.
     pub peak: Option<Volume>,
-    /// `daily`.
+    /// `daily`, everything but the batches.
     pub daily: Option<Volume>,
+    /// `batch`: one, or several.
+    pub batches: Vec<Batch>,
+}
+
+/// `batch = { start, rows, calls_per_row }`: so many calls in one go, each day.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// `start`.
+    pub start: TimeOfDay,
+    /// `rows`.
+    pub rows: u64,
+    /// `calls_per_row`; less than 1 where a call takes several rows.
+    pub calls_per_row: f64,
+}
+
+impl Batch {
+    /// How many calls it makes, rounded up.
+    pub fn calls(&self) -> f64 {
+        (self.rows as f64 * self.calls_per_row).ceil()
+    }
 }
 
 /// `soak = { start, window, success_ratio }`.

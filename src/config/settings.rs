@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use toml::de::DeValue;
 
 use super::model::{
-    ControlTarget, LogSettings, MetricsSettings, ProbeSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings,
-    StoreSettings, Token,
+    ControlTarget, LogSettings, MetricsSettings, ProbeSettings, RateLimitSettings, SchedulerSettings, SelfCheckSettings, ServerSettings,
+    Settings, StoreSettings, Token,
 };
 use super::table::{Field, Table};
-use crate::fields::{Bytes, Expected, HttpUrl, Slug, Span};
+use crate::fields::{Bytes, Expected, HttpUrl, Ratio, Slug, Span, Volume};
 use crate::probe::http::MAX_BODY;
 
 /// The recorder holds a failure at most 15 s for a self-check that began after it.
@@ -35,6 +35,11 @@ impl Default for Settings {
                 outbox: 20_000,
             },
             scheduler: SchedulerSettings { vantage: Slug::local(), per_host: 2, max_runs: 1000, grace: Span::seconds(10) },
+            rate_limit: RateLimitSettings {
+                max_rate: Volume { calls: 1, per_s: 1 },
+                quota_share: Ratio(0.05),
+                max_hold: Span::seconds(3600),
+            },
             self_check: SelfCheckSettings { targets: Vec::new(), every: Span::seconds(15), timeout: Span::seconds(5) },
             probe: ProbeSettings {
                 max_body: Bytes(1 << 20),
@@ -60,6 +65,9 @@ pub fn read(mut root: Table<'_>) -> Settings {
     }
     if let Some(t) = root.table("scheduler") {
         scheduler(t, &mut settings.scheduler);
+    }
+    if let Some(t) = root.table("rate_limit") {
+        rate_limit(t, &mut settings.rate_limit);
     }
     if let Some(t) = root.table("self_check") {
         self_check(t, &mut settings.self_check);
@@ -125,6 +133,21 @@ fn scheduler(mut t: Table<'_>, s: &mut SchedulerSettings) {
     set(&mut s.per_host, t.between("per_host", 1, 1000));
     set(&mut s.max_runs, t.between("max_runs", 1, 100_000));
     set(&mut s.grace, t.between("grace", Span::seconds(0), Span::seconds(300)));
+    t.finish();
+}
+
+fn rate_limit(mut t: Table<'_>, s: &mut RateLimitSettings) {
+    let rate: Option<Volume> = t.opt("max_rate");
+    if rate.is_some_and(|r| r.calls == 0) {
+        t.problem("max_rate", "no requests are no rate", "expected 1 or more, such as \"1/s\" or \"30/min\"");
+    }
+    set(&mut s.max_rate, rate.filter(|r| r.calls > 0));
+    let share: Option<Ratio> = t.opt("quota_share");
+    if share.is_some_and(|r| r.0 <= 0.0) {
+        t.problem("quota_share", "0 lets nothing run", "expected a share above 0, such as 0.05");
+    }
+    set(&mut s.quota_share, share.filter(|r| r.0 > 0.0));
+    set(&mut s.max_hold, t.between("max_hold", Span::seconds(1), Span::days(1)));
     t.finish();
 }
 

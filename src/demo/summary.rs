@@ -179,6 +179,9 @@ mod tests {
             maintenance: Vec::new(),
             paused: None,
             attribution: BTreeMap::new(),
+            dialect: crate::ratelimit::Dialect::Auto,
+            quota_share: None,
+            quota_window: None,
             throttled_excluded: false,
         }
     }

@@ -30,6 +30,9 @@ fn definition() -> CheckDef {
         maintenance: Vec::new(),
         paused: None,
         attribution: BTreeMap::new(),
+        dialect: crate::ratelimit::Dialect::Auto,
+        quota_share: None,
+        quota_window: None,
         throttled_excluded: false,
     };
     CheckDef {
@@ -111,6 +114,7 @@ fn expectation(expected: &str, seen: &str, met: bool) -> Expectation {
 
 fn retried() -> RunReport {
     let first = Observed {
+        heard: Vec::new(),
         step: Step::Judge,
         hops: vec![hop(Some(200))],
         expectations: vec![expectation("status is 200", "200", true), expectation("$.contacts is array", "an object", false)],

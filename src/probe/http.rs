@@ -24,7 +24,7 @@ use crate::observed::{Failure, Observed, Step, bounded};
 use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef};
 use crate::transport::auth::{Auth, KeyPlace, reveal, sensitive};
-use crate::transport::{HttpVersion, Options, Request, guard, read_roots_blocking};
+use crate::transport::{HttpVersion, Options, Request, guard, hex_sha256, read_roots_blocking};
 
 mod body;
 mod expect;
@@ -75,6 +75,14 @@ impl HttpCheck {
     /// `host:port`: the unit of concurrency.
     pub fn host(&self) -> String {
         self.url.host_port()
+    }
+
+    /// Who we are to them: the way of `auth` and where its secrets are to be found, hashed; `none` without any.
+    pub fn credential(&self) -> String {
+        match (&self.auth, self.secrets()) {
+            (None, secrets) if secrets.is_empty() => "none".to_owned(),
+            (auth, secrets) => hex_sha256(format!("{auth:?} {secrets:?}").as_bytes()).chars().take(16).collect(),
+        }
     }
 
     /// The URL as it may be shown: of its query, and of what is added to it, only the names.
@@ -163,6 +171,8 @@ impl HttpCheck {
             max_body: self.max_body.map(|b| b.0),
             roots,
             timeout: context.check.timeout,
+            dialect: context.check.integration.dialect,
+            host: self.host(),
         };
         let redactor = &mut *context.redactor;
         let mut request = self.request(redactor).await?;

@@ -107,6 +107,15 @@ impl Kind {
         }
     }
 
+    /// Who we are to them, as far as a quota is concerned: the same text for checks that use the same credential; nothing in it is secret.
+    pub fn credential(&self) -> String {
+        match self {
+            Self::Http(c) => c.credential(),
+            #[cfg(test)]
+            Self::Told(_) => String::new(),
+        }
+    }
+
     /// Every secret a run reads, so that loading the configuration can say which ones are not there.
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {

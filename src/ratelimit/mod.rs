@@ -1,6 +1,6 @@
 //! Reads what a response says about rate limits, in whatever dialect: how many, how many are left, until when, and whether it throttles us.
 //!
-//! Pure: a status, headers, a body and a time in, a [`RateLimit`] out. No clock, no I/O, no state; linear in its input. What can't be read is
+//! Pure: a status, headers, a body and a time in, a [`RateLimit`] out; [`Limits`] folds what is kept of it. No clock, no I/O; linear in its input. What can't be read is
 //! absent, never 0, and spoils nothing else. docs/rate-limits.md says which headers are read and how.
 
 mod date;
@@ -8,6 +8,8 @@ mod dialect;
 mod lines;
 mod number;
 mod policy;
+mod reading;
+mod state;
 mod structured;
 mod throttled;
 mod times;
@@ -21,6 +23,8 @@ use serde::{Serialize, Serializer};
 
 pub use self::dialect::Dialect;
 pub use self::policy::Policy;
+pub use self::reading::{MOST_READINGS, Reading, readings};
+pub use self::state::{Limits, PolicyState};
 
 use self::lines::{lines, parts};
 use self::number::Number;
@@ -72,6 +76,16 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
+    /// Passes every text in it, which are the server's, through `clean`.
+    pub fn cleaned(mut self, clean: &dyn Fn(&str) -> String) -> Self {
+        for p in self.policies.iter_mut().flatten() {
+            for text in [&mut p.name, &mut p.unit, &mut p.pk].into_iter().flatten() {
+                *text = clean(text);
+            }
+        }
+        self
+    }
+
     /// How long to stay away after this response, if it throttles: what it asks for, even when that is shorter than its reset; else its reset; else
     /// what is known of the dialect. `None` when it does not throttle, or nobody says.
     pub fn stay_away(&self, dialect: Dialect) -> Option<Duration> {

@@ -50,7 +50,7 @@ impl Quota {
 }
 
 impl Policy {
-    fn counts_requests(&self) -> bool {
+    pub(super) fn counts_requests(&self) -> bool {
         matches!(self.unit.as_deref(), None | Some("requests" | "request"))
     }
 

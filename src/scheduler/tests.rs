@@ -54,7 +54,8 @@ impl Bench {
         let (task, recorder) = recorder::start(store, Arc::clone(&board), Arc::clone(&own), clock.clone(), now.clone(), handle).unwrap();
         tokio::spawn(task.run());
         let health = Arc::new(Health::default());
-        let means = Means { config: now, transport, board: Arc::clone(&board), recorder, own, health, clock: clock.clone() };
+        let budgets = Arc::new(crate::budget::Budgets::new(&now.borrow().settings.rate_limit));
+        let means = Means { config: now, budgets, transport, board: Arc::clone(&board), recorder, own, health, clock: clock.clone() };
         let scheduler = Scheduler::new(means, CancellationToken::new());
         Self { scheduler, config, clock, board, dir, target, _transport: sender }
     }

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
+use crate::budget::Budgets;
 use crate::clock::Clock;
 use crate::config::model::{Config, ServerSettings};
 use crate::config::table::Problem;
@@ -41,6 +42,8 @@ const SCRAPES_AT_ONCE: usize = 4;
 pub struct ServerState {
     /// The state of everything.
     pub board: Arc<Board>,
+    /// How much of each endpoint's patience is ours.
+    pub budgets: Arc<Budgets>,
     /// The daemon's own metrics.
     pub own: Arc<OwnMetrics>,
     /// Wall time.

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::Run;
 use crate::clock::{HOUR_MS, UnixMs};
 use crate::outcome::{Attribution, Cause, Class, Outcome};
+use crate::ratelimit::Reading;
 use crate::record::{DurationCode, Facts, Record};
 
 /// A run that passed at once.
@@ -72,14 +73,28 @@ pub(super) fn any_record(check: &'static str) -> impl Strategy<Value = Record> {
         proptest::option::of(any::<i64>().prop_map(UnixMs)),
         proptest::collection::vec(("[a-z]{0,5}", -1e9..1e9f64), 0..2),
         proptest::option::of("[a-z]{0,9}"),
+        proptest::option::of((any::<i64>(), any::<u64>(), any::<Option<u64>>(), 0..400u16)),
     );
-    let facts = facts.prop_map(|(codes, retries, phases, certificate_expiry, values, egress_rule)| Facts {
+    let facts = facts.prop_map(|(codes, retries, phases, certificate_expiry, values, egress_rule, pace)| Facts {
         codes,
         retries,
         phases: phases.map(|p| p.map(DurationCode)),
         certificate_expiry,
         values,
         egress_rule,
+        limits: pace
+            .iter()
+            .map(|(at, n, maybe, _)| Reading {
+                policy: "p".into(),
+                limit: Some(*n),
+                remaining: *maybe,
+                reset_at: Some(UnixMs(*at)),
+                at: UnixMs(*at),
+                ..Reading::default()
+            })
+            .collect(),
+        retry_after: pace.map(|(at, n, ..)| (UnixMs(at), n)),
+        throttle_wait: pace.map(|p| DurationCode(p.3)),
     });
     let plain = prop_oneof![Just(Facts::default()), facts];
     (any_run(490_000), any::<u16>(), plain, proptest::option::of(".{0,20}")).prop_map(move |(run, vantage, facts, detail)| Record {

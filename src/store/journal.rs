@@ -10,10 +10,13 @@ use super::bits::{Bytes, Damage, put_varint, unzigzag, zigzag};
 use super::{Run, codes};
 use crate::clock::UnixMs;
 use crate::fields::CheckId;
+use crate::ratelimit::Reading;
 use crate::record::{DurationCode, Facts, Record};
 
 /// First byte of a row's batch.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The version before: it had no limits.
+const VERSION_BEFORE: u8 = 1;
 /// Version and checksum.
 const HEAD: usize = 5;
 
@@ -77,6 +80,14 @@ struct More<'a> {
     detail: Option<&'a str>,
 }
 
+/// What was told and felt of rate limits. Field order is the format (postcard).
+#[derive(Debug, Serialize, Deserialize)]
+struct Pace<'a> {
+    limits: Cow<'a, [Reading]>,
+    retry_after: Option<(UnixMs, u64)>,
+    throttle_wait: Option<DurationCode>,
+}
+
 /// One record of a batch.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
@@ -87,20 +98,24 @@ pub(super) struct Line<'a> {
     phases: [Option<DurationCode>; 5],
     certificate_expiry: Option<i64>,
     more: Option<More<'a>>,
+    pace: Option<Pace<'a>>,
 }
 
 /// Flags of a line: the lowest five say which phases were reached.
 const CERTIFICATE: u8 = 0x20;
 const MORE: u8 = 0x40;
+const PACE: u8 = 0x80;
 
 fn put_line(out: &mut Vec<u8>, key: u64, r: &Record, kind: usize, before: i64) -> Result<(), Damage> {
     let f = &r.facts;
     let plain = r.count == 1 && f.retries.is_empty() && f.values.is_empty() && f.egress_rule.is_none() && r.detail.is_none();
+    let paced = !f.limits.is_empty() || f.retry_after.is_some() || f.throttle_wait.is_some();
     let reached = f.phases.iter().enumerate().fold(0, |bits, (n, p)| bits | (u8::from(p.is_some()) << n));
     out.extend_from_slice(&key.to_le_bytes());
     put_varint(out, zigzag(r.slot.0.wrapping_sub(before)));
     put_varint(out, kind as u64);
-    out.push(reached | if f.certificate_expiry.is_some() { CERTIFICATE } else { 0 } | if plain { 0 } else { MORE });
+    let flags = [(f.certificate_expiry.is_some(), CERTIFICATE), (!plain, MORE), (paced, PACE)];
+    out.push(flags.iter().filter(|(set, _)| *set).fold(reached, |bits, (_, flag)| bits | flag));
     put_varint(out, u64::from(r.duration.0));
     for phase in f.phases.iter().flatten() {
         put_varint(out, u64::from(phase.0));
@@ -117,6 +132,10 @@ fn put_line(out: &mut Vec<u8>, key: u64, r: &Record, kind: usize, before: i64) -
             detail: r.detail.as_deref(),
         };
         *out = postcard::to_extend(&more, std::mem::take(out)).map_err(|_| Damage("a record could not be packed"))?;
+    }
+    if paced {
+        let pace = Pace { limits: Cow::Borrowed(&f.limits), retry_after: f.retry_after, throttle_wait: f.throttle_wait };
+        *out = postcard::to_extend(&pace, std::mem::take(out)).map_err(|_| Damage("a record could not be packed"))?;
     }
     Ok(())
 }
@@ -139,7 +158,12 @@ impl<'a> Line<'a> {
             let (found, rest) = postcard::take_from_bytes::<More<'_>>(bytes.0).map_err(|_| Damage("a record in it can't be read"))?;
             (more, bytes.0) = (Some(found), rest);
         }
-        Ok(Self { key, slot, kind, duration: total, phases, certificate_expiry, more })
+        let mut pace = None;
+        if flags & PACE != 0 {
+            let (found, rest) = postcard::take_from_bytes::<Pace<'_>>(bytes.0).map_err(|_| Damage("a record in it can't be read"))?;
+            (pace, bytes.0) = (Some(found), rest);
+        }
+        Ok(Self { key, slot, kind, duration: total, phases, certificate_expiry, more, pace })
     }
 
     /// Which place probed.
@@ -184,6 +208,10 @@ impl<'a> Line<'a> {
             record.facts.values = m.values.to_vec();
             record.facts.egress_rule = m.egress_rule.map(str::to_owned);
             record.detail = m.detail.map(str::to_owned);
+        }
+        if let Some(p) = &self.pace {
+            record.facts.limits = p.limits.to_vec();
+            (record.facts.retry_after, record.facts.throttle_wait) = (p.retry_after, p.throttle_wait);
         }
         Ok(record)
     }
@@ -231,7 +259,7 @@ pub(super) fn may_hold(marks: &[u8], key: u64) -> bool {
 /// Hands out a batch's records, in order. Nothing is handed out unless the checksum holds.
 pub(super) fn unpack(bytes: &[u8], each: &mut dyn FnMut(&Line<'_>) -> Result<(), Damage>) -> Result<(), Damage> {
     let (head, body) = bytes.split_at_checked(HEAD).ok_or(Damage("it is too short"))?;
-    if head[0] != VERSION {
+    if ![VERSION, VERSION_BEFORE].contains(&head[0]) {
         return Err(Damage("it was written by another version"));
     }
     if head[1..] != checksum(body) {

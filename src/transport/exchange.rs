@@ -24,10 +24,11 @@ use url::Url;
 
 use super::connect::{Sent, Stream, hop, is_ours};
 use super::{Options, Transport, body};
-use crate::clock::monotonic;
+use crate::clock::{Clock, monotonic};
 use crate::fields::masked_query;
-use crate::observed::{Failure, Hop, Observed, Step, bounded};
+use crate::observed::{Failure, Heard, Hop, Observed, Step, bounded};
 use crate::outcome::{Cause, Class};
+use crate::ratelimit::{self, Dialect, RateLimit, Response};
 use crate::secret::{REDACTED, Redactor, SecretValue};
 
 /// A response may have this many headers.
@@ -65,6 +66,10 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// From the first look-up to the body's end, all hops of this exchange.
     pub took: Duration,
+    /// What it says of rate limits.
+    pub limits: RateLimit,
+    /// The dialect it was read in.
+    pub dialect: Dialect,
 }
 
 impl Transport {
@@ -94,6 +99,7 @@ impl Transport {
             if !token {
                 observed.status = Some(parts.status.as_u16());
             }
+            let listener = Listener { options, redactor, url: &url, token, status: parts.status, headers: &parts.headers };
             if let Some(next) = location(parts.status, &parts.headers, &url, options, redactor, observed)? {
                 if followed == options.redirects {
                     return Err(Failure::new(
@@ -102,6 +108,7 @@ impl Transport {
                     ));
                 }
                 drop((incoming, connection));
+                listener.hear(&[], observed);
                 followed += 1;
                 turn(&mut request, parts.status, &url, next, redactor)?;
                 if visited.contains(&(request.method.clone(), full_url(&request))) {
@@ -115,7 +122,9 @@ impl Transport {
             let read = Box::pin(body::read(incoming, &parts.headers, max, own_encoding, &host, observed)).await;
             hop(observed).phases.transfer = Some(first_byte.elapsed());
             drop(connection);
-            return Ok(Answer { status: parts.status, headers: parts.headers, body: read?, took: started.elapsed() });
+            // Where the body can't be read, the headers still speak.
+            let (limits, dialect) = listener.hear(read.as_deref().unwrap_or_default(), observed);
+            return Ok(Answer { status: parts.status, body: read?, took: started.elapsed(), limits, dialect, headers: parts.headers });
         }
     }
 
@@ -192,6 +201,29 @@ impl Transport {
         *head.version_mut() = if h2 { Version::HTTP_2 } else { Version::HTTP_11 };
         *head.headers_mut() = headers;
         Ok(head)
+    }
+}
+
+/// Reads what a response says of rate limits, and writes it down.
+struct Listener<'a> {
+    options: &'a Options,
+    redactor: &'a Redactor,
+    url: &'a Url,
+    token: bool,
+    status: StatusCode,
+    headers: &'a HeaderMap,
+}
+
+impl Listener<'_> {
+    fn hear(&self, body: &[u8], observed: &mut Observed) -> (RateLimit, Dialect) {
+        let host = crate::fields::host_port(self.url);
+        let dialect = if host == self.options.host { self.options.dialect } else { Dialect::Auto };
+        let at = Clock::default().now();
+        let response = Response { dialect, status: self.status.as_u16(), headers: self.headers, body, received_at: at };
+        let limits = ratelimit::read(&response).cleaned(&|text| self.redactor.clean(text));
+        let stay_away = limits.stay_away(dialect);
+        observed.heard.push(Heard { host, token: self.token, at, limits: limits.clone(), stay_away });
+        (limits, dialect)
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::config::model::ProbeSettings;
 use crate::observed::Observed;
+use crate::ratelimit::Dialect;
 
 pub mod auth;
 mod body;
@@ -54,6 +55,10 @@ pub struct Options {
     pub roots: Option<Arc<OwnRoots>>,
     /// How long the run may take in all; what several addresses of a name share.
     pub timeout: Duration,
+    /// How the check's own host speaks of rate limits; others (a token endpoint elsewhere, where a redirect leads) are read as `auto`.
+    pub dialect: Dialect,
+    /// The check's own host, as `host:port`.
+    pub host: String,
 }
 
 /// The means to reach the network that all runs share: resolver, TLS roots, limits, tokens.
@@ -102,6 +107,8 @@ impl Transport {
             max_body: None,
             roots: None,
             timeout: Duration::from_secs(10),
+            dialect: Dialect::Auto,
+            host: String::new(),
         };
         let mut observed = Observed::default();
         Box::pin(self.tcp(&host, port, false, &options, connect::Sent::ByUs, &mut observed)).await.map(drop).map_err(|f| f.detail)
@@ -113,7 +120,8 @@ impl Transport {
     }
 }
 
-fn hex_sha256(bytes: &[u8]) -> String {
+/// SHA-256, as hex.
+pub fn hex_sha256(bytes: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     digest.as_ref().iter().map(|b| format!("{b:02x}")).collect()
 }

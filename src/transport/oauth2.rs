@@ -199,7 +199,7 @@ fn read(answer: &Answer, url: &str, redactor: &mut Redactor) -> Result<Issued, F
             // RFC 6749, 5.2: refused credentials may come as 400.
             (400, "invalid_client" | "unauthorized_client" | "invalid_grant" | "access_denied") => (Class::Unauthorized, None),
             (300..=399, _) => (Class::Redirect, None),
-            _ => status::refusal(answer.status, &status::limits(answer.status, &answer.headers, &answer.body)),
+            _ => status::refusal(answer.status, &answer.limits, answer.dialect),
         };
         let mut detail = format!("token endpoint {url} answered {}", answer.status.as_u16());
         if !error.is_empty() {
@@ -233,12 +233,16 @@ mod tests {
     use super::*;
     use http::StatusCode;
 
+    use crate::ratelimit::{Dialect, RateLimit};
+
     fn answer(status: u16, body: &str) -> Answer {
         Answer {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::new(),
             body: body.into(),
             took: Duration::from_millis(1),
+            limits: RateLimit { throttled: status == 429, ..RateLimit::default() },
+            dialect: Dialect::Auto,
         }
     }
 

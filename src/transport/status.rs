@@ -2,23 +2,17 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
-use crate::clock::Clock;
 use crate::outcome::Class;
-use crate::ratelimit::{self, Dialect, RateLimit};
+use crate::ratelimit::{Dialect, RateLimit};
 
 /// No server makes us wait for longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
-/// What a response that has just come says about rate limits.
-pub fn limits(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> RateLimit {
-    let received_at = Clock::default().now();
-    ratelimit::read(&ratelimit::Response { dialect: Dialect::Auto, status: status.as_u16(), headers, body, received_at })
-}
-
-/// The class of an unexpected status, and the wait the server asked for, if it did.
-pub fn refusal(status: StatusCode, limits: &RateLimit) -> (Class, Option<Duration>) {
+/// The class of an unexpected status, and how long to stay away: what the server asks for; where it throttles, also what else it tells
+/// ([`RateLimit::stay_away`]).
+pub fn refusal(status: StatusCode, limits: &RateLimit, dialect: Dialect) -> (Class, Option<Duration>) {
     let class = match status.as_u16() {
         _ if limits.throttled => Class::Throttled,
         401 => Class::Unauthorized,
@@ -28,18 +22,23 @@ pub fn refusal(status: StatusCode, limits: &RateLimit) -> (Class, Option<Duratio
         500..=599 => Class::ServerError,
         _ => Class::Assertion,
     };
-    (class, limits.retry_after.map(|w| w.min(LONGEST_WAIT)))
+    let wait = if limits.throttled { limits.stay_away(dialect) } else { limits.retry_after };
+    (class, wait.map(|w| w.min(LONGEST_WAIT)))
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
     use http::header::RETRY_AFTER;
 
     use super::*;
+    use crate::clock::UnixMs;
+    use crate::ratelimit::{self, Response};
 
     fn refused(status: u16, headers: &HeaderMap, body: &[u8]) -> (Class, Option<Duration>) {
         let status = StatusCode::from_u16(status).unwrap();
-        refusal(status, &limits(status, headers, body))
+        let response = Response { dialect: Dialect::Auto, status: status.as_u16(), headers, body, received_at: UnixMs(1_800_000_000_000) };
+        refusal(status, &ratelimit::read(&response), Dialect::Auto)
     }
 
     #[test]

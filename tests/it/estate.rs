@@ -9,7 +9,7 @@ use soakwatch::board::Board;
 use soakwatch::clock::{Clock, UnixMs};
 use soakwatch::config::model::{
     CheckDef, Config, Customer, DeclaredVolume, Integration, LogSettings, Maintenance, MetricsSettings, Paused, ProbeSettings,
-    SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, SoakPolicy, StoreSettings,
+    RateLimitSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, SoakPolicy, StoreSettings,
 };
 use soakwatch::config::table::{Source, Table};
 use soakwatch::fields::{Bytes, IntegrationId, Ratio, Slug, Span};
@@ -37,6 +37,7 @@ pub(crate) fn settings() -> Settings {
         },
         store: StoreSettings { path: "soakwatch.db".into(), keep_runs: Span::days(40), keep_hours: Span::days(400), outbox: 10_000 },
         scheduler: SchedulerSettings { vantage: slug("local"), per_host: 2, max_runs: 1_000, grace: Span::seconds(10) },
+        rate_limit: RateLimitSettings { max_rate: "1000/s".parse().unwrap(), quota_share: Ratio(0.05), max_hold: Span::seconds(3600) },
         self_check: SelfCheckSettings { targets: Vec::new(), every: Span::seconds(5), timeout: Span::seconds(2) },
         probe: ProbeSettings {
             max_body: Bytes(1 << 20),
@@ -66,6 +67,9 @@ pub(crate) fn integration(customer: &str, environment: &str, id: &str) -> Integr
         maintenance: Vec::new(),
         paused: None,
         attribution: BTreeMap::new(),
+        dialect: soakwatch::ratelimit::Dialect::Auto,
+        quota_share: None,
+        quota_window: None,
         throttled_excluded: false,
     }
 }
@@ -165,7 +169,7 @@ pub(crate) fn estate(settings: Settings) -> (Config, Board) {
         runbook: Some("https://wiki.example.com/acme/crm-orders".parse().unwrap()),
         go_live: Some(NOW.plus(hour * 72)),
         soak: soak(0.995),
-        volume: DeclaredVolume { peak: Some("600/min".parse().unwrap()), daily: Some("40000/day".parse().unwrap()) },
+        volume: DeclaredVolume { peak: Some("600/min".parse().unwrap()), daily: Some("40000/day".parse().unwrap()), batches: Vec::new() },
         ..integration("acme", "production", "crm-orders")
     };
     let stock = Integration {
@@ -178,6 +182,9 @@ pub(crate) fn estate(settings: Settings) -> (Config, Board) {
     };
     let billing = Integration {
         customer_name: "Acme Corporation".into(),
+        dialect: soakwatch::ratelimit::Dialect::Auto,
+        quota_share: None,
+        quota_window: None,
         throttled_excluded: true,
         maintenance: vec![Maintenance {
             start: NOW.minus(hour),

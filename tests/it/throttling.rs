@@ -22,7 +22,7 @@ async fn run(retry_after: Option<&'static str>, throttled: usize, retries: u8, t
     });
     let mut def = check(&format!("url = \"{}\"", api.url("/")));
     (def.retries, def.timeout) = (retries, timeout);
-    let report = Box::pin(run_once(&Arc::new(def), &transport(None), UnixMs(0))).await;
+    let report = Box::pin(run_once(&Arc::new(def), &transport(None), UnixMs(0), None)).await;
     (report, asked.load(Ordering::SeqCst))
 }
 

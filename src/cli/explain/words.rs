@@ -29,7 +29,7 @@ pub(super) fn explain(raw: &Raw, dialect: Dialect, owner: Owner, received_at: Un
     let response = ratelimit::Response { dialect, status: raw.status.as_u16(), headers: &raw.headers, body: &raw.body, received_at };
     let limits = ratelimit::read(&response);
     let good = raw.status.is_success() && !limits.throttled;
-    let class = (!good).then(|| status::refusal(raw.status, &limits).0);
+    let class = (!good).then(|| status::refusal(raw.status, &limits, dialect).0);
     let attribution = class.map(|c| attribute(c, owner, &std::collections::BTreeMap::new()));
     Explained { raw, dialect, owner, received_at, limits, class, attribution }
 }

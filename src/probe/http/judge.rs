@@ -41,10 +41,11 @@ pub(super) fn judge(check: &HttpCheck, answer: &Answer, redactor: &Redactor, obs
     let mut notes = Notes { redactor, observed, first: None };
     let code = answer.status.as_u16();
     let met = expect.accepts(answer.status);
-    let limits = status::limits(answer.status, &answer.headers, &answer.body);
+    let limits = &answer.limits;
     // Some vendors refuse with a 200 that says inside: too many requests.
     let inside = met && answer.status.is_success() && limits.throttled;
-    let (class, retry_after) = if met && !inside { (Class::Assertion, None) } else { status::refusal(answer.status, &limits) };
+    let (class, retry_after) =
+        if met && !inside { (Class::Assertion, None) } else { status::refusal(answer.status, limits, answer.dialect) };
     let reason = answer.status.canonical_reason().map(|r| format!(" ({r})")).unwrap_or_default();
     notes.note(status_words(check), format!("{code}{reason}"), met, class);
     if inside {
@@ -52,7 +53,8 @@ pub(super) fn judge(check: &HttpCheck, answer: &Answer, redactor: &Redactor, obs
     }
     if !met || inside {
         let host = check.url.shown_host();
-        let wait = retry_after.map(|d| format!("; asks to wait {}", Span(d))).unwrap_or_default();
+        let asks = if limits.retry_after.is_some() { "asks to wait" } else { "leaves us to wait" };
+        let wait = retry_after.map(|d| format!("; {asks} {}", Span(d))).unwrap_or_default();
         let more = if inside { "its body says: too many requests".to_owned() } else { format!("expected: {}", status_words(check)) };
         let detail = format!("{host} answered {code}{reason}{wait}; {more}");
         return Err(Failure { retry_after, ..Failure::new(class, detail) });

@@ -332,7 +332,7 @@ async fn a_refused_address_is_counted_also_when_another_one_serves() {
     let fake = Fake::http(|_| Reply::new(200)).await;
     let once = |url: String| async move {
         let def = Arc::new(check(&format!("url = \"{url}\"")));
-        Box::pin(run_once(&def, &transport(None), UnixMs(0))).await.record
+        Box::pin(run_once(&def, &transport(None), UnixMs(0), None)).await.record
     };
     let passed = once(format!("http://mixed.test:{}/", fake.port())).await;
     assert_eq!((passed.outcome, passed.facts.egress_rule.as_deref()), (Outcome::Pass, Some("metadata")));

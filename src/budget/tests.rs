@@ -1,0 +1,1 @@
+//! A simulated estate against the paces.

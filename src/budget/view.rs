@@ -1,0 +1,103 @@
+//! What is to be shown of a check's budget, and why it is what it is.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::{Hold, Inner, per_s};
+use crate::clock::UnixMs;
+use crate::fields::{CheckId, Ratio, Span};
+use crate::ratelimit::PolicyState;
+
+/// What a pace comes from: the tightest quota an endpoint told.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Reason {
+    /// The policy's name.
+    pub policy: String,
+    /// So many requests ...
+    pub limit: u64,
+    /// ... in so long, seconds.
+    pub window_s: u64,
+    /// Whether the window was told or configured; else it is the longest reset that was told, or a minute.
+    pub window_told: bool,
+    /// Of that, so much is ours.
+    pub share: Ratio,
+}
+
+impl Reason {
+    /// A policy as a reason, if it is a quota of requests. `window`: the configured one, for policies that tell none.
+    pub(super) fn of(name: &str, p: &PolicyState, window: Option<Span>) -> Option<Self> {
+        let limit = p.last.limit.filter(|l| *l > 0 && p.counts_requests())?;
+        let told = p.window().or(window.map(|w| w.0));
+        let window_s = told.unwrap_or_else(|| p.assumed_window()).as_secs().max(1);
+        Some(Self { policy: name.to_owned(), limit, window_s, window_told: told.is_some(), share: Ratio(1.0) })
+    }
+
+    pub(super) fn shared(self, share: Ratio) -> Self {
+        Self { share, ..self }
+    }
+
+    /// Requests a second of the whole quota.
+    pub fn quota_per_s(&self) -> f64 {
+        self.limit as f64 / self.window_s as f64
+    }
+
+    /// Requests a second that are ours.
+    pub fn per_s(&self) -> f64 {
+        self.quota_per_s() * self.share.0
+    }
+}
+
+/// A check's budget. Rates are requests a second.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CheckBudget {
+    /// `host:port` whose patience it is.
+    pub host: String,
+    /// The quota the pace comes from; without one it is `max_rate`.
+    pub quota: Option<Reason>,
+    /// What all checks that share the pace may send together.
+    pub allowed_per_s: f64,
+    /// What they would send at their configured intervals.
+    pub wanted_per_s: f64,
+    /// How many checks share it.
+    pub shared_by: usize,
+    /// Every so many slots run; 1: all.
+    pub factor: u32,
+    /// The interval that comes of it.
+    pub effective_interval: Span,
+    /// Requests the pace would let go now, 0 to 1.
+    pub tokens: f64,
+    /// The hold in force.
+    pub hold: Option<Hold>,
+}
+
+impl CheckBudget {
+    /// The share of configured slots that are left out because the interval is widened.
+    pub fn coverage_lost(&self) -> f64 {
+        1.0 - 1.0 / f64::from(self.factor.max(1))
+    }
+}
+
+impl Inner {
+    pub(super) fn view(&self, check: &CheckId, wall: UnixMs, mono: Instant) -> Option<CheckBudget> {
+        let seat = self.seats.get(check)?;
+        let lane = self.lanes.get(&seat.lane)?;
+        let (host_gate, _) = self.hosts.get(&seat.lane.host)?;
+        let (quota, gate) = lane.quota.as_ref().map_or((None, host_gate), |(reason, gate)| (Some(reason), gate));
+        let with_host =
+            || self.lanes.iter().filter(|(k, l)| k.host == seat.lane.host && l.quota.is_none()).map(|(_, l)| l.seats.len()).sum();
+        let factor = self.factor(seat);
+        let every: Duration = seat.every.0;
+        Some(CheckBudget {
+            host: seat.lane.host.to_string(),
+            allowed_per_s: quota.map_or_else(|| per_s(self.settings.max_rate), Reason::per_s),
+            wanted_per_s: if quota.is_some() { self.demand(lane) } else { self.host_demand(&seat.lane.host) },
+            shared_by: if quota.is_some() { lane.seats.len() } else { with_host() },
+            quota: quota.cloned(),
+            factor,
+            effective_interval: Span(every.saturating_mul(factor)),
+            tokens: gate.limiter.tokens(mono),
+            hold: lane.hold.clone().filter(|h| h.until > wall),
+        })
+    }
+}
