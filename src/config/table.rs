@@ -3,7 +3,7 @@
 //! serde stops at a table's first error and says little about the key; a [`Table`] goes on, remembers which keys it was asked for, and in the end
 //! reports the ones nobody asked for, with the nearest known word. Owns the wording of problems; knows no particular key.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -74,6 +74,8 @@ pub struct Source {
     pub damaged: Cell<bool>,
     /// What was read after the last syntax error is noise.
     pub lost: Cell<bool>,
+    /// Where each line begins, once somebody asked for a line: thousands of places are looked up in a long file.
+    lines: OnceCell<Vec<usize>>,
 }
 
 /// So many problems of one file are listed; whoever has more mends these first.
@@ -91,6 +93,7 @@ impl Source {
             asked: RefCell::default(),
             damaged: Cell::new(false),
             lost: Cell::new(false),
+            lines: OnceCell::new(),
         }
     }
 
@@ -114,9 +117,11 @@ impl Source {
 
     /// Line and column (1-based, in characters) of a byte offset.
     pub fn position(&self, offset: usize) -> (usize, usize) {
-        let before = self.text.get(..offset.min(self.text.len())).unwrap_or(&self.text);
-        let line_start = before.rfind('\n').map_or(0, |n| n + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        let lines = self.lines.get_or_init(|| std::iter::once(0).chain(self.text.match_indices('\n').map(|(n, _)| n + 1)).collect());
+        let offset = if self.text.is_char_boundary(offset) { offset } else { self.text.len() };
+        let line = lines.partition_point(|start| *start <= offset).max(1);
+        let start = lines.get(line - 1).copied().unwrap_or(0);
+        (line, self.text.get(start..offset).map_or(0, |before| before.chars().count()) + 1)
     }
 
     /// Adds a problem at a byte range.
