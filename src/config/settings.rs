@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use toml::de::DeValue;
 
+use super::field::Share;
 use super::model::{
     ControlTarget, LogSettings, MetricsSettings, ProbeSettings, RateLimitSettings, SchedulerSettings, SelfCheckSettings, ServerSettings,
     Settings, StoreSettings, Token,
 };
-use super::field::Share;
 use super::table::{Field, Table};
 use crate::fields::{Bytes, Expected, HttpUrl, Ratio, Slug, Span, Volume};
 use crate::probe::http::MAX_BODY;

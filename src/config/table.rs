@@ -484,3 +484,21 @@ pub fn read_field<T: Field>(value: &Value<'_>) -> Option<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_lines_and_characters() {
+        let text = "a = 1\n\n  ü = \"x\"\nlast";
+        let source = Source::new("f", "", text);
+        let at = |part: &str| source.position(text.find(part).unwrap());
+        assert_eq!((at("a ="), at("= \"x"), at("last")), ((1, 1), (3, 5), (4, 1)));
+        assert_eq!((source.position(5), source.position(6), source.position(7)), ((1, 6), (2, 1), (3, 1)), "a line ends with its break");
+        // Inside of a character, and behind the end: the end.
+        let inside = text.find('ü').unwrap() + 1;
+        assert_eq!((source.position(inside), source.position(text.len()), source.position(9999)), ((4, 5), (4, 5), (4, 5)));
+        assert_eq!(Source::new("f", "", "").position(0), (1, 1));
+    }
+}
