@@ -10,7 +10,7 @@ use super::field::Share;
 use super::judge::{self, Addresses, Judge};
 use super::model::{CheckDef, Customer, Integration, Maintenance, Paused, SoakPolicy};
 use super::table::{Table, did_you_mean, nearest, one_of, read_field};
-use super::{headings, volume};
+use super::{headings, judged, volume};
 use crate::clock::UnixMs;
 use crate::fields::{IntegrationId, Ratio, Slug, Span};
 use crate::outcome::{Attribution, Class, Criticality, Owner};
@@ -88,12 +88,17 @@ pub fn read(mut root: Table<'_>, judge: &mut Judge) -> Reading {
         name: shared.name.clone(),
         integrations: Vec::new(),
         checks: Vec::new(),
+        fingerprints: BTreeMap::new(),
     };
     let mut ids = BTreeMap::new();
     for t in tables {
         reading.integrations += 1;
         let (integration, checks, seen) = integration(t, &shared, &customer.id, &mut ids, judge);
         reading.checks += seen;
+        if let Some(i) = &integration {
+            let fingerprint = judged::fingerprint_blocking(i, &checks, &mut judge.contents);
+            customer.fingerprints.extend(fingerprint.map(|f| (i.id.clone(), f)));
+        }
         customer.integrations.extend(integration);
         customer.checks.extend(checks);
     }

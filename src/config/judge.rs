@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use super::demand::Demand;
+use super::judged::Contents;
 use super::load::Counts;
 use super::model::{Settings, SoakPolicy};
 use super::table::{Field, Source, Table, Value};
@@ -187,6 +188,8 @@ pub struct Judge {
     secrets: HashMap<SecretRef, Tried>,
     /// What the checks read so far want of each host.
     pub(super) demand: Demand,
+    /// Files that checks name.
+    pub(super) contents: Contents,
 }
 
 /// What came of reading a secret; its value is dropped at once.
@@ -206,7 +209,7 @@ fn try_blocking(secret: &SecretRef) -> Tried {
 impl Judge {
     /// Judges by this time. Secrets that can't be read are errors if `check_secrets`, else warnings.
     pub fn new(now: UnixMs, check_secrets: bool) -> Self {
-        Self { now, check_secrets, secrets: HashMap::new(), demand: Demand::default() }
+        Self { now, check_secrets, secrets: HashMap::new(), demand: Demand::default(), contents: Contents::default() }
     }
 
     /// Reports every secret and every file of the kind that can't be read, each at its place.

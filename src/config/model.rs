@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::fingerprint::Fingerprint;
 use crate::clock::UnixMs;
 use crate::fields::{Bytes, CheckId, HttpUrl, IntegrationId, Ratio, Slug, Span, TimeOfDay, Volume};
 use crate::outcome::{Attribution, Class, Criticality, Owner, Role};
@@ -33,6 +34,10 @@ impl Config {
     /// Every check, in order of the files.
     pub fn checks(&self) -> impl Iterator<Item = &Arc<CheckDef>> {
         self.customers.iter().flat_map(|c| &c.checks)
+    }
+    /// The fingerprint of what is judged of an integration; `None` without a soak.
+    pub fn fingerprint(&self, id: &IntegrationId) -> Option<&Fingerprint> {
+        self.customers.iter().find(|c| c.id.as_str() == id.customer())?.fingerprints.get(id)
     }
 }
 
@@ -188,6 +193,8 @@ pub struct Customer {
     pub integrations: Vec<Arc<Integration>>,
     /// Their checks.
     pub checks: Vec<Arc<CheckDef>>,
+    /// What is judged of each integration that has a soak, as it was when the files were read.
+    pub fingerprints: BTreeMap<IntegrationId, Fingerprint>,
 }
 
 /// One integration. What the customer's table sets for all is already merged in.

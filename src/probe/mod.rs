@@ -9,8 +9,10 @@ use crate::fields::Span;
 use crate::observed::{Failure, Observed};
 use crate::secret::{Redactor, SecretRef};
 use crate::transport::Transport;
+use material::Material;
 
 pub mod http;
+pub mod material;
 #[cfg(test)]
 pub mod told;
 
@@ -158,6 +160,15 @@ impl Kind {
             Self::Http(c) => c.unusable_file_blocking(),
             #[cfg(test)]
             Self::Told(_) => None,
+        }
+    }
+
+    /// What of its table is judged, so that a change of it starts the soak again.
+    pub fn material(&self) -> Material {
+        match self {
+            Self::Http(c) => c.material(),
+            #[cfg(test)]
+            Self::Told(c) => c.material(),
         }
     }
 

@@ -25,6 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("record", &["clock", "fields", "outcome", "ratelimit"]),
     // The shape of the configuration. How files are read stands further down.
     ("config::table", &["clock", "fields", "outcome", "secret"]),
+    ("config::fingerprint", &[]),
     ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
     ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),

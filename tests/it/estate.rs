@@ -109,7 +109,13 @@ pub(crate) fn config(settings: Settings, made: Vec<(Arc<Integration>, Vec<Arc<Ch
     for (i, checks) in made {
         let id = slug(i.id.customer());
         if customers.last().is_none_or(|c| c.id != id) {
-            customers.push(Customer { id, name: i.customer_name.clone(), integrations: Vec::new(), checks: Vec::new() });
+            customers.push(Customer {
+                id,
+                name: i.customer_name.clone(),
+                integrations: Vec::new(),
+                checks: Vec::new(),
+                fingerprints: BTreeMap::default(),
+            });
         }
         let c = customers.last_mut().unwrap();
         c.integrations.push(i);
