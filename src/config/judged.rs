@@ -50,6 +50,7 @@ fn material(integration: &Integration, checks: &[Arc<CheckDef>]) -> Option<Mater
         go_live: _,
         hypercare: _,
         soak,
+        waivers: _,
         volume: _,
         allow_private: _,
         maintenance: _,
@@ -74,19 +75,47 @@ fn material(integration: &Integration, checks: &[Arc<CheckDef>]) -> Option<Mater
 }
 
 fn thresholds(policy: &SoakPolicy) -> Material {
-    let SoakPolicy { start: _, window, success_ratio } = policy;
+    let SoakPolicy {
+        start: _,
+        window,
+        success_ratio,
+        confidence,
+        coverage,
+        longest_outage,
+        latency_p95,
+        throttled_ratio,
+        quota_headroom,
+        certificate_days,
+        reconciliation,
+        valid_for,
+        // The gate asks for what is named when it is asked.
+        attest: _,
+        declared,
+    } = policy;
     let mut m = Material::default();
+    // As resolved, defaults too: where a default changes, so does what is asked for.
     m.say("window", window.ms());
     m.say("success_ratio", success_ratio.0);
+    m.say("confidence", confidence);
+    m.say("coverage", coverage.0);
+    m.say("longest_outage", longest_outage.ms());
+    latency_p95.iter().for_each(|most| m.say("latency_p95", most.ms()));
+    m.say("throttled_ratio", throttled_ratio.0);
+    m.say("quota_headroom", quota_headroom);
+    m.say("certificate_days", certificate_days);
+    m.say("reconciliation", reconciliation.0);
+    m.say("valid_for", valid_for.ms());
+    declared.iter().for_each(|criterion| m.say("declared", criterion));
     m
 }
 
 fn of_check(check: &CheckDef) -> Material {
-    let CheckDef { id: _, key: _, integration: _, every, timeout, retries, judged: _, kind } = check;
+    let CheckDef { id: _, key: _, integration: _, every, timeout, retries, judged: _, judge, kind } = check;
     let mut m = Material::default();
     m.say("every", every.ms());
     m.say("timeout", timeout.as_millis());
     m.say("retries", retries);
+    m.say("judge", judge);
     m.say("kind", kind.name());
     m.below(kind.name(), kind.material());
     m

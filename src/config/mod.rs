@@ -14,9 +14,11 @@ mod layers;
 mod load;
 pub mod model;
 mod settings;
+mod soak;
 mod syntax;
 pub mod table;
 mod volume;
+mod waiver;
 mod whereabouts;
 
 pub use customers::{Reading, read as read_customer};

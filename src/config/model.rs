@@ -12,6 +12,7 @@ use crate::fields::{Bytes, CheckId, HttpUrl, IntegrationId, Ratio, Slug, Span, T
 use crate::outcome::{Attribution, Class, Criticality, Owner, Role};
 use crate::probe::Kind;
 use crate::ratelimit::Dialect;
+use crate::soak::{Judge, Waiver};
 
 pub use crate::soak::Policy as SoakPolicy;
 
@@ -220,6 +221,8 @@ pub struct Integration {
     pub hypercare: Span,
     /// `soak`.
     pub soak: Option<SoakPolicy>,
+    /// `waiver`; those that have ended too.
+    pub waivers: Vec<Waiver>,
     /// `volume`.
     pub volume: DeclaredVolume,
     /// `allow_private`, here or on the customer.
@@ -315,6 +318,8 @@ pub struct CheckDef {
     pub retries: u8,
     /// `judged = false`: informational.
     pub judged: bool,
+    /// `judge`: how its runs are judged; the kind's own way unless written.
+    pub judge: Judge,
     /// How it is tested.
     pub kind: Kind,
 }

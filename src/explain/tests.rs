@@ -25,6 +25,7 @@ fn definition() -> CheckDef {
         go_live: None,
         hypercare: Span::days(30),
         soak: None,
+        waivers: Vec::new(),
         volume: DeclaredVolume::default(),
         allow_private: false,
         maintenance: Vec::new(),
@@ -43,6 +44,7 @@ fn definition() -> CheckDef {
         timeout: Duration::from_secs(10),
         retries: 1,
         judged: true,
+        judge: crate::soak::Judge::Ratio,
         kind: kind(),
     }
 }

@@ -8,6 +8,7 @@ use crate::config::table::Table;
 use crate::fields::Span;
 use crate::observed::{Failure, Observed};
 use crate::secret::{Redactor, SecretRef};
+use crate::soak::Judge;
 use crate::transport::Transport;
 use material::Material;
 
@@ -160,6 +161,15 @@ impl Kind {
             Self::Http(c) => c.unusable_file_blocking(),
             #[cfg(test)]
             Self::Told(_) => None,
+        }
+    }
+
+    /// How runs of this kind are judged unless the check says otherwise: by their ratio, or, where they are rare by nature, each of them.
+    pub fn judged_by(&self) -> Judge {
+        match self {
+            Self::Http(_) => Judge::Ratio,
+            #[cfg(test)]
+            Self::Told(_) => Judge::Every,
         }
     }
 

@@ -62,6 +62,7 @@ pub(crate) fn integration(customer: &str, environment: &str, id: &str) -> Integr
         go_live: None,
         hypercare: Span::days(30),
         soak: None,
+        waivers: Vec::new(),
         volume: DeclaredVolume::default(),
         allow_private: false,
         maintenance: Vec::new(),
@@ -97,6 +98,7 @@ pub(crate) fn with_checks(i: Integration, checks: &[&str]) -> (Arc<Integration>,
                 timeout: Duration::from_secs(10),
                 retries: 0,
                 judged: *name != "informational",
+                judge: soakwatch::soak::Judge::Ratio,
                 kind: kind(),
             })
         })

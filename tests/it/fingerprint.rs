@@ -22,6 +22,8 @@ name = "Acme Corporation"
 allow_private = false
 paused = { reason = "asleep", by = "m.mole" }
 maintenance = [{ start = 2026-11-25T22:00:00Z, end = 2026-11-26T02:00:00Z, reason = "upgrade", by = "j.doe" }]
+[customer.soak]
+window = "3d"
 [[integration]]
 id = "crm-orders"
 environment = "production"
@@ -43,6 +45,21 @@ attribution = { not_found = "configuration" }
 start = 2026-11-23T08:00:00Z
 window = "7d"
 success_ratio = 0.99
+confidence = "ratio"
+coverage = 0.95
+longest_outage = "30m"
+latency_p95 = "2s"
+throttled_ratio = 0.01
+quota_headroom = 1.5
+certificate_days = 30
+reconciliation = 0.995
+valid_for = "14d"
+attest = ["uat_signoff"]
+[[integration.waiver]]
+criterion = "quota_headroom"
+reason = "raised soon"
+approver = "c.cat"
+until = 2026-12-05T00:00:00Z
 [integration.volume]
 peak = "600/min"
 daily = "40000/day"
@@ -53,6 +70,7 @@ every = "60s"
 timeout = "10s"
 retries = 0
 judged = true
+judge = "ratio"
 [integration.check.http]
 url = "https://api.example.com/v1/orders?limit=1"
 method = "GET"
@@ -130,6 +148,21 @@ const PLACED: &[(&str, Is, &str, &str)] = &[
     ("customer.name", Not, "Acme Corporation", "Acme"),
     ("customer.paused.by", Not, "m.mole", "m.mouse"),
     ("customer.paused.reason", Not, "asleep", "away"),
+    // Only what is left out below is taken from here.
+    ("customer.soak.attest", Not, "window = \"3d\"", "attest = [\"x\"]"),
+    ("customer.soak.certificate_days", Not, "window = \"3d\"", "certificate_days = 1"),
+    ("customer.soak.confidence", Not, "window = \"3d\"", "confidence = \"wilson95\""),
+    ("customer.soak.coverage", Not, "window = \"3d\"", "coverage = 0.5"),
+    ("customer.soak.latency_p95", Not, "window = \"3d\"", "latency_p95 = \"1s\""),
+    ("customer.soak.longest_outage", Not, "window = \"3d\"", "longest_outage = \"1s\""),
+    ("customer.soak.quota_headroom", Not, "window = \"3d\"", "quota_headroom = 3"),
+    ("customer.soak.reconciliation", Not, "window = \"3d\"", "reconciliation = 0.5"),
+    ("customer.soak.start", Not, "window = \"3d\"", "start = 2026-11-24T08:00:00Z"),
+    ("customer.soak.success_ratio", Not, "window = \"3d\"", "success_ratio = 0.5"),
+    ("customer.soak.throttled_ratio", Not, "window = \"3d\"", "throttled_ratio = 0.5"),
+    ("customer.soak.valid_for", Not, "window = \"3d\"", "valid_for = \"2d\""),
+    ("customer.soak.window", Not, "window = \"3d\"", "window = \"4d\""),
+    ("customer.soak.window", Judged, "start = 2026-11-23T08:00:00Z\nwindow = \"7d\"", "start = 2026-11-23T08:00:00Z"),
     ("integration[].allow_private", Not, "allow_private = false\nthrottled", "allow_private = true\nthrottled"),
     ("integration[].attribution", Not, "attribution = { not_found", "attribution = { timeout"),
     ("integration[].check[].every", Judged, "every = \"60s\"", "every = \"61s\""),
@@ -202,6 +235,8 @@ const PLACED: &[(&str, Is, &str, &str)] = &[
     ("integration[].check[].http.redirects", Judged, "redirects = 0", "redirects = 1"),
     ("integration[].check[].http.url", Judged, "/v1/orders?limit=1", "/v1/orders?limit=2"),
     ("integration[].check[].id", Judged, "id = \"list-orders\"", "id = \"orders\""),
+    ("integration[].check[].judge", Judged, "judge = \"ratio\"", "judge = \"every\""),
+    ("integration[].check[].judge", Not, "judge = \"ratio\"", ""),
     ("integration[].check[].judged", Judged, "judged = true", "judged = false"),
     ("integration[].check[].judged", Judged, "judged = false", "judged = true"),
     ("integration[].check[].retries", Judged, "retries = 0", "retries = 1"),
@@ -224,10 +259,29 @@ const PLACED: &[(&str, Is, &str, &str)] = &[
     ("integration[].quota_share", Not, "quota_share = 0.1", "quota_share = 0.2"),
     ("integration[].quota_window", Not, "quota_window = \"1h\"", "quota_window = \"2h\""),
     ("integration[].runbook", Not, "wiki.example.com", "pages.example.com"),
+    ("integration[].soak.attest", Not, "attest = [\"uat_signoff\"]", ""),
+    ("integration[].soak.certificate_days", Judged, "certificate_days = 30", "certificate_days = 31"),
+    // A default, and yet a statement: now it is missing evidence that there is none.
+    ("integration[].soak.certificate_days", Judged, "certificate_days = 30\n", ""),
+    ("integration[].soak.confidence", Judged, "confidence = \"ratio\"", "confidence = \"wilson95\""),
+    ("integration[].soak.confidence", Not, "confidence = \"ratio\"", ""),
+    ("integration[].soak.coverage", Judged, "coverage = 0.95", "coverage = 0.96"),
+    ("integration[].soak.coverage", Not, "coverage = 0.95", ""),
+    ("integration[].soak.latency_p95", Judged, "latency_p95 = \"2s\"", "latency_p95 = \"3s\""),
+    ("integration[].soak.longest_outage", Judged, "longest_outage = \"30m\"", "longest_outage = \"31m\""),
+    ("integration[].soak.longest_outage", Not, "longest_outage = \"30m\"", "longest_outage = \"1800s\""),
+    ("integration[].soak.quota_headroom", Judged, "quota_headroom = 1.5", "quota_headroom = 2"),
+    ("integration[].soak.reconciliation", Judged, "reconciliation = 0.995", "reconciliation = 0.996"),
     ("integration[].soak.start", Not, "start = 2026-11-23", "start = 2026-11-24"),
     ("integration[].soak.success_ratio", Judged, "success_ratio = 0.99", "success_ratio = 0.98"),
+    ("integration[].soak.throttled_ratio", Judged, "throttled_ratio = 0.01", "throttled_ratio = 0.02"),
+    ("integration[].soak.valid_for", Judged, "valid_for = \"14d\"", "valid_for = \"15d\""),
     ("integration[].soak.window", Judged, "window = \"7d\"", "window = \"8d\""),
     ("integration[].throttled", Judged, "throttled = \"counted\"", "throttled = \"excluded\""),
+    ("integration[].waiver[].approver", Not, "c.cat", "c.cow"),
+    ("integration[].waiver[].criterion", Not, "criterion = \"quota_headroom\"", "criterion = \"attest:uat_signoff\""),
+    ("integration[].waiver[].reason", Not, "raised soon", "raised later"),
+    ("integration[].waiver[].until", Not, "2026-12-05", "2026-12-06"),
     ("integration[].volume.batch[].calls_per_row", Not, "calls_per_row = 1", "calls_per_row = 2"),
     ("integration[].volume.batch[].rows", Not, "rows = 50000", "rows = 50001"),
     ("integration[].volume.batch[].start", Not, "22:00Z", "23:00Z"),
@@ -300,13 +354,33 @@ url = \"https://api.example.com\"
 body = { text = \"x\" }
 ";
     let long = short
-        .replace("08:00:00Z", "08:00:00Z, window = \"7d\", success_ratio = 0.99")
-        .replace("every = \"60s\"", "every = \"1m\"\ntimeout = \"10s\"\nretries = 0\njudged = true")
+        .replace(
+            "08:00:00Z",
+            "08:00:00Z, window = \"7d\", success_ratio = 0.99, confidence = \"ratio\", coverage = 0.95, longest_outage = \"30m\"",
+        )
+        .replace("08:00:00Z,", "08:00:00Z, throttled_ratio = 0.01, valid_for = \"2w\", attest = [\"uat_signoff\"],")
+        .replace("every = \"60s\"", "every = \"1m\"\ntimeout = \"10s\"\nretries = 0\njudged = true\njudge = \"ratio\"")
         .replace("example.com\"", "EXAMPLE.com:443/\"\nmethod = \"POST\"\nredirects = 0\nhttp_version = \"auto\"")
         .replace("environment", "throttled = \"counted\"\ndialect = \"auto\"\nowner = \"us\"\nenvironment")
         + "expect = { status = [\"2xx\"] }\n";
     assert_eq!(of(short), of(&long));
-    assert_eq!(of(short).as_str(), "1:", "the same in every version");
+    assert_eq!(of(short).as_str(), "1:e5b11b4a214d22ac9528a14da29f17674a8c402f623ec68d5978a32dbe9df63c", "the same in every release");
+}
+
+#[test]
+fn criticality_is_judged_by_the_thresholds_it_gives() {
+    let of_criticality = |word: &str, thresholds: &str| {
+        of(&format!(
+            "[customer]\nid = \"acme\"\n[[integration]]\nid = \"crm\"\nenvironment = \"production\"\ncriticality = \"{word}\"\n\
+             soak = {{ start = 2026-11-23T08:00:00Z{thresholds} }}\n"
+        ))
+    };
+    let (high, normal, critical) = (of_criticality("high", ""), of_criticality("normal", ""), of_criticality("critical", ""));
+    assert_eq!(high.since(&normal), Change::None);
+    let keys = vec!["soak.longest_outage".to_owned(), "soak.quota_headroom".to_owned()];
+    assert_eq!(critical.since(&normal), Change::Some(keys));
+    let written = ", longest_outage = \"15m\", quota_headroom = 2";
+    assert_eq!(of_criticality("critical", written).since(&of_criticality("low", written)), Change::None);
 }
 
 #[test]
@@ -329,7 +403,8 @@ fn contents_of_files_count_and_their_places_do_not() {
 
 #[test]
 fn without_a_soak_nothing_is_judged() {
-    let text = BASE.replace("[integration.soak]\nstart = 2026-11-23T08:00:00Z\nwindow = \"7d\"\nsuccess_ratio = 0.99\n", "");
+    let (before, rest) = BASE.split_once("[integration.soak]").unwrap();
+    let text = format!("{before}[integration.volume]{}", rest.split_once("[integration.volume]").unwrap().1);
     let customer = read(&text, std::path::Path::new("/nowhere"));
     assert!(customer.fingerprints.is_empty() && customer.integrations.len() == 1);
 }
