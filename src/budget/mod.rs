@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use hold::{HOLD_NOTE, Hold};
 use limiter::Limiter;
-pub use view::{CheckBudget, Reason};
+pub use view::{CheckBudget, Paced, Reason};
 
 use crate::clock::UnixMs;
 use crate::config::model::{CheckDef, Config, RateLimitSettings};
@@ -229,6 +229,12 @@ impl Budgets {
     /// What is to be shown of a check's budget.
     pub fn view(&self, check: &CheckId, wall: UnixMs, mono: Instant) -> Option<CheckBudget> {
         self.lock().view(check, wall, mono)
+    }
+
+    /// Lets `f` ask for the paces of many checks under one lock; `None` for who has none. It must not block: runs wait meanwhile.
+    pub fn paces<R>(&self, mono: Instant, f: impl FnOnce(&dyn Fn(&CheckId) -> Option<Paced>) -> R) -> R {
+        let inner = self.lock();
+        f(&|check| inner.paced(check, mono))
     }
 }
 
