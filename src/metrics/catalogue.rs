@@ -80,7 +80,7 @@ CHECKS {
     RATE_LIMIT_REMAINING: Gauge "soakwatch_rate_limit_remaining" IP, "What remained of the limit when a response last told.";
     RATE_LIMIT_RESET: Gauge "soakwatch_rate_limit_reset_timestamp_seconds" IP, "When the window resets, as a response last told.";
     RATE_LIMIT_RETRY_AFTER: Gauge "soakwatch_rate_limit_retry_after_seconds" I, "Seconds the last Retry-After asked for; 0 when none is in force.";
-    RATE_LIMIT_HEADROOM: Gauge "soakwatch_rate_limit_headroom_ratio" IP, "Limit over the use that is declared for the peak.";
+    RATE_LIMIT_HEADROOM: Gauge "soakwatch_rate_limit_headroom_ratio" IP, "Limit over the declared use of the same window; absent without both.";
     RATE_LIMIT_EXHAUSTION: Gauge "soakwatch_rate_limit_exhaustion_timestamp_seconds" IP,
         "When the quota runs out at the observed rate; absent when it does not before its reset.";
     EFFECTIVE_INTERVAL: Gauge "soakwatch_check_effective_interval_seconds" IC, "Interval after the share of the quota widened it.";
