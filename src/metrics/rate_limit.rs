@@ -1,6 +1,8 @@
 //! What a scrape says of rate limits: what an integration's targets told, and how its checks keep to it. Never judges: numbers come from `limits`
 //! and `budget`.
 
+use std::time::Duration;
+
 use super::encode::{CheckRow, Lines, Row};
 use crate::board::{IntegrationEntry, Sums, WAIT_BUCKETS};
 use crate::clock::UnixMs;
@@ -35,7 +37,7 @@ impl RateRow {
 /// The seconds that the last of the Retry-Afters in force asked for, or 0.
 fn in_force(entry: &IntegrationEntry, now: UnixMs) -> u64 {
     let told = entry.checks.iter().filter_map(|c| c.state.retry_after);
-    let holding = told.filter(|(at, seconds)| at.plus(std::time::Duration::from_secs(*seconds)) > now);
+    let holding = told.filter(|(at, seconds)| at.plus(Duration::from_secs(*seconds)) > now);
     holding.max().map_or(0, |(_, seconds)| seconds)
 }
 
@@ -46,6 +48,7 @@ impl CheckRow {
     }
 }
 
+/// A line for every policy where the value is known.
 fn each(l: &mut Lines<'_>, r: &Row, value: impl Fn(&PolicyShown) -> Option<f64>) {
     for p in &r.rate.policies {
         if let Some(x) = value(p) {
@@ -54,7 +57,6 @@ fn each(l: &mut Lines<'_>, r: &Row, value: impl Fn(&PolicyShown) -> Option<f64>)
     }
 }
 
-/// The writers of the families, one each.
 pub(super) fn quota(l: &mut Lines<'_>, r: &Row) {
     each(l, r, |p| p.limit.map(|n| n as f64));
 }
