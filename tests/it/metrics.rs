@@ -17,10 +17,11 @@ use crate::estate::{Ended, NOW, budgets, config, integration, runs, settings, wi
 use crate::live_metrics::promtool;
 use crate::rate_limit_metrics::{reading, told_estate};
 
-/// A scrape at [`NOW`].
+/// A scrape at [`NOW`], of a daemon whose paces have had an hour to gather.
 pub(crate) fn encoded(config: &Config, board: &Board) -> String {
     let mono = monotonic();
-    let mut encoder = Encoder::new(Scrape::take(board, &budgets(config, board, mono), &config.settings, NOW, mono));
+    let budgets = budgets(config, board, mono);
+    let mut encoder = Encoder::new(Scrape::take(board, &budgets, &config.settings, NOW, mono + Duration::from_secs(3_600)));
     let mut out = Vec::new();
     while encoder.write(&mut out) {}
     String::from_utf8(out).unwrap()

@@ -117,7 +117,8 @@ fn a_retry_after_is_shown_while_it_is_in_force() {
 #[test]
 fn intervals_and_tokens_are_those_of_the_pace() {
     let (config, board) = told_estate(settings());
-    let (budgets, mono) = (crate::estate::budgets(&config, &board, monotonic()), monotonic());
+    let began = monotonic();
+    let (budgets, mono) = (crate::estate::budgets(&config, &board, began), began + Duration::from_secs(3_600));
     let scrape = |budgets: &Budgets, mono| {
         let mut encoder = Encoder::new(Scrape::take(&board, budgets, &config.settings, NOW, mono));
         let mut out = Vec::new();
