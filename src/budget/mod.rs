@@ -121,7 +121,8 @@ pub enum Excuse {
 #[derive(Debug)]
 pub struct Head(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
 
-fn per_s(volume: Volume) -> f64 {
+/// Requests a second; a rate of none counts as one.
+pub fn per_s(volume: Volume) -> f64 {
     (volume.calls.max(1) as f64) / (volume.per_s.max(1) as f64)
 }
 
@@ -330,8 +331,14 @@ impl Inner {
                         gate.limiter.set(allowed, now);
                         *old = reason;
                     }
-                    None => *quota = Some((reason, Gate::new(allowed, true, now))),
+                    None => {
+                        let mut gate = Gate::new(allowed, true, now);
+                        // What told us of the quota was a request of ours; and a daemon that starts again and again sends no more than others.
+                        gate.limiter.take(now);
+                        *quota = Some((reason, gate));
+                    }
                 }
+                say(&key.host, lane.factor, factor(wanted, allowed), allowed);
                 lane.factor = factor(wanted, allowed);
             }
             (None, quota) => *quota = None,
@@ -339,6 +346,7 @@ impl Inner {
         let wanted = self.host_demand(&key.host);
         let allowed = per_s(self.settings.max_rate);
         if let Some((_, host_factor)) = self.hosts.get_mut(&key.host) {
+            say(&key.host, *host_factor, factor(wanted, allowed), allowed);
             *host_factor = factor(wanted, allowed);
         }
     }
@@ -385,6 +393,10 @@ impl Inner {
             let asked = if said { told } else { told.saturating_mul(1 << lane.strikes.min(MOST_STRIKES)) };
             lane.strikes = if said { 0 } else { (lane.strikes + 1).min(MOST_STRIKES) };
             let until = h.at.plus(asked.min(max));
+            if asked >= NOTED && lane.hold.as_ref().is_none_or(|old| old.until < h.at) {
+                let host = &*key.host;
+                tracing::warn!(check = def.id.as_str(), host, %until, "{host} asks to be left alone for {}: its checks are skipped until then", Span(asked));
+            }
             let hold = Hold { until, since: h.at, asked_s: asked.as_secs(), check: def.id.to_string() };
             let hold = hold.join(lane.hold.take());
             if hold.until.since(h.at) >= NOTED {
@@ -409,8 +421,22 @@ impl Seat {
     }
 }
 
+/// Said once, when it changes.
+fn say(host: &str, before: u32, factor: u32, allowed: f64) {
+    if factor > 1 && factor != before {
+        let per_min = allowed * 60.0;
+        tracing::warn!(
+            host,
+            factor,
+            "the checks of {host} want more than the {per_min:.1} requests a minute that are ours: one slot in {factor} runs"
+        );
+    } else if factor == 1 && before > 1 {
+        tracing::info!(host, "all slots of the checks of {host} run again");
+    }
+}
+
 /// Every how many slots run, so that no more is wanted than is allowed.
-fn factor(wanted: f64, allowed: f64) -> u32 {
+pub fn factor(wanted: f64, allowed: f64) -> u32 {
     let factor = (wanted / allowed - 1e-6).ceil();
     if factor.is_finite() { (factor as u32).max(1) } else { 1 }
 }
