@@ -91,7 +91,12 @@ impl Transport {
         loop {
             let url = full_url(&request);
             visited.insert((request.method.clone(), url.clone()));
-            observed.hops.push(Hop { token: token.is_some(), method: request.method.to_string(), url: shown(&url, redactor), ..Hop::default() });
+            observed.hops.push(Hop {
+                token: token.is_some(),
+                method: request.method.to_string(),
+                url: shown(&url, redactor),
+                ..Hop::default()
+            });
             let sent = if followed == 0 { Sent::ByUs } else { Sent::ByTarget };
             let (stream, h2) = Box::pin(self.open(&url, options, sent, redactor, observed)).await?;
             let host = shown_host(&url);

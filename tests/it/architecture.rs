@@ -59,7 +59,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("status", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "board"]),
     ("metrics", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "board", "health"]),
     ("log", &["clock", "config::model", "metrics"]),
-    ("explain", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "board", "run"]),
+    ("explain", &["clock", "fields", "outcome", "ratelimit", "attribution", "observed", "record", "config::model", "board", "run"]),
     // The tasks.
     ("supervisor", &["clock", "health"]),
     ("self_check", &["clock", "fields", "outcome", "observed", "config::model", "transport", "metrics"]),
