@@ -28,4 +28,5 @@ mod status;
 mod store_trouble;
 mod support;
 mod throttling;
+mod token_endpoint;
 mod transport;
