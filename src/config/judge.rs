@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
+use super::demand::Demand;
 use super::load::Counts;
 use super::model::{Settings, SoakPolicy};
 use super::table::{Field, Source, Table, Value};
@@ -15,10 +16,11 @@ use crate::transport::{guard, read_roots_blocking};
 
 /// z of the 95 % Wilson score interval (product.md, `sample_size`).
 const Z: f64 = 1.96;
-/// Lines of an integration: its histogram, its classes and causes, and room for some statuses, classes and retries that appear on first use.
-const LINES_PER_INTEGRATION: u64 = 42;
+/// Lines of an integration: its histograms, its classes and causes, room for some statuses, classes and retries that appear on first use, and for
+/// two policies of rate limits. Who tells more of them (ten are shown) takes what others do not need.
+const LINES_PER_INTEGRATION: u64 = 64;
 /// Lines of a check, with room for some observed values.
-const LINES_PER_CHECK: u64 = 20;
+const LINES_PER_CHECK: u64 = 21;
 /// Lines of a histogram: nine buckets, `+Inf`, sum, count.
 const LINES_PER_HISTOGRAM: u64 = 12;
 
@@ -184,6 +186,8 @@ pub struct Judge {
     check_secrets: bool,
     /// Each secret is tried once, however many checks use it.
     secrets: HashMap<SecretRef, Tried>,
+    /// What the checks read so far want of each host.
+    pub(super) demand: Demand,
 }
 
 /// What came of reading a secret; its value is dropped at once.
@@ -203,7 +207,7 @@ fn try_blocking(secret: &SecretRef) -> Tried {
 impl Judge {
     /// Judges by this time. Secrets that can't be read are errors if `check_secrets`, else warnings.
     pub fn new(now: UnixMs, check_secrets: bool) -> Self {
-        Self { now, check_secrets, secrets: HashMap::new() }
+        Self { now, check_secrets, secrets: HashMap::new(), demand: Demand::default() }
     }
 
     /// Reports every secret and every file of the kind that can't be read, each at its place.

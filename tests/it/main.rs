@@ -5,6 +5,7 @@
 
 mod architecture;
 mod bad_config;
+mod budgets;
 mod canary;
 mod clock_steps;
 mod demo;
@@ -20,6 +21,7 @@ mod metrics;
 mod own_fault;
 mod probe;
 mod rate_limit;
+mod rate_limit_metrics;
 mod reference;
 mod reload;
 mod restart;
