@@ -190,7 +190,7 @@ fn a_batch_stands_alone_in_a_list_or_under_a_heading() {
     assert_eq!(batches("volume = { peak = \"600/min\" }"), []);
     assert_eq!(batches("volume = { batch = [] }"), []);
     let night = ("22:00Z".to_owned(), 50_000, 2.0, 100_000.0);
-    assert_eq!(batches("volume = { batch = { start = \"22:00Z\", rows = 50000, calls_per_row = 2 } }"), [night.clone()]);
+    assert_eq!(batches("volume = { batch = { start = \"22:00Z\", rows = 50000, calls_per_row = 2 } }"), std::slice::from_ref(&night));
     let noon = ("11:30Z".to_owned(), 1001, 0.01, 11.0);
     let list = "volume = { batch = [{ start = \"22:00Z\", rows = 50_000, calls_per_row = 2.0 }, \
                 { start = \"12:30+01:00\", rows = 1001, calls_per_row = 0.01 }] }";
