@@ -63,7 +63,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "budget", "board", "limits", "health"],
     ),
     ("log", &["clock", "config::model", "metrics"]),
-    ("explain", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "board", "run"]),
+    ("explain", &["clock", "fields", "outcome", "ratelimit", "attribution", "observed", "record", "config::model", "board", "run"]),
     // The tasks.
     ("supervisor", &["clock", "health"]),
     ("self_check", &["clock", "fields", "outcome", "observed", "config::model", "transport", "metrics"]),
