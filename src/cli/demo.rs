@@ -36,7 +36,7 @@ pub(super) fn run(args: &Demo) -> CliResult {
     let clock = Clock::System;
     crate::log::init(&LogSettings { level: args.log, json: None }, own.log_counters(), clock.clone())?;
     block_on(async move {
-        let estate = Estate::start(clock.now()).await.map_err(|e| Exit::Io.with(e))?;
+        let estate = Estate::start(&clock).await.map_err(|e| Exit::Io.with(e))?;
         let result = watched(args, &estate, &clock, own).await;
         estate.stop().await;
         result

@@ -8,11 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use soakwatch::app::Running;
-use soakwatch::board::{CheckEntry, Counts};
+use soakwatch::board::{CheckEntry, CheckState, Counts};
 use soakwatch::clock::{Clock, monotonic};
+use soakwatch::demo::quotas::midnight_after;
 use soakwatch::demo::{self, Estate};
+use soakwatch::fields::Volume;
 use soakwatch::metrics::own::OwnMetrics;
-use soakwatch::outcome::{Attribution, Class};
+use soakwatch::outcome::{Attribution, Cause, Class};
+use soakwatch::ratelimit::PolicyState;
 
 /// Each check of the estate, and the failure it must come to; none: it never fails.
 const STORIES: &[(&str, Option<(Class, Attribution)>)] = &[
@@ -20,14 +23,17 @@ const STORIES: &[(&str, Option<(Class, Attribution)>)] = &[
     ("acme/production/erp-orders/list-orders", None),
     ("acme/production/crm-contacts/list-contacts", None),
     ("acme/production/warehouse-stock/queue", None),
+    ("acme/production/support-tickets/list-tickets", None),
     ("acme/staging/erp-orders/list-orders", Some((Class::ServerError, Attribution::CustomerEnvironment))),
     ("borealis/production/patient-index/search", None),
     ("borealis/production/lab-results/latest", Some((Class::Slow, Attribution::CustomerEnvironment))),
     ("borealis/production/payroll-export/status", Some((Class::Certificate, Attribution::CustomerEnvironment))),
     ("borealis/production/staff-sign-in/discovery", None),
+    ("borealis/production/ward-alerts/auth-test", Some((Class::Throttled, Attribution::ThirdParty))),
     ("cobalt/production/ledger-postings/list-postings", Some((Class::Unauthorized, Attribution::Configuration))),
     ("cobalt/production/kyc-screening/screen", Some((Class::Forbidden, Attribution::Configuration))),
     ("cobalt/production/statement-archive/reachable", Some((Class::Tls, Attribution::CustomerEnvironment))),
+    ("cobalt/production/customer-relations/query-accounts", None),
     ("cobalt/sandbox/payments/initiate", Some((Class::ServerError, Attribution::ProductDefect))),
     ("dunlin/staging/shipment-tracking/track", Some((Class::Dns, Attribution::ThirdParty))),
     ("dunlin/staging/customs-gateway/ping", Some((Class::Connect, Attribution::CustomerEnvironment))),
@@ -41,6 +47,14 @@ const STORIES: &[(&str, Option<(Class, Attribution)>)] = &[
     ("fjord/production/pos-sales/journal", None),
     ("fjord/production/price-feed/prices", None),
     ("fjord/production/product-images/fetch", None),
+    ("fjord/production/web-orders/list-orders", Some((Class::Throttled, Attribution::ThirdParty))),
+];
+/// The checks whose stories are about quotas: room to spare, throttled at the declared peak, a hold, gone before midnight.
+const QUOTAS: [&str; 4] = [
+    "acme/production/support-tickets/list-tickets",
+    "fjord/production/web-orders/list-orders",
+    "borealis/production/ward-alerts/auth-test",
+    "cobalt/production/customer-relations/query-accounts",
 ];
 /// The checks that are never due.
 const AT_REST: [&str; 2] = ["fjord/production/pos-sales/journal", "fjord/production/price-feed/prices"];
@@ -48,7 +62,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 async fn watched() -> (Estate, Running) {
     let clock = Clock::System;
-    let estate = Estate::start(clock.now()).await.unwrap();
+    let estate = Estate::start(&clock).await.unwrap();
     let own = Arc::new(OwnMetrics::new().unwrap());
     let running = demo::watch(&estate, "127.0.0.1:0".parse().unwrap(), clock, own).await.unwrap();
     (estate, running)
@@ -122,6 +136,66 @@ async fn each_story_ends_in_its_own_class_and_attribution() {
     estate.stop().await;
 }
 
+/// What is known of a policy.
+fn policy(state: &CheckState, name: &str) -> Option<PolicyState> {
+    state.limits.iter().find(|(n, _)| *n == name).map(|(_, p)| p.clone())
+}
+
+fn per_s(volume: Volume) -> f64 {
+    volume.calls as f64 / volume.per_s as f64
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_quota_tells_its_own_story() {
+    let (estate, running) = watched().await;
+    let state = |id: &str| check(&running, id).state;
+    let def = |id: &str| check(&running, id).def;
+    let held = |id: &str| state(id).causes.get(&Cause::RateLimit).copied().unwrap_or(0);
+    let [tickets, orders, alerts, relations] = QUOTAS;
+    until("quotas", || {
+        let crm = policy(&state(relations), "api-usage").and_then(|p| p.used_per_s());
+        let told = [
+            (tickets, state(tickets).counts.pass >= 4 && !state(tickets).limits.is_empty()),
+            (orders, state(orders).counts.throttled >= 1 && state(orders).counts.pass >= 3),
+            (alerts, state(alerts).counts.throttled >= 1 && held(alerts) >= 3),
+            (relations, crm.is_some() && held(relations) >= 2),
+        ];
+        told.iter().filter(|(_, told)| !told).map(|(id, _)| format!("{id}: {:?}", state(id))).collect()
+    })
+    .await;
+    // Room to spare: far from its end, more than the declared peak, and not one slot lost.
+    let quota = policy(&state(tickets), "default").unwrap();
+    let peak = def(tickets).integration.volume.peak.unwrap();
+    assert_eq!((quota.last.limit, quota.last.window_s), (Some(700), Some(60)));
+    assert!(quota.last.remaining.unwrap() > 350 && quota.last.reset_at.is_some(), "{quota:?}");
+    assert!(quota.rate().unwrap() / per_s(peak) > 3.0, "{peak:?}");
+    assert_eq!((held(tickets), state(tickets).first_attempt_failures), (0, 0));
+    // Throttled at its peak: less than was declared, and others make the calls.
+    let quota = policy(&state(orders), "burst").unwrap();
+    let peak = def(orders).integration.volume.peak.unwrap();
+    assert_eq!((quota.last.limit, quota.last.window_s), (Some(200), Some(10)));
+    assert!(quota.rate().unwrap() / per_s(peak) < 0.7, "{peak:?}");
+    assert!(estate.served("orders.shophub.example") < 20, "the quota is not used up by us");
+    // A hold: nothing was sent since, and the success ratio has nothing to do with it.
+    let hold = state(alerts);
+    assert_eq!((hold.retry_after.map(|(_, s)| s), hold.counts.throttled, hold.limits.is_empty()), (Some(45), 1, true));
+    assert_eq!(estate.served("chat.wardtalk.example"), 4, "nothing is sent during a hold");
+    assert_eq!((hold.counts.skipped, hold.last_skip.map(|(_, c)| c)), (held(alerts), Some(Cause::RateLimit)));
+    // Gone before midnight, whatever the hour; and the widened interval.
+    let quota = policy(&state(relations), "api-usage").unwrap();
+    let left = Duration::from_secs_f64(quota.last.remaining.unwrap() as f64 / quota.used_per_s().unwrap());
+    assert_eq!((quota.last.limit, quota.last.window_s, state(relations).counts.throttled), (Some(500_000), Some(86_400), 0));
+    assert!(quota.last.at.plus(left) < midnight_after(quota.last.at), "{quota:?}");
+    let daily = def(relations).integration.volume.daily.unwrap();
+    assert!(quota.rate().unwrap() > 1.5 * per_s(daily) && quota.used_per_s().unwrap() > 1.5 * per_s(daily), "declared, it is enough");
+    // Nobody else's pace is in its own way.
+    let others = STORIES.iter().map(|(id, _)| *id).filter(|id| !QUOTAS[1..].contains(id));
+    let lost: Vec<&str> = others.filter(|id| held(id) > 0).collect();
+    assert_eq!(lost, [""; 0], "the pace costs slots that no story is about");
+    running.stop().await.unwrap();
+    estate.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_network_blames_nobody_and_mends_by_itself() {
     let (estate, running) = watched().await;
@@ -176,7 +250,7 @@ fn for_a_time_it_serves_and_ends_with_a_table() {
     assert_eq!(done.status.code(), Some(0), "{out}\n{log}");
     assert!(out.lines().find_map(address).is_some(), "{out}");
     let table = table(&out);
-    assert_eq!(table.len(), 24, "{out}");
+    assert_eq!(table.len(), 28, "{out}");
     let row = |id: &str| *table.iter().find(|l| l.starts_with(id)).unwrap_or_else(|| panic!("{id}: {out}"));
     assert!(row("dunlin/staging/label-printing").contains("not_found"), "{out}");
     assert!(row("fjord/production/pos-sales").contains("paused"), "{out}");
@@ -204,7 +278,7 @@ fn without_a_time_it_goes_on_until_ctrl_c() {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     out.read_to_string(&mut said).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
-    assert_eq!(table(&said).len(), 24, "{said}");
+    assert_eq!(table(&said).len(), 28, "{said}");
     let dir = said.split_whitespace().find_map(|w| w.strip_suffix("/customers/*.toml")).unwrap();
     assert!(!Path::new(dir).exists(), "{dir} is left behind");
 }

@@ -23,7 +23,7 @@ const NOT_IN_THE_DEMO: [&str; 1] = ["soakwatch_egress_denied_total"];
 
 async fn live_scrape() -> String {
     let clock = Clock::System;
-    let estate = Estate::start(clock.now()).await.unwrap();
+    let estate = Estate::start(&clock).await.unwrap();
     let running = demo::watch(&estate, "127.0.0.1:0".parse().unwrap(), clock, Arc::new(OwnMetrics::new().unwrap())).await.unwrap();
     let url = format!("http://{}/metrics", running.address);
     let scrape = tokio::task::spawn_blocking(move || {
