@@ -320,7 +320,12 @@ impl Inner {
                         gate.limiter.set(allowed, now);
                         *old = reason;
                     }
-                    None => *quota = Some((reason, Gate::new(allowed, true, now))),
+                    None => {
+                        let mut gate = Gate::new(allowed, true, now);
+                        // What told us of the quota was a request of ours; and a daemon that starts again and again sends no more than others.
+                        gate.limiter.take(now);
+                        *quota = Some((reason, gate));
+                    }
                 }
                 lane.factor = factor(wanted, allowed);
             }

@@ -123,7 +123,8 @@ impl Source {
     pub fn report(&self, at: Range<usize>, path: &str, what: impl Into<String>, expected: impl Into<String>, warning: bool) {
         let mut problems = self.problems.borrow_mut();
         let (file, path) = (self.name.clone(), path.to_owned());
-        match problems.len() {
+        // Counted apart: however much there is to warn of, it is no error, and hides none.
+        match problems.iter().filter(|p| p.warning == warning).count() {
             n if n < MAX_PROBLEMS => {
                 let (line, column) = self.position(at.start);
                 problems.push(Problem { file, line, column, path, what: what.into(), expected: expected.into(), warning });
@@ -133,16 +134,16 @@ impl Source {
                 line: self.text.matches('\n').count() + 1,
                 column: 1,
                 path: String::new(),
-                what: format!("has more than {MAX_PROBLEMS} problems"),
+                what: format!("has more than {MAX_PROBLEMS} {}", if warning { "warnings" } else { "problems" }),
                 expected: "the others are not listed".into(),
-                warning: false,
+                warning,
             }),
             _ => {}
         }
     }
 
     fn full(&self) -> bool {
-        self.problems.borrow().len() > MAX_PROBLEMS
+        self.errors() > MAX_PROBLEMS
     }
 }
 
