@@ -121,7 +121,8 @@ pub enum Excuse {
 #[derive(Debug)]
 pub struct Head(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
 
-fn per_s(volume: Volume) -> f64 {
+/// Requests a second; a rate of none counts as one.
+pub fn per_s(volume: Volume) -> f64 {
     (volume.calls.max(1) as f64) / (volume.per_s.max(1) as f64)
 }
 
@@ -405,7 +406,7 @@ impl Seat {
 }
 
 /// Every how many slots run, so that no more is wanted than is allowed.
-fn factor(wanted: f64, allowed: f64) -> u32 {
+pub fn factor(wanted: f64, allowed: f64) -> u32 {
     let factor = (wanted / allowed - 1e-6).ceil();
     if factor.is_finite() { (factor as u32).max(1) } else { 1 }
 }

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::headings;
+use super::field::Share;
 use super::judge::{self, Addresses, Judge};
-use super::model::{CheckDef, Customer, DeclaredVolume, Integration, Maintenance, Paused, SoakPolicy};
+use super::model::{CheckDef, Customer, Integration, Maintenance, Paused, SoakPolicy};
 use super::table::{Table, did_you_mean, nearest, one_of, read_field};
+use super::{headings, volume};
 use crate::clock::UnixMs;
-use crate::fields::{IntegrationId, Ratio, Slug, Span, Volume};
+use crate::fields::{IntegrationId, Ratio, Slug, Span};
 use crate::outcome::{Attribution, Class, Criticality, Owner};
 use crate::probe::Kind;
 use crate::ratelimit::Dialect;
@@ -151,14 +152,14 @@ fn integration(
         go_live,
         hypercare: t.between("hypercare", Span::seconds(0), Span::days(366)).unwrap_or(Span::days(30)),
         soak,
-        volume: volume(&mut t),
+        volume: t.table("volume").map(volume::read).unwrap_or_default(),
         allow_private: own_private.unwrap_or(shared.allow_private),
         maintenance: windows,
         paused: paused(&mut t).or_else(|| shared.paused.clone()),
         attribution: attribution(&mut t),
-        dialect: Dialect::Auto,
-        quota_share: None,
-        quota_window: None,
+        dialect: t.or("dialect", Dialect::Auto),
+        quota_share: t.opt::<Share>("quota_share").map(|s| s.0),
+        quota_window: t.between("quota_window", Span::seconds(1), Span::days(366)),
         throttled_excluded: t.word("throttled", &[("counted", false), ("excluded", true)]).unwrap_or(false),
     };
     let integration = Arc::new(read);
@@ -213,6 +214,9 @@ fn check(
     match &kind {
         Some(kind) => {
             judge.secrets(&t, kind);
+            if let (Some(every), Some(host), None) = (every, kind.host(), &integration.paused) {
+                judge.demand.add(&t, host, every);
+            }
             addresses.judge(&t, kind);
             if let Some(timeout) = written.or(every.map(default_timeout)).filter(|_| written.is_some() || !t.has("timeout")) {
                 judge::within(&t, kind, timeout);
@@ -250,20 +254,6 @@ fn soak(integration: &mut Table<'_>, judge: &Judge) -> Option<SoakPolicy> {
     }
     t.finish();
     Some(SoakPolicy { start: start?, window, success_ratio: ratio })
-}
-
-fn volume(integration: &mut Table<'_>) -> DeclaredVolume {
-    let Some(mut t) = integration.table("volume") else { return DeclaredVolume::default() };
-    let mut read = |key| {
-        let volume: Option<Volume> = t.opt(key);
-        if volume.is_some_and(|v| v.calls == 0) {
-            t.problem(key, "no calls are no volume", "expected 1 or more, or leave the key out");
-        }
-        volume
-    };
-    let volume = DeclaredVolume { peak: read("peak"), daily: read("daily"), batches: Vec::new() };
-    t.finish();
-    volume
 }
 
 fn maintenance(table: &mut Table<'_>, judge: &Judge) -> Vec<Maintenance> {

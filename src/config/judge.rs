@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
+use super::demand::Demand;
 use super::load::Counts;
 use super::model::{Settings, SoakPolicy};
 use super::table::{Field, Source, Table, Value};
@@ -184,6 +185,8 @@ pub struct Judge {
     check_secrets: bool,
     /// Each secret is tried once, however many checks use it.
     secrets: HashMap<SecretRef, Tried>,
+    /// What the checks read so far want of each host.
+    pub(super) demand: Demand,
 }
 
 /// What came of reading a secret; its value is dropped at once.
@@ -203,7 +206,7 @@ fn try_blocking(secret: &SecretRef) -> Tried {
 impl Judge {
     /// Judges by this time. Secrets that can't be read are errors if `check_secrets`, else warnings.
     pub fn new(now: UnixMs, check_secrets: bool) -> Self {
-        Self { now, check_secrets, secrets: HashMap::new() }
+        Self { now, check_secrets, secrets: HashMap::new(), demand: Demand::default() }
     }
 
     /// Reports every secret and every file of the kind that can't be read, each at its place.

@@ -3,6 +3,7 @@
 //! [`load()`] is the way in; [`table`] reads with places, `customers` and `settings` know the keys, `judge` knows what must hold between them.
 //! Never holds a secret: only references to them.
 mod customers;
+mod demand;
 pub mod diff;
 pub mod field;
 mod headings;
@@ -13,6 +14,7 @@ pub mod model;
 mod settings;
 mod syntax;
 pub mod table;
+mod volume;
 mod whereabouts;
 
 pub use customers::{Reading, read as read_customer};
