@@ -180,7 +180,7 @@ async fn each_quota_tells_its_own_story() {
     let hold = state(alerts);
     assert_eq!((hold.retry_after.map(|(_, s)| s), hold.counts.throttled, hold.limits.is_empty()), (Some(45), 1, true));
     assert_eq!(estate.served("chat.wardtalk.example"), 4, "nothing is sent during a hold");
-    assert_eq!((hold.counts.skipped, hold.last_skip.map(|(_, c)| c)), (held(alerts), Some(Cause::RateLimit)));
+    assert_eq!((hold.causes.get(&Cause::RateLimit), hold.last_skip.map(|(_, c)| c)), (Some(&hold.counts.skipped), Some(Cause::RateLimit)));
     // Gone before midnight, whatever the hour; and the widened interval.
     let quota = policy(&state(relations), "api-usage").unwrap();
     let left = Duration::from_secs_f64(quota.last.remaining.unwrap() as f64 / quota.used_per_s().unwrap());
