@@ -261,11 +261,7 @@ fn huge(_: &Ask<'_>) -> Answer {
 
 /// Of ten calls it lets the first two through, and does not say when to come back.
 fn throttled(ask: &Ask<'_>) -> Answer {
-    if ask.before % 10 < 2 {
-        Answer::json(&json!({ "campaigns": [] }))
-    } else {
-        Answer::error(429, "too many simultaneous connections")
-    }
+    if ask.before % 10 < 2 { Answer::json(&json!({ "campaigns": [] })) } else { Answer::error(429, "too many simultaneous connections") }
 }
 
 fn every_second_fails(ask: &Ask<'_>) -> Answer {
