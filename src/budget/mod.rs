@@ -328,6 +328,7 @@ impl Inner {
                         *quota = Some((reason, gate));
                     }
                 }
+                say(&key.host, lane.factor, factor(wanted, allowed), allowed);
                 lane.factor = factor(wanted, allowed);
             }
             (None, quota) => *quota = None,
@@ -335,6 +336,7 @@ impl Inner {
         let wanted = self.host_demand(&key.host);
         let allowed = per_s(self.settings.max_rate);
         if let Some((_, host_factor)) = self.hosts.get_mut(&key.host) {
+            say(&key.host, *host_factor, factor(wanted, allowed), allowed);
             *host_factor = factor(wanted, allowed);
         }
     }
@@ -381,6 +383,10 @@ impl Inner {
             let asked = if said { told } else { told.saturating_mul(1 << lane.strikes.min(MOST_STRIKES)) };
             lane.strikes = if said { 0 } else { (lane.strikes + 1).min(MOST_STRIKES) };
             let until = h.at.plus(asked.min(max));
+            if asked >= NOTED && lane.hold.as_ref().is_none_or(|old| old.until < h.at) {
+                let host = &*key.host;
+                tracing::warn!(check = def.id.as_str(), host, %until, "{host} asks to be left alone for {}: its checks are skipped until then", Span(asked));
+            }
             let hold = Hold { until, since: h.at, asked_s: asked.as_secs(), check: def.id.to_string() };
             let hold = hold.join(lane.hold.take());
             if hold.until.since(h.at) >= NOTED {
@@ -402,6 +408,20 @@ impl Seat {
         let own = self.limits.iter().filter(|(name, _)| !name.contains('/'));
         let all = own.filter_map(|(name, p)| Reason::of(name, p, self.window));
         all.min_by(|a, b| a.quota_per_s().total_cmp(&b.quota_per_s()))
+    }
+}
+
+/// Said once, when it changes.
+fn say(host: &str, before: u32, factor: u32, allowed: f64) {
+    if factor > 1 && factor != before {
+        let per_min = allowed * 60.0;
+        tracing::warn!(
+            host,
+            factor,
+            "the checks of {host} want more than the {per_min:.1} requests a minute that are ours: one slot in {factor} runs"
+        );
+    } else if factor == 1 && before > 1 {
+        tracing::info!(host, "all slots of the checks of {host} run again");
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod architecture;
 mod bad_config;
+mod budgets;
 mod canary;
 mod clock_steps;
 mod demo;
