@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use hold::{HOLD_NOTE, Hold};
 use limiter::Limiter;
-pub use view::{CheckBudget, Reason};
+pub use view::{CheckBudget, Reason, Views};
 
 use crate::clock::UnixMs;
 use crate::config::model::{CheckDef, Config, RateLimitSettings};
@@ -231,6 +231,11 @@ impl Budgets {
     pub fn view(&self, check: &CheckId, wall: UnixMs, mono: Instant) -> Option<CheckBudget> {
         self.lock().view(check, wall, mono)
     }
+
+    /// The same for every check at once. Not to be called while reading the board: `plan` reads the board while it changes the budgets.
+    pub fn views(&self, wall: UnixMs, mono: Instant) -> Views {
+        self.lock().views(wall, mono)
+    }
 }
 
 impl Inner {
@@ -298,11 +303,16 @@ impl Inner {
         lane.seats.iter().filter_map(|id| self.seats.get(id)).filter(|s| !s.idle).map(wants).sum()
     }
 
-    /// What the lanes of a host want that share its pace.
-    fn host_demand(&self, host: &Arc<str>) -> f64 {
+    /// The lanes of a host that share its pace, having no quota of their own.
+    fn unpaced(&self, host: &Arc<str>) -> impl Iterator<Item = &Lane> {
         let first = LaneKey { host: Arc::clone(host), credential: "".into() };
-        let of_host = self.lanes.range(first..).take_while(|(k, _)| k.host == *host);
-        of_host.filter(|(_, l)| l.quota.is_none()).map(|(_, l)| self.demand(l)).sum()
+        let of_host = self.lanes.range(first..).take_while(move |(k, _)| k.host == *host);
+        of_host.map(|(_, l)| l).filter(|l| l.quota.is_none())
+    }
+
+    /// What they want.
+    fn host_demand(&self, host: &Arc<str>) -> f64 {
+        self.unpaced(host).map(|l| self.demand(l)).sum()
     }
 
     /// Sets pace and factor of a lane by what its checks were told, and its host's.

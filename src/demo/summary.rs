@@ -66,7 +66,8 @@ pub fn most_frequent_failure(entry: &IntegrationEntry) -> Option<(Class, Attribu
 }
 
 fn row(entry: &IntegrationEntry, now: UnixMs) -> [String; 8] {
-    let status = integration_status(entry, now);
+    // The table tells what was; who is held just now is on the page.
+    let status = integration_status(entry, &Default::default(), now);
     let counts = counts(entry);
     let failure = most_frequent_failure(entry);
     let none = || "-".to_owned();

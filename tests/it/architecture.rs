@@ -55,9 +55,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // What is kept, and what is shown of it.
     ("board", &["clock", "fields", "outcome", "ratelimit", "record", "config::model"]),
     ("store", &["clock", "fields", "outcome", "ratelimit", "record", "board"]),
+    ("limits", &["clock", "fields", "ratelimit", "budget", "config::model", "board"]),
     ("health", &["clock"]),
-    ("status", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "board"]),
-    ("metrics", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "board", "health"]),
+    ("status", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "budget", "board", "limits"]),
+    (
+        "metrics",
+        &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "budget", "board", "limits", "health"],
+    ),
     ("log", &["clock", "config::model", "metrics"]),
     ("explain", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "board", "run"]),
     // The tasks.
@@ -97,6 +101,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "budget",
             "board",
             "store",
+            "limits",
             "health",
             "status",
             "metrics",
@@ -147,6 +152,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "slots",
             "board",
             "store",
+            "limits",
             "status",
             "metrics",
             "log",

@@ -15,6 +15,7 @@ mod estate;
 mod exactness;
 mod hostile_config;
 mod hostile_estate;
+mod limits;
 mod live_metrics;
 mod load_config;
 mod metrics;
