@@ -88,6 +88,7 @@ fn introduce(args: &Demo, estate: &Estate, running: &Running) {
     say(format_args!("  try     curl -s {url}/api/v1/status"));
     say(format_args!("          curl -s {url}/api/v1/integrations/borealis/production/payroll-export"));
     say(format_args!("          curl -s {url}/metrics | grep soakwatch_run_failure_classes_total"));
+    say(format_args!("          soakwatch limits cobalt --forecast --url {url}"));
     say(format_args!("  read    {dir}/customers/*.toml (gone when the demo ends)"));
     say(format_args!("  change  one of them, then: curl -sX POST {url}/-/reload"));
     say(format_args!("  mend    cobalt/production/ledger-postings, whose secret was rotated:"));

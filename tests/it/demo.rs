@@ -7,15 +7,16 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use soakwatch::app::Running;
-use soakwatch::board::{CheckEntry, CheckState, Counts};
-use soakwatch::clock::{Clock, monotonic};
+use soakwatch::board::{CheckEntry, Counts};
+use soakwatch::clock::{Clock, UnixMs, monotonic};
 use soakwatch::demo::quotas::midnight_after;
 use soakwatch::demo::{self, Estate};
-use soakwatch::fields::Volume;
 use soakwatch::metrics::own::OwnMetrics;
 use soakwatch::outcome::{Attribution, Cause, Class};
-use soakwatch::ratelimit::PolicyState;
+
+use crate::support::daemon::{get, series};
 
 /// Each check of the estate, and the failure it must come to; none: it never fails.
 const STORIES: &[(&str, Option<(Class, Attribution)>)] = &[
@@ -136,61 +137,87 @@ async fn each_story_ends_in_its_own_class_and_attribution() {
     estate.stop().await;
 }
 
-/// What is known of a policy.
-fn policy(state: &CheckState, name: &str) -> Option<PolicyState> {
-    state.limits.iter().find(|(n, _)| *n == name).map(|(_, p)| p.clone())
-}
-
-fn per_s(volume: Volume) -> f64 {
-    volume.calls as f64 / volume.per_s as f64
+/// The integration of a check.
+fn integration(id: &str) -> &str {
+    id.rsplit_once('/').unwrap().0
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_quota_tells_its_own_story() {
     let (estate, running) = watched().await;
+    // It blocks, on the test's own thread: the daemon has others.
+    let ask = |path: &str| get(&format!("http://{}{path}", running.address)).1;
+    let limits = |id: &str| {
+        let mut all: Value = serde_json::from_str(&ask(&format!("/api/v1/limits?id={}", integration(id)))).unwrap();
+        all["integrations"][0].take()
+    };
     let state = |id: &str| check(&running, id).state;
-    let def = |id: &str| check(&running, id).def;
-    let held = |id: &str| state(id).causes.get(&Cause::RateLimit).copied().unwrap_or(0);
+    let skipped = |id: &str| state(id).causes.get(&Cause::RateLimit).copied().unwrap_or(0);
     let [tickets, orders, alerts, relations] = QUOTAS;
     until("quotas", || {
-        let crm = policy(&state(relations), "api-usage").and_then(|p| p.used_per_s());
         let told = [
-            (tickets, state(tickets).counts.pass >= 4 && !state(tickets).limits.is_empty()),
+            (tickets, state(tickets).counts.pass >= 4),
             (orders, state(orders).counts.throttled >= 1 && state(orders).counts.pass >= 3),
-            (alerts, state(alerts).counts.throttled >= 1 && held(alerts) >= 3),
-            (relations, crm.is_some() && held(relations) >= 2),
+            (alerts, skipped(alerts) >= 3),
+            (relations, skipped(relations) >= 2 && !limits(relations)["policies"][0]["exhausted_at"].is_null()),
         ];
-        told.iter().filter(|(_, told)| !told).map(|(id, _)| format!("{id}: {:?}", state(id))).collect()
+        told.iter().filter(|(_, told)| !told).map(|(id, _)| format!("{id}: {:?}, {}", state(id).counts, limits(id))).collect()
     })
     .await;
-    // Room to spare: far from its end, more than the declared peak, and not one slot lost.
-    let quota = policy(&state(tickets), "default").unwrap();
-    let peak = def(tickets).integration.volume.peak.unwrap();
-    assert_eq!((quota.last.limit, quota.last.window_s), (Some(700), Some(60)));
-    assert!(quota.last.remaining.unwrap() > 350 && quota.last.reset_at.is_some(), "{quota:?}");
-    assert!(quota.rate().unwrap() / per_s(peak) > 3.0, "{peak:?}");
-    assert_eq!((held(tickets), state(tickets).first_attempt_failures), (0, 0));
-    // Throttled at its peak: less than was declared, and others make the calls.
-    let quota = policy(&state(orders), "burst").unwrap();
-    let peak = def(orders).integration.volume.peak.unwrap();
-    assert_eq!((quota.last.limit, quota.last.window_s), (Some(200), Some(10)));
-    assert!(quota.rate().unwrap() / per_s(peak) < 0.7, "{peak:?}");
+    let page = ask("/");
+    let row = |name: &str| page.split("<tr").find(|r| r.contains(name)).unwrap_or_else(|| panic!("{name}: {page}"));
+    let detail = |id: &str| ask(&format!("/integrations/{}", integration(id)));
+
+    // Room to spare: more than three times the declared peak, plenty left, and not one slot lost.
+    let told = limits(tickets);
+    let quota = &told["policies"][0];
+    assert_eq!((&quota["limit"], &quota["window_s"], &told["headroom"]), (&json!(700), &json!(60), &json!(3.5)), "{told}");
+    assert!(quota["remaining"].as_u64().unwrap() > 350 && quota["exhausted_at"].is_null() && !quota["reset_at"].is_null(), "{told}");
+    assert_eq!((&told["budgets"][0]["factor"], &told["batches"][0]["policies"][0]["fits"]), (&json!(1), &json!(true)), "{told}");
+    assert!(detail(tickets).contains("3.5 × the declared volume"));
+
+    // Throttled at the declared peak: there is less than was declared, and it is not us who make the calls.
+    let told = limits(orders);
+    assert_eq!((&told["policies"][0]["policy"], &told["policies"][0]["limit"]), (&json!("burst"), &json!(200)), "{told}");
+    assert!(told["headroom"].as_f64().unwrap() < 0.7, "{told}");
     assert!(estate.served("orders.shophub.example") < 20, "the quota is not used up by us");
-    // A hold: nothing was sent since, and the success ratio has nothing to do with it.
-    let hold = state(alerts);
-    assert_eq!((hold.retry_after.map(|(_, s)| s), hold.counts.throttled, hold.limits.is_empty()), (Some(45), 1, true));
-    assert_eq!(estate.served("chat.wardtalk.example"), 4, "nothing is sent during a hold");
-    assert_eq!((hold.causes.get(&Cause::RateLimit), hold.last_skip.map(|(_, c)| c)), (Some(&hold.counts.skipped), Some(Cause::RateLimit)));
-    // Gone before midnight, whatever the hour; and the widened interval.
-    let quota = policy(&state(relations), "api-usage").unwrap();
-    let left = Duration::from_secs_f64(quota.last.remaining.unwrap() as f64 / quota.used_per_s().unwrap());
-    assert_eq!((quota.last.limit, quota.last.window_s, state(relations).counts.throttled), (Some(500_000), Some(86_400), 0));
-    assert!(quota.last.at.plus(left) < midnight_after(quota.last.at), "{quota:?}");
-    let daily = def(relations).integration.volume.daily.unwrap();
-    assert!(quota.rate().unwrap() > 1.5 * per_s(daily) && quota.used_per_s().unwrap() > 1.5 * per_s(daily), "declared, it is enough");
+    assert!(detail(orders).contains("0.66 × the declared volume"));
+
+    // A hold: nothing was sent since the host asked for it.
+    let told = limits(alerts);
+    assert_eq!(
+        (&told["holds"][0]["asked_s"], &told["holds"][0]["told"], &told["policies"]),
+        (&json!(45), &json!(alerts), &json!([])),
+        "{told}"
+    );
+    assert_eq!((estate.served("chat.wardtalk.example"), state(alerts).counts.throttled), (4, 1), "nothing is sent during a hold");
+    assert!(row("Ward alerts").contains("held until"), "{page}");
+
+    // Gone before midnight whatever the hour, though by what was declared it is enough; and the widened interval.
+    let told = limits(relations);
+    let quota = &told["policies"][0];
+    let at = |key: &str| -> UnixMs { quota[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().into() };
+    assert_eq!((&quota["policy"], &quota["limit"]), (&json!("api-usage"), &json!(500_000)), "{told}");
+    assert!(at("exhausted_at") < midnight_after(at("read_at")), "{told}");
+    assert!(told["headroom"].as_f64().unwrap() > 1.5 && quota["exhausted_at_declared"].is_null(), "{told}");
+    assert_eq!((&told["budgets"][0]["factor"], state(relations).counts.throttled), (&json!(2), 0), "{told}");
+    assert!(row("Customer relations").contains("quota out") && row("Customer relations").contains("widened ×2"), "{page}");
+
+    // The same in numbers.
+    let scrape = ask("/metrics");
+    let of = |name: &str, id: &str| {
+        let label = format!("integration=\"{}\"", integration(id).rsplit('/').next().unwrap());
+        series(&scrape, name, &[&label])
+    };
+    assert_eq!(of("soakwatch_rate_limit_headroom_ratio", tickets), Some(3.5));
+    assert!(of("soakwatch_rate_limit_headroom_ratio", orders).is_some_and(|h| h < 0.7));
+    assert_eq!(of("soakwatch_rate_limit_retry_after_seconds", alerts), Some(45.0));
+    assert!(of("soakwatch_rate_limit_exhaustion_timestamp_seconds", relations).is_some());
+    assert_eq!(of("soakwatch_check_effective_interval_seconds", relations), Some(4.0));
+
     // Nobody else's pace is in its own way.
     let others = STORIES.iter().map(|(id, _)| *id).filter(|id| !QUOTAS[1..].contains(id));
-    let lost: Vec<&str> = others.filter(|id| held(id) > 0).collect();
+    let lost: Vec<&str> = others.filter(|id| skipped(id) > 0).collect();
     assert_eq!(lost, [""; 0], "the pace costs slots that no story is about");
     running.stop().await.unwrap();
     estate.stop().await;
