@@ -176,7 +176,7 @@ fn asked_away<'v>(check: &CheckEntry, views: &'v Views, now: UnixMs) -> Option<&
 
 /// What a run said, and that there will be no other before a hold ends.
 fn until_hold_ends(detail: Option<&str>, hold: Option<&AskedAway>) -> Option<String> {
-    let held = hold.map(|h| format!("held until {}: the host asked to be left alone, nothing is sent before", h.until));
+    let held = hold.map(|h| format!("held until {}: the host asked to be left alone, nothing is sent before", h.until.whole_seconds()));
     match (detail, held) {
         (Some(detail), Some(held)) => Some(format!("{detail}; {held}")),
         (detail, held) => held.or(detail.map(str::to_owned)),

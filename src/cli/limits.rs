@@ -82,36 +82,39 @@ fn no_answer(status: StatusCode, body: &str, id: &str) -> CliError {
 const INDENT: &str = "  ";
 
 fn text(i: &IntegrationLimits, forecast: bool, now: UnixMs) -> String {
-    let mut out = format!("{} ({})\n", i.id, plain(&i.name));
+    let mut head = format!("{} ({})\n", i.id, plain(&i.name));
     for hold in &i.holds {
-        out.push_str(&held(hold, now));
+        head.push_str(&held(hold, now));
     }
-    if let Some(r) = &i.retry_after {
-        out.push_str(&format!("{INDENT}{} was asked to wait {}, until {}\n", r.check, words::span(r.asked_s), moment(r.until)));
+    // A hold says it already.
+    if let Some(r) = i.retry_after.as_ref().filter(|_| i.holds.is_empty()) {
+        head.push_str(&format!("{INDENT}{} was asked to wait {}, until {}\n", r.check, words::span(r.asked_s), r.until.whole_seconds()));
     }
     if i.policies.is_empty() {
-        out.push_str(&format!("{INDENT}no endpoint has told a quota lately\n"));
-    } else {
-        out.push_str(&policies(i, now));
+        head.push_str(&format!("{INDENT}no endpoint has told a quota lately\n"));
+    }
+    let mut blocks = vec![head];
+    if !i.policies.is_empty() {
+        blocks.push(policies(i, now));
     }
     if !i.budgets.is_empty() {
-        out.push_str(&budgets(i));
+        blocks.push(budgets(i));
     }
     if forecast {
-        out.push_str(&forecast_of(i));
+        blocks.push(forecast_of(i));
+        blocks.extend(batches(i));
     }
-    out
+    blocks.join("\n")
 }
 
 fn held(h: &HoldShown, now: UnixMs) -> String {
-    let (until, asked) = (moment(h.until), words::span(h.asked_s));
+    let (until, asked) = (h.until.whole_seconds(), words::span(h.asked_s));
     let left = words::span(h.until.since(now).as_secs());
     format!("{INDENT}held until {until} (for {left}): {} asked {} to wait {asked}; waiting: {}\n", h.host, h.told, h.checks.join(", "))
 }
 
-/// A time to the second.
 fn moment(at: UnixMs) -> String {
-    UnixMs(at.0.div_euclid(1000) * 1000).to_string()
+    at.whole_seconds().to_string()
 }
 
 fn or_dash(text: Option<String>) -> String {
@@ -163,6 +166,10 @@ fn forecast_of(i: &IntegrationLimits) -> String {
         }
         out.push_str(&aligned(&lines, INDENT));
     }
+    out
+}
+
+fn batches(i: &IntegrationLimits) -> Option<String> {
     let mut lines = vec![["batch", "calls", "policy", "fits", "takes", "ends", "why"].map(str::to_owned)];
     for b in &i.batches {
         for fit in &b.policies {
@@ -185,8 +192,5 @@ fn forecast_of(i: &IntegrationLimits) -> String {
             lines.push([b.start.to_string(), b.calls.to_string(), "-".into(), "not known".into(), "-".into(), "-".into(), unknown.into()]);
         }
     }
-    if lines.len() > 1 {
-        out.push_str(&aligned(&lines, INDENT));
-    }
-    out
+    (lines.len() > 1).then(|| aligned(&lines, INDENT))
 }

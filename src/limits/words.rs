@@ -18,9 +18,19 @@ pub fn quota(limit: u64, window_s: u64) -> String {
 
 /// Requests a second in the unit that makes it 1 or more: `2.5/s`, `12/min`, `1.8/h`, `0.5/day`.
 pub fn rate(per_s: f64) -> String {
-    let units = [(1.0, "s"), (60.0, "min"), (3_600.0, "h")];
-    let (size, unit) = units.into_iter().find(|(size, _)| per_s * size >= 0.999).unwrap_or((86_400.0, "day"));
+    let (size, unit) = unit(per_s);
     format!("{}/{unit}", count(per_s * size))
+}
+
+fn unit(per_s: f64) -> (f64, &'static str) {
+    let units = [(1.0, "s"), (60.0, "min"), (3_600.0, "h")];
+    units.into_iter().find(|(size, _)| per_s * size >= 0.999).unwrap_or((86_400.0, "day"))
+}
+
+/// One of another, in the unit of the smaller: `30 of 83.33/min`.
+fn rate_of(part: f64, whole: f64) -> String {
+    let (size, unit) = unit(part.min(whole));
+    format!("{} of {}/{unit}", count(part * size), count(whole * size))
 }
 
 /// A number with as many digits as are worth reading: `1234`, `12.5`, `0.31`.
@@ -45,13 +55,12 @@ pub fn reason(b: &CheckBudget) -> String {
         Some(q) => share(q),
         None => "max_rate, while no quota is told".into(),
     };
-    let (allowed, wanted) = (rate(b.allowed_per_s), rate(b.wanted_per_s));
     let by = if b.shared_by == 1 { "this check alone wants".into() } else { format!("{} checks together want", b.shared_by) };
     let so = match b.factor {
         0 | 1 => "as configured".to_owned(),
         n => format!("every {} slot", ordinal(n)),
     };
-    format!("{so}: {by} {wanted} of {allowed} ({share})")
+    format!("{so}: {by} {} ({share})", rate_of(b.wanted_per_s, b.allowed_per_s))
 }
 
 fn share(q: &Reason) -> String {
@@ -104,10 +113,10 @@ mod tests {
             tokens: 1.0,
             hold: None,
         };
-        assert_eq!(reason(&b), "every 3rd slot: 2 checks together want 12/min of 5/min (5 % of 100 in 1m, policy default)");
+        assert_eq!(reason(&b), "every 3rd slot: 2 checks together want 12 of 5/min (5 % of 100 in 1m, policy default)");
         let guessed = CheckBudget { quota: Some(Reason { window_told: false, ..quota }), ..b.clone() };
         assert!(reason(&guessed).contains("100 in 1m, a window it does not tell, policy default"));
         let free = CheckBudget { quota: None, factor: 1, shared_by: 1, allowed_per_s: 1.0, wanted_per_s: 0.1, ..b };
-        assert_eq!(reason(&free), "as configured: this check alone wants 6/min of 1/s (max_rate, while no quota is told)");
+        assert_eq!(reason(&free), "as configured: this check alone wants 6 of 60/min (max_rate, while no quota is told)");
     }
 }

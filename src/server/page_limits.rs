@@ -40,7 +40,8 @@ pub(super) fn section(l: &IntegrationLimits, now: UnixMs) -> Markup {
             @for hold in &l.holds { (held(hold, now)) }
             dl.facts {
                 (fact("Headroom", &headroom(l.headroom)))
-                @if let Some(r) = &l.retry_after {
+                // A hold says it already.
+                @if let Some(r) = l.retry_after.as_ref().filter(|_| l.holds.is_empty()) {
                     (fact("Asked to wait", &html! { (r.check) ": " (words::span(r.asked_s)) ", until " (clock_time(r.until)) }))
                 }
             }

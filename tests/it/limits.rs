@@ -184,7 +184,7 @@ fn budgets_and_holds_are_told_with_their_reason() {
     // Two checks a minute each want 120 an hour, and 15 are theirs.
     let b = &l.budgets[1];
     assert_eq!((b.check.as_str(), b.factor, b.effective_interval, b.shared_by), ("c1", 8, Span::seconds(480), 2));
-    assert_eq!(b.reason, "every 8th slot: 2 checks together want 2/min of 15/h (5 % of 300 in 1h, policy default)");
+    assert_eq!(b.reason, "every 8th slot: 2 checks together want 120 of 15/h (5 % of 300 in 1h, policy default)");
     assert!((b.coverage_lost - 0.875).abs() < 1e-9);
     assert_eq!(l.budgets[2].factor, 1);
     let h = &l.holds[0];
@@ -208,7 +208,7 @@ fn configuration(dir: &Path, spent: &FakeApi, tight: &FakeApi, held: &FakeApi) {
     let mut text = "[customer]\nid = \"acme\"\nname = \"Acme\"\nallow_private = true\n".to_owned();
     for (id, api) in [("spent", spent), ("tight", tight), ("held", held)] {
         text += &format!(
-            "[[integration]]\nid = \"{id}\"\nenvironment = \"staging\"\nowner = \"vendor\"\nvolume = {{ peak = \"200000/h\" }}\n\
+            "[[integration]]\nid = \"{id}\"\nenvironment = \"staging\"\nowner = \"vendor\"\nvolume = {{ peak = \"200000/h\", batch = {{ start = \"22:00Z\", rows = 5000 }} }}\n\
              [[integration.check]]\nid = \"list\"\nevery = \"1s\"\ntimeout = \"900ms\"\n[integration.check.http]\nurl = \"{}\"\n",
             api.url("/x")
         );
@@ -278,7 +278,7 @@ fn a_running_daemon_tells_api_page_and_command_the_same() {
     let page = daemon.get("/integrations/acme/staging/tight");
     for part in [
         "Rate limits",
-        "every 10th slot: this check alone wants 1/s of 6/min (5 % of 7200 in 1h, policy hour)",
+        "every 10th slot: this check alone wants 60 of 6/min (5 % of 7200 in 1h, policy hour)",
         "90 %",
         "0.03 × the declared volume",
     ] {
@@ -294,6 +294,10 @@ fn a_running_daemon_tells_api_page_and_command_the_same() {
     assert!(!text.contains("headroom"), "{text}");
     let text = stdout(&daemon, &["acme/staging/spent", "--forecast"]);
     assert!(text.contains("headroom: 0.5 × the declared volume") && text.contains("runs out as used") && !text.contains("tight"), "{text}");
+    assert!(
+        text.contains("22:00Z  5000   hour    no    -      -     the declared peak of 200000/h leaves nothing of 100000 in 1h"),
+        "{text}"
+    );
     let answer: Value = serde_json::from_str(&stdout(&daemon, &["acme", "--json"])).unwrap();
     assert_eq!(answer["integrations"].as_array().unwrap().len(), 3);
     for (args, code, said) in [
