@@ -132,7 +132,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "demo",
-        &["clock", "fields", "outcome", "secret", "attribution", "config", "transport", "board", "status", "metrics", "server", "app"],
+        &[
+            "clock",
+            "fields",
+            "outcome",
+            "secret",
+            "attribution",
+            "config",
+            "transport",
+            "board",
+            "limits",
+            "status",
+            "metrics",
+            "server",
+            "app",
+        ],
     ),
     (
         "cli",
