@@ -12,6 +12,7 @@ pub mod explain;
 pub mod fields;
 pub mod files;
 pub mod health;
+pub mod limits;
 pub mod log;
 pub mod metrics;
 pub mod observed;
