@@ -168,6 +168,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "transport",
             "run",
             "slots",
+            "soak",
             "board",
             "store",
             "limits",
