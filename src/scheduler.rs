@@ -39,7 +39,7 @@ const OUTCOMES_WAITING: usize = 1_024;
 const MOST_WAITING: usize = 100_000;
 
 /// A wait in the pace shorter than this is none.
-const WORTH_TELLING: Duration = Duration::from_millis(2);
+const WORTH_TELLING: Duration = Duration::from_millis(10);
 
 struct Entry {
     def: Arc<CheckDef>,

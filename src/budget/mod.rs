@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use hold::{HOLD_NOTE, Hold};
 use limiter::Limiter;
-pub use view::{CheckBudget, Reason, Views};
+pub use view::{CheckBudget, Paced, Reason, Views};
 
 use crate::clock::UnixMs;
 use crate::config::model::{CheckDef, Config, RateLimitSettings};
@@ -235,6 +235,12 @@ impl Budgets {
     /// The same for every check at once. Not to be called while reading the board: `plan` reads the board while it changes the budgets.
     pub fn views(&self, wall: UnixMs, mono: Instant) -> Views {
         self.lock().views(wall, mono)
+    }
+
+    /// Lets `f` ask for the bare numbers of many checks under one lock, without a copy of all the rest. It must not block: runs wait meanwhile.
+    pub fn paces<R>(&self, mono: Instant, f: impl FnOnce(&dyn Fn(&CheckId) -> Option<Paced>) -> R) -> R {
+        let inner = self.lock();
+        f(&|check| inner.paced(inner.seats.get(check)?, mono))
     }
 }
 

@@ -80,6 +80,15 @@ impl CheckBudget {
     }
 }
 
+/// What the pace makes of a check just now, for who asks for many.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Paced {
+    /// As in [`CheckBudget`].
+    pub effective_interval: Span,
+    /// As in [`CheckBudget`].
+    pub tokens: f64,
+}
+
 /// The budgets of all checks that have one.
 pub type Views = HashMap<CheckId, CheckBudget>;
 
@@ -91,6 +100,16 @@ struct Wants {
 }
 
 impl Inner {
+    pub(super) fn paced(&self, seat: &Seat, mono: Instant) -> Option<Paced> {
+        let quota = self.lanes.get(&seat.lane)?.quota.as_ref().map(|(_, gate)| gate);
+        let (host_gate, _) = self.hosts.get(&seat.lane.host)?;
+        let every: Duration = seat.every.0;
+        Some(Paced {
+            effective_interval: Span(every.saturating_mul(self.factor(seat))),
+            tokens: quota.unwrap_or(host_gate).limiter.tokens(mono),
+        })
+    }
+
     pub(super) fn view(&self, check: &CheckId, wall: UnixMs, mono: Instant) -> Option<CheckBudget> {
         let seat = self.seats.get(check)?;
         let lane = self.lanes.get(&seat.lane)?;
@@ -122,19 +141,17 @@ impl Inner {
     }
 
     fn shown(&self, seat: &Seat, lane: &Lane, wants: Wants, wall: UnixMs, mono: Instant) -> Option<CheckBudget> {
-        let (host_gate, _) = self.hosts.get(&seat.lane.host)?;
-        let (quota, gate) = lane.quota.as_ref().map_or((None, host_gate), |(reason, gate)| (Some(reason), gate));
-        let factor = self.factor(seat);
-        let every: Duration = seat.every.0;
+        let Paced { effective_interval, tokens } = self.paced(seat, mono)?;
+        let quota = lane.quota.as_ref().map(|(reason, _)| reason);
         Some(CheckBudget {
             host: seat.lane.host.to_string(),
             allowed_per_s: quota.map_or_else(|| per_s(self.settings.max_rate), Reason::per_s),
             wanted_per_s: wants.per_s,
             shared_by: wants.checks,
             quota: quota.cloned(),
-            factor,
-            effective_interval: Span(every.saturating_mul(factor)),
-            tokens: gate.limiter.tokens(mono),
+            factor: self.factor(seat),
+            effective_interval,
+            tokens,
             hold: lane.hold.clone().filter(|h| h.until > wall),
         })
     }

@@ -16,10 +16,11 @@ use crate::transport::{guard, read_roots_blocking};
 
 /// z of the 95 % Wilson score interval (product.md, `sample_size`).
 const Z: f64 = 1.96;
-/// Lines of an integration: its histogram, its classes and causes, and room for some statuses, classes and retries that appear on first use.
-const LINES_PER_INTEGRATION: u64 = 42;
+/// Lines of an integration: its histograms, its classes and causes, room for some statuses, classes and retries that appear on first use, and for
+/// two policies of rate limits. Who tells more of them (ten are shown) takes what others do not need.
+const LINES_PER_INTEGRATION: u64 = 64;
 /// Lines of a check, with room for some observed values.
-const LINES_PER_CHECK: u64 = 20;
+const LINES_PER_CHECK: u64 = 21;
 /// Lines of a histogram: nine buckets, `+Inf`, sum, count.
 const LINES_PER_HISTOGRAM: u64 = 12;
 

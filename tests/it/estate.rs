@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use soakwatch::attribution::attribute;
 use soakwatch::board::Board;
+use soakwatch::budget::Budgets;
 use soakwatch::clock::{Clock, UnixMs};
 use soakwatch::config::model::{
     CheckDef, Config, Customer, DeclaredVolume, Integration, LogSettings, Maintenance, MetricsSettings, Paused, ProbeSettings,
@@ -261,6 +262,13 @@ pub(crate) fn estate(settings: Settings) -> (Config, Board) {
     }
     board.apply(&records);
     (config, board)
+}
+
+/// The budgets of a configuration, planned by what the board knows.
+pub(crate) fn budgets(config: &Config, board: &Board, mono: Instant) -> Budgets {
+    let budgets = Budgets::new(&config.settings.rate_limit);
+    budgets.plan(config, |id| board.check(id).map(|c| c.state.limits), mono);
+    budgets
 }
 
 /// A clock that stands at [`NOW`].

@@ -22,6 +22,8 @@ mod metrics;
 mod own_fault;
 mod probe;
 mod rate_limit;
+mod rate_limit_config;
+mod rate_limit_metrics;
 mod reference;
 mod reload;
 mod restart;
