@@ -227,6 +227,16 @@ impl Budgets {
         self.lock().heard(def, heard, mono);
     }
 
+    /// Takes in that a run could send nothing, because a token endpoint is to be left alone for so long: without a token nobody of its host and
+    /// credential can.
+    pub fn left_alone(&self, def: &CheckDef, now: UnixMs, left: Duration) {
+        let mut inner = self.lock();
+        let (max, asked_s) = (inner.settings.max_hold.0, left.as_secs());
+        let hold = Hold { until: now.plus(left.min(max)), since: now, asked_s, check: def.id.to_string() };
+        let Some(key) = inner.seats.get(&def.id).map(|s| s.lane.clone()) else { return };
+        inner.keep(&key, hold, "a token endpoint");
+    }
+
     /// What is to be shown of a check's budget.
     pub fn view(&self, check: &CheckId, wall: UnixMs, mono: Instant) -> Option<CheckBudget> {
         self.lock().view(check, wall, mono)
@@ -386,8 +396,8 @@ impl Inner {
 
     fn hold(&mut self, def: &CheckDef, key: &LaneKey, heard: &[Heard]) {
         let max = self.settings.max_hold.0;
-        let Some(lane) = self.lanes.get_mut(key) else { return };
         for h in heard {
+            let Some(lane) = self.lanes.get_mut(key) else { return };
             if !h.limits.throttled {
                 lane.strikes = if *h.host == *key.host { 0 } else { lane.strikes };
                 continue;
@@ -399,22 +409,37 @@ impl Inner {
             let asked = if said { told } else { told.saturating_mul(1 << lane.strikes.min(MOST_STRIKES)) };
             lane.strikes = if said { 0 } else { (lane.strikes + 1).min(MOST_STRIKES) };
             let until = h.at.plus(asked.min(max));
-            if asked >= NOTED && lane.hold.as_ref().is_none_or(|old| old.until < h.at) {
-                let host = &*key.host;
-                tracing::warn!(check = def.id.as_str(), host, %until, "{host} asks to be left alone for {}: its checks are skipped until then", Span(asked));
-            }
-            let hold = Hold { until, since: h.at, asked_s: asked.as_secs(), check: def.id.to_string() };
-            let hold = hold.join(lane.hold.take());
-            if hold.until.since(h.at) >= NOTED {
-                self.noted.insert(key.clone());
-            }
-            lane.hold = Some(hold);
+            self.keep(key, Hold { until, since: h.at, asked_s: asked.as_secs(), check: def.id.to_string() }, &h.host);
         }
+        let Some(lane) = self.lanes.get_mut(key) else { return };
         let over = |h: &Hold| heard.iter().all(|heard| h.until < heard.at);
         if lane.hold.as_ref().is_some_and(|h| !heard.is_empty() && over(h)) {
             lane.hold = None;
             self.noted.insert(key.clone());
         }
+    }
+}
+
+impl Inner {
+    /// Holds a lane, beside the hold there may be, and has it noted. `who`: who asks for it.
+    fn keep(&mut self, key: &LaneKey, hold: Hold, who: &str) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let (since, asked) = (hold.since, Duration::from_secs(hold.asked_s));
+        if asked >= NOTED && lane.hold.as_ref().is_none_or(|old| old.until < since) {
+            let (host, until) = (&*key.host, hold.until);
+            tracing::warn!(
+                check = hold.check,
+                host,
+                %until,
+                "{who} asks to be left alone for {}: the checks of {host} are skipped until then",
+                Span(asked)
+            );
+        }
+        let hold = hold.join(lane.hold.take());
+        if hold.until.since(since) >= NOTED {
+            self.noted.insert(key.clone());
+        }
+        lane.hold = Some(hold);
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Reason {
 impl Reason {
     /// A policy as a reason, if it is a quota of requests. `window`: the configured one, for policies that tell none.
     pub(super) fn of(name: &str, p: &PolicyState, window: Option<Span>) -> Option<Self> {
-        let limit = p.last.limit.filter(|l| *l > 0 && p.counts_requests())?;
+        let limit = p.limit().filter(|l| *l > 0 && p.counts_requests())?;
         let told = p.window().or(window.map(|w| w.0));
         let window_s = told.unwrap_or_else(|| p.assumed_window()).as_secs().max(1);
         Some(Self { policy: name.to_owned(), limit, window_s, window_told: told.is_some(), share: Ratio(1.0) })

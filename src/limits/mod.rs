@@ -32,7 +32,7 @@ pub struct PolicyShown {
     pub policy: String,
     /// The integration's checks that were told of it, by their own ids.
     pub checks: Vec<String>,
-    /// So many (of `unit`) in a window.
+    /// So many (of `unit`) in a window; where the last reading does not say, as it was told before.
     pub limit: Option<u64>,
     /// So many were left when it was read. Once the window is over (`reset_at`) nobody knows.
     pub remaining: Option<u64>,
@@ -122,7 +122,7 @@ fn window_s(def: &Integration, p: &PolicyState) -> Option<u64> {
 
 /// The policy as a quota of requests in a known window, if it is one. A limit of 0 is no quota, but a way to say that there is none.
 fn quota(def: &Integration, p: &PolicyState) -> Option<Quota> {
-    Some(Quota { limit: p.last.limit.filter(|l| *l > 0 && p.counts_requests())?, window_s: window_s(def, p)? })
+    Some(Quota { limit: p.limit().filter(|l| *l > 0 && p.counts_requests())?, window_s: window_s(def, p)? })
 }
 
 fn shown(def: &Integration, Told { label, checks, state }: Told<'_>, now: UnixMs) -> PolicyShown {
@@ -133,7 +133,7 @@ fn shown(def: &Integration, Told { label, checks, state }: Told<'_>, now: UnixMs
     PolicyShown {
         policy: label,
         checks: checks.into_iter().map(str::to_owned).collect(),
-        limit: last.limit,
+        limit: state.limit(),
         remaining: last.remaining,
         window_s,
         reset_at: last.reset_at.and_then(dated),

@@ -180,14 +180,14 @@ impl HttpCheck {
         if let Some(auth) = &self.auth {
             token = Box::pin(transport.authorize(auth, &mut request, &options, None, redactor, observed)).await?;
         }
-        let mut answer = Box::pin(transport.exchange(request.clone(), &options, false, redactor, observed)).await?;
+        let mut answer = Box::pin(transport.exchange(request.clone(), &options, None, redactor, observed)).await?;
         // A token can be revoked before its end: one new one, one more try, inside the same attempt.
         if let (Some(auth), Some(stale), StatusCode::UNAUTHORIZED) = (&self.auth, &token, answer.status)
             && !self.expect.accepts(answer.status)
         {
             observed.step = Step::Prepare;
             Box::pin(transport.authorize(auth, &mut request, &options, Some(stale), redactor, observed)).await?;
-            answer = Box::pin(transport.exchange(request, &options, false, redactor, observed)).await?;
+            answer = Box::pin(transport.exchange(request, &options, None, redactor, observed)).await?;
         }
         observed.step = Step::Judge;
         judge::judge(self, &answer, redactor, observed)

@@ -32,4 +32,5 @@ mod status;
 mod store_trouble;
 mod support;
 mod throttling;
+mod token_endpoint;
 mod transport;
