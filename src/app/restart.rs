@@ -126,7 +126,8 @@ pub(super) async fn hold_again(
     clock: &Clock,
     recorder: &RecorderHandle,
 ) {
-    budgets.plan(config, |id| board.check(id).map(|c| c.state.limits), monotonic());
+    let mut told = board.limits();
+    budgets.plan(config, |id| told.remove(id), monotonic());
     for id in budgets.restore(holds, clock.now()) {
         recorder.note(Note { kind: HOLD_NOTE, id, text: None }).await;
     }

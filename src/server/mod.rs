@@ -61,7 +61,7 @@ pub struct ServerState {
 }
 
 impl ServerState {
-    /// Every check's budget. To be asked before the board is read, never meanwhile: a reload holds the budgets while it reads the board.
+    /// Every check's budget.
     fn views(&self, now: UnixMs) -> Views {
         self.budgets.views(now, monotonic())
     }
