@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ratelimit", &["clock", "fields", "outcome"]),
     ("observed", &["clock", "outcome", "ratelimit"]),
     ("record", &["clock", "fields", "outcome", "ratelimit"]),
+    ("evidence", &["clock", "fields", "outcome", "observed"]),
     // The shape of the configuration. How files are read stands further down.
     ("config::table", &["clock", "fields", "outcome", "secret"]),
     ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "probe"]),
@@ -54,7 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "transport", "probe"]),
     // What is kept, and what is shown of it.
     ("board", &["clock", "fields", "outcome", "ratelimit", "record", "config::model"]),
-    ("store", &["clock", "fields", "outcome", "ratelimit", "record", "board"]),
+    ("store", &["clock", "fields", "outcome", "ratelimit", "record", "evidence", "board"]),
     ("health", &["clock"]),
     ("status", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "board"]),
     ("metrics", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "board", "health"]),
