@@ -74,6 +74,21 @@ CREATE TABLE note (
     text TEXT NOT NULL,
     PRIMARY KEY (kind, id)
 ) STRICT, WITHOUT ROWID;
+", "
+CREATE TABLE evidence (
+    seq         INTEGER PRIMARY KEY AUTOINCREMENT,
+    at          INTEGER NOT NULL,
+    kind        TEXT NOT NULL,
+    customer    TEXT,
+    environment TEXT,
+    integration TEXT,
+    actor       TEXT NOT NULL,
+    body        TEXT NOT NULL,
+    record_hash BLOB NOT NULL,
+    chain_hash  BLOB NOT NULL
+) STRICT;
+CREATE TRIGGER evidence_is_never_changed BEFORE UPDATE ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is only added to'); END;
+CREATE TRIGGER evidence_is_never_deleted BEFORE DELETE ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is only added to'); END;
 "];
 
 /// The version this program writes.

@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ratelimit", &["clock", "fields", "outcome"]),
     ("observed", &["clock", "outcome", "ratelimit"]),
     ("record", &["clock", "fields", "outcome", "ratelimit"]),
+    ("evidence", &["clock", "fields", "outcome", "observed"]),
     // The shape of the configuration. How files are read stands further down.
     ("config::table", &["clock", "fields", "outcome", "secret"]),
     // Verdicts over records: pure, and known to the configuration, which holds their policy.
@@ -57,7 +58,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "transport", "probe", "budget"]),
     // What is kept, and what is shown of it.
     ("board", &["clock", "fields", "outcome", "ratelimit", "record", "config::model"]),
-    ("store", &["clock", "fields", "outcome", "ratelimit", "record", "board"]),
+    ("store", &["clock", "fields", "outcome", "ratelimit", "record", "evidence", "board"]),
     ("limits", &["clock", "fields", "ratelimit", "budget", "config::model", "board"]),
     ("health", &["clock"]),
     ("status", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "budget", "board", "limits"]),
