@@ -7,10 +7,12 @@ use std::io::Write as _;
 
 use clap::{Parser, Subcommand};
 
+mod columns;
 mod control;
 mod demo;
 mod explain;
 mod ids;
+mod limits;
 mod probe;
 mod reload;
 mod run;
@@ -94,6 +96,7 @@ enum Command {
     Explain(explain::Explain),
     Demo(demo::Demo),
     Runs(runs::Runs),
+    Limits(limits::Limits),
     /// Makes a token for the server and shows it once
     Token(token::TokenArgs),
 }
@@ -109,6 +112,7 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Runs(args) => runs::run(&args),
+            Command::Limits(args) => limits::run(&args),
             Command::Token(args) => token::run(&args),
         }
     }

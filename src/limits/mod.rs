@@ -3,14 +3,21 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::board::{CheckEntry, IntegrationEntry};
 use crate::clock::{DAY_MS, UnixMs};
 use crate::config::model::Integration;
 use crate::ratelimit::PolicyState;
 
+pub mod batch;
 pub mod forecast;
+mod shown;
+pub mod words;
+mod written;
 
 use forecast::{Quota, dated};
+pub use shown::{BudgetShown, HoldShown, IntegrationLimits, LimitsBrief, RetryAfter, brief, in_force, integration_limits};
 
 /// So many policies of one integration are shown.
 pub const MOST_POLICIES: usize = 10;
@@ -18,7 +25,7 @@ pub const MOST_POLICIES: usize = 10;
 const SHOWN_MS: i64 = DAY_MS;
 
 /// A policy as it is shown. What is not known is absent.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PolicyShown {
     /// Its label, of its own in the integration: the policy's name; behind `host:port/` where the check that was told talks to another host than the
     /// integration's first check.
@@ -32,18 +39,22 @@ pub struct PolicyShown {
     /// The window in seconds: as told, or `quota_window` of the integration.
     pub window_s: Option<u64>,
     /// When there is more, as told.
+    #[serde(with = "written::rfc3339_option", default)]
     pub reset_at: Option<UnixMs>,
     /// What is counted; absent: requests.
     pub unit: Option<String>,
     /// When it was read.
+    #[serde(with = "written::rfc3339")]
     pub read_at: UnixMs,
     /// The quota over the declared use of the same window: below 1 the declared volume does not fit.
     pub headroom: Option<f64>,
     /// What everybody together used of it per second, in the window it was read in.
     pub used_per_s: Option<f64>,
     /// When it runs out before its reset at that rate; when it was read where nothing was left.
+    #[serde(with = "written::rfc3339_option", default)]
     pub exhausted_at: Option<UnixMs>,
     /// When it runs out before its reset at the declared rate: `peak` for windows below a day, else `daily`.
+    #[serde(with = "written::rfc3339_option", default)]
     pub exhausted_at_declared: Option<UnixMs>,
 }
 
@@ -109,9 +120,9 @@ fn window_s(def: &Integration, p: &PolicyState) -> Option<u64> {
     p.window().or(def.quota_window.map(|w| w.0)).map(|w| w.as_secs()).filter(|s| *s > 0)
 }
 
-/// The policy as a quota of requests in a known window, if it is one.
+/// The policy as a quota of requests in a known window, if it is one. A limit of 0 is no quota, but a way to say that there is none.
 fn quota(def: &Integration, p: &PolicyState) -> Option<Quota> {
-    Some(Quota { limit: p.limit().filter(|_| p.counts_requests())?, window_s: window_s(def, p)? })
+    Some(Quota { limit: p.limit().filter(|l| *l > 0 && p.counts_requests())?, window_s: window_s(def, p)? })
 }
 
 fn shown(def: &Integration, Told { label, checks, state }: Told<'_>, now: UnixMs) -> PolicyShown {

@@ -42,10 +42,10 @@ mod segment;
 mod tests;
 mod writer;
 
+pub use crate::record::Run;
 pub use failures::FailureRow;
 pub use notes::Note;
 pub use reader::Reader;
-pub use run::Run;
 pub use writer::Store;
 
 /// Why the store could not do it. The texts are for people.

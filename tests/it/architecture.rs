@@ -25,7 +25,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("record", &["clock", "fields", "outcome", "ratelimit"]),
     // The shape of the configuration. How files are read stands further down.
     ("config::table", &["clock", "fields", "outcome", "secret"]),
-    ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "probe"]),
+    // Verdicts over records: pure, and known to the configuration, which holds their policy.
+    ("slots::grid", &["clock"]),
+    ("soak", &["clock", "fields", "outcome", "record", "slots::grid"]),
+    ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "soak", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
     ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),
     ("probe", &["clock", "fields", "outcome", "observed", "secret", "config::model", "config::table", "transport"]),
@@ -51,7 +54,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("slots", &["clock", "fields", "outcome", "record", "config::model"]),
     // Reading the configuration: knows the kinds' tables, runs nothing.
-    ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "transport", "probe", "budget"]),
+    ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "transport", "probe", "budget"]),
     // What is kept, and what is shown of it.
     ("board", &["clock", "fields", "outcome", "ratelimit", "record", "config::model"]),
     ("store", &["clock", "fields", "outcome", "ratelimit", "record", "board"]),
@@ -132,7 +135,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "demo",
-        &["clock", "fields", "outcome", "secret", "attribution", "config", "transport", "board", "status", "metrics", "server", "app"],
+        &[
+            "clock",
+            "fields",
+            "outcome",
+            "secret",
+            "attribution",
+            "config",
+            "transport",
+            "board",
+            "limits",
+            "status",
+            "metrics",
+            "server",
+            "app",
+        ],
     ),
     (
         "cli",
