@@ -17,8 +17,10 @@ mod probe;
 mod reload;
 mod run;
 mod runs;
+mod simulate;
 mod token;
 mod validate;
+mod verdict;
 
 /// Exit codes of all commands (product.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +99,7 @@ enum Command {
     Demo(demo::Demo),
     Runs(runs::Runs),
     Limits(limits::Limits),
+    Simulate(simulate::Simulate),
     /// Makes a token for the server and shows it once
     Token(token::TokenArgs),
 }
@@ -113,6 +116,7 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Runs(args) => runs::run(&args),
             Command::Limits(args) => limits::run(&args),
+            Command::Simulate(args) => simulate::run(&args),
             Command::Token(args) => token::run(&args),
         }
     }

@@ -29,10 +29,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Verdicts over records: pure, and known to the configuration, which holds their policy.
     ("slots::grid", &["clock"]),
     ("soak", &["clock", "fields", "outcome", "record", "slots::grid"]),
+    ("config::fingerprint", &[]),
     ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "soak", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
     ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),
-    ("probe", &["clock", "fields", "outcome", "observed", "secret", "config::model", "config::table", "transport"]),
+    ("probe", &["clock", "fields", "outcome", "observed", "secret", "soak", "config::model", "config::table", "transport"]),
     ("retry", &[]),
     ("budget", &["clock", "fields", "outcome", "ratelimit", "observed", "config::model"]),
     (
@@ -168,6 +169,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "transport",
             "run",
             "slots",
+            "soak",
             "board",
             "store",
             "limits",

@@ -13,6 +13,7 @@ mod doc_examples;
 mod documents;
 mod estate;
 mod exactness;
+mod fingerprint;
 mod hostile_config;
 mod hostile_estate;
 mod limits;
