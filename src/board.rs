@@ -15,66 +15,13 @@ use crate::outcome::{Attribution, Cause, Class, Outcome, Phase};
 use crate::ratelimit::Limits;
 use crate::record::{DurationCode, Facts, Record};
 
+pub use crate::record::Counts;
+
 /// Upper bounds of the run duration histogram, in seconds (metrics-and-alerts.md).
 pub const DURATION_BUCKETS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// Upper bounds of the histogram of waits in the own limiter, in seconds (metrics-and-alerts.md).
 pub const WAIT_BUCKETS: [f64; 7] = [0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0];
-
-/// Counts of slots by outcome. `due` is always their sum.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Counts {
-    /// Passed runs.
-    pub pass: u64,
-    /// Failed runs.
-    pub fail: u64,
-    /// Throttled runs.
-    pub throttled: u64,
-    /// Skipped slots.
-    pub skipped: u64,
-    /// Slots that could not be judged because of us.
-    pub unknown: u64,
-}
-
-impl Counts {
-    /// pass + fail + throttled + unknown + skipped.
-    pub fn due(&self) -> u64 {
-        self.counted() + self.skipped + self.unknown
-    }
-    /// pass + fail + throttled.
-    pub fn counted(&self) -> u64 {
-        self.pass + self.fail + self.throttled
-    }
-    /// pass / (pass + fail + throttled), or without throttled where that is excluded. No runs: no ratio.
-    pub fn success_ratio(&self, throttled_excluded: bool) -> Option<f64> {
-        let judged = self.pass + self.fail + if throttled_excluded { 0 } else { self.throttled };
-        (judged > 0).then(|| self.pass as f64 / judged as f64)
-    }
-    /// Counted runs over due slots. Nothing due: no coverage.
-    pub fn coverage(&self) -> Option<f64> {
-        (self.due() > 0).then(|| self.counted() as f64 / self.due() as f64)
-    }
-    /// Adds so many slots of an outcome (`not_due` counts nowhere).
-    pub fn add(&mut self, outcome: Outcome, n: u64) {
-        match outcome {
-            Outcome::Pass => self.pass += n,
-            Outcome::Fail => self.fail += n,
-            Outcome::Throttled => self.throttled += n,
-            Outcome::Skipped => self.skipped += n,
-            Outcome::Unknown => self.unknown += n,
-            Outcome::NotDue => {}
-        }
-    }
-    /// Adds another span's counts.
-    pub fn merge(&mut self, other: &Self) {
-        self.pass += other.pass;
-        self.fail += other.fail;
-        self.throttled += other.throttled;
-        self.skipped += other.skipped;
-        self.unknown += other.unknown;
-    }
-}
 
 /// Counts per span of wall time (an hour, five minutes), newest last, bounded.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -28,6 +28,7 @@ pub mod secret;
 pub mod self_check;
 pub mod server;
 pub mod slots;
+pub mod soak;
 pub mod status;
 pub mod store;
 pub mod supervisor;

@@ -3,13 +3,11 @@
 //! The meaning of each word is product.md's; the text of each (`as_str`) is the metric label, the API value and the stored name. Owns no logic
 //! beyond the words; the triage map is in `attribution.rs`.
 
-use serde::{Deserialize, Serialize};
-
 /// Declares a closed set: the enum, its texts, all of its members, and the way back from text.
 macro_rules! closed_set {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident => $text:literal,)+ }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ::serde::Serialize, ::serde::Deserialize)]
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant,)+ }
         impl $name {
             /// Every member, in the order of declaration.

@@ -1,4 +1,5 @@
-//! What the recorder writes: one [`Record`] a slot (or a span of slots nobody ran). The one shape that store, board and metrics are fed with.
+//! What the recorder writes: one [`Record`] a slot (or a span of slots nobody ran). The one shape that store, board and metrics are fed with; and what
+//! of it is kept for good ([`Run`]), and counted ([`Counts`]).
 //!
 //! Durations are quantised here, once, to a 5 % scale ([`DurationCode`]), so that live state, segments and reports agree exactly.
 
@@ -130,6 +131,146 @@ impl Record {
             facts: Facts::default(),
             detail: None,
         }
+    }
+}
+
+/// A record without facts and detail: what is stored of a run for good, and what a verdict is made of.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Run {
+    /// Its slot; the first one's if `count` > 1. Milliseconds since the epoch.
+    pub slot: UnixMs,
+    /// Distance of slots in milliseconds.
+    pub interval_ms: u32,
+    /// How many slots; more than 1 only for `unknown`, `skipped` and `not_due`.
+    pub count: u32,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What went wrong.
+    pub class: Option<Class>,
+    /// Why it was not run.
+    pub cause: Option<Cause>,
+    /// The first triage.
+    pub attribution: Option<Attribution>,
+    /// Total time over all attempts.
+    pub duration: DurationCode,
+    /// Attempts made.
+    pub attempts: u8,
+    /// Whether the first attempt passed.
+    pub first_attempt_passed: bool,
+}
+
+impl Run {
+    /// What of a record is kept.
+    pub fn of(r: &Record) -> Self {
+        Self {
+            slot: r.slot,
+            interval_ms: r.interval_ms,
+            count: r.count.max(1),
+            outcome: r.outcome,
+            class: r.class,
+            cause: r.cause,
+            attribution: r.attribution,
+            duration: r.duration,
+            attempts: r.attempts,
+            first_attempt_passed: r.first_attempt_passed,
+        }
+    }
+
+    /// The record this was, without facts and detail.
+    pub fn record(&self, check: &CheckId, vantage: u16) -> Record {
+        Record {
+            check: check.clone(),
+            vantage,
+            slot: self.slot,
+            interval_ms: self.interval_ms,
+            count: self.count,
+            outcome: self.outcome,
+            cause: self.cause,
+            class: self.class,
+            attribution: self.attribution,
+            duration: self.duration,
+            attempts: self.attempts,
+            first_attempt_passed: self.first_attempt_passed,
+            facts: Facts::default(),
+            detail: None,
+        }
+    }
+
+    /// The last slot this stands for.
+    pub fn last_slot(&self) -> UnixMs {
+        UnixMs(self.slot.0.saturating_add(self.step().saturating_mul(i64::from(self.count.max(1)) - 1)))
+    }
+
+    /// Distance of slots, never zero.
+    pub fn step(&self) -> i64 {
+        i64::from(self.interval_ms.max(1))
+    }
+
+    /// The part of it whose slots lie in `since..until`.
+    pub fn clip(&self, since: UnixMs, until: UnixMs) -> Option<Self> {
+        // How many of its slots lie before a time.
+        let before = |t: UnixMs| {
+            let ms = t.0.saturating_sub(self.slot.0);
+            if ms <= 0 { 0 } else { u32::try_from((ms - 1) / self.step() + 1).unwrap_or(u32::MAX).min(self.count) }
+        };
+        let (skip, end) = (before(since), before(until));
+        let slot = UnixMs(self.slot.0.saturating_add(self.step().saturating_mul(i64::from(skip))));
+        (skip < end).then(|| Self { slot, count: end - skip, ..*self })
+    }
+}
+
+/// Counts of slots by outcome. `due` is always their sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Passed runs.
+    pub pass: u64,
+    /// Failed runs.
+    pub fail: u64,
+    /// Throttled runs.
+    pub throttled: u64,
+    /// Skipped slots.
+    pub skipped: u64,
+    /// Slots that could not be judged because of us.
+    pub unknown: u64,
+}
+
+impl Counts {
+    /// pass + fail + throttled + unknown + skipped.
+    pub fn due(&self) -> u64 {
+        self.counted() + self.skipped + self.unknown
+    }
+    /// pass + fail + throttled.
+    pub fn counted(&self) -> u64 {
+        self.pass + self.fail + self.throttled
+    }
+    /// pass / (pass + fail + throttled), or without throttled where that is excluded. No runs: no ratio.
+    pub fn success_ratio(&self, throttled_excluded: bool) -> Option<f64> {
+        let judged = self.pass + self.fail + if throttled_excluded { 0 } else { self.throttled };
+        (judged > 0).then(|| self.pass as f64 / judged as f64)
+    }
+    /// Counted runs over due slots. Nothing due: no coverage.
+    pub fn coverage(&self) -> Option<f64> {
+        (self.due() > 0).then(|| self.counted() as f64 / self.due() as f64)
+    }
+    /// Adds so many slots of an outcome (`not_due` counts nowhere).
+    pub fn add(&mut self, outcome: Outcome, n: u64) {
+        match outcome {
+            Outcome::Pass => self.pass += n,
+            Outcome::Fail => self.fail += n,
+            Outcome::Throttled => self.throttled += n,
+            Outcome::Skipped => self.skipped += n,
+            Outcome::Unknown => self.unknown += n,
+            Outcome::NotDue => {}
+        }
+    }
+    /// Adds another span's counts.
+    pub fn merge(&mut self, other: &Self) {
+        self.pass += other.pass;
+        self.fail += other.fail;
+        self.throttled += other.throttled;
+        self.skipped += other.skipped;
+        self.unknown += other.unknown;
     }
 }
 

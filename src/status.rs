@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::attribution::{cause_advice, remediation};
 use crate::board::{CheckEntry, Counts, IntegrationEntry};

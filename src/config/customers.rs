@@ -133,7 +133,8 @@ fn integration(
     }
     let go_live: Option<UnixMs> = t.opt("go_live");
     judge.near(&t, "go_live", go_live);
-    let soak = soak(&mut t, judge);
+    let criticality = t.or("criticality", Criticality::Normal);
+    let soak = soak(&mut t, criticality, judge);
     judge::go_live(&t, go_live, soak.as_ref());
     let name = t.text("name", MAX_TEXT);
     let fallback = Slug::local();
@@ -146,7 +147,7 @@ fn integration(
         name: name.or_else(|| id.as_ref().map(Slug::to_string)).unwrap_or_default(),
         customer_name: shared.name.clone(),
         owner: t.or("owner", Owner::Customer),
-        criticality: t.or("criticality", Criticality::Normal),
+        criticality,
         runbook: t.opt("runbook"),
         go_live,
         hypercare: t.between("hypercare", Span::seconds(0), Span::days(366)).unwrap_or(Span::days(30)),
@@ -236,7 +237,7 @@ fn default_timeout(every: Span) -> Span {
     if every > TIMEOUT { TIMEOUT } else { Span(every.0 / 2) }
 }
 
-fn soak(integration: &mut Table<'_>, judge: &Judge) -> Option<SoakPolicy> {
+fn soak(integration: &mut Table<'_>, criticality: Criticality, judge: &Judge) -> Option<SoakPolicy> {
     let mut t = integration.table("soak")?;
     let start = t.req("start");
     judge.near(&t, "start", start);
@@ -249,7 +250,7 @@ fn soak(integration: &mut Table<'_>, judge: &Judge) -> Option<SoakPolicy> {
         t.problem("success_ratio", "0 is no target", "expected a share above 0, such as 0.99");
     }
     t.finish();
-    Some(SoakPolicy { start: start?, window, success_ratio: ratio })
+    Some(SoakPolicy { window, success_ratio: ratio, ..SoakPolicy::new(criticality, start?) })
 }
 
 fn volume(integration: &mut Table<'_>) -> DeclaredVolume {

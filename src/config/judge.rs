@@ -10,11 +10,10 @@ use crate::clock::UnixMs;
 use crate::fields::Span;
 use crate::probe::Kind;
 use crate::secret::SecretRef;
+use crate::soak::Share;
 use crate::transport::auth::unsendable;
 use crate::transport::{guard, read_roots_blocking};
 
-/// z of the 95 % Wilson score interval (product.md, `sample_size`).
-const Z: f64 = 1.96;
 /// Lines of an integration: its histogram, its classes and causes, and room for some statuses, classes and retries that appear on first use.
 const LINES_PER_INTEGRATION: u64 = 42;
 /// Lines of a check, with room for some observed values.
@@ -79,12 +78,6 @@ pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: 
     }
 }
 
-/// Runs without a failure that it takes until the lower end of the interval reaches the ratio: n / (n + z^2) >= ratio. `None`: no number does.
-pub(super) fn runs_to_prove(ratio: f64) -> Option<u64> {
-    // The small amount taken off keeps a ratio that comes out as a whole number from being rounded up by the last bit.
-    (ratio < 1.0).then(|| (ratio * Z * Z / (1.0 - ratio) - 1e-9).ceil().max(1.0) as u64)
-}
-
 /// A go-live before the soak's end: there would never be a whole window to judge.
 pub(super) fn go_live(integration: &Table<'_>, go_live: Option<UnixMs>, soak: Option<&SoakPolicy>) {
     let (Some(go_live), Some(soak)) = (go_live, soak) else { return };
@@ -102,7 +95,7 @@ pub(super) fn go_live(integration: &Table<'_>, go_live: Option<UnixMs>, soak: Op
 pub(super) fn sample_size(check: &Table<'_>, every: Span, soak: &SoakPolicy) {
     let ratio = soak.success_ratio.0;
     let runs = soak.window.ms() / every.ms().max(1);
-    let Some(needed) = runs_to_prove(ratio).and_then(|n| i64::try_from(n).ok()) else {
+    let Some(needed) = Share::of(soak.success_ratio).runs_needed().and_then(|n| i64::try_from(n).ok()) else {
         check.warn(
             "every",
             format!("no number of runs proves a success_ratio of {ratio}"),
@@ -250,19 +243,6 @@ impl Judge {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn runs_needed_are_those_of_the_product_s_table() {
-        assert_eq!(runs_to_prove(0.99), Some(381));
-        assert_eq!(runs_to_prove(0.5), Some(4));
-        assert_eq!(runs_to_prove(0.999), Some(3838));
-        assert_eq!(runs_to_prove(1.0), None);
-        for ratio in [0.5, 0.9, 0.95, 0.99, 0.995, 0.999] {
-            let n = runs_to_prove(ratio).unwrap() as f64;
-            let low = |n: f64| n / (n + Z * Z);
-            assert!(low(n) >= ratio && low(n - 1.0) < ratio, "{ratio}: {n}");
-        }
-    }
 
     #[test]
     fn a_secret_that_is_not_there_is_named_at_its_check() {

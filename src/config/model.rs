@@ -12,6 +12,8 @@ use crate::outcome::{Attribution, Class, Criticality, Owner, Role};
 use crate::probe::Kind;
 use crate::ratelimit::Dialect;
 
+pub use crate::soak::Policy as SoakPolicy;
+
 /// A whole configuration, read and judged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -265,17 +267,6 @@ impl Batch {
     pub fn calls(&self) -> f64 {
         (self.rows as f64 * self.calls_per_row).ceil()
     }
-}
-
-/// `soak = { start, window, success_ratio }`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SoakPolicy {
-    /// `start`.
-    pub start: UnixMs,
-    /// `window`.
-    pub window: Span,
-    /// `success_ratio`: the objective.
-    pub success_ratio: Ratio,
 }
 
 /// A maintenance window declared beforehand: `{ start, end, reason, by }`.

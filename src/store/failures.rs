@@ -6,8 +6,8 @@
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
+use super::Run;
 use super::bits::Damage;
-use super::run::Run;
 use super::{Damaged, StoreError, rows};
 use crate::clock::UnixMs;
 use crate::outcome::{Attribution, Cause, Class, Outcome};

@@ -6,8 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::failures::Failures;
 use super::open::{Open, due_at};
-use super::run::Run;
 use crate::fields::CheckId;
+use crate::record::Run;
 
 /// Checks handed out for sealing at once.
 const DUE: usize = 500;
@@ -168,5 +168,5 @@ pub(super) fn unsealed(run: &Run, seq: i64, as_of: i64, sealed_until: i64) -> Op
     if seq > as_of {
         return Some(*run);
     }
-    super::run::clip(run, super::run::hour_start(sealed_until), crate::clock::UnixMs(i64::MAX))
+    run.clip(super::run::hour_start(sealed_until), crate::clock::UnixMs(i64::MAX))
 }

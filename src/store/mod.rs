@@ -43,11 +43,11 @@ mod segment;
 mod tests;
 mod writer;
 
+pub use crate::record::Run;
 pub use evidence::Logged;
 pub use failures::FailureRow;
 pub use notes::Note;
 pub use reader::Reader;
-pub use run::Run;
 pub use writer::Store;
 
 /// Why the store could not do it. The texts are for people.

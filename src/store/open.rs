@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use super::bits::Damage;
 use super::packing::{Packer, unpack};
-use super::run::{Run, clip, hour_start};
+use super::run::hour_start;
 use super::segment;
 use crate::clock::{HOUR_MS, UnixMs};
+use crate::record::Run;
 
 /// Spans reach back this far at most when they are cut into hours; what lies before is older than anything that is kept by default.
 const SPAN_HOURS: i64 = 400 * 24;
@@ -97,7 +98,7 @@ impl Open {
             unpack(h.packer.hour(), &h.packer.bytes(), all.entry((h.vantage, h.packer.hour())).or_default())?;
         }
         for s in &self.spans {
-            let part = clip(&s.run, hour_start(until.saturating_sub(SPAN_HOURS)), hour_start(until));
+            let part = s.run.clip(hour_start(until.saturating_sub(SPAN_HOURS)), hour_start(until));
             for (hour, mut runs) in segment::by_hour(part) {
                 all.entry((s.vantage, hour)).or_default().append(&mut runs);
             }
@@ -109,7 +110,7 @@ impl Open {
     pub(super) fn drop_before(&mut self, until: i64) {
         self.hours.retain(|h| h.packer.hour() >= until);
         self.hours.shrink_to(2);
-        self.spans.retain_mut(|s| match clip(&s.run, hour_start(until), UnixMs(i64::MAX)) {
+        self.spans.retain_mut(|s| match s.run.clip(hour_start(until), UnixMs(i64::MAX)) {
             Some(rest) => {
                 s.run = rest;
                 true

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::failures::{self, Failures};
 use super::memory::unsealed;
-use super::run::{clip, join};
+use super::run::join;
 use super::segment::{self, Place};
 use super::{Damaged, FailureRow, Run, StoreError, journal, rows, schema};
 use crate::clock::UnixMs;
@@ -57,7 +57,7 @@ impl Reader {
             segment::read(place, blob(row, 1)?, &mut all)?;
             // Only the first and the last hour may hold too much.
             if place.hour == since.hour() || place.hour == until.hour() {
-                let inside: Vec<Run> = all.drain(before..).filter_map(|r| clip(&r, since, until)).collect();
+                let inside: Vec<Run> = all.drain(before..).filter_map(|r| r.clip(since, until)).collect();
                 all.extend(inside);
             }
             Ok(())
@@ -66,7 +66,7 @@ impl Reader {
         let (as_of, sealed_until) = position(&moment, key)?;
         open_rows(&moment, key, 0, &mut damaged, &mut |seq, place, run, _| {
             if place == vantage {
-                all.extend(unsealed(&run, seq, as_of, sealed_until).and_then(|r| clip(&r, since, until)));
+                all.extend(unsealed(&run, seq, as_of, sealed_until).and_then(|r| r.clip(since, until)));
             }
         })?;
         if all.len() > sealed {

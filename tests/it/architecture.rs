@@ -26,7 +26,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("evidence", &["clock", "fields", "outcome", "observed"]),
     // The shape of the configuration. How files are read stands further down.
     ("config::table", &["clock", "fields", "outcome", "secret"]),
-    ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "probe"]),
+    // Verdicts over records: pure, and known to the configuration, which holds their policy.
+    ("slots::grid", &["clock"]),
+    ("soak", &["clock", "fields", "outcome", "record", "slots::grid"]),
+    ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "soak", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
     ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),
     ("probe", &["clock", "fields", "outcome", "observed", "secret", "config::model", "config::table", "transport"]),
@@ -52,7 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("slots", &["clock", "fields", "outcome", "record", "config::model"]),
     // Reading the configuration: knows the kinds' tables, runs nothing.
-    ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "transport", "probe"]),
+    ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "transport", "probe"]),
     // What is kept, and what is shown of it.
     ("board", &["clock", "fields", "outcome", "ratelimit", "record", "config::model"]),
     ("store", &["clock", "fields", "outcome", "ratelimit", "record", "evidence", "board"]),
@@ -64,7 +67,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // The tasks.
     ("supervisor", &["clock", "health"]),
     ("self_check", &["clock", "fields", "outcome", "observed", "config::model", "transport", "metrics"]),
-    ("recorder", &["clock", "fields", "outcome", "observed", "record", "config::model", "board", "store", "metrics", "self_check"]),
+    ("recorder", &["clock", "fields", "outcome", "observed", "record", "evidence", "config::model", "board", "store", "metrics", "self_check"]),
     (
         "scheduler",
         &[

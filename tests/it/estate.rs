@@ -161,7 +161,7 @@ pub(crate) fn runs(check: &CheckDef, n: i64, mut ended: impl FnMut(i64) -> Ended
 /// A small estate that shows every state.
 pub(crate) fn estate(settings: Settings) -> (Config, Board) {
     let hour = Duration::from_secs(3_600);
-    let soak = |ratio| Some(SoakPolicy { start: NOW.minus(hour * 96), window: Span::days(7), success_ratio: Ratio(ratio) });
+    let soak = |ratio| Some(SoakPolicy { success_ratio: Ratio(ratio), ..SoakPolicy::new(Criticality::Normal, NOW.minus(hour * 96)) });
     let orders = Integration {
         name: "CRM orders".into(),
         customer_name: "Acme Corporation".into(),

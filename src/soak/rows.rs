@@ -1,0 +1,290 @@
+//! Every criterion of a verdict: what was seen of the worst check, and what comes of it. Pure numbers.
+
+use super::exact::{Share, reaches};
+use super::fold::{NEVER, slots_in};
+use super::given::{CheckInput, Input};
+use super::policy::{Confidence, Criterion, Judge};
+use super::standing::{judged_runs, pending, sums};
+use super::track::{CAN_BE_LOST, Track};
+use super::verdict::{Name, Row, Standing, State, Value};
+use super::window::{Frame, Window};
+use crate::clock::UnixMs;
+use crate::fields::Ratio;
+
+/// One judged check, as the criteria look at it.
+pub(super) struct Judged<'a> {
+    /// Its number in the input.
+    index: usize,
+    input: &'a CheckInput<'a>,
+    standing: &'a Standing,
+    /// Which of [`CAN_BE_LOST`] can't hold any more.
+    lost: [bool; 5],
+    /// While the window is not over: the window it may still pass in.
+    aim: Option<Aim<'a>>,
+}
+
+/// The last window that may still pass.
+struct Aim<'a> {
+    track: &'a Track,
+    /// Slots of it that are still to come; `None`: nobody knows.
+    to_come: Option<u64>,
+    /// It is the one that is shown: what was seen of it is all there was.
+    shown: bool,
+}
+
+impl<'a> Judged<'a> {
+    pub(super) fn new(index: usize, input: &'a CheckInput<'a>, standing: &'a Standing, frame: &Frame, now: UnixMs) -> Self {
+        if frame.is_over() {
+            let due = standing.slots.unwrap_or_else(|| standing.adjusted.due());
+            return Self { index, input, standing, lost: sums(input).lost(&input.rules, Some(due)), aim: None };
+        }
+        let aim = input.fold.ahead.first().map(|track| {
+            let rest = Window { start: frame.window.end.max(track.window.start), end: track.window.end };
+            let waits = pending(input, frame, now).is_some_and(|slot| slot >= track.window.start);
+            let to_come = slots_in(rest, &input.rules).map(|n| n + u64::from(waits));
+            Aim { track, to_come, shown: track.window.start == frame.window.start }
+        });
+        let mut lost = [false; 5];
+        for (which, lost) in lost.iter_mut().enumerate() {
+            let mut ahead = input.fold.ahead.iter().filter(|t| t.window.end > now).peekable();
+            *lost = ahead.peek().is_some() && ahead.all(|t| t.lost.get(which).is_some_and(|at| *at != NEVER));
+        }
+        Self { index, input, standing, lost, aim }
+    }
+
+    fn lost(&self, criterion: Criterion) -> bool {
+        CAN_BE_LOST.iter().zip(self.lost).any(|(c, lost)| *c == criterion && lost)
+    }
+
+    /// Whether it will hold although all that is to come is as bad as can be: `f` is given the slots to come.
+    fn secure(&self, f: impl Fn(u64) -> bool) -> bool {
+        self.aim.as_ref().filter(|a| a.shown).and_then(|a| a.to_come).is_some_and(f)
+    }
+
+    /// Whether so many runs can't come together any more in the window that may still pass: `f` is given the most there can be, and the slots due.
+    fn hopeless(&self, f: impl Fn(u64, u64) -> bool) -> bool {
+        let most = |a: &Aim<'_>| {
+            let sums = &a.track.sums;
+            let out = if self.input.rules.throttled_excluded { 0 } else { sums.throttled };
+            Some((u64::from(sums.pass) + u64::from(sums.fail) + u64::from(out) + a.to_come?, a.track.due()?))
+        };
+        self.aim.as_ref().and_then(most).is_some_and(|(most, due)| f(most, due))
+    }
+
+    fn seen(&self, observed: Value, behind: u64, so_far: Option<bool>, state: State, margin: f64) -> Seen {
+        Seen { state, so_far, margin, observed, behind, check: Some(self.index) }
+    }
+
+    /// A criterion that can be lost, or is met by what was observed once the window is over.
+    fn state(&self, criterion: Criterion, so_far: Option<bool>, secure: bool) -> State {
+        match self.aim {
+            _ if self.lost(criterion) => State::Lost,
+            None if so_far == Some(true) => State::Met,
+            Some(_) if secure => State::Met,
+            _ => State::Open,
+        }
+    }
+
+    fn success_ratio(&self) -> Option<Seen> {
+        let (policy, rules, counts) = (self.input.rules.policy, &self.input.rules, &self.standing.adjusted);
+        if rules.judge != Judge::Ratio {
+            return None;
+        }
+        let (pass, n) = (counts.pass, judged_runs(counts, rules));
+        let reached = |n| reaches(policy.success_ratio, policy.confidence, pass, n);
+        let so_far = (n > 0).then(|| reached(n));
+        let state = self.state(Criterion::SuccessRatio, so_far, self.secure(|more| n > 0 && reached(n + more)));
+        let ratio = if policy.confidence == Confidence::Wilson95 { self.standing.lower } else { self.standing.ratio };
+        Some(self.seen(number(ratio), n, so_far, state, ratio.unwrap_or(2.0)))
+    }
+
+    fn coverage(&self) -> Seen {
+        let (counts, asked) = (&self.standing.adjusted, Share::of(self.input.rules.policy.coverage));
+        let (counted, due) = (counts.counted(), counts.due());
+        let so_far = (due > 0).then(|| asked.reached(counted, due));
+        let state = match (&self.aim, so_far) {
+            (None, Some(true)) => State::Met,
+            (None, Some(false)) => State::Short,
+            (Some(a), _) => {
+                let sums = &a.track.sums;
+                let had = u64::from(sums.pass) + u64::from(sums.fail) + u64::from(sums.throttled);
+                match (a.to_come, a.track.due()) {
+                    (Some(more), Some(due)) if !asked.reached(had + more, due) => State::Short,
+                    (Some(_), Some(due)) if a.shown && asked.reached(had, due) => State::Met,
+                    _ => State::Open,
+                }
+            }
+            (None, None) => State::Open,
+        };
+        self.seen(number(self.standing.coverage), due, so_far, state, self.standing.coverage.unwrap_or(2.0))
+    }
+
+    fn sample_size(&self) -> Option<Seen> {
+        let rules = &self.input.rules;
+        if rules.judge != Judge::Ratio {
+            return None;
+        }
+        let n = judged_runs(&self.standing.adjusted, rules);
+        let Some(needed) = Share::of(rules.policy.success_ratio).runs_needed() else {
+            return Some(self.seen(Value::Whole(n), n, Some(false), State::Short, -1.0));
+        };
+        let enough = n >= needed;
+        let state = match self.aim {
+            None if enough => State::Met,
+            None => State::Short,
+            Some(_) if self.hopeless(|most, _| most < needed) => State::Short,
+            Some(_) if self.secure(|_| enough) => State::Met,
+            Some(_) => State::Open,
+        };
+        Some(self.seen(Value::Whole(n), n, Some(enough), state, n as f64))
+    }
+
+    fn longest_outage(&self) -> Seen {
+        let most = self.input.rules.policy.longest_outage.ms();
+        let n = self.standing.adjusted.counted();
+        let ms = self.standing.outage.map_or(0, |(_, ms)| ms);
+        let so_far = (n > 0).then_some(ms <= most);
+        let state = self.state(Criterion::LongestOutage, so_far, false);
+        self.seen(if n > 0 { Value::Number(ms as f64 / 1000.0) } else { Value::Absent }, n, so_far, state, -(ms as f64))
+    }
+
+    fn latency_p95(&self) -> Option<Seen> {
+        let most = self.input.rules.policy.latency_p95?.0.as_secs_f64();
+        let seconds = self.standing.p95.map(|code| code.seconds());
+        let so_far = seconds.map(|s| s <= most);
+        let state = self.state(Criterion::LatencyP95, so_far, false);
+        Some(self.seen(number(seconds), self.standing.adjusted.pass, so_far, state, -seconds.unwrap_or(0.0)))
+    }
+
+    fn throttled_ratio(&self) -> Seen {
+        let (counts, most) = (&self.standing.adjusted, Share::of(self.input.rules.policy.throttled_ratio));
+        let (throttled, counted) = (counts.throttled, counts.counted());
+        let so_far = (counted > 0).then(|| most.kept(throttled, counted));
+        let secure = self.secure(|more| counted > 0 && most.kept(throttled + more, counted + more));
+        let ratio = (counted > 0).then(|| throttled as f64 / counted as f64);
+        let state = self.state(Criterion::ThrottledRatio, so_far, secure);
+        self.seen(number(ratio), counted, so_far, state, -ratio.unwrap_or(0.0))
+    }
+
+    fn every_run(&self) -> Option<Seen> {
+        let (rules, counts) = (&self.input.rules, &self.standing.adjusted);
+        if rules.judge != Judge::Every {
+            return None;
+        }
+        let bad = self.standing.budget.used;
+        let missing = counts.skipped + counts.unknown;
+        let so_far = (counts.due() > 0).then_some(bad == 0 && missing == 0);
+        let state = self.state(Criterion::EveryRun, so_far, false);
+        Some(self.seen(Value::Whole(bad + missing), counts.due(), so_far, state, -(bad as f64) - missing as f64 / 1e9))
+    }
+}
+
+/// What was seen of one check.
+struct Seen {
+    state: State,
+    so_far: Option<bool>,
+    /// Of two in the same state the smaller is the worse.
+    margin: f64,
+    observed: Value,
+    behind: u64,
+    check: Option<usize>,
+}
+
+impl Seen {
+    fn badness(&self) -> (State, u8, f64) {
+        let so_far = match self.so_far {
+            Some(false) => 0,
+            None => 1,
+            Some(true) => 2,
+        };
+        (self.state, so_far, self.margin)
+    }
+
+    fn is_worse(&self, other: &Self) -> bool {
+        let ((a, b, c), (x, y, z)) = (self.badness(), other.badness());
+        (a, b).cmp(&(x, y)).then(c.total_cmp(&z)).is_lt()
+    }
+}
+
+fn number(n: Option<f64>) -> Value {
+    n.map_or(Value::Absent, Value::Number)
+}
+
+/// The row of the worst check; of equals the first. No check: it does not apply.
+fn worst(criterion: Criterion, threshold: Value, seen: impl Iterator<Item = Seen>) -> Row {
+    let nothing = Seen { state: State::Idle, so_far: None, margin: 0.0, observed: Value::Absent, behind: 0, check: None };
+    let worst = seen.reduce(|worst, next| if next.is_worse(&worst) { next } else { worst }).unwrap_or(nothing);
+    row(Name::Criterion(criterion), threshold, worst)
+}
+
+fn row(name: Name, threshold: Value, seen: Seen) -> Row {
+    let Seen { state, so_far, observed, behind, check, .. } = seen;
+    Row { name, threshold, observed, state, so_far, check, behind, waiver: None }
+}
+
+/// Every row, before waivers.
+pub(super) fn rows(input: &Input<'_>, frame: &Frame, checks: &[Judged<'_>]) -> Vec<Row> {
+    let policy = input.policy;
+    let mut rows = Vec::with_capacity(Criterion::ALL.len() + policy.attest.len());
+    let share = |r: Ratio| Value::Number(r.0);
+    rows.push(worst(Criterion::SuccessRatio, share(policy.success_ratio), checks.iter().filter_map(Judged::success_ratio)));
+    let mut coverage = worst(Criterion::Coverage, share(policy.coverage), checks.iter().map(Judged::coverage));
+    if checks.is_empty() {
+        // Where nothing is judged nothing was shown.
+        coverage.state = State::Open;
+    }
+    rows.push(coverage);
+    let needed = Share::of(policy.success_ratio).runs_needed().map_or(Value::Absent, Value::Whole);
+    rows.push(worst(Criterion::SampleSize, needed, checks.iter().filter_map(Judged::sample_size)));
+    let most = Value::Number(policy.longest_outage.0.as_secs_f64());
+    rows.push(worst(Criterion::LongestOutage, most, checks.iter().map(Judged::longest_outage)));
+    let most = number(policy.latency_p95.map(|s| s.0.as_secs_f64()));
+    rows.push(worst(Criterion::LatencyP95, most, checks.iter().filter_map(Judged::latency_p95)));
+    rows.push(worst(Criterion::ThrottledRatio, share(policy.throttled_ratio), checks.iter().map(Judged::throttled_ratio)));
+    if checks.iter().any(|c| c.input.rules.judge == Judge::Every) {
+        rows.push(worst(Criterion::EveryRun, Value::Whole(0), checks.iter().filter_map(Judged::every_run)));
+    }
+    observed(input, frame, &mut rows);
+    rows.extend(policy.attest.iter().enumerate().map(|(n, name)| attested(input, n, name)));
+    rows
+}
+
+/// What was observed beside the runs.
+fn observed(input: &Input<'_>, frame: &Frame, rows: &mut Vec<Row>) {
+    let (policy, seen) = (input.policy, input.seen);
+    let mut push = |criterion, threshold, value: Option<(Value, u64, bool)>, lost: bool| {
+        let declared = policy.declared.contains(&criterion);
+        let state = match value {
+            Some((_, _, true)) if frame.is_over() => State::Met,
+            Some((_, _, false)) if frame.is_over() => State::Lost,
+            Some(_) if lost => State::Lost,
+            None if !declared => State::Idle,
+            None if frame.is_over() => State::Short,
+            _ => State::Open,
+        };
+        let (observed, behind) = value.map_or((Value::Absent, 0), |(v, n, _)| (v, n));
+        let so_far = value.map(|(_, _, good)| good);
+        rows.push(row(Name::Criterion(criterion), threshold, Seen { state, so_far, margin: 0.0, observed, behind, check: None }));
+    };
+    let headroom = seen.quota_headroom.map(|x| (Value::Number(x), 1, x >= policy.quota_headroom));
+    push(Criterion::QuotaHeadroom, Value::Number(policy.quota_headroom), headroom, false);
+    let end = if frame.is_over() { frame.window.end } else { frame.full_end };
+    let days = seen.certificate_expiry.map(|t| end.whole_days_until(t));
+    let days = days.map(|d| (Value::Number(d as f64), 1, d >= i64::from(policy.certificate_days)));
+    push(Criterion::CertificateDays, Value::Whole(policy.certificate_days.into()), days, false);
+    let drifts = seen.open_drifts.map(|n| (Value::Whole(n.into()), u64::from(n), n == 0));
+    push(Criterion::Drift, Value::Whole(0), drifts, false);
+    let incidents = seen.incidents.map(|i| u64::from(i.p1) + u64::from(i.open)).map(|n| (Value::Whole(n), n, n == 0));
+    push(Criterion::Incidents, Value::Whole(0), incidents, seen.incidents.is_some_and(|i| i.p1_in_last.is_some()));
+    let agreed = seen.reconciliation.map(|x| (Value::Number(x), 1, x >= policy.reconciliation.0));
+    push(Criterion::Reconciliation, Value::Number(policy.reconciliation.0), agreed, false);
+}
+
+fn attested(input: &Input<'_>, number: usize, name: &str) -> Row {
+    let found = input.attestations.iter().position(|a| a.name == name);
+    let holds = found.and_then(|n| input.attestations.get(n)).is_some_and(|a| a.at <= input.now && a.until.is_none_or(|t| input.now < t));
+    let (state, so_far) = if holds { (State::Met, true) } else { (State::Open, false) };
+    let observed = found.map_or(Value::Absent, Value::Attested);
+    let seen = Seen { state, so_far: Some(so_far), margin: 0.0, observed, behind: u64::from(found.is_some()), check: None };
+    row(Name::Attested(number), Value::Absent, seen)
+}
