@@ -72,7 +72,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // The tasks.
     ("supervisor", &["clock", "health"]),
     ("self_check", &["clock", "fields", "outcome", "observed", "config::model", "transport", "metrics"]),
-    ("recorder", &["clock", "fields", "outcome", "observed", "record", "config::model", "board", "store", "metrics", "self_check"]),
+    ("recorder", &["clock", "fields", "outcome", "observed", "record", "evidence", "config::model", "board", "store", "metrics", "self_check"]),
     (
         "scheduler",
         &[
