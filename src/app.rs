@@ -19,6 +19,7 @@ use crate::config::model::Config;
 use crate::config::{Loaded, diff};
 use crate::health::Health;
 use crate::metrics::own::OwnMetrics;
+use crate::readiness::Soaks;
 use crate::recorder::{self, RecorderHandle};
 use crate::scheduler::{Means, Scheduler};
 use crate::self_check;
@@ -28,6 +29,7 @@ use crate::supervisor::Supervisor;
 use crate::transport::{Resolver, Transport};
 
 mod restart;
+mod soaks;
 
 /// Reads the configuration again (blocking); handed in by whoever knows where it is.
 pub type Loader = Arc<dyn Fn() -> Loaded + Send + Sync>;
@@ -140,10 +142,12 @@ impl App {
 
         // The port answers from now on: healthy, not ready.
         let mut supervisor = supervisor;
+        let soaks = Arc::new(Soaks::default());
         let budgets = Arc::new(Budgets::new(&config.settings.rate_limit));
         let state = ServerState {
             board: Arc::clone(&board),
             budgets: Arc::clone(&budgets),
+            soaks: Arc::clone(&soaks),
             own: Arc::clone(&own),
             clock: clock.clone(),
             config: config_now.clone(),
@@ -154,15 +158,34 @@ impl App {
         let serving = server::serve(listener, state, stop.clone());
         supervisor.spawn("http", async { Ok(serving.await?) });
 
-        let restart::Before { store, gone, schedules, departed, holds, away } = restart::bring_back(&path, &board, &clock).await?;
+        let restart::Before { store, gone, schedules, departed, holds, away } = restart::bring_back(&path, &board, &soaks, &clock).await?;
         let (checker, self_check) = self_check::channel(!config.settings.self_check.targets.is_empty());
-        let (task, recorder) = recorder::start(store, Arc::clone(&board), Arc::clone(&own), clock.clone(), config_now.clone(), self_check)
-            .map_err(StartError::Internal)?;
+        let (task, recorder) = recorder::start(
+            store,
+            (Arc::clone(&board), Arc::clone(&soaks)),
+            Arc::clone(&own),
+            clock.clone(),
+            config_now.clone(),
+            self_check,
+        )
+        .map_err(StartError::Internal)?;
         supervisor.spawn("recorder", task.run());
         supervisor.spawn("self_check", checker.run(config_now.clone(), transport_now.clone(), Arc::clone(&own), stop.clone()));
         restart::forget(&gone, &departed, &board, &recorder).await;
         restart::account_downtime(&config, &schedules, &board, &clock, &recorder).await;
         restart::note_schedules(&config, &schedules, &recorder).await;
+        for entry in soaks.configure(&config, clock.now()) {
+            recorder.evidence(entry).await;
+        }
+        let keeper = soaks::Keeper {
+            soaks: Arc::clone(&soaks),
+            board: Arc::clone(&board),
+            recorder: recorder.clone(),
+            store: path.clone(),
+            clock: clock.clone(),
+        };
+        keeper.fold_again().await;
+        supervisor.spawn("soaks", keeper.run(stop.clone()));
         restart::hold_again(&config, &holds, &budgets, &board, &clock, &recorder).await;
         restart::leave_alone_again(&away, &transport, &clock, &recorder).await;
 
@@ -181,6 +204,7 @@ impl App {
             loader,
             resolver,
             board: Arc::clone(&board),
+            soaks,
             recorder: recorder.clone(),
             own: Arc::clone(&own),
             clock,
@@ -230,6 +254,7 @@ struct Reloader {
     loader: Option<Loader>,
     resolver: Option<Resolver>,
     board: Arc<Board>,
+    soaks: Arc<Soaks>,
     recorder: RecorderHandle,
     own: Arc<OwnMetrics>,
     clock: Clock,
@@ -292,6 +317,9 @@ impl Reloader {
             .collect();
         let hash = new.hash.clone();
         let gone = self.board.configure(&new);
+        for entry in self.soaks.configure(&new, self.clock.now()) {
+            self.recorder.evidence(entry).await;
+        }
         let new = Arc::new(new);
         self.config.send_replace(Arc::clone(&new));
         restart::forget(&gone, &left, &self.board, &self.recorder).await;

@@ -20,6 +20,7 @@ pub mod observed;
 pub mod outcome;
 pub mod probe;
 pub mod ratelimit;
+pub mod readiness;
 pub mod record;
 pub mod recorder;
 pub mod retry;

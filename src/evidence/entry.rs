@@ -215,7 +215,8 @@ mod tests {
     #[test]
     fn the_hash_covers_exactly_what_is_shown() {
         let id = "acme/production/crm".parse().unwrap();
-        let recorded = Entry::new(UnixMs(0), Kind::Maintenance, Scope::integration(&id), "j.doe", json!({ "reason": "upgrade" })).numbered(7);
+        let recorded =
+            Entry::new(UnixMs(0), Kind::Maintenance, Scope::integration(&id), "j.doe", json!({ "reason": "upgrade" })).numbered(7);
         let text = r#"{"actor":"j.doe","at":"1970-01-01T00:00:00.000Z","body":{"reason":"upgrade"},"customer":"acme","environment":"production","integration":"crm","kind":"maintenance","seq":7}"#;
         assert_eq!(canonical(&recorded).unwrap(), text.as_bytes());
         assert_eq!(recorded.hash(), Some(Hash::of(text.as_bytes())));

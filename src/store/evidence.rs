@@ -73,7 +73,9 @@ impl Reader {
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             let link = link(row)?;
-            let whose = |column: usize, asked: &str| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?.is_none_or(|mine| mine == asked));
+            let whose = |column: usize, asked: &str| {
+                Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?.is_none_or(|mine| mine == asked))
+            };
             let mine = whose(3, customer)? && whose(4, environment)?;
             found.push(Logged { link, record: if mine { Some(recorded(row)?) } else { None } });
         }
@@ -132,7 +134,8 @@ fn insert(tx: &Transaction<'_>, at: UnixMs, r: &Recorded, link: Link) -> Result<
 
 /// The places after a number; none, but for an append in doubt.
 fn links_after(conn: &Connection, seq: u64) -> Result<Vec<Link>, StoreError> {
-    let mut statement = conn.prepare_cached("SELECT seq, 0, 0, 0, 0, 0, 0, 0, record_hash, chain_hash FROM evidence WHERE seq > ?1 ORDER BY seq")?;
+    let mut statement =
+        conn.prepare_cached("SELECT seq, 0, 0, 0, 0, 0, 0, 0, record_hash, chain_hash FROM evidence WHERE seq > ?1 ORDER BY seq")?;
     let mut rows = statement.query([seq as i64])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
