@@ -18,6 +18,7 @@ pub mod log;
 pub mod metrics;
 pub mod observed;
 pub mod outcome;
+pub mod plan;
 pub mod probe;
 pub mod ratelimit;
 pub mod readiness;

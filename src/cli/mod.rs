@@ -13,6 +13,7 @@ mod demo;
 mod explain;
 mod ids;
 mod limits;
+mod plan;
 mod probe;
 mod reload;
 mod run;
@@ -98,6 +99,7 @@ enum Command {
     Explain(explain::Explain),
     Demo(demo::Demo),
     Runs(runs::Runs),
+    Plan(plan::Plan),
     Limits(limits::Limits),
     Simulate(simulate::Simulate),
     /// Makes a token for the server and shows it once
@@ -115,6 +117,7 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Runs(args) => runs::run(&args),
+            Command::Plan(args) => plan::run(&args),
             Command::Limits(args) => limits::run(&args),
             Command::Simulate(args) => simulate::run(&args),
             Command::Token(args) => token::run(&args),
