@@ -27,6 +27,7 @@ use crate::store::StoreError;
 use crate::supervisor::Supervisor;
 use crate::transport::{Resolver, Transport};
 
+mod evidence;
 mod restart;
 
 /// Reads the configuration again (blocking); handed in by whoever knows where it is.
@@ -154,17 +155,26 @@ impl App {
         let serving = server::serve(listener, state, stop.clone());
         supervisor.spawn("http", async { Ok(serving.await?) });
 
-        let restart::Before { store, gone, schedules, departed, holds } = restart::bring_back(&path, &board, &clock).await?;
+        let restart::Before { store, gone, schedules, departed, holds, evidence: log } = restart::bring_back(&path, &board, &clock).await?;
         let (checker, self_check) = self_check::channel(!config.settings.self_check.targets.is_empty());
         let (task, recorder) = recorder::start(store, Arc::clone(&board), Arc::clone(&own), clock.clone(), config_now.clone(), self_check)
             .map_err(StartError::Internal)?;
         supervisor.spawn("recorder", task.run());
         supervisor.spawn("self_check", checker.run(config_now.clone(), transport_now.clone(), Arc::clone(&own), stop.clone()));
+        evidence::started(&log, &config, schedules.keys(), clock.now(), &recorder, &own).await;
         restart::forget(&gone, &departed, &board, &recorder).await;
         restart::account_downtime(&config, &schedules, &board, &clock, &recorder).await;
         restart::note_schedules(&config, &schedules, &recorder).await;
         restart::hold_again(&config, &holds, &budgets, &board, &clock, &recorder).await;
 
+        let checker = evidence::Checker {
+            path: path.clone(),
+            clock: clock.clone(),
+            recorder: recorder.clone(),
+            own: Arc::clone(&own),
+            health: Arc::clone(&health),
+        };
+        supervisor.spawn("housekeeper", checker.run(log, stop.clone()));
         let means = Means {
             config: config_now.clone(),
             transport: transport_now,
@@ -286,6 +296,7 @@ impl Reloader {
         self.config.send_replace(Arc::clone(&new));
         restart::forget(&gone, &left, &self.board, &self.recorder).await;
         restart::note_schedules(&new, &restart::schedules(&old), &self.recorder).await;
+        evidence::reloaded(&old, &new, &diff, actor, self.clock.now(), &self.recorder).await;
         self.own.integrations_removed.inc_by(left.len() as u64);
         self.own.config_accepted(&hash, self.clock.now());
         let restart_needed: Vec<String> = diff.restart_needed.iter().map(|s| (*s).to_owned()).collect();

@@ -119,6 +119,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "budget",
             "slots",
             "board",
+            "evidence",
             "store",
             "health",
             "metrics",

@@ -11,6 +11,7 @@ mod demo;
 mod doc_examples;
 mod documents;
 mod estate;
+mod evidence;
 mod exactness;
 mod hostile_config;
 mod hostile_estate;
