@@ -15,8 +15,10 @@ mod probe;
 mod reload;
 mod run;
 mod runs;
+mod simulate;
 mod token;
 mod validate;
+mod verdict;
 
 /// Exit codes of all commands (product.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +96,7 @@ enum Command {
     Explain(explain::Explain),
     Demo(demo::Demo),
     Runs(runs::Runs),
+    Simulate(simulate::Simulate),
     /// Makes a token for the server and shows it once
     Token(token::TokenArgs),
 }
@@ -109,6 +112,7 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Runs(args) => runs::run(&args),
+            Command::Simulate(args) => simulate::run(&args),
             Command::Token(args) => token::run(&args),
         }
     }

@@ -9,7 +9,7 @@ use super::track::{Outages, Track};
 use super::window::{Frame, Window};
 use crate::clock::{HOUR_MS, UnixMs};
 use crate::outcome::Outcome;
-use crate::record::{Counts, Run};
+use crate::record::{Counts, DurationCode, Run};
 
 /// No such time.
 pub(super) const NEVER: UnixMs = UnixMs(i64::MAX);
@@ -217,6 +217,11 @@ impl CheckFold {
             }
             rest = run.clip(end, NEVER);
         }
+    }
+
+    /// The duration that so many percent of the passing runs do not exceed, by the nearest rank.
+    pub fn percentile(&self, percent: u64) -> Option<DurationCode> {
+        self.durations.percentile(percent)
     }
 
     /// Bytes it takes in memory.

@@ -150,6 +150,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "transport",
             "run",
             "slots",
+            "soak",
             "board",
             "store",
             "status",
