@@ -131,12 +131,12 @@ impl App {
         own.config_accepted(&config.hash, clock.now());
 
         let path = store_path(&config);
-        let transport = make_transport(&config, resolver.clone()).await?;
+        let transport = make_transport(&config, resolver.clone(), None).await?;
         let (supervisor, health) = (Supervisor::default(), Arc::new(Health::default()));
         let stop = supervisor.stop_signal();
         let config = Arc::new(config);
         let (config_sender, config_now) = watch::channel(Arc::clone(&config));
-        let (transport_sender, transport_now) = watch::channel(transport);
+        let (transport_sender, transport_now) = watch::channel(Arc::clone(&transport));
         let (reload, reloads) = mpsc::channel(4);
 
         // The port answers from now on: healthy, not ready.
@@ -155,7 +155,8 @@ impl App {
         let serving = server::serve(listener, state, stop.clone());
         supervisor.spawn("http", async { Ok(serving.await?) });
 
-        let restart::Before { store, gone, schedules, departed, holds, evidence: log } = restart::bring_back(&path, &board, &clock).await?;
+        let restart::Before { store, gone, schedules, departed, holds, away, evidence: log } =
+            restart::bring_back(&path, &board, &clock).await?;
         let (checker, self_check) = self_check::channel(!config.settings.self_check.targets.is_empty());
         let (task, recorder) = recorder::start(store, Arc::clone(&board), Arc::clone(&own), clock.clone(), config_now.clone(), self_check)
             .map_err(StartError::Internal)?;
@@ -166,6 +167,7 @@ impl App {
         restart::account_downtime(&config, &schedules, &board, &clock, &recorder).await;
         restart::note_schedules(&config, &schedules, &recorder).await;
         restart::hold_again(&config, &holds, &budgets, &board, &clock, &recorder).await;
+        restart::leave_alone_again(&away, &transport, &clock, &recorder).await;
 
         let checker = evidence::Checker {
             path: path.clone(),
@@ -213,15 +215,23 @@ pub fn store_path(config: &Config) -> PathBuf {
     config.dir.join(&config.settings.store.path)
 }
 
-/// The means to probe that a configuration asks for.
-pub async fn make_transport(config: &Config, resolver: Option<Resolver>) -> Result<Arc<Transport>, StartError> {
+/// The means to probe that a configuration asks for; in the place of `old`, if there is one.
+pub async fn make_transport(
+    config: &Config,
+    resolver: Option<Resolver>,
+    old: Option<Arc<Transport>>,
+) -> Result<Arc<Transport>, StartError> {
     let settings = config.settings.probe.clone();
     let made = tokio::task::spawn_blocking(move || {
         let resolver = match resolver {
             Some(r) => r,
             None => Resolver::system(&settings.dns)?,
         };
-        Transport::new(&settings, resolver)
+        let made = Transport::new(&settings, resolver)?;
+        anyhow::Ok(match old {
+            Some(old) => made.after(&old),
+            None => made,
+        })
     });
     made.await.map_err(|e| StartError::Internal(e.into()))?.map(Arc::new).map_err(StartError::Network)
 }
@@ -272,7 +282,8 @@ impl Reloader {
         let old = Arc::clone(&self.config.borrow());
         let diff = diff::diff(&old, &new);
         if old.settings.probe != new.settings.probe {
-            match make_transport(&new, self.resolver.clone()).await {
+            let before = Some(Arc::clone(&self.transport.borrow()));
+            match make_transport(&new, self.resolver.clone(), before).await {
                 Ok(transport) => {
                     self.transport.send_replace(transport);
                 }

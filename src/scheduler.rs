@@ -27,7 +27,7 @@ use crate::recorder::{Arrived, RecorderHandle};
 use crate::run::{Pace, run_once};
 use crate::slots::{Grid, account_gap, not_due};
 use crate::store::Note;
-use crate::transport::Transport;
+use crate::transport::{AWAY_NOTE, Transport};
 
 /// The scheduler looks at the clock at least this often, so that a step of the wall clock is seen.
 const LOOK: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ const OUTCOMES_WAITING: usize = 1_024;
 const MOST_WAITING: usize = 100_000;
 
 /// A wait in the pace shorter than this is none.
-const WORTH_TELLING: Duration = Duration::from_millis(2);
+const WORTH_TELLING: Duration = Duration::from_millis(10);
 
 struct Entry {
     def: Arc<CheckDef>,
@@ -403,8 +403,10 @@ impl Job {
                         (record, answered)
                     }
                 };
-                for (id, text) in self.budgets.notes() {
-                    self.recorder.note(Note { kind: HOLD_NOTE, id, text }).await;
+                let holds = self.budgets.notes().into_iter().map(|note| (HOLD_NOTE, note));
+                let tokens = self.transport.notes().into_iter().map(|note| (AWAY_NOTE, note));
+                for (kind, (id, text)) in holds.chain(tokens) {
+                    self.recorder.note(Note { kind, id, text }).await;
                 }
                 ran
             }

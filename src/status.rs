@@ -7,8 +7,10 @@ use serde::Serialize;
 
 use crate::attribution::{cause_advice, remediation};
 use crate::board::{CheckEntry, Counts, IntegrationEntry};
+use crate::budget::{Hold as AskedAway, Views};
 use crate::clock::UnixMs;
 use crate::fields::{HttpUrl, Span};
+use crate::limits::{self, LimitsBrief};
 use crate::observed::Phases;
 use crate::outcome::{Attribution, Cause, Class, Criticality, Outcome, Owner, Phase, closed_set};
 
@@ -19,7 +21,8 @@ closed_set! {
         Failing => "failing",
         /// A judged check's last counted run was throttled.
         Throttled => "throttled",
-        /// The last attempt was our own fault, or nothing came for three intervals, or what came is of a time still to come.
+        /// The last attempt was our own fault, or nothing came for three intervals (slots left out to spare a host's quota are no silence), or what
+        /// came is of a time still to come.
         Unknown => "unknown",
         /// A judged check has not run yet, or not since it is due again.
         Pending => "pending",
@@ -49,7 +52,10 @@ pub fn check_state(check: &CheckEntry, now: UnixMs) -> State {
     let patience =
         def.every.ms().saturating_mul(SILENT_INTERVALS).saturating_add(i64::try_from(def.timeout.as_millis()).unwrap_or(i64::MAX));
     let due_again = check.state.last_not_due.filter(|t| *t > last.slot);
-    if now.0.saturating_sub(due_again.unwrap_or(last.slot).0).saturating_abs() > patience {
+    // Who keeps away because the host asked for it, or leaves slots out to spare its quota, is not silent: what the last run said still stands.
+    let kept_away = check.state.last_skip.filter(|(t, cause)| *cause == Cause::RateLimit && *t <= now).map(|(t, _)| t);
+    let heard = due_again.unwrap_or(last.slot).max(kept_away.unwrap_or(last.slot));
+    if now.0.saturating_sub(heard.0).saturating_abs() > patience {
         return State::Unknown;
     }
     if due_again.is_some() {
@@ -163,7 +169,21 @@ pub struct Trouble {
     pub remediation: String,
 }
 
-fn trouble(check: &CheckEntry, state: State, now: UnixMs) -> Option<Trouble> {
+/// The hold that keeps a check from being run.
+fn asked_away<'v>(check: &CheckEntry, views: &'v Views, now: UnixMs) -> Option<&'v AskedAway> {
+    limits::in_force(views.get(&check.def.id)?, now)
+}
+
+/// What a run said, and that there will be no other before a hold ends.
+fn until_hold_ends(detail: Option<&str>, hold: Option<&AskedAway>) -> Option<String> {
+    let held = hold.map(|h| format!("held until {}: the host asked to be left alone, nothing is sent before", h.until.whole_seconds()));
+    match (detail, held) {
+        (Some(detail), Some(held)) => Some(format!("{detail}; {held}")),
+        (detail, held) => held.or(detail.map(str::to_owned)),
+    }
+}
+
+fn trouble(check: &CheckEntry, state: State, views: &Views, now: UnixMs) -> Option<Trouble> {
     if state == State::Pending {
         return None;
     }
@@ -194,7 +214,7 @@ fn trouble(check: &CheckEntry, state: State, now: UnixMs) -> Option<Trouble> {
         class: last.class,
         attribution: last.attribution,
         cause: last.cause,
-        detail: last.detail.clone(),
+        detail: until_hold_ends(last.detail.as_deref(), asked_away(check, views, now)),
         remediation,
     })
 }
@@ -283,20 +303,23 @@ pub struct IntegrationStatus {
     pub go_live: Option<String>,
     /// The window that is judged before go-live.
     pub soak: Option<SoakShown>,
+    /// Held, widened, running out?
+    #[serde(flatten)]
+    pub limits: LimitsBrief,
     /// `last_run` as a number, for ages.
     #[serde(skip)]
     pub last_run_at: Option<UnixMs>,
 }
 
-/// Says all about an integration.
-pub fn integration_status(i: &IntegrationEntry, now: UnixMs) -> IntegrationStatus {
+/// Says all about an integration. `views`: the budgets of its checks.
+pub fn integration_status(i: &IntegrationEntry, views: &Views, now: UnixMs) -> IntegrationStatus {
     let def = &i.def;
     let state = integration_state(i, now);
     // The deciding check in the worst state; among equals the one that has been failing longest.
     let worst = deciding(i).min_by_key(|c| (check_state(c, now), c.state.failing_since.unwrap_or(UnixMs(i64::MAX))));
     let trouble = match state {
         State::Paused | State::Maintenance => None,
-        _ => worst.and_then(|c| trouble(c, check_state(c, now), now)),
+        _ => worst.and_then(|c| trouble(c, check_state(c, now), views, now)),
     };
     let last_run_at = i.checks.iter().filter_map(|c| c.state.last_run).max();
     let mut totals_24h = Counts::default();
@@ -337,6 +360,7 @@ pub fn integration_status(i: &IntegrationEntry, now: UnixMs) -> IntegrationStatu
         volume_daily: def.volume.daily.map(|v| v.to_string()),
         go_live: def.go_live.map(|t| t.to_string()),
         soak: def.soak.as_ref().map(|s| SoakShown { start: s.start.to_string(), window: s.window, success_ratio: s.success_ratio.0 }),
+        limits: limits::brief(i, views, now),
         last_run_at,
     }
 }
@@ -423,8 +447,8 @@ pub struct CheckStatus {
     pub last_run_at: Option<UnixMs>,
 }
 
-/// Says all about a check.
-pub fn check_status(c: &CheckEntry, now: UnixMs) -> CheckStatus {
+/// Says all about a check. `views`: the budgets, its own among them.
+pub fn check_status(c: &CheckEntry, views: &Views, now: UnixMs) -> CheckStatus {
     let (def, s) = (&c.def, &c.state);
     let (state, day) = (check_state(c, now), counts(c, Over::Day, now));
     let last = s.last.as_ref().map(|l| LastRunStatus {
@@ -455,7 +479,7 @@ pub fn check_status(c: &CheckEntry, now: UnixMs) -> CheckStatus {
         consecutive_failures: s.consecutive_failures,
         failing_since: s.failing_since.map(|t| t.to_string()),
         last,
-        trouble: trouble(c, state, now),
+        trouble: trouble(c, state, views, now),
         last_run: s.last_run.map(|t| t.to_string()),
         last_success: s.last_success.map(|t| t.to_string()),
         certificate_expiry: s.certificate_expiry.map(|t| t.to_string()),

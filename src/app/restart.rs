@@ -17,6 +17,7 @@ use crate::outcome::Cause;
 use crate::recorder::RecorderHandle;
 use crate::slots::{Schedule, account_gap_by};
 use crate::store::{Note, Restored, Store, StoreError};
+use crate::transport::{AWAY_NOTE, Transport};
 
 const SCHEDULE: &str = "schedule";
 const DEPARTED: &str = "departed";
@@ -34,6 +35,8 @@ pub(super) struct Before {
     pub(super) holds: BTreeMap<String, String>,
     /// What the evidence log said.
     pub(super) evidence: evidence::Before,
+    /// The token endpoints that were to be left alone, likewise.
+    pub(super) away: BTreeMap<String, String>,
 }
 
 /// Opens the store and folds what it knows into the board.
@@ -82,9 +85,9 @@ fn bring_back_blocking(path: &Path, board: &Board, clock: &Clock) -> Result<Befo
     }
     let gone = store.known().into_iter().filter(|check| !board.knows(check)).collect();
     let schedules = store.notes(SCHEDULE)?;
-    let holds = store.notes(HOLD_NOTE)?;
+    let (holds, away) = (store.notes(HOLD_NOTE)?, store.notes(AWAY_NOTE)?);
     let evidence = evidence::Before::read(&mut store)?;
-    Ok(Before { store, gone, schedules, departed: departed.into_keys().collect(), holds, evidence })
+    Ok(Before { store, gone, schedules, departed: departed.into_keys().collect(), holds, away, evidence })
 }
 
 /// Slots that came due while nobody was there: a gap is missing evidence, never a pass and never a failure.
@@ -136,6 +139,13 @@ pub(super) async fn hold_again(
     budgets.plan(config, |id| board.check(id).map(|c| c.state.limits), monotonic());
     for id in budgets.restore(holds, clock.now()) {
         recorder.note(Note { kind: HOLD_NOTE, id, text: None }).await;
+    }
+}
+
+/// Leaves the token endpoints alone that asked the last daemon for it.
+pub(super) async fn leave_alone_again(away: &BTreeMap<String, String>, transport: &Transport, clock: &Clock, recorder: &RecorderHandle) {
+    for id in transport.restore(away, clock.now()) {
+        recorder.note(Note { kind: AWAY_NOTE, id, text: None }).await;
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::columns::aligned;
 use super::ids::Wanted;
 use super::{CliError, CliResult, Exit, complain, say};
 use crate::app::store_path;
@@ -178,18 +179,7 @@ fn table(h: &History, since: UnixMs, until: UnixMs) -> String {
     }
     let head = ["slot (UTC)", "outcome", "why", "attribution", "took", "tries", ""].map(str::to_owned);
     let lines: Vec<[String; 7]> = std::iter::once(head).chain(h.runs.iter().map(|r| line(h, r))).collect();
-    let mut widths = [0; 7];
-    for cells in &lines {
-        widths.iter_mut().zip(cells).for_each(|(w, cell)| *w = (*w).max(cell.chars().count()));
-    }
-    for cells in &lines {
-        let text = cells.iter().zip(widths).fold(String::new(), |mut text, (cell, width)| {
-            let _ = write!(text, "{cell:width$}  ");
-            text
-        });
-        out.push_str(text.trim_end());
-        out.push('\n');
-    }
+    out.push_str(&aligned(&lines, ""));
     out.push_str(&summary(&h.runs));
     out
 }

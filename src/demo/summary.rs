@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::attribution::remediation;
 use crate::board::{Counts, IntegrationEntry};
 use crate::clock::UnixMs;
+use crate::limits::words::times;
 use crate::outcome::{Attribution, Class};
 use crate::status::{IntegrationStatus, integration_status};
 
@@ -66,7 +67,8 @@ pub fn most_frequent_failure(entry: &IntegrationEntry) -> Option<(Class, Attribu
 }
 
 fn row(entry: &IntegrationEntry, now: UnixMs) -> [String; 8] {
-    let status = integration_status(entry, now);
+    // The table tells what was; who is held just now is on the page.
+    let status = integration_status(entry, &Default::default(), now);
     let counts = counts(entry);
     let failure = most_frequent_failure(entry);
     let none = || "-".to_owned();
@@ -89,7 +91,16 @@ fn what_to_do(entry: &IntegrationEntry, status: &IntegrationStatus, failure: Opt
         return format!("Nothing is due{until}: {} ({})", hold.reason, hold.by);
     }
     if let Some((class, attribution, _)) = failure {
-        return remediation(class, attribution, entry.def.owner);
+        return match status.limits.headroom {
+            Some(h) if h < 1.0 && class == Class::Throttled => {
+                format!("The quota is {} the declared volume: agree on a higher one, or spread the calls.", times(h))
+            }
+            _ => remediation(class, attribution, entry.def.owner),
+        };
+    }
+    if let Some(at) = status.limits.exhausted_at {
+        let at = UnixMs(at.0.div_euclid(1000) * 1000);
+        return format!("It passes, but as its quota is used now it runs out at {at}: agree on a higher one, or find out who uses it.");
     }
     if let Some(days) = status.certificate_days.filter(|d| *d < CERTIFICATE_DAYS) {
         return format!("It passes, but its certificate has {days} days left: have it renewed.");
@@ -117,6 +128,7 @@ mod tests {
     use crate::fields::{CheckId, IntegrationId, Span};
     use crate::outcome::{Criticality, Outcome, Owner};
     use crate::probe::Kind;
+    use crate::ratelimit::Reading;
     use crate::record::Record;
 
     const NOW: UnixMs = UnixMs(1_700_000_000_000);
@@ -159,6 +171,7 @@ mod tests {
             timeout: Duration::from_millis(900),
             retries: 0,
             judged: true,
+            judge: crate::soak::Judge::Ratio,
             kind,
         }
     }
@@ -174,6 +187,7 @@ mod tests {
             go_live: None,
             hypercare: Span::days(30),
             soak: None,
+            waivers: Vec::new(),
             volume: DeclaredVolume::default(),
             allow_private: true,
             maintenance: Vec::new(),
@@ -214,6 +228,25 @@ a/production/new    build   pending      0     -        -                 -
 
 6 integrations, 8 runs: 4 passed, 4 failed, 0 throttled; 0 skipped, 0 unknown"
         );
+    }
+
+    #[test]
+    fn a_quota_that_does_not_suffice_is_said() {
+        let told = |entry: &mut IntegrationEntry, remaining: u64, ago_s: u64| {
+            let at = NOW.minus(Duration::from_secs(ago_s));
+            let (limit, window_s) = (Some(100), Some(3_600));
+            let reading = Reading { policy: "hour".into(), limit, remaining: Some(remaining), window_s, at, ..Reading::default() };
+            entry.checks[0].state.limits.apply(&[reading]);
+        };
+        let peak = |i: &mut Integration| i.volume.peak = "200/h".parse().ok();
+        let mut throttled = entry("a/production/throttled", &[(Outcome::Throttled, Some(Class::Throttled))], peak);
+        told(&mut throttled, 0, 1);
+        let mut going = entry("a/production/going", &[(Outcome::Pass, None)], |_| ());
+        told(&mut going, 60, 20);
+        told(&mut going, 40, 0);
+        let table = table(&[throttled, going], NOW);
+        assert!(table.contains("The quota is 0.5 × the declared volume: agree"), "{table}");
+        assert!(table.contains("it runs out at 2023-11-14T22:14:00Z: agree"), "{table}");
     }
 
     #[test]

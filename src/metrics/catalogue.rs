@@ -39,6 +39,8 @@ pub struct Family {
 /// The labels of an integration.
 pub const I: &[&str] = &["customer", "environment", "integration"];
 const IC: &[&str] = &["customer", "environment", "integration", "check"];
+/// The labels of a policy of a target: its name is the target's word.
+const IP: &[&str] = &["customer", "environment", "integration", "policy"];
 /// The labels of a check at a vantage.
 pub const P: &[&str] = &["customer", "environment", "integration", "check", "vantage"];
 
@@ -74,6 +76,16 @@ CHECKS {
     HTTP_RESPONSES: Counter "soakwatch_http_responses_total" &["customer", "environment", "integration", "code"],
         "Responses by status; rare statuses by their class, such as 4xx.";
     HTTP_RETRIES: Counter "soakwatch_http_retries_total" &["customer", "environment", "integration", "reason"], "Own retries by the failure class before; each is real traffic.";
+    RATE_LIMIT_QUOTA: Gauge "soakwatch_rate_limit_quota" IP, "Limit last read from a response.";
+    RATE_LIMIT_REMAINING: Gauge "soakwatch_rate_limit_remaining" IP, "What remained of the limit when a response last told.";
+    RATE_LIMIT_RESET: Gauge "soakwatch_rate_limit_reset_timestamp_seconds" IP, "When the window resets, as a response last told.";
+    RATE_LIMIT_RETRY_AFTER: Gauge "soakwatch_rate_limit_retry_after_seconds" I, "Seconds the last Retry-After asked for; 0 when none is in force.";
+    RATE_LIMIT_HEADROOM: Gauge "soakwatch_rate_limit_headroom_ratio" IP, "Limit over the declared use of the same window; absent without both.";
+    RATE_LIMIT_EXHAUSTION: Gauge "soakwatch_rate_limit_exhaustion_timestamp_seconds" IP,
+        "When the quota runs out at the observed rate; absent when it does not before its reset.";
+    EFFECTIVE_INTERVAL: Gauge "soakwatch_check_effective_interval_seconds" IC, "Interval after the share of the quota widened it.";
+    BUDGET_TOKENS: Gauge "soakwatch_rate_budget_tokens" I, "Requests the own limiter would let go now: the least over the integration's checks.";
+    THROTTLE_WAIT: Histogram "soakwatch_throttle_wait_seconds" I, "Waiting in the own limiter, of runs that had to; absent until the first did.";
     CERT_EXPIRY: Gauge "soakwatch_tls_cert_expiry_timestamp_seconds" IC, "Earliest expiry in the certificate chain last seen.";
     SLO_OBJECTIVE: Gauge "soakwatch_slo_objective_ratio" I, "Success ratio that is the objective.";
     INTEGRATION_INFO: Gauge "soakwatch_integration_info" &["customer", "environment", "integration", "kind", "phase", "tier", "owner"],

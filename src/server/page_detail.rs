@@ -7,9 +7,12 @@ use maud::{Markup, html};
 use super::Shared;
 use super::api::{IdPath, integration_id, no_integration};
 use super::page::{age, badge, badge_of, certificate, clock_time, moment, page, percent, problem_page, seconds, why, words};
+use super::page_limits::{self, notes};
 use super::runs::{self, Stored};
 use crate::board::{CheckEntry, IntegrationEntry};
+use crate::budget::Views;
 use crate::clock::{HOUR_MS, UnixMs};
+use crate::limits::integration_limits;
 use crate::outcome::Outcome;
 use crate::status::{CheckStatus, check_status, integration_status};
 
@@ -29,14 +32,15 @@ pub(super) async fn integration(State(shared): State<Shared>, path: IdPath) -> R
         // A store that can't be read costs the table of runs, not the page.
         stored.push(runs::read_explained(&shared, check.def.id.clone(), now.minus(HOUR), now).await.ok());
     }
-    page(&shared, &entry.def.name, true, &body(&entry, &stored, now))
+    let views = shared.state.views_of(&entry, now);
+    page(&shared, &entry.def.name, true, &body(&entry, &views, &stored, now))
 }
 
-fn body(entry: &IntegrationEntry, stored: &[Option<Stored>], now: UnixMs) -> Markup {
-    let i = integration_status(entry, now);
+fn body(entry: &IntegrationEntry, views: &Views, stored: &[Option<Stored>], now: UnixMs) -> Markup {
+    let i = integration_status(entry, views, now);
     html! {
         p.small { a href="/" { "All integrations" } " / " a href=(format!("/?customer={}", i.customer)) { (i.customer_name) } " / " (i.environment) }
-        div.head { h1 { (i.name) } (badge_of(&i)) }
+        div.head { h1 { (i.name) } (badge_of(&i)) (notes(&i.limits, now)) }
         p.soft.small { (i.id) }
         @if i.hold.is_some() || i.remediation.is_some() || i.detail.is_some() {
             div.card.pad.why { (why(&i)) }
@@ -71,9 +75,11 @@ fn body(entry: &IntegrationEntry, stored: &[Option<Stored>], now: UnixMs) -> Mar
         }
         @if entry.checks.is_empty() {
             p { "No checks are configured for this integration, so nothing is known about it." }
+        } @else {
+            (page_limits::section(&integration_limits(entry, views, now), now))
         }
         @for (n, check) in entry.checks.iter().enumerate() {
-            (check_card(check, stored.get(n).and_then(Option::as_ref), now))
+            (check_card(check, views, stored.get(n).and_then(Option::as_ref), now))
         }
     }
 }
@@ -83,12 +89,12 @@ fn objective(share: f64) -> String {
     format!("{} %", (share * 1e6).round() / 1e4)
 }
 
-fn fact(name: &str, value: &Markup) -> Markup {
+pub(super) fn fact(name: &str, value: &Markup) -> Markup {
     html! { div { dt { (name) } dd { (value) } } }
 }
 
-fn check_card(entry: &CheckEntry, stored: Option<&Stored>, now: UnixMs) -> Markup {
-    let c = check_status(entry, now);
+fn check_card(entry: &CheckEntry, views: &Views, stored: Option<&Stored>, now: UnixMs) -> Markup {
+    let c = check_status(entry, views, now);
     html! {
         section.card.pad aria-label=(c.check) {
             div.head {

@@ -325,6 +325,17 @@ mod tests {
     }
 
     #[test]
+    fn the_version_before_is_read_and_the_next_is_not() {
+        let record = Record::not_run("a/b/c/d".parse().unwrap(), UnixMs(60_000), 60_000, 1, crate::outcome::Cause::Down);
+        let mut bytes = pack(&[(7, &record)]).unwrap().bytes;
+        // A record that was told nothing of rate limits was written the same way then.
+        bytes[0] = VERSION_BEFORE;
+        assert_eq!(back(&bytes).unwrap(), [(7, record)]);
+        bytes[0] = VERSION + 1;
+        assert!(back(&bytes).is_err());
+    }
+
+    #[test]
     fn a_claim_of_four_billion_kinds_is_refused() {
         let mut body = postcard::to_allocvec(&u32::MAX).unwrap();
         body.extend([0; 40]);

@@ -162,6 +162,7 @@ async fn who_may_what() {
         ("GET", "/metrics", [401, 401, 200, 200]),
         ("GET", "/", [401, 401, 200, 200]),
         ("GET", "/api/v1/status", [401, 401, 200, 200]),
+        ("GET", "/api/v1/limits", [401, 401, 200, 200]),
         ("GET", "/api/v1/integrations/acme/production/crm-orders", [401, 401, 200, 200]),
         ("GET", "/integrations/acme/production/crm-orders", [401, 401, 200, 200]),
         ("GET", check, [401, 401, 200, 200]),

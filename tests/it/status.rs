@@ -1,8 +1,9 @@
 //! What is said about integrations: states, ratios, blame.
 
 use soakwatch::board::{Board, IntegrationEntry};
+use soakwatch::budget::{CheckBudget, Hold, Views};
 use soakwatch::clock::UnixMs;
-use soakwatch::fields::IntegrationId;
+use soakwatch::fields::{IntegrationId, Span};
 use soakwatch::outcome::{Attribution, Cause, Class};
 use soakwatch::status::{IntegrationStatus, State, check_status, integration_state, integration_status, sort_key};
 
@@ -13,7 +14,7 @@ fn entry(board: &Board, id: &str) -> IntegrationEntry {
 }
 
 fn said(board: &Board, id: &str) -> IntegrationStatus {
-    integration_status(&entry(board, id), NOW)
+    integration_status(&entry(board, id), &Views::new(), NOW)
 }
 
 #[test]
@@ -87,10 +88,10 @@ fn silence_for_three_intervals_is_unknown() {
     assert_eq!(integration_state(&e, UnixMs(NOW.0 + 2 * MINUTE)), State::Passing);
     let late = UnixMs(NOW.0 + 2 * MINUTE + 10_001);
     assert_eq!(integration_state(&e, late), State::Unknown);
-    let s = integration_status(&e, late);
+    let s = integration_status(&e, &Views::new(), late);
     assert_eq!(s.detail.as_deref(), Some("no result since 2026-11-21T11:59:00Z, for more than 3 intervals"));
     // Neither is an old failure still told as if it were new.
-    let s = integration_status(&entry(&board, "acme/production/crm-orders"), late);
+    let s = integration_status(&entry(&board, "acme/production/crm-orders"), &Views::new(), late);
     assert_eq!((s.state, s.class), (State::Unknown, None));
 }
 
@@ -109,11 +110,11 @@ fn worst_first() {
 fn a_check_tells_its_last_run_and_since_when_it_fails() {
     let (_, board) = estate(settings());
     let e = entry(&board, "acme/production/crm-orders");
-    let token = check_status(&e.checks[1], NOW);
+    let token = check_status(&e.checks[1], &Views::new(), NOW);
     assert_eq!(token.consecutive_failures, 9);
     assert_eq!(token.failing_since.as_deref(), Some("2026-11-21T11:51:00Z"));
     assert_eq!(token.classes["unauthorized"]["configuration"], 9);
-    let list = check_status(&e.checks[0], NOW);
+    let list = check_status(&e.checks[0], &Views::new(), NOW);
     assert_eq!(list.observed["backlog"], 12.5);
     let last = list.last.unwrap();
     assert_eq!((last.attempts, last.codes), (2, vec![206, 200]));
@@ -149,7 +150,7 @@ fn a_result_of_a_time_to_come_says_nothing_about_now() {
     board.apply(&runs(&check, 3, |_| Ended::Pass));
     // The clock was set back by an hour: nothing runs until it has caught up.
     let now = UnixMs(NOW.0 - 60 * MINUTE);
-    let s = integration_status(&entry(&board, "acme/production/api"), now);
+    let s = integration_status(&entry(&board, "acme/production/api"), &Views::new(), now);
     assert_eq!(s.state, State::Unknown);
     assert_eq!(s.detail.as_deref(), Some("the last result is of 2026-11-21T11:59:00Z, which is still to come: the clock was set back"));
 }
@@ -193,4 +194,46 @@ fn what_a_passing_run_no_longer_sees_is_gone() {
     // The check was changed: plain http, no `observe`.
     board.apply(&[record(&check, UnixMs(NOW.0 - MINUTE), &Ended::Pass)]);
     assert_eq!((state().certificate_expiry, state().values.len()), (None, 0));
+}
+
+#[test]
+fn who_spares_a_quota_is_not_silent() {
+    let (board, check) = one();
+    board.apply(&[record(&check, UnixMs(NOW.0 - 60 * MINUTE), &Ended::Throttled)]);
+    let skips = |cause, from: i64, n: u32| {
+        let mut skipped = record(&check, UnixMs(NOW.0 - from * MINUTE), &Ended::NotRun(cause));
+        skipped.outcome = soakwatch::outcome::Outcome::Skipped;
+        skipped.count = n;
+        board.apply(&[skipped]);
+    };
+    let state = |now| integration_state(&entry(&board, "acme/production/api"), now);
+    skips(Cause::HostBusy, 59, 58);
+    assert_eq!(state(NOW), State::Unknown, "an hour without a run, for no good reason");
+    skips(Cause::RateLimit, 59, 59);
+    assert_eq!(state(NOW), State::Throttled, "what the last run said still stands");
+    let silent = UnixMs(NOW.0 + 3 * MINUTE);
+    assert_eq!(state(silent), State::Unknown, "now not even slots are left out");
+    // The clock was set back behind the skips: they are no word about now.
+    assert_eq!(state(UnixMs(NOW.0 - 30 * MINUTE)), State::Unknown);
+
+    let hold = Hold { until: UnixMs(NOW.0 + 5 * MINUTE), since: UnixMs(NOW.0 - 60 * MINUTE), asked_s: 3_900, check: check.id.to_string() };
+    let budget = CheckBudget {
+        host: "api.example.com:443".into(),
+        quota: None,
+        allowed_per_s: 1.0,
+        wanted_per_s: 1.0,
+        shared_by: 1,
+        factor: 4,
+        effective_interval: Span::seconds(240),
+        tokens: 1.0,
+        hold: Some(hold),
+    };
+    let views = Views::from([(check.id.clone(), budget)]);
+    let at = |now| integration_status(&entry(&board, "acme/production/api"), &views, now);
+    let s = at(NOW);
+    assert_eq!(s.detail.as_deref(), Some("held until 2026-11-21T12:05:00Z: the host asked to be left alone, nothing is sent before"));
+    assert_eq!((s.limits.held_until, s.limits.interval_factor), (Some(UnixMs(NOW.0 + 5 * MINUTE)), Some(4)));
+    assert_eq!(at(UnixMs(NOW.0 + 5 * MINUTE)).limits.held_until, None, "it is over");
+    let c = check_status(&entry(&board, "acme/production/api").checks[0], &views, NOW);
+    assert!(c.trouble.unwrap().detail.unwrap().starts_with("held until"));
 }
