@@ -28,6 +28,7 @@ use crate::store::StoreError;
 use crate::supervisor::Supervisor;
 use crate::transport::{Resolver, Transport};
 
+mod evidence;
 mod restart;
 mod soaks;
 
@@ -158,7 +159,8 @@ impl App {
         let serving = server::serve(listener, state, stop.clone());
         supervisor.spawn("http", async { Ok(serving.await?) });
 
-        let restart::Before { store, gone, schedules, departed, holds, away } = restart::bring_back(&path, &board, &soaks, &clock).await?;
+        let restart::Before { store, gone, schedules, departed, holds, away, evidence: log } =
+            restart::bring_back(&path, &board, &soaks, &clock).await?;
         let (checker, self_check) = self_check::channel(!config.settings.self_check.targets.is_empty());
         let (task, recorder) = recorder::start(
             store,
@@ -171,6 +173,7 @@ impl App {
         .map_err(StartError::Internal)?;
         supervisor.spawn("recorder", task.run());
         supervisor.spawn("self_check", checker.run(config_now.clone(), transport_now.clone(), Arc::clone(&own), stop.clone()));
+        evidence::started(&log, &config, schedules.keys(), clock.now(), &recorder, &own).await;
         restart::forget(&gone, &departed, &board, &recorder).await;
         restart::account_downtime(&config, &schedules, &board, &clock, &recorder).await;
         restart::note_schedules(&config, &schedules, &recorder).await;
@@ -189,6 +192,14 @@ impl App {
         restart::hold_again(&config, &holds, &budgets, &board, &clock, &recorder).await;
         restart::leave_alone_again(&away, &transport, &clock, &recorder).await;
 
+        let checker = evidence::Checker {
+            path: path.clone(),
+            clock: clock.clone(),
+            recorder: recorder.clone(),
+            own: Arc::clone(&own),
+            health: Arc::clone(&health),
+        };
+        supervisor.spawn("housekeeper", checker.run(log, stop.clone()));
         let means = Means {
             config: config_now.clone(),
             transport: transport_now,
@@ -324,6 +335,7 @@ impl Reloader {
         self.config.send_replace(Arc::clone(&new));
         restart::forget(&gone, &left, &self.board, &self.recorder).await;
         restart::note_schedules(&new, &restart::schedules(&old), &self.recorder).await;
+        evidence::reloaded(&old, &new, &diff, actor, self.clock.now(), &self.recorder).await;
         self.own.integrations_removed.inc_by(left.len() as u64);
         self.own.config_accepted(&hash, self.clock.now());
         let restart_needed: Vec<String> = diff.restart_needed.iter().map(|s| (*s).to_owned()).collect();

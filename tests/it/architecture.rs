@@ -161,6 +161,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "slots",
             "readiness",
             "board",
+            "evidence",
             "store",
             "health",
             "metrics",
