@@ -172,8 +172,8 @@ impl Scheduler {
         let now = self.fire_due();
         let config = Arc::clone(&self.means.config.borrow_and_update());
         self.resize(&config.settings.scheduler);
-        let board = Arc::clone(&self.means.board);
-        self.means.budgets.plan(&config, |id| board.check(id).map(|c| c.state.limits), Instant::now().into_std());
+        let mut told = self.means.board.limits();
+        self.means.budgets.plan(&config, |id| told.remove(id), Instant::now().into_std());
         let mut old = std::mem::take(&mut self.entries);
         let starting = old.is_empty() && self.heap.is_empty();
         // A check that left and came back may still be running.

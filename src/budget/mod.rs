@@ -146,7 +146,7 @@ impl Budgets {
 
     /// Takes a configuration over: checks that stay keep what is known of their quotas, lanes their holds and paces. `known`: what the store knows
     /// of a check that is new here.
-    pub fn plan(&self, config: &Config, known: impl Fn(&CheckId) -> Option<Limits>, now: Instant) {
+    pub fn plan(&self, config: &Config, known: impl FnMut(&CheckId) -> Option<Limits>, now: Instant) {
         self.lock().plan(config, known, now);
     }
 
@@ -242,7 +242,7 @@ impl Budgets {
         self.lock().view(check, wall, mono)
     }
 
-    /// The same for every check at once. Not to be called while reading the board: `plan` reads the board while it changes the budgets.
+    /// The same for every check at once.
     pub fn views(&self, wall: UnixMs, mono: Instant) -> Views {
         self.lock().views(wall, mono)
     }
@@ -255,7 +255,7 @@ impl Budgets {
 }
 
 impl Inner {
-    fn plan(&mut self, config: &Config, known: impl Fn(&CheckId) -> Option<Limits>, now: Instant) {
+    fn plan(&mut self, config: &Config, mut known: impl FnMut(&CheckId) -> Option<Limits>, now: Instant) {
         self.settings = config.settings.rate_limit.clone();
         let mut before = std::mem::take(&mut self.seats);
         let mut lanes = std::mem::take(&mut self.lanes);

@@ -19,7 +19,7 @@ use crate::fields::CheckId;
 /// A reader: one connection, for one thread. Each call sees one moment of the store.
 #[derive(Debug)]
 pub struct Reader {
-    conn: Connection,
+    pub(super) conn: Connection,
     damaged: RefCell<Damaged>,
 }
 

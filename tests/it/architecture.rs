@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ratelimit", &["clock", "fields", "outcome"]),
     ("observed", &["clock", "outcome", "ratelimit"]),
     ("record", &["clock", "fields", "outcome", "ratelimit"]),
+    ("evidence", &["clock", "fields", "outcome", "observed"]),
     // The shape of the configuration. How files are read stands further down.
     ("config::table", &["clock", "fields", "outcome", "secret"]),
     // Verdicts over records: pure, and known to the configuration, which holds their policy.
@@ -58,8 +59,25 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "transport", "probe", "budget"]),
     // What is kept, and what is shown of it.
     ("board", &["clock", "fields", "outcome", "ratelimit", "record", "config::model"]),
-    ("store", &["clock", "fields", "outcome", "ratelimit", "record", "board"]),
+    ("store", &["clock", "fields", "outcome", "ratelimit", "record", "evidence", "board"]),
     ("limits", &["clock", "fields", "ratelimit", "budget", "config::model", "board"]),
+    (
+        "readiness",
+        &[
+            "clock",
+            "fields",
+            "outcome",
+            "record",
+            "evidence",
+            "slots",
+            "soak",
+            "config::fingerprint",
+            "config::model",
+            "board",
+            "limits",
+            "store",
+        ],
+    ),
     ("plan", &["clock", "fields", "outcome", "record", "config::model", "budget", "slots", "soak", "board", "limits"]),
     ("health", &["clock"]),
     ("status", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "budget", "board", "limits"]),
@@ -72,7 +90,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // The tasks.
     ("supervisor", &["clock", "health"]),
     ("self_check", &["clock", "fields", "outcome", "observed", "config::model", "transport", "metrics"]),
-    ("recorder", &["clock", "fields", "outcome", "observed", "record", "config::model", "board", "store", "metrics", "self_check"]),
+    (
+        "recorder",
+        &[
+            "clock",
+            "fields",
+            "outcome",
+            "observed",
+            "record",
+            "evidence",
+            "config::model",
+            "readiness",
+            "board",
+            "store",
+            "metrics",
+            "self_check",
+        ],
+    ),
     (
         "scheduler",
         &[
@@ -104,6 +138,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "config::model",
             "config::table",
             "budget",
+            "readiness",
             "board",
             "store",
             "limits",
@@ -124,7 +159,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "transport",
             "budget",
             "slots",
+            "readiness",
             "board",
+            "evidence",
             "store",
             "health",
             "metrics",

@@ -12,6 +12,7 @@ mod demo;
 mod doc_examples;
 mod documents;
 mod estate;
+mod evidence;
 mod exactness;
 mod fingerprint;
 mod hostile_config;
