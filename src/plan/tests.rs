@@ -186,7 +186,7 @@ fn certificates_and_quotas_that_were_observed_are_weighed() {
     assert_eq!(
         against(&plan),
         [
-            "unknown -: no certificate was observed yet, and soak.certificate_days asks for it -> soakwatch probe shows them",
+            "unknown -: no certificate was observed yet, and soak.certificate_days asks for it -> it is seen once the checks run; soakwatch probe shows it now",
             "unknown -: no limit was told yet that fits the declared volume, and soak.quota_headroom asks for it -> it is told once the checks run",
             "unknown -: nothing was reconciled yet, and soak.reconciliation asks for it -> a check that reconciles, or no soak.reconciliation",
         ]

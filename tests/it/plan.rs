@@ -117,7 +117,7 @@ acme/production/crm-orders (Orders from the CRM): can't be proven
   export       1h     168    156         381     97.5 %    1         0
   documents    6h     28     26          -       96.29 %   0         0
   NO    export: 156 runs are too few to show a success_ratio of 99 %: it takes 381, even if all pass
-         -> every = "24m" or less, a longer soak.window, or judge = "every" if it is rare by nature
+         -> every = "23m" or less, a longer soak.window, or judge = "every" if it is rare by nature
   NO    documents: each of its 27 due runs must be there, and 1 can't be: 2 of 28 slots lie in declared maintenance, of which at most 1 are taken out
          -> less maintenance in the window, or another go_live
   note  list-orders: coverage is 97.74 % at best (720 of 10080 slots lie in declared maintenance, of which at most 504 are taken out)
