@@ -34,7 +34,11 @@ fn integration(keys: &str, soak: &str, checks: &[(&str, &str)]) -> String {
 }
 
 fn planned(board: &Board, paces: &Views, now: UnixMs) -> IntegrationPlan {
-    board.read(|entries| plan(entries.iter(), paces, now)).integrations.remove(0)
+    planned_after(board, &History::default(), paces, now)
+}
+
+fn planned_after(board: &Board, history: &History, paces: &Views, now: UnixMs) -> IntegrationPlan {
+    board.read(|entries| plan(entries.iter().map(|e| (e, history.clone())), paces, now)).integrations.remove(0)
 }
 
 fn pace(factor: u32) -> CheckBudget {
@@ -174,6 +178,30 @@ fn a_start_that_has_gone_by_unwatched_moves_the_earliest_time() {
     let id = board.read(|e| e[0].checks[0].def.id.clone());
     board.update(&id, |_, state| state.last_run = Some(now));
     assert_eq!(planned(&board, &Views::new(), now).answer, Answer::Provable);
+}
+
+#[test]
+fn what_was_recorded_counts() {
+    let soak = "soak = { start = 2026-11-16T08:00:00Z, attest = [\"uat_signoff\", \"support_handoff\"] }";
+    let board = board(&integration("go_live = 2026-11-25T08:00:00Z", soak, &[("a", "every = \"60s\"")]));
+    let now = UnixMs(START.0 + 48 * HOUR_MS);
+    let id = board.read(|e| e[0].checks[0].def.id.clone());
+    board.update(&id, |_, state| state.last_run = Some(now));
+    let attested = |name: &str, until| Attestation { name: name.into(), value: None, by: "j.doe".into(), at: START, until };
+    let until = UnixMs(START.0 + 9 * 24 * HOUR_MS);
+    let attestations = vec![attested("uat_signoff", None), attested("support_handoff", Some(until))];
+    let mut history = History { since: Some(START.plus(Span::days(1).0)), change: Some(Change::None), attestations };
+    let plan = planned_after(&board, &history, &Views::new(), now);
+    assert_eq!(plan.earliest_pass.as_deref(), Some("2026-11-24T08:00:00Z"));
+    assert_eq!(plan.attest, ["support_handoff"], "what ends with the window does not hold then");
+    history.change = Some(Change::Some(vec!["check.a.retries".into()]));
+    let plan = planned_after(&board, &history, &Views::new(), now);
+    assert_eq!((plan.answer, plan.earliest_pass.as_deref()), (Answer::Provable, Some("2026-11-25T08:00:00Z")));
+    let words = "what is judged differs from what the daemon took over before (check.a.retries): the soak starts again";
+    assert!(plan.findings.iter().any(|f| f.what == words), "{:?}", plan.findings);
+    assert_eq!(planned_after(&board, &history, &Views::new(), UnixMs(now.0 + 1)).answer, Answer::NotProvable);
+    history.change = Some(Change::Unsure(vec!["check.a.http.ca".into()]));
+    assert!(planned_after(&board, &history, &Views::new(), now).findings[0].what.ends_with("files can't be read (check.a.http.ca)"));
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use serde_json::Value;
-use soakwatch::clock::UnixMs;
+use soakwatch::clock::{Clock, UnixMs};
 use soakwatch::outcome::{Cause, Outcome};
 use soakwatch::ratelimit::Reading;
 use soakwatch::record::{DurationCode, Record};
 use soakwatch::store::Store;
 
-use crate::support::daemon::{output, soakwatch};
+use crate::support::daemon::{Daemon, eventually, output, soakwatch};
 
 /// 2026-11-20T08:00:00Z.
 const NOW: UnixMs = UnixMs(1_795_161_600_000);
@@ -175,6 +175,41 @@ fn what_depends_on_what_nobody_has_seen_is_undecided() {
     assert_eq!(exit, Some(2), "{said}");
     assert!(said.starts_with("acme/staging: can't be said yet"), "{said}");
     assert!(said.contains("?     no certificate was observed yet, and soak.certificate_days asks for it"), "{said}");
+}
+
+#[test]
+fn beside_a_running_daemon_it_says_what_a_change_would_start_again() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let now = Clock::System.now();
+    let text = format!(
+        "[customer]\nid = \"acme\"\nallow_private = true\n[[integration]]\nid = \"crm\"\nenvironment = \"production\"\nowner = \"vendor\"\n\
+         soak = {{ start = {} }}\n[[integration.check]]\nid = \"list\"\nevery = \"1s\"\ntimeout = \"500ms\"\n\
+         [integration.check.http]\nurl = \"http://127.0.0.1:{port}/\"\n",
+        UnixMs(now.0 - 3_600_000).whole_seconds()
+    );
+    let dir = configured(&text);
+    std::fs::write(dir.path().join("soakwatch.toml"), "[server]\nlisten = \"127.0.0.1:0\"\n").unwrap();
+    let daemon = Daemon::start(dir.path(), &[]);
+    let ask = || {
+        let out = output(soakwatch().args(["plan", "acme/production", "--json", "--config", dir.path().to_str().unwrap()]));
+        let said: Value = serde_json::from_slice(&out.stdout).unwrap();
+        assert_eq!(out.status.code(), Some(0), "{said}");
+        said["integrations"][0].clone()
+    };
+    // Once it is watched, runs count from the start on, which is an hour ago.
+    let start = UnixMs(now.0 - 3_600_000).whole_seconds();
+    let earliest = UnixMs(start.0 + 7 * 86_400_000).to_string();
+    eventually("the plan knows that it is watched", || (ask()["earliest_pass"] == earliest.as_str()).then_some(()));
+    let changed =
+        |i: &Value| i["findings"].as_array().unwrap().iter().any(|f| f["what"].as_str().unwrap().contains("the soak starts again"));
+    assert!(!changed(&ask()));
+    std::fs::write(dir.path().join("customers/acme.toml"), text.replace("owner = \"vendor\"", "owner = \"us\"\nname = \"CRM\"")).unwrap();
+    assert!(!changed(&ask()), "whose it is does not matter");
+    std::fs::write(dir.path().join("customers/acme.toml"), text.replace("every = \"1s\"", "every = \"1s\"\nretries = 1")).unwrap();
+    let i = ask();
+    assert!(changed(&i) && i["earliest_pass"] != earliest.as_str(), "{i}");
+    assert!(i.to_string().contains("(check.list.retries)"), "{i}");
+    assert_eq!(daemon.stop(), Some(0));
 }
 
 #[test]
