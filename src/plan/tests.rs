@@ -130,6 +130,14 @@ proptest! {
         let ruling = best_ruling(&entry, go_live, one_in as usize);
         prop_assert_eq!(plan.answer == Answer::Provable, ruling == Ruling::Passed, "{:?} but {:#?}", ruling, plan);
         prop_assert!(plan.answer != Answer::Unknown);
+        // The interval that is advised gives runs enough, also outside of what maintenance takes.
+        for f in plan.findings.iter().filter(|f| f.answer == Answer::NotProvable && f.change.starts_with("every = \"")) {
+            let advised = f.change.split('"').nth(1).unwrap();
+            let board = super::tests::board(&integration(&keys, &soak, &[("a", &format!("every = \"{advised}\"\njudge = \"{by}\""))]));
+            let better = planned(&board, &Views::new(), START);
+            let check = &better.checks[0];
+            prop_assert!(check.runs >= check.runs_needed && check.one_in == 1, "{f:?}: {better:#?}");
+        }
         prop_assert!(plan.findings.iter().all(|f| f.answer == Answer::Provable || !f.change.is_empty()), "{:#?}", plan.findings);
     }
 }
@@ -178,7 +186,7 @@ fn certificates_and_quotas_that_were_observed_are_weighed() {
     assert_eq!(
         against(&plan),
         [
-            "unknown -: no certificate was observed yet, and soak.certificate_days asks for it -> soakwatch probe shows them",
+            "unknown -: no certificate was observed yet, and soak.certificate_days asks for it -> it is seen once the checks run; soakwatch probe shows it now",
             "unknown -: no limit was told yet that fits the declared volume, and soak.quota_headroom asks for it -> it is told once the checks run",
             "unknown -: nothing was reconciled yet, and soak.reconciliation asks for it -> a check that reconciles, or no soak.reconciliation",
         ]
@@ -236,7 +244,7 @@ fn each_obstacle_says_what_to_change() {
     assert!(widened.contains("a: coverage can't be more than 50 %, and 95 % are asked for: only every 2nd slot runs"), "{widened}");
     assert!(
         widened
-            .ends_with("-> every = \"2m\", so that each slot is run, or a higher max_rate or quota_share, or a higher quota on their side")
+            .ends_with("-> every = \"2m\", so that each slot is run; or a higher max_rate or quota_share, or a higher quota on their side")
     );
     let strict = said("", "soak = { start = 2026-11-16T08:00:00Z, success_ratio = 1 }", &minute, 1);
     assert!(strict.contains("no number of runs shows a success_ratio of 100 %"), "{strict}");

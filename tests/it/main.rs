@@ -22,6 +22,7 @@ mod live_metrics;
 mod load_config;
 mod metrics;
 mod own_fault;
+mod plan;
 mod probe;
 mod rate_limit;
 mod rate_limit_config;
