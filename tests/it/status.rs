@@ -1,7 +1,7 @@
 //! What is said about integrations: states, ratios, blame.
 
 use soakwatch::board::{Board, IntegrationEntry};
-use soakwatch::budget::{CheckBudget, Hold, Views};
+use soakwatch::budget::{Because, CheckBudget, Hold, Views};
 use soakwatch::clock::UnixMs;
 use soakwatch::fields::{IntegrationId, Span};
 use soakwatch::outcome::{Attribution, Cause, Class};
@@ -216,7 +216,7 @@ fn who_spares_a_quota_is_not_silent() {
     // The clock was set back behind the skips: they are no word about now.
     assert_eq!(state(UnixMs(NOW.0 - 30 * MINUTE)), State::Unknown);
 
-    let hold = Hold { until: UnixMs(NOW.0 + 5 * MINUTE), since: UnixMs(NOW.0 - 60 * MINUTE), asked_s: 3_900, check: check.id.to_string() };
+    let hold = Hold { until: UnixMs(NOW.0 + 5 * MINUTE), since: UnixMs(NOW.0 - 60 * MINUTE), asked_s: 3_900, check: check.id.to_string(), because: Because::Asked };
     let budget = CheckBudget {
         host: "api.example.com:443".into(),
         quota: None,
