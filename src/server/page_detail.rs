@@ -43,7 +43,7 @@ fn body(entry: &IntegrationEntry, views: &Views, stored: &[Option<Stored>], now:
         p.small { a href="/" { "All integrations" } " / " a href=(format!("/?customer={}", i.customer)) { (i.customer_name) } " / " (i.environment) }
         div.head { h1 { (i.name) } (badge_of(&i)) (notes(&i.limits, now)) }
         p.soft.small { (i.id) }
-        @if i.hold.is_some() || i.remediation.is_some() || i.detail.is_some() {
+        @if i.hold.is_some() || i.remediation.is_some() || i.detail.is_some() || i.warning.is_some() {
             div.card.pad.why { (why(&i)) }
         }
         div.card.pad {

@@ -58,7 +58,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // What is kept, and what is shown of it.
     ("board", &["clock", "fields", "outcome", "ratelimit", "record", "config::model"]),
     ("store", &["clock", "fields", "outcome", "ratelimit", "record", "board"]),
-    ("limits", &["clock", "fields", "ratelimit", "budget", "config::model", "board"]),
+    ("limits", &["clock", "fields", "outcome", "ratelimit", "budget", "config::model", "board"]),
     ("health", &["clock"]),
     ("status", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "budget", "board", "limits"]),
     (
