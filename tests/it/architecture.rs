@@ -60,7 +60,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // What is kept, and what is shown of it.
     ("board", &["clock", "fields", "outcome", "ratelimit", "record", "config::model"]),
     ("store", &["clock", "fields", "outcome", "ratelimit", "record", "evidence", "board"]),
-    ("limits", &["clock", "fields", "ratelimit", "budget", "config::model", "board"]),
+    ("limits", &["clock", "fields", "outcome", "ratelimit", "budget", "config::model", "board"]),
     (
         "readiness",
         &[

@@ -31,6 +31,7 @@ mod reference;
 mod reload;
 mod restart;
 mod server;
+mod soak_oracle;
 mod status;
 mod store_trouble;
 mod support;
