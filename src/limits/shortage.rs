@@ -76,12 +76,16 @@ fn detail(entry: &IntegrationEntry, p: &PolicyShown, now: UnixMs) -> Option<Stri
         Lack::TooSmall | Lack::Batch => {
             let (volume, window_s) = (&entry.def.volume, p.window_s?);
             let quota = words::quota(p.limit?, window_s);
-            let declared = match (volume.peak.filter(|_| window_s < DAY_S).or(volume.daily.filter(|_| window_s >= DAY_S)), window_s >= DAY_S) {
-                (Some(v), true) if !volume.batches.is_empty() => format!("{v} and the batches"),
-                (Some(v), _) => v.to_string(),
-                (None, _) => "the batches".into(),
-            };
-            format!("the declared volume, {declared}, is more than the quota gives, {quota} (policy {policy}): headroom {}", words::times(p.headroom?))
+            let declared =
+                match (volume.peak.filter(|_| window_s < DAY_S).or(volume.daily.filter(|_| window_s >= DAY_S)), window_s >= DAY_S) {
+                    (Some(v), true) if !volume.batches.is_empty() => format!("{v} and the batches"),
+                    (Some(v), _) => v.to_string(),
+                    (None, _) => "the batches".into(),
+                };
+            format!(
+                "the declared volume, {declared}, is more than the quota gives, {quota} (policy {policy}): headroom {}",
+                words::times(p.headroom?)
+            )
         }
     })
 }

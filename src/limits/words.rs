@@ -72,7 +72,9 @@ pub fn said(h: &HoldShown) -> String {
         Because::Asked => format!("{host} asked {told} to be left alone for {asked}"),
         Because::Reset => format!("{host} refused {told}, and its quota renews at {}", asked_until(h.since, *asked_s)),
         Because::Documented => format!("{host} refused {told}; its vendor documents a pause of {asked}"),
-        Because::Token => format!("the token endpoint refused {told}, and is left alone for {asked}; without a token nothing can be sent to {host}"),
+        Because::Token => {
+            format!("the token endpoint refused {told}, and is left alone for {asked}; without a token nothing can be sent to {host}")
+        }
         Because::Redirect => format!("where {host} leads to, {told} was asked to stay away for {asked}"),
     }
 }

@@ -429,7 +429,7 @@ impl Soak {
         let id = &self.def.id;
         match v.ruling {
             Ruling::Failed | Ruling::Doomed => {
-                tracing::warn!(integration = %id, verdict = v.ruling.as_str(), "the soak of {id}: {}", v.ruling)
+                tracing::warn!(integration = %id, verdict = v.ruling.as_str(), "the soak of {id}: {}", v.ruling);
             }
             _ => tracing::info!(integration = %id, verdict = v.ruling.as_str(), "the soak of {id}: {}", v.ruling),
         }

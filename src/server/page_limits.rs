@@ -255,7 +255,14 @@ mod tests {
             ..PolicyShown::default()
         };
         let (fits, why) = (Some(true), "<b>why".to_owned());
-        let fit = BatchFit { policy: "<b>p".into(), fits, why, fits_as_used: Some(false), why_as_used: Some("<b>used".into()), ..BatchFit::default() };
+        let fit = BatchFit {
+            policy: "<b>p".into(),
+            fits,
+            why,
+            fits_as_used: Some(false),
+            why_as_used: Some("<b>used".into()),
+            ..BatchFit::default()
+        };
         let batch = BatchShown { start: TimeOfDay(79_200), rows: 10, calls_per_row: 0.5, calls: 5, policies: vec![fit] };
         let budget = BudgetShown {
             check: "list".into(),
@@ -290,7 +297,14 @@ mod tests {
             batches: vec![batch],
         };
         let html = section(&limits, NOW).into_string();
-        assert!(!html.contains("<b>p") && !html.contains("<i>bytes") && !html.contains("<b>why") && !html.contains("<b>used") && !html.contains("<b>host"), "{html}");
+        assert!(
+            !html.contains("<b>p")
+                && !html.contains("<i>bytes")
+                && !html.contains("<b>why")
+                && !html.contains("<b>used")
+                && !html.contains("<b>host"),
+            "{html}"
+        );
         for part in [
             "&lt;b&gt;p",
             "before the reset",
