@@ -266,7 +266,8 @@ impl Scheduler {
         let Some(entry) = self.entries.get_mut(id) else { return };
         let interval = u32::try_from(entry.def.every.ms()).unwrap_or(u32::MAX);
         let why = not_due(&entry.def.integration, slot).or(entry.running.then_some(Cause::Overlap)).map(|cause| (cause, None));
-        let excused = || self.means.budgets.excuse(id, slot, now, entry.def.timeout).map(|e| (Cause::RateLimit, Some(e.words().to_owned())));
+        let excused =
+            || self.means.budgets.excuse(id, slot, now, entry.def.timeout).map(|e| (Cause::RateLimit, Some(e.words().to_owned())));
         if let Some((cause, detail)) = why.or_else(excused) {
             self.account(id, vec![Record { detail, ..Record::not_run(id.clone(), slot, interval, 1, cause) }]);
             return;

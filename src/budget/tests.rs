@@ -350,7 +350,10 @@ fn a_hold_says_what_it_comes_from() {
     assert_eq!(because(&own, false, None, Some(s(90)), Dialect::Auto), "held: the host refused, and said when its quota renews");
     assert_eq!(because(&own, false, None, None, Dialect::Github), "held: the host refused, and its vendor documents a pause");
     assert_eq!(because("login.example.com:443", true, Some(s(60)), None, Dialect::Auto), "held: the token endpoint is to be left alone");
-    assert_eq!(because("www.example.com:443", false, Some(s(60)), None, Dialect::Auto), "held: where the host leads to is to be left alone");
+    assert_eq!(
+        because("www.example.com:443", false, Some(s(60)), None, Dialect::Auto),
+        "held: where the host leads to is to be left alone"
+    );
     // A note of before it was kept.
     let old = format!("{{\"until\":{},\"since\":{},\"asked_s\":60,\"check\":\"acme/production/i0/c\"}}", START.0 + 60_000, START.0);
     assert_eq!(serde_json::from_str::<Hold>(&old).unwrap().because, Because::Asked);

@@ -242,8 +242,16 @@ a/production/new    build   pending      0     -        -                 -
         told(&mut going, 60, 20);
         told(&mut going, 40, 0);
         let table = table(&[throttled, going], NOW);
-        assert!(table.contains("more than the quota gives. Agree on a larger quota with the vendor, or have the callers slow down. (headroom 0.5 ×)"), "{table}");
-        assert!(table.contains("It passes, but 40 of 100 are left, policy hour; at 1/s, as it is used now, they are gone at 2023-11-14T22:14:00Z;"), "{table}");
+        assert!(
+            table.contains(
+                "more than the quota gives. Agree on a larger quota with the vendor, or have the callers slow down. (headroom 0.5 ×)"
+            ),
+            "{table}"
+        );
+        assert!(
+            table.contains("It passes, but policy hour runs out at 2023-11-14T22:14:00Z as it is used now (1/s): 40 of 100 are left;"),
+            "{table}"
+        );
     }
 
     #[test]

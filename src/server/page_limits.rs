@@ -27,15 +27,15 @@ fn clock_second(at: UnixMs, now: UnixMs) -> String {
 pub(super) fn notes(brief: &LimitsBrief, now: UnixMs) -> Markup {
     html! {
         @if let Some(until) = brief.held_until {
-            span.tag title=(format!("A host refused and is left alone: nothing is sent to it until {}.", clock_time(until))) { "held until " (short(until, now)) }
+            span.tag title=(format!("A host refused and is left alone: nothing is sent to it until {}.", clock_time(until))) { "held until " (short(until, now)) } " "
         }
         @if let Some(n) = brief.interval_factor.filter(|n| *n > 1) {
-            span.tag title=(format!("Only every {} slot runs, to stay within our share of the quota.", words::ordinal(n))) { "widened ×" (n) }
+            span.tag title=(format!("Only every {} slot runs, to stay within our share of the quota.", words::ordinal(n))) { "widened ×" (n) } " "
         }
         @if brief.used_up {
-            span.tag.low title="Nothing was left of a quota when it was read last." { "quota used up" }
+            span.tag.low title="Nothing was left of a quota when it was read last." { "quota used up" } " "
         } @else if let Some(at) = brief.exhausted_at {
-            span.tag.low title=(format!("A quota runs out at {}, before its reset, if it is used as it was.", clock_time(at))) { "quota out " (short(at, now)) }
+            span.tag.low title=(format!("A quota runs out at {}, before its reset, if it is used as it was.", clock_time(at))) { "quota out " (short(at, now)) } " "
         }
         @if let Some(h) = brief.headroom {
             @let title = "The tightest quota over the declared volume; below 1 it does not fit.";
@@ -255,7 +255,14 @@ mod tests {
             ..PolicyShown::default()
         };
         let (fits, why) = (Some(true), "<b>why".to_owned());
-        let fit = BatchFit { policy: "<b>p".into(), fits, why, fits_as_used: Some(false), why_as_used: Some("<b>used".into()), ..BatchFit::default() };
+        let fit = BatchFit {
+            policy: "<b>p".into(),
+            fits,
+            why,
+            fits_as_used: Some(false),
+            why_as_used: Some("<b>used".into()),
+            ..BatchFit::default()
+        };
         let batch = BatchShown { start: TimeOfDay(79_200), rows: 10, calls_per_row: 0.5, calls: 5, policies: vec![fit] };
         let budget = BudgetShown {
             check: "list".into(),
@@ -290,7 +297,14 @@ mod tests {
             batches: vec![batch],
         };
         let html = section(&limits, NOW).into_string();
-        assert!(!html.contains("<b>p") && !html.contains("<i>bytes") && !html.contains("<b>why") && !html.contains("<b>used") && !html.contains("<b>host"), "{html}");
+        assert!(
+            !html.contains("<b>p")
+                && !html.contains("<i>bytes")
+                && !html.contains("<b>why")
+                && !html.contains("<b>used")
+                && !html.contains("<b>host"),
+            "{html}"
+        );
         for part in [
             "&lt;b&gt;p",
             "before the reset",

@@ -327,9 +327,14 @@ mod tests {
             detail: (!why.is_empty()).then(|| why.to_owned()),
             ..crate::record::Record::not_run(ID.parse().unwrap(), UnixMs(slot), 10, 1, Cause::RateLimit)
         };
-        let rows = fold(&[skip(10, "widened"), passed(ID, 20), skip(30, "widened"), skip(40, "held"), skip(50, "held"), skip(60, "widened")]);
+        let rows =
+            fold(&[skip(10, "widened"), passed(ID, 20), skip(30, "widened"), skip(40, "held"), skip(50, "held"), skip(60, "widened")]);
         assert_eq!(rows, "10-30 2x widened; 40-50 2x held; 60-60 1x widened");
-        assert_eq!(fold(&[skip(10, "held"), skip(20, ""), skip(30, "held")]), "10-10 1x held; 30-30 1x held", "older versions said no word");
+        assert_eq!(
+            fold(&[skip(10, "held"), skip(20, ""), skip(30, "held")]),
+            "10-10 1x held; 30-30 1x held",
+            "older versions said no word"
+        );
     }
 
     #[test]

@@ -100,7 +100,15 @@ fn a_label_is_the_name_and_another_host_stands_before_it() {
 #[test]
 fn two_credentials_on_one_host_are_two_quotas() {
     let host = "one.example";
-    let all = [("a", host, "A"), ("b", host, "B"), ("c", host, "A"), ("token", host, "C"), ("e", host, "B"), ("f", "two.example", "A"), ("g", "two.example", "")];
+    let all = [
+        ("a", host, "A"),
+        ("b", host, "B"),
+        ("c", host, "A"),
+        ("token", host, "C"),
+        ("e", host, "B"),
+        ("f", "two.example", "A"),
+        ("g", "two.example", ""),
+    ];
     let (config, board) = board_with_keys(acme(DeclaredVolume::default()), &all);
     let labels = || -> Vec<(String, Option<u64>)> { shown(&board, NOW).into_iter().map(|p| (p.policy, p.remaining)).collect() };
     tell(&config, &board, 4, &[reading("hour", 100, 4, 10)]);
@@ -109,8 +117,7 @@ fn two_credentials_on_one_host_are_two_quotas() {
         tell(&config, &board, n, &[reading("hour", 100, n as u64, 9 - n as i64)]);
     }
     tell(&config, &board, 0, &[reading("token/hour", 100, 99, 5)]);
-    let expected =
-        [("b/hour", 1), ("check:token/hour", 3), ("g/hour", 6), ("hour", 2), ("token/hour", 99), ("two.example:443/hour", 5)];
+    let expected = [("b/hour", 1), ("check:token/hour", 3), ("g/hour", 6), ("hour", 2), ("token/hour", 99), ("two.example:443/hour", 5)];
     assert_eq!(labels(), expected.map(|(label, left)| (label.to_owned(), Some(left))), "each quota once, with a label of its own");
 }
 
@@ -160,7 +167,11 @@ fn the_forecast_of_a_policy() {
 #[test]
 fn a_row_says_when_a_quota_runs_out_if_that_is_to_come_and_the_window_is_long() {
     let (config, board) = board(acme(DeclaredVolume::default()), &["one.example"]);
-    let five = |remaining, ago_s: i64| Reading { window_s: Some(300), reset_at: Some(UnixMs(NOW.0 + 200_000)), ..reading("five", 100, remaining, ago_s) };
+    let five = |remaining, ago_s: i64| Reading {
+        window_s: Some(300),
+        reset_at: Some(UnixMs(NOW.0 + 200_000)),
+        ..reading("five", 100, remaining, ago_s)
+    };
     tell(&config, &board, 0, &[five(80, 20), five(40, 0)]);
     let brief = |ms: i64| {
         let b = brief(&entry(&board), &Views::new(), UnixMs(NOW.0 + ms));
@@ -328,9 +339,20 @@ fn a_running_daemon_tells_api_page_and_command_the_same() {
     assert!(daemon.get("/integrations/acme/staging/held").contains("asked acme/staging/held/list to be left alone for 10m ("));
     assert!(daemon.get("/integrations/acme/staging/held").contains("held, no slot runs until "));
 
+    // Why slots were left out: on the page, and in the store.
+    for (id, why) in [("held", "held: the host asked to be left alone"), ("tight", "widened interval: our share of the quota")] {
+        let page = daemon.get(&format!("/integrations/acme/staging/{id}"));
+        assert!(page.contains(&format!("<span class=\"detail\">{why}</span>")), "{page}");
+        let ran = output(soakwatch().args(["runs", &format!("acme/staging/{id}/list"), "--config"]).arg(dir.path()));
+        let text = String::from_utf8(ran.stdout).unwrap();
+        assert!(text.lines().any(|l| l.contains("skipped") && l.contains("rate_limit") && l.ends_with(why)), "{text}");
+    }
+
     // The command.
     let text = stdout(&daemon, &[]);
-    for part in ["acme/staging/spent (spent)\n", "10s (×10)  90 %", "held until 20", "to be left alone for 10m; waiting: list", "hour    100000"] {
+    for part in
+        ["acme/staging/spent (spent)\n", "10s (×10)  90 %", "held until 20", "to be left alone for 10m; waiting: list", "hour    100000"]
+    {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!text.contains("headroom"), "{text}");

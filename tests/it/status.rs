@@ -220,7 +220,13 @@ fn who_spares_a_quota_is_not_silent() {
     // The clock was set back behind the skips: they are no word about now.
     assert_eq!(state(UnixMs(NOW.0 - 30 * MINUTE)), State::Unknown);
 
-    let hold = Hold { until: UnixMs(NOW.0 + 5 * MINUTE), since: UnixMs(NOW.0 - 60 * MINUTE), asked_s: 3_900, check: check.id.to_string(), because: Because::Asked };
+    let hold = Hold {
+        until: UnixMs(NOW.0 + 5 * MINUTE),
+        since: UnixMs(NOW.0 - 60 * MINUTE),
+        asked_s: 3_900,
+        check: check.id.to_string(),
+        because: Because::Asked,
+    };
     let budget = CheckBudget {
         host: "api.example.com:443".into(),
         quota: None,
@@ -262,7 +268,14 @@ fn passing_with(volumes: &[(&str, &str, &str, Option<u64>)]) -> (Board, Vec<Arc<
 fn told(board: &Board, check: &CheckDef, ended: &Ended, limit: u64, window_s: u64, left: &[(u64, i64)]) {
     for (remaining, ago_s) in left {
         let at = UnixMs(NOW.0 - ago_s * 1000);
-        let reading = Reading { policy: "q".into(), limit: Some(limit), remaining: Some(*remaining), window_s: Some(window_s), at, ..Reading::default() };
+        let reading = Reading {
+            policy: "q".into(),
+            limit: Some(limit),
+            remaining: Some(*remaining),
+            window_s: Some(window_s),
+            at,
+            ..Reading::default()
+        };
         let mut run = record(check, at, ended);
         run.facts.limits = vec![reading];
         board.apply(&[run]);
@@ -300,14 +313,15 @@ fn what_passes_and_will_not_is_warned_of_and_stands_above_what_just_passes() {
     let small = "the declared volume, 600/min, is more than the quota gives, 300 in 1m (policy q): headroom 0.5 ×";
     let advice = "It passes now, but not at the declared volume. Agree on a larger quota with the vendor, or have the callers slow down.";
     assert_eq!(said(1), (who, small.to_owned(), advice.to_owned()));
-    let out = "10000 of 86400 are left, policy q; at 1/s, as it is used now, they are gone at 2026-11-21T14:46:40Z; when it renews is not told, \
+    let out = "policy q runs out at 2026-11-21T14:46:40Z as it is used now (1/s): 10000 of 86400 are left; when it renews is not told, \
                2026-11-22T12:00:00Z at the latest";
     assert_eq!(said(2).1, out);
     assert!(said(2).2.contains("have them slow down, move the batch, or agree on a larger quota with the vendor."), "{:?}", said(2));
     assert!(said(3).1.starts_with("the batch of 22:00Z, policy q: at 1/s, what the peak leaves, it takes 11d"), "{:?}", said(3));
-    let late = "the batch of 22:00Z, policy q: it makes 33000 calls, more than the 32400 that are left at 2026-11-21T22:00:00Z as it is used now";
+    let late =
+        "the batch of 22:00Z, policy q: as it is used now, it makes 33000 calls, more than the 32400 that are left at 2026-11-21T22:00:00Z";
     assert_eq!(said(4).1, late);
-    assert_eq!(said(6).1, "nothing is left of 60, policy q; when it renews is not told, 2026-11-21T12:59:50Z at the latest");
+    assert_eq!(said(6).1, "policy q is used up, nothing is left of 60; when it renews is not told, 2026-11-21T12:59:50Z at the latest");
 
     let order: Vec<String> = board.read(|all| {
         let mut all: Vec<&IntegrationEntry> = all.iter().collect();
@@ -327,10 +341,15 @@ fn throttled_at_a_volume_that_was_declared_too_large_is_said() {
         told(&board, check, &Ended::Throttled, 300, 60, &[(0, 0)]);
     }
     let s = said(&board, "acme/production/small");
-    assert_eq!((s.state, s.class, s.attribution), (State::Throttled, Some(Class::Throttled), Some(Attribution::ThirdParty)), "the map's word");
+    assert_eq!(
+        (s.state, s.class, s.attribution),
+        (State::Throttled, Some(Class::Throttled), Some(Attribution::ThirdParty)),
+        "the map's word"
+    );
     let more = "the declared volume is more than the quota gives: headroom 0.5 ×";
     assert!(s.detail.clone().unwrap().ends_with(more), "{s:?}");
-    let advice = "The declared volume is more than the quota gives. Agree on a larger quota with the vendor, or have the callers slow down.";
+    let advice =
+        "The declared volume is more than the quota gives. Agree on a larger quota with the vendor, or have the callers slow down.";
     assert_eq!(s.remediation.as_deref(), Some(advice));
     let trouble = check_status(&entry(&board, "acme/production/small").checks[0], &Views::new(), NOW).trouble.unwrap();
     assert_eq!((Some(trouble.remediation), trouble.detail), (s.remediation, s.detail), "the check says the same");
@@ -341,7 +360,8 @@ fn throttled_at_a_volume_that_was_declared_too_large_is_said() {
 #[test]
 fn what_is_held_before_its_first_run_says_so() {
     let (board, check) = one();
-    let hold = Hold { until: UnixMs(NOW.0 + 60_334), since: NOW, asked_s: 60, check: "acme/production/other/a".into(), because: Because::Reset };
+    let hold =
+        Hold { until: UnixMs(NOW.0 + 60_334), since: NOW, asked_s: 60, check: "acme/production/other/a".into(), because: Because::Reset };
     let budget = CheckBudget {
         host: "api.example.com:443".into(),
         quota: None,
