@@ -13,12 +13,15 @@ mod demo;
 mod explain;
 mod ids;
 mod limits;
+mod plan;
 mod probe;
 mod reload;
 mod run;
 mod runs;
+mod simulate;
 mod token;
 mod validate;
+mod verdict;
 
 /// Exit codes of all commands (product.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +99,9 @@ enum Command {
     Explain(explain::Explain),
     Demo(demo::Demo),
     Runs(runs::Runs),
+    Plan(plan::Plan),
     Limits(limits::Limits),
+    Simulate(simulate::Simulate),
     /// Makes a token for the server and shows it once
     Token(token::TokenArgs),
 }
@@ -112,7 +117,9 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Runs(args) => runs::run(&args),
+            Command::Plan(args) => plan::run(&args),
             Command::Limits(args) => limits::run(&args),
+            Command::Simulate(args) => simulate::run(&args),
             Command::Token(args) => token::run(&args),
         }
     }

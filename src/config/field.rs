@@ -12,6 +12,7 @@ use crate::fields::{Bytes, CheckId, Expected, HttpUrl, IntegrationId, Ratio, Slu
 use crate::outcome::{Attribution, Class, Criticality, Owner, Role};
 use crate::ratelimit::Dialect;
 use crate::secret::SecretRef;
+use crate::soak::{Confidence, Judge};
 
 /// A text from a file as a problem may repeat it: short, and without control characters.
 pub fn short(text: &str) -> String {
@@ -119,7 +120,7 @@ macro_rules! word_field {
         }
     )+ };
 }
-word_field!(Owner, Criticality, Attribution, Class, Role);
+word_field!(Owner, Criticality, Attribution, Class, Role, Confidence, Judge);
 
 /// A dialect: one of so many words that they stand without quotes, in the order of the alphabet.
 impl Field for Dialect {

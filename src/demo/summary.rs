@@ -170,6 +170,7 @@ mod tests {
             timeout: Duration::from_millis(900),
             retries: 0,
             judged: true,
+            judge: crate::soak::Judge::Ratio,
             kind,
         }
     }
@@ -185,6 +186,7 @@ mod tests {
             go_live: None,
             hypercare: Span::days(30),
             soak: None,
+            waivers: Vec::new(),
             volume: DeclaredVolume::default(),
             allow_private: true,
             maintenance: Vec::new(),

@@ -26,6 +26,7 @@ fn definition() -> CheckDef {
         go_live: None,
         hypercare: Span::days(30),
         soak: None,
+        waivers: Vec::new(),
         volume: DeclaredVolume::default(),
         allow_private: false,
         maintenance: Vec::new(),
@@ -44,6 +45,7 @@ fn definition() -> CheckDef {
         timeout: Duration::from_secs(10),
         retries: 1,
         judged: true,
+        judge: crate::soak::Judge::Ratio,
         kind: kind(),
     }
 }

@@ -103,6 +103,9 @@ OWN {
     STORE_OUTBOX: Gauge "soakwatch_store_outbox_length" &[], "Outcomes waiting in memory for the store.";
     STORE_SIZE: Gauge "soakwatch_store_size_bytes" &[], "Size of the store's files.";
     STORE_LOST: Counter "soakwatch_store_outcomes_lost_total" &[], "Outcomes that could not be kept because the store failed for too long.";
+    EVIDENCE_RECORDS: Counter "soakwatch_evidence_records_total" &[], "Records in the evidence log, ever.";
+    EVIDENCE_LAST: Gauge "soakwatch_evidence_last_append_timestamp_seconds" &[], "When the evidence log was last added to.";
+    EVIDENCE_BROKEN: Counter "soakwatch_evidence_verify_failures_total" &[], "Checks of the evidence log that found it changed or incomplete.";
     CONFIG_RELOAD_OK: Gauge "soakwatch_config_last_reload_successful" &[], "1 if the last load of the configuration was accepted, else 0.";
     CONFIG_RELOAD_TIME: Gauge "soakwatch_config_last_reload_success_timestamp_seconds" &[], "When a configuration was last accepted.";
     CONFIG_INFO: Gauge "soakwatch_config_info" &["hash"], "1 for the configuration in force.";

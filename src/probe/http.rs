@@ -18,6 +18,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Host;
 
+use super::material::Material;
 use super::{ProbeContext, RefusedLiteral};
 use crate::fields::{Bytes as Size, HttpUrl, Span, masked_query};
 use crate::observed::{Failure, Observed, Step, bounded};
@@ -30,6 +31,7 @@ mod body;
 mod expect;
 mod given;
 mod judge;
+mod material;
 mod pattern;
 mod table;
 
@@ -146,6 +148,11 @@ impl HttpCheck {
     pub fn unusable_file_blocking(&self) -> Option<(&'static str, String)> {
         let file = self.ca.as_deref()?;
         read_roots_blocking(file).err().map(|why| ("ca", format!("{} can't be used: {why}", file.display())))
+    }
+
+    /// What of it is judged.
+    pub fn material(&self) -> Material {
+        material::of(self)
     }
 
     /// What must hold, in words, in the order in which it is judged.

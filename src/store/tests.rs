@@ -240,8 +240,12 @@ proptest! {
             prop_assert_eq!(slots(&read), slots(kept));
             prop_assert!(read.is_sorted_by_key(|r| r.slot));
         }
-        // Failures by their count, against the runs.
         let reader = Reader::open(&file(&life.dir)).unwrap();
+        for (check, state) in &life.states {
+            let read = reader.state(check).unwrap().unwrap_or_default();
+            prop_assert_eq!(serde_json::to_string(&read).unwrap(), serde_json::to_string(state).unwrap());
+        }
+        // Failures by their count, against the runs.
         for (check, kept) in &life.kept {
             let rows = reader.failures(check, UnixMs(i64::MIN), UnixMs(i64::MAX)).unwrap();
             let told = |r: &&Run| matches!(r.outcome, Outcome::Fail | Outcome::Throttled | Outcome::Unknown) || r.cause == Some(Cause::RateLimit);

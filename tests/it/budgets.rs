@@ -120,10 +120,8 @@ fn own_traffic_stays_within_its_share_and_comes_back_when_asked() {
         .collect();
     let mut text = String::new();
     for (n, (vendor, api, _)) in vendors.iter().enumerate() {
-        // Those that tell no window would be taken for a minute's until a few resets were told; whoever knows better says so.
-        let window = if matches!(vendor, Vendor::TripleWithEpoch | Vendor::Okta) { "quota_window = \"4s\"" } else { "" };
         text += &format!(
-            "[[integration]]\nid = \"v{n}\"\nenvironment = \"production\"\nowner = \"vendor\"\ndialect = \"{}\"\n{window}\n",
+            "[[integration]]\nid = \"v{n}\"\nenvironment = \"production\"\nowner = \"vendor\"\ndialect = \"{}\"\n",
             vendor.dialect()
         );
         // Three that don't wait, and one whose deadline has room for what it is asked.

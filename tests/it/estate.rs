@@ -63,6 +63,7 @@ pub(crate) fn integration(customer: &str, environment: &str, id: &str) -> Integr
         go_live: None,
         hypercare: Span::days(30),
         soak: None,
+        waivers: Vec::new(),
         volume: DeclaredVolume::default(),
         allow_private: false,
         maintenance: Vec::new(),
@@ -98,6 +99,7 @@ pub(crate) fn with_checks(i: Integration, checks: &[&str]) -> (Arc<Integration>,
                 timeout: Duration::from_secs(10),
                 retries: 0,
                 judged: *name != "informational",
+                judge: soakwatch::soak::Judge::Ratio,
                 kind: kind(),
             })
         })
@@ -110,7 +112,13 @@ pub(crate) fn config(settings: Settings, made: Vec<(Arc<Integration>, Vec<Arc<Ch
     for (i, checks) in made {
         let id = slug(i.id.customer());
         if customers.last().is_none_or(|c| c.id != id) {
-            customers.push(Customer { id, name: i.customer_name.clone(), integrations: Vec::new(), checks: Vec::new() });
+            customers.push(Customer {
+                id,
+                name: i.customer_name.clone(),
+                integrations: Vec::new(),
+                checks: Vec::new(),
+                fingerprints: BTreeMap::default(),
+            });
         }
         let c = customers.last_mut().unwrap();
         c.integrations.push(i);

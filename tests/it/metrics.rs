@@ -64,6 +64,7 @@ fn sample(line: &str) -> (String, Vec<String>) {
 fn the_catalogue_and_a_full_scrape_agree_in_both_directions() {
     let own = OwnMetrics::new().unwrap();
     own.config_accepted("abc", UnixMs(1));
+    own.evidence_appended(1, UnixMs(1));
     own.self_check("local", [("tcp://192.0.2.1:53", true)]);
     own.http_request("metrics", 200);
     let (config, board) = told_estate(settings());

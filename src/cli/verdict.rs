@@ -1,0 +1,77 @@
+//! A verdict for people, as a table: one line a criterion, with what was asked for, what was seen, and why.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::soak::{Criterion, Shown, ShownCounts, ShownRow, percent, seconds};
+
+/// The verdict's lines, without an end of line after the last.
+pub(super) fn table(shown: &Shown) -> String {
+    let mut out = format!("verdict: {}", shown.verdict);
+    if let Some(at) = &shown.doomed_at {
+        let _ = write!(out, " (could not pass any more from {at} on)");
+    }
+    let _ = writeln!(out, "\nwindow:  {} to {}\n", shown.window.start, shown.window.end);
+    let head = ["criterion", "asked for", "observed", "met", "why"].map(str::to_owned);
+    let lines: Vec<[String; 5]> = std::iter::once(head).chain(shown.criteria.iter().map(line)).collect();
+    let mut widths = [0; 5];
+    for cells in &lines {
+        widths.iter_mut().zip(cells).for_each(|(w, cell)| *w = (*w).max(cell.chars().count()));
+    }
+    for cells in &lines {
+        let text = cells.iter().zip(widths).fold(String::new(), |mut text, (cell, width)| {
+            let _ = write!(text, "{cell:width$}  ");
+            text
+        });
+        let _ = writeln!(out, "{}", text.trim_end());
+    }
+    let _ = writeln!(out, "\n{}", counts(&shown.counts));
+    if shown.excluded > 0 {
+        let _ = writeln!(out, "{} slots were excluded; without them: {}", shown.excluded, counts(&shown.adjusted));
+    }
+    let b = &shown.budget;
+    let _ = write!(out, "budget: {} of {} tolerable failures used, {} left", b.used, b.allowed, b.left);
+    if !shown.missing.is_empty() {
+        let _ = write!(out, "\nto pass it lacks:");
+        for words in &shown.missing {
+            let _ = write!(out, "\n  - {words}");
+        }
+    }
+    if let Some(at) = shown.earliest_pass.as_ref().filter(|_| !shown.missing.is_empty()) {
+        let _ = write!(out, "\nit can pass at the earliest at {at}");
+    }
+    out
+}
+
+fn line(row: &ShownRow) -> [String; 5] {
+    let met = match (row.met, &row.waived) {
+        (_, Some(_)) => "waived",
+        (Some(true), _) => "yes",
+        (Some(false), _) => "no",
+        (None, _) => "-",
+    };
+    let asked = if row.threshold.is_null() { "-".to_owned() } else { format!("{}{}", sign(&row.name), value(&row.name, &row.threshold)) };
+    [row.name.clone(), asked, value(&row.name, &row.observed), met.to_owned(), row.reason.clone()]
+}
+
+fn sign(name: &str) -> &'static str {
+    match Criterion::parse(name) {
+        Some(Criterion::LongestOutage | Criterion::LatencyP95 | Criterion::ThrottledRatio) => "<= ",
+        Some(Criterion::EveryRun | Criterion::Drift | Criterion::Incidents) | None => "",
+        Some(_) => ">= ",
+    }
+}
+
+fn value(name: &str, value: &Value) -> String {
+    let Some(x) = value.as_f64() else { return value.as_str().unwrap_or("-").to_owned() };
+    match Criterion::parse(name) {
+        Some(Criterion::SuccessRatio | Criterion::Coverage | Criterion::ThrottledRatio | Criterion::Reconciliation) => percent(x),
+        Some(Criterion::LongestOutage | Criterion::LatencyP95) => seconds(x),
+        _ => value.to_string(),
+    }
+}
+
+fn counts(c: &ShownCounts) -> String {
+    format!("due {}: pass {}, fail {}, throttled {}, unknown {}, skipped {}", c.due, c.pass, c.fail, c.throttled, c.unknown, c.skipped)
+}
