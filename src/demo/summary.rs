@@ -251,9 +251,7 @@ a/production/new    build   pending      0     -        -                 -
             "{table}"
         );
         assert!(
-            table.contains(
-                "It passes, but 40 of 100 are left, policy hour; at 1/s, as it is used now, they are gone at 2023-11-14T22:14:00Z;"
-            ),
+            table.contains("It passes, but policy hour runs out at 2023-11-14T22:14:00Z as it is used now (1/s): 40 of 100 are left;"),
             "{table}"
         );
     }

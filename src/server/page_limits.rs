@@ -27,15 +27,15 @@ fn clock_second(at: UnixMs, now: UnixMs) -> String {
 pub(super) fn notes(brief: &LimitsBrief, now: UnixMs) -> Markup {
     html! {
         @if let Some(until) = brief.held_until {
-            span.tag title=(format!("A host refused and is left alone: nothing is sent to it until {}.", clock_time(until))) { "held until " (short(until, now)) }
+            span.tag title=(format!("A host refused and is left alone: nothing is sent to it until {}.", clock_time(until))) { "held until " (short(until, now)) } " "
         }
         @if let Some(n) = brief.interval_factor.filter(|n| *n > 1) {
-            span.tag title=(format!("Only every {} slot runs, to stay within our share of the quota.", words::ordinal(n))) { "widened ×" (n) }
+            span.tag title=(format!("Only every {} slot runs, to stay within our share of the quota.", words::ordinal(n))) { "widened ×" (n) } " "
         }
         @if brief.used_up {
-            span.tag.low title="Nothing was left of a quota when it was read last." { "quota used up" }
+            span.tag.low title="Nothing was left of a quota when it was read last." { "quota used up" } " "
         } @else if let Some(at) = brief.exhausted_at {
-            span.tag.low title=(format!("A quota runs out at {}, before its reset, if it is used as it was.", clock_time(at))) { "quota out " (short(at, now)) }
+            span.tag.low title=(format!("A quota runs out at {}, before its reset, if it is used as it was.", clock_time(at))) { "quota out " (short(at, now)) } " "
         }
         @if let Some(h) = brief.headroom {
             @let title = "The tightest quota over the declared volume; below 1 it does not fit.";
