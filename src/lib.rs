@@ -21,6 +21,7 @@ pub mod outcome;
 pub mod plan;
 pub mod probe;
 pub mod ratelimit;
+pub mod readiness;
 pub mod record;
 pub mod recorder;
 pub mod retry;

@@ -63,6 +63,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("limits", &["clock", "fields", "ratelimit", "budget", "config::model", "board"]),
     ("plan", &["clock", "fields", "outcome", "record", "config::model", "budget", "slots", "soak", "board", "limits"]),
     ("health", &["clock"]),
+    (
+        "readiness",
+        &["clock", "fields", "outcome", "record", "evidence", "slots::grid", "soak", "config", "config::model", "board", "store", "limits"],
+    ),
     ("status", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "budget", "board", "limits"]),
     (
         "metrics",
