@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
-use crate::clock::{Clock, UnixMs};
+use crate::clock::Clock;
 use crate::readiness::{Asked, Soaks};
 use crate::recorder::RecorderHandle;
 use crate::store::{Damaged, Reader, StoreError};
@@ -18,8 +18,6 @@ const LOOK: Duration = Duration::from_secs(1);
 const ALL_EVERY: u32 = 15;
 /// So many checks are folded again in one go.
 const AT_ONCE: usize = 200;
-/// The end of all time.
-const END: UnixMs = UnixMs(i64::MAX);
 
 /// What the keeper works with.
 pub(super) struct Keeper {
@@ -100,8 +98,8 @@ impl Keeper {
 fn fold_blocking(soaks: &Soaks, store: &Path, clock: &Clock, asked: &[Asked]) -> Result<Damaged, StoreError> {
     let reader = Reader::open(store)?;
     let mut damaged = Damaged::default();
-    for Asked { check, from } in asked {
-        let runs = reader.runs(check, 0, *from, END)?;
+    for Asked { check, from, until } in asked {
+        let runs = reader.runs(check, 0, *from, *until)?;
         soaks.refold(check, &runs, clock.now());
         let now = reader.damaged();
         if now.count > damaged.count {

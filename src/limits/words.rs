@@ -1,6 +1,10 @@
 //! Numbers of rate limits in words, the same on the page and on the command line.
 
-use crate::budget::{CheckBudget, Reason};
+use std::time::Duration;
+
+use super::HoldShown;
+use crate::budget::{Because, CheckBudget, Hold, Reason};
+use crate::clock::UnixMs;
 use crate::fields::{Ratio, Span};
 
 /// Spans longer than this are not spelled out.
@@ -47,6 +51,37 @@ pub fn percent(share: f64) -> String {
 /// How many times the declared use fits: `2.4 ×`. Cut, not rounded: what does not fit never shows as 1.
 pub fn times(headroom: f64) -> String {
     format!("{} ×", count((headroom * 100.0).floor() / 100.0))
+}
+
+/// Why nothing is sent for now.
+pub fn because(hold: &Hold) -> String {
+    match hold.because {
+        Because::Asked => "the host asked to be left alone".into(),
+        Because::Reset => format!("the host refused, and its quota renews at {}", asked_until(hold.since, hold.asked_s)),
+        Because::Documented => "the host refused, and its vendor documents a pause".into(),
+        Because::Token => "the token endpoint is left alone".into(),
+        Because::Redirect => "where the host leads to is left alone".into(),
+    }
+}
+
+/// Who said what to whom: `HOST asked CHECK to be left alone for 45s`.
+pub fn said(h: &HoldShown) -> String {
+    let HoldShown { host, told, asked_s, .. } = h;
+    let asked = span(*asked_s);
+    match h.because {
+        Because::Asked => format!("{host} asked {told} to be left alone for {asked}"),
+        Because::Reset => format!("{host} refused {told}, and its quota renews at {}", asked_until(h.since, *asked_s)),
+        Because::Documented => format!("{host} refused {told}; its vendor documents a pause of {asked}"),
+        Because::Token => {
+            format!("the token endpoint refused {told}, and is left alone for {asked}; without a token nothing can be sent to {host}")
+        }
+        Because::Redirect => format!("where {host} leads to, {told} was asked to stay away for {asked}"),
+    }
+}
+
+/// Later than the hold ends where `max_hold` cut it.
+fn asked_until(since: UnixMs, asked_s: u64) -> UnixMs {
+    since.plus(Duration::from_secs(asked_s)).whole_seconds()
 }
 
 /// Why a check runs as often as it does.
@@ -97,6 +132,27 @@ mod tests {
         assert_eq!([span(0), span(5_400), span(u64::MAX)], ["0s", "1h30m", "more than 10 years"]);
         assert_eq!([1, 2, 3, 4, 11, 12, 13, 21, 102, 111].map(ordinal).join(" "), "1st 2nd 3rd 4th 11th 12th 13th 21st 102nd 111th");
         assert_eq!([percent(0.05), percent(1.0), percent(0.666_666)], ["5 %", "100 %", "66.67 %"]);
+    }
+
+    #[test]
+    fn a_hold_says_who_said_what() {
+        let hold = |because| Hold { until: UnixMs(60_500), since: UnixMs(500), asked_s: 7_200, check: "a/b/c/d".into(), because };
+        let shown = |because| HoldShown {
+            host: "h:443".into(),
+            because,
+            until: UnixMs(60_500),
+            since: UnixMs(500),
+            asked_s: 7_200,
+            told: "a/b/c/d".into(),
+            checks: Vec::new(),
+        };
+        assert_eq!(said(&shown(Because::Asked)), "h:443 asked a/b/c/d to be left alone for 2h");
+        // Nobody asked, and the hold ends before, at `max_hold`.
+        assert_eq!(said(&shown(Because::Reset)), "h:443 refused a/b/c/d, and its quota renews at 1970-01-01T02:00:00Z");
+        assert_eq!(because(&hold(Because::Reset)), "the host refused, and its quota renews at 1970-01-01T02:00:00Z");
+        for b in Because::ALL {
+            assert_eq!(because(&hold(*b)).contains("asked"), *b == Because::Asked, "{b}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub struct Situation {
     pub integrations: Vec<Case>,
 }
 
-/// Gives the runs of a check whose slots lie in a window, in slot order.
+/// Gives the runs of a check whose slots lie in a span, in slot order.
 pub type Runs<'a, E> = dyn FnMut(&CheckCase, Window) -> Result<Vec<Run>, E> + 'a;
 
 /// One judged soak, with everything its input borrows.
@@ -46,11 +46,12 @@ struct Judged<'a> {
 impl<'a> Judged<'a> {
     fn new<E>(soak: &'a SoakCase, now: UnixMs, runs: &mut Runs<'_, E>) -> Result<Self, E> {
         let frame = soak.frame(now);
+        let span = Window { start: frame.reads_from(), end: frame.window.end };
         let exclusions: Vec<Vec<Exclusion>> = soak.checks.iter().map(|c| soak.excluded(c)).collect();
         let mut folds = Vec::with_capacity(soak.checks.len());
         for (check, excluded) in soak.checks.iter().zip(&exclusions) {
             // One check at a time: the runs of all of them need not fit into memory.
-            folds.push(CheckFold::of(&frame, &soak.rules(check, excluded), &runs(check, frame.window)?));
+            folds.push(CheckFold::of(&frame, &soak.rules(check, excluded), &runs(check, span)?));
         }
         let (waivers, attestations, seen) = (soak.waivers(), soak.attestations(), soak.observed.seen());
         let basis = soak.basis();

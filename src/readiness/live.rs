@@ -34,13 +34,15 @@ pub struct Soaks {
     inner: RwLock<Inner>,
 }
 
-/// What a fold is to be made from again: the runs of a check from a time on.
+/// What a fold is to be made from again: the runs of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// Which check.
     pub check: CheckId,
     /// From when on.
     pub from: UnixMs,
+    /// Until when, exclusive: what comes after go-live is no soak.
+    pub until: UnixMs,
 }
 
 impl Soaks {
@@ -64,7 +66,7 @@ impl Soaks {
         self.write(|inner| inner.stale(now, most))
     }
 
-    /// Folds a check again from what the store holds from [`Asked::from`] on.
+    /// Folds a check again from what the store holds between [`Asked::from`] and [`Asked::until`].
     pub fn refold(&self, check: &CheckId, runs: &[Run], now: UnixMs) {
         self.write(|inner| inner.refold(check, runs, now));
     }
@@ -200,8 +202,9 @@ impl Inner {
         for soak in &mut self.soaks {
             let frame = soak.frame(now);
             for part in &mut soak.parts {
-                if asked.len() < most && part.wants_reading(&frame, now) {
-                    asked.push(Asked { check: part.def.id.clone(), from: frame.window.start });
+                if asked.len() < most && part.wants_reading(&frame) {
+                    let until = frame.go_live.unwrap_or(UnixMs(i64::MAX));
+                    asked.push(Asked { check: part.def.id.clone(), from: frame.reads_from(), until });
                 }
             }
         }

@@ -18,7 +18,9 @@ use crate::evidence::entry::DAEMON;
 use crate::evidence::{Entry, Kind, Scope, time_text};
 use crate::record::Run;
 use crate::slots::Grid;
-use crate::soak::{CheckFold, CheckInput, Doubts, Exclusion, Frame, Input, Observations, Rules, Ruling, Stage, Value, Verdict, judge};
+use crate::soak::{
+    CheckFold, CheckInput, Doubts, Exclusion, Frame, Input, Observations, Rules, Ruling, Stage, Value, Verdict, as_of, judge,
+};
 
 /// Runs that come while a check is folded again are kept so far; of more it is folded once more.
 const MOST_LATE: usize = 10_000;
@@ -45,8 +47,6 @@ pub(super) struct Part {
     exclusions: Vec<Exclusion>,
     fold: CheckFold,
     standing: Standing,
-    /// The first stored run that lies after the time the fold was made for: the clock was set back.
-    ahead: Option<UnixMs>,
     /// Stored runs of it could not be read.
     flaw: Option<String>,
 }
@@ -142,14 +142,19 @@ impl Soak {
         let kept = old.filter(|p| *p.def == **def && p.exclusions == exclusions && p.fold.fits(&frame));
         let part = kept.unwrap_or_else(|| {
             let fold = CheckFold::new(&frame, &rules(def, &self.policy, &exclusions));
-            Part { def: Arc::clone(def), exclusions, fold, standing: Standing::Stale, ahead: None, flaw: None }
+            Part { def: Arc::clone(def), exclusions, fold, standing: Standing::Stale, flaw: None }
         });
         self.parts.push(Part { def: Arc::clone(def), ..part });
     }
 
-    /// What is judged at a time.
+    /// The time for which it can be judged: now, or, where the clock was set back, just after the newest run.
+    fn time(&self, now: UnixMs) -> UnixMs {
+        as_of(now, self.parts.iter().map(|p| &p.fold))
+    }
+
+    /// What is judged now.
     pub(super) fn frame(&self, now: UnixMs) -> Frame {
-        Frame::at(self.basis.since, self.policy.window, self.def.go_live, now)
+        Frame::at(self.basis.since, self.policy.window, self.def.go_live, self.time(now))
     }
 
     /// Takes in a run of one of its checks, once it is stored.
@@ -169,7 +174,8 @@ impl Soak {
 
     /// Folds one of its checks again from what the store holds of the window.
     pub(super) fn refold(&mut self, part: usize, runs: &[Run], now: UnixMs) {
-        let frame = self.frame(now);
+        let after = runs.last().map_or(now, |r| UnixMs(r.last_slot().0 + 1));
+        let frame = self.frame(now.max(after));
         self.touched = true;
         let Self { policy, parts, .. } = self;
         let Some(part) = parts.get_mut(part) else { return };
@@ -177,7 +183,6 @@ impl Soak {
         // Not being read: what was asked for has changed meanwhile.
         let Standing::Reading(late) = std::mem::replace(&mut part.standing, Standing::Stale) else { return };
         let mut fold = CheckFold::of(&frame, &rules, runs);
-        part.ahead = runs.iter().find_map(|r| r.clip(frame.window.end, UnixMs(i64::MAX))).map(|r| r.slot);
         for run in late {
             // Most of them are in the store already. What is neither there nor later than all of it came out of order.
             if !fold.take(&run, &rules) && !hold(runs, &run) {
@@ -238,6 +243,7 @@ impl Soak {
         f: impl FnOnce(&Input<'_>) -> R,
     ) -> R {
         let attestations = log.attestations(self.def.id.customer(), self.def.id.environment());
+        let now = self.time(now);
         let (checks, doubts) = (self.checks(), self.doubts(now));
         f(&Input {
             now,
@@ -268,7 +274,7 @@ impl Soak {
     /// Judges it and gives what is to be recorded: the verdict where it is another one, waivers that were used.
     pub(super) fn watch(&mut self, seen: &Observations, log: &Log, shared: &[String], now: UnixMs) -> Vec<Entry> {
         let (verdict, waivers) = self.with_input(seen, log, shared, now, |input| {
-            let verdict = self.verdict(input).filter(|v| v.as_of == now);
+            let verdict = self.verdict(input).filter(|v| v.as_of == input.now);
             let used = verdict.iter().flat_map(|v| &v.rows).filter_map(|r| {
                 let waiver = input.waivers.get(r.waiver?)?;
                 Some(json!({
@@ -301,7 +307,7 @@ impl Soak {
         let id = &self.def.id;
         match v.ruling {
             Ruling::Failed | Ruling::Doomed => {
-                tracing::warn!(integration = %id, verdict = v.ruling.as_str(), "the soak of {id}: {}", v.ruling)
+                tracing::warn!(integration = %id, verdict = v.ruling.as_str(), "the soak of {id}: {}", v.ruling);
             }
             _ => tracing::info!(integration = %id, verdict = v.ruling.as_str(), "the soak of {id}: {}", v.ruling),
         }
@@ -320,10 +326,10 @@ impl Soak {
 
 impl Part {
     /// Marks it as being read if it is to be folded again.
-    pub(super) fn wants_reading(&mut self, frame: &Frame, now: UnixMs) -> bool {
+    pub(super) fn wants_reading(&mut self, frame: &Frame) -> bool {
         let due = match self.standing {
             Standing::Stale => true,
-            Standing::Whole => !self.fold.fits(frame) || self.ahead.is_some_and(|slot| slot < now),
+            Standing::Whole => !self.fold.fits(frame),
             Standing::Reading(_) => false,
         };
         if due {

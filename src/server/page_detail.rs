@@ -15,6 +15,7 @@ use crate::clock::{HOUR_MS, UnixMs};
 use crate::limits::integration_limits;
 use crate::outcome::Outcome;
 use crate::status::{CheckStatus, check_status, integration_status};
+use crate::store::FailureRow;
 
 /// Runs shown of each check.
 const MOST_RUNS: usize = 60;
@@ -42,7 +43,7 @@ fn body(entry: &IntegrationEntry, views: &Views, stored: &[Option<Stored>], now:
         p.small { a href="/" { "All integrations" } " / " a href=(format!("/?customer={}", i.customer)) { (i.customer_name) } " / " (i.environment) }
         div.head { h1 { (i.name) } (badge_of(&i)) (notes(&i.limits, now)) }
         p.soft.small { (i.id) }
-        @if i.hold.is_some() || i.remediation.is_some() || i.detail.is_some() {
+        @if i.hold.is_some() || i.remediation.is_some() || i.detail.is_some() || i.warning.is_some() {
             div.card.pad.why { (why(&i)) }
         }
         div.card.pad {
@@ -209,7 +210,7 @@ fn recent(stored: Option<&Stored>, now: UnixMs) -> Markup {
                         td { (words(r.cause.map(|c| c.as_str()).or(r.class.map(|c| c.as_str())).unwrap_or_default())) }
                         td.num { @if r.attempts > 0 { (seconds(r.duration.seconds())) } }
                         td.num { @if r.attempts > 0 { (r.attempts) } }
-                        td { @if let Some(f) = failures.iter().find(|f| f.covers(0, r)) { @if let Some(detail) = &f.detail { span.detail { (detail) } } } }
+                        td { @if let Some(detail) = FailureRow::said(failures, r) { span.detail { (detail) } } }
                     } } }
                 } }
             },

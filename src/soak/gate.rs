@@ -145,7 +145,7 @@ fn passage(candidate: &Candidate<'_>) -> Passage {
     match verdict.ruling {
         Ruling::Passed | Ruling::Running | Ruling::InsufficientEvidence | Ruling::Failed | Ruling::Doomed | Ruling::NotStarted => {}
         Ruling::Stale => {
-            reasons.push(format!("it passed at go-live, {}; that was valid for {}", verdict.window.end, input.policy.valid_for))
+            reasons.push(format!("it passed at go-live, {}; that was valid for {}", verdict.window.end, input.policy.valid_for));
         }
         Ruling::Superseded if verdict.stage == Stage::Frozen => {
             reasons.push("what is judged was changed in the configuration after go-live: it is not what these runs show".to_owned())

@@ -11,7 +11,7 @@ use crate::slots::grid::Grid;
 /// Everything about one integration that [`super::judge`] looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
-    /// The time it is judged for.
+    /// The time it is judged for: after the newest slot in the folds ([`super::as_of`]).
     pub now: UnixMs,
     /// What is asked for.
     pub policy: &'a Policy,

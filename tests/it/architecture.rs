@@ -60,7 +60,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // What is kept, and what is shown of it.
     ("board", &["clock", "fields", "outcome", "ratelimit", "record", "config::model"]),
     ("store", &["clock", "fields", "outcome", "ratelimit", "record", "evidence", "board"]),
-    ("limits", &["clock", "fields", "ratelimit", "budget", "config::model", "board"]),
+    ("limits", &["clock", "fields", "outcome", "ratelimit", "budget", "config::model", "board"]),
     (
         "readiness",
         &[
@@ -78,7 +78,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("plan", &["clock", "fields", "outcome", "record", "config::model", "budget", "slots", "soak", "board", "limits"]),
+    (
+        "plan",
+        &["clock", "fields", "outcome", "record", "config::fingerprint", "config::model", "budget", "slots", "soak", "board", "limits"],
+    ),
     ("health", &["clock"]),
     ("status", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "budget", "board", "limits"]),
     (
@@ -208,6 +211,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "run",
             "slots",
             "soak",
+            "readiness",
             "board",
             "store",
             "limits",
