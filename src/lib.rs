@@ -4,6 +4,7 @@ pub mod app;
 pub mod attribution;
 pub mod board;
 pub mod budget;
+pub mod bundle;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -12,6 +12,7 @@ mod control;
 mod demo;
 mod explain;
 mod ids;
+mod keygen;
 mod limits;
 mod plan;
 mod probe;
@@ -102,6 +103,7 @@ enum Command {
     Plan(plan::Plan),
     Limits(limits::Limits),
     Simulate(simulate::Simulate),
+    Keygen(keygen::Keygen),
     /// Makes a token for the server and shows it once
     Token(token::TokenArgs),
 }
@@ -120,6 +122,7 @@ impl Cli {
             Command::Plan(args) => plan::run(&args),
             Command::Limits(args) => limits::run(&args),
             Command::Simulate(args) => simulate::run(&args),
+            Command::Keygen(args) => keygen::run(&args),
             Command::Token(args) => token::run(&args),
         }
     }

@@ -12,7 +12,6 @@ mod case;
 mod decide;
 pub mod said;
 
-pub(crate) use assemble::whole;
 pub use assemble::{Failed, assemble, judged_from, observations, situation};
 pub use case::{AttestedCase, Case, CheckCase, ExclusionCase, IncidentsCase, MaintenanceCase, Observed, SoakCase, WaiverCase};
 pub use decide::{Runs, Situation, decide};

@@ -67,6 +67,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "readiness",
         &["clock", "fields", "outcome", "record", "evidence", "slots::grid", "soak", "config", "config::model", "board", "store", "limits"],
     ),
+    ("bundle", &["clock", "fields", "files", "outcome", "record", "evidence", "slots::grid", "soak", "readiness", "store", "report"]),
     ("status", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "budget", "board", "limits"]),
     (
         "metrics",
@@ -178,6 +179,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "slots",
             "soak",
             "board",
+            "evidence",
+            "readiness",
+            "report",
+            "bundle",
             "store",
             "limits",
             "plan",
