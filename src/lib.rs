@@ -25,6 +25,7 @@ pub mod ratelimit;
 pub mod readiness;
 pub mod record;
 pub mod recorder;
+pub mod report;
 pub mod retry;
 pub mod run;
 pub mod scheduler;

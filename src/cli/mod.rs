@@ -17,11 +17,13 @@ mod limits;
 mod plan;
 mod probe;
 mod reload;
+mod report;
 mod run;
 mod runs;
 mod simulate;
 mod token;
 mod validate;
+mod verify;
 mod verdict;
 
 /// Exit codes of all commands (product.md).
@@ -103,6 +105,8 @@ enum Command {
     Plan(plan::Plan),
     Limits(limits::Limits),
     Simulate(simulate::Simulate),
+    Report(report::Report),
+    Verify(verify::Verify),
     Keygen(keygen::Keygen),
     /// Makes a token for the server and shows it once
     Token(token::TokenArgs),
@@ -122,6 +126,8 @@ impl Cli {
             Command::Plan(args) => plan::run(&args),
             Command::Limits(args) => limits::run(&args),
             Command::Simulate(args) => simulate::run(&args),
+            Command::Report(args) => report::run(&args),
+            Command::Verify(args) => verify::run(&args),
             Command::Keygen(args) => keygen::run(&args),
             Command::Token(args) => token::run(&args),
         }

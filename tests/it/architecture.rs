@@ -67,7 +67,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "readiness",
         &["clock", "fields", "outcome", "record", "evidence", "slots::grid", "soak", "config", "config::model", "board", "store", "limits"],
     ),
-    ("bundle", &["clock", "fields", "files", "outcome", "record", "evidence", "slots::grid", "soak", "readiness", "store", "report"]),
+    ("report", &["clock", "fields", "outcome", "observed", "record", "evidence", "soak", "readiness", "store"]),
+    ("bundle", &["clock", "fields", "files", "outcome", "observed", "record", "evidence", "slots::grid", "soak", "readiness", "store", "report"]),
     ("status", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "budget", "board", "limits"]),
     (
         "metrics",
