@@ -21,9 +21,12 @@ pub fn markdown(report: &Report<'_>) -> String {
 /// A text that can't be taken for markup.
 fn md(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
         match c {
             c if c.is_control() => out.push(' '),
+            // Inside of a word it is nothing but itself.
+            '_' if out.ends_with(char::is_alphanumeric) && chars.peek().is_some_and(|c| c.is_alphanumeric()) => out.push('_'),
             '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' | '&' | '~' | '!' => out.extend(['\\', c]),
             c => out.push(c),
         }
@@ -143,4 +146,14 @@ fn log(out: &mut String, report: &Report<'_>) -> fmt::Result {
         row(out, &[r.seq.to_string(), r.at.clone(), r.kind.clone(), whose, r.actor.clone(), said(&r.body)].map(|t| md(&t)))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_people_are_no_markup() {
+        assert_eq!(md("uat_signoff _x_ a|b <b> [l](u) `c` \u{7}&amp;"), "uat_signoff \\_x\\_ a\\|b \\<b\\> \\[l\\](u) \\`c\\`  \\&amp;");
+    }
 }
