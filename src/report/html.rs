@@ -15,7 +15,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; border-top:
 table { border-collapse: collapse; margin: .6rem 0; width: 100%; } th, td { text-align: left; vertical-align: top; padding: .2rem .5rem; border-bottom: 1px solid #e3e6ea; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } code { font: 12px/1.4 ui-monospace, monospace; word-break: break-all; }
 .go, .met { color: #116329; } .no_go, .not-met { color: #a40e26; } .not_yet, .open, .waived { color: #7d4e00; } .answer { font-size: 1.3rem; font-weight: 600; }
-.axis { font: 10px system-ui, sans-serif; fill: #57606a; } .line { fill: none; stroke: #0550ae; stroke-width: 1.2; } svg { max-width: 100%; height: auto; display: block; }
+.axis { font: 10px system-ui, sans-serif; fill: #57606a; color: #57606a; margin: .3rem 0 0; } .line { fill: none; stroke: #0550ae; stroke-width: 1.2; } svg { max-width: 100%; height: auto; display: block; }
 .c-pass { fill: #6cc08b; } .c-some { fill: #f2cc60; } .c-many { fill: #e8833a; } .c-all { fill: #8b1a2b; } .c-none { fill: #fff; stroke: #8c959f; stroke-dasharray: 2 2; } .c-off { fill: #d0d7de; }
 .key span { display: inline-block; margin-right: 1rem; } .key svg { display: inline; vertical-align: -2px; }
 @media print { body { max-width: none; margin: 0; font-size: 11px; } h2 { break-before: auto; } table, svg { break-inside: avoid; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
@@ -86,7 +86,7 @@ fn criteria(shown: &Shown) -> Markup {
             tbody {
                 @for c in &shown.criteria {
                     @let state = if c.waived.is_some() { "waived" } else { met(c.met) };
-                    tr { td { (c.name) } td { (cell(&c.threshold)) } td { (cell(&c.observed)) } td class=(state.replace(' ', "-")) { (state) } td { (c.reason) } }
+                    tr { td { (c.name) } td { (cell(&c.threshold)) } td { (cell(&c.observed)) } td class=(state.replace(' ', "-").replace('–', "open")) { (state) } td { (c.reason) } }
                 }
             }
         }
@@ -116,6 +116,7 @@ fn hours(stats: &CheckStats) -> Markup {
     html! {
         h3 { (stats.check) }
         (strip(stats))
+        @if stats.hours.iter().any(|h| h.p95.is_some()) { p class="axis" { "95 % of an hour's passed runs took no longer:" } }
         (latency(stats))
         @if !stats.outages.is_empty() {
             ul {

@@ -44,7 +44,7 @@ fn met(met: Option<bool>) -> &'static str {
     match met {
         Some(true) => "met",
         Some(false) => "not met",
-        None => "open",
+        None => "–",
     }
 }
 
