@@ -12,16 +12,19 @@ mod control;
 mod demo;
 mod explain;
 mod ids;
+mod keygen;
 mod limits;
 mod plan;
 mod probe;
 mod reload;
+mod report;
 mod run;
 mod runs;
 mod simulate;
 mod token;
 mod validate;
 mod verdict;
+mod verify;
 
 /// Exit codes of all commands (product.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +105,9 @@ enum Command {
     Plan(plan::Plan),
     Limits(limits::Limits),
     Simulate(simulate::Simulate),
+    Report(report::Report),
+    Verify(verify::Verify),
+    Keygen(keygen::Keygen),
     /// Makes a token for the server and shows it once
     Token(token::TokenArgs),
 }
@@ -120,6 +126,9 @@ impl Cli {
             Command::Plan(args) => plan::run(&args),
             Command::Limits(args) => limits::run(&args),
             Command::Simulate(args) => simulate::run(&args),
+            Command::Report(args) => report::run(&args),
+            Command::Verify(args) => verify::run(&args),
+            Command::Keygen(args) => keygen::run(&args),
             Command::Token(args) => token::run(&args),
         }
     }

@@ -75,13 +75,16 @@ pub fn situation(
         Case { integration: i.id.clone(), name: i.name.clone(), owner: i.owner, criticality: i.criticality, soak }
     };
     let doubts = damage.map(|d| damaged_log(&d)).into_iter().chain(other_config(log.config(), &config.hash)).collect();
+    // In one order, whatever the files' is: it decides which of several equals is named, and the order of runs in a bundle.
+    let mut integrations: Vec<Case> = entries.iter().map(case).collect();
+    integrations.sort_by(|a, b| a.integration.cmp(&b.integration));
     Situation {
         as_of,
         customer: customer.to_owned(),
         environment: environment.to_owned(),
         config_hash: config.hash.clone(),
         doubts,
-        integrations: entries.iter().map(case).collect(),
+        integrations,
     }
 }
 
@@ -120,6 +123,8 @@ fn soak(config: &Config, entry: &IntegrationEntry, policy: &Policy, log: &Log, a
     };
     let window =
         |m: &crate::config::model::Maintenance| MaintenanceCase { start: m.start, end: m.end, reason: m.reason.clone(), by: m.by.clone() };
+    let mut checks: Vec<CheckCase> = entry.checks.iter().map(check).collect();
+    checks.sort_by(|a, b| a.check.cmp(&b.check));
     SoakCase {
         policy: policy.clone(),
         fingerprint: fingerprint.map(ToString::to_string),
@@ -130,7 +135,7 @@ fn soak(config: &Config, entry: &IntegrationEntry, policy: &Policy, log: &Log, a
         changed: basis.changed.unwrap_or_default(),
         unsure: basis.unsure,
         restarted: basis.restarted,
-        checks: entry.checks.iter().map(check).collect(),
+        checks,
         observed: observations(entry, as_of).into(),
         waivers: i.waivers.iter().map(waiver).collect(),
         attestations: log.attested(i.id.customer(), i.id.environment()),

@@ -83,6 +83,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["clock", "fields", "outcome", "record", "config::fingerprint", "config::model", "budget", "slots", "soak", "board", "limits"],
     ),
     ("health", &["clock"]),
+    ("report", &["clock", "fields", "outcome", "observed", "record", "evidence", "soak", "readiness", "store"]),
+    (
+        "bundle",
+        &["clock", "fields", "files", "outcome", "observed", "record", "evidence", "slots::grid", "soak", "readiness", "store", "report"],
+    ),
     ("status", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "budget", "board", "limits"]),
     (
         "metrics",
@@ -213,6 +218,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "soak",
             "readiness",
             "board",
+            "evidence",
+            "readiness",
+            "report",
+            "bundle",
             "store",
             "limits",
             "plan",
