@@ -203,7 +203,7 @@ fn an_edited_number_is_named_whoever_signs() {
             "\"exclusions\":[{\"at\":\"2025-01-06T09:00:00.000Z\",\"by\":\"x\",\"check\":null,\"from\":\"2025-01-06T08:00:00.000Z\",\"reason\":\"\",\"remark\":null,\"seq\":1,\"to\":\"2025-01-06T09:00:00.000Z\"}]",
             "exclusions of acme",
         ),
-        ("\"actor\":\"a.tester\"", "\"actor\":\"b.tester\"", "evidence record 5 was changed"),
+        ("\"actor\":\"a-tester\"", "\"actor\":\"b.tester\"", "evidence record 5 was changed"),
         ("\"superseded\":false", "\"superseded\":true", "gate.integrations[0].answer"),
     ];
     for (from, to, want) in edits {
