@@ -138,6 +138,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "secret",
             "observed",
             "record",
+            "evidence",
             "config::model",
             "config::table",
             "budget",
