@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::answered::Answered;
 use super::basis::Basis;
 use super::case::{Case, CheckCase, MaintenanceCase, SoakCase, WaiverCase};
 use super::decide::{Situation, decide};
@@ -14,6 +15,9 @@ use crate::limits;
 use crate::soak::gate::Gate;
 use crate::soak::{Observations, Policy};
 use crate::store::{Logged, Reader, StoreError};
+
+/// Clocks of two machines may differ so much.
+const AHEAD_MS: i64 = 60_000;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -161,6 +165,34 @@ pub fn judged_from(situation: &Situation, reader: &Reader) -> Result<Gate, Store
         gate.doubt(damaged_store(damaged.count, &first));
     }
     Ok(gate)
+}
+
+/// The gate's answer from configuration and store, as every output shows it. `live`: `as_of` is now, so nothing later can be stored.
+pub fn answer_from(
+    config: &Config,
+    reader: &Reader,
+    (customer, environment): (&str, &str),
+    as_of: UnixMs,
+    live: bool,
+) -> Result<Answered, Failed> {
+    let (mut situation, _) = assemble(config, reader, customer, environment, as_of)?;
+    if live && let Some(slot) = stored_ahead(reader, &situation)? {
+        let what = format!(
+            "the store holds runs of {slot}, which lies ahead: the clock of this machine is behind, or that of the daemon was ahead"
+        );
+        situation.doubts.push(what);
+    }
+    let gate = judged_from(&situation, reader)?;
+    Ok(Answered::of(&situation, gate))
+}
+
+/// A slot that lies further ahead than clocks differ.
+fn stored_ahead(reader: &Reader, situation: &Situation) -> Result<Option<UnixMs>, StoreError> {
+    let mut newest = None;
+    for id in situation.integrations.iter().filter_map(|c| c.soak.as_ref()).flat_map(|s| &s.checks).map(|c| &c.check) {
+        newest = newest.max(reader.state(id)?.and_then(|state| state.last_slot));
+    }
+    Ok(newest.filter(|slot| slot.0 > situation.as_of.0 + AHEAD_MS))
 }
 
 /// Said where stored rows can't be read.

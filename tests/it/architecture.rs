@@ -143,6 +143,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "secret",
             "observed",
             "record",
+            "evidence",
             "config::model",
             "config::table",
             "budget",
