@@ -1,6 +1,6 @@
 //! The gate: the verdicts of an environment become one answer, the worst of all. Pure; it never says go on stale, unknown or missing data.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::given::Input;
 use super::shown::{Shown, shown};
@@ -31,7 +31,7 @@ pub struct Candidate<'a> {
 }
 
 /// The answer for one environment.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gate {
     /// The worst of all.
     pub answer: Answer,
@@ -44,7 +44,7 @@ pub struct Gate {
 }
 
 /// What the gate says to one integration.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Passage {
     /// customer/environment/integration.
     pub integration: String,

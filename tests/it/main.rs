@@ -24,6 +24,7 @@ mod reference;
 mod reload;
 mod restart;
 mod server;
+mod simulate;
 mod soak_oracle;
 mod status;
 mod store_trouble;
