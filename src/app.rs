@@ -19,6 +19,7 @@ use crate::config::model::Config;
 use crate::config::{Loaded, diff};
 use crate::health::Health;
 use crate::metrics::own::OwnMetrics;
+use crate::readiness::Soaks;
 use crate::recorder::{self, RecorderHandle};
 use crate::scheduler::{Means, Scheduler};
 use crate::self_check;
@@ -27,7 +28,9 @@ use crate::store::StoreError;
 use crate::supervisor::Supervisor;
 use crate::transport::{Resolver, Transport};
 
+mod evidence;
 mod restart;
+mod soaks;
 
 /// Reads the configuration again (blocking); handed in by whoever knows where it is.
 pub type Loader = Arc<dyn Fn() -> Loaded + Send + Sync>;
@@ -130,20 +133,22 @@ impl App {
         own.config_accepted(&config.hash, clock.now());
 
         let path = store_path(&config);
-        let transport = make_transport(&config, resolver.clone()).await?;
+        let transport = make_transport(&config, resolver.clone(), None).await?;
         let (supervisor, health) = (Supervisor::default(), Arc::new(Health::default()));
         let stop = supervisor.stop_signal();
         let config = Arc::new(config);
         let (config_sender, config_now) = watch::channel(Arc::clone(&config));
-        let (transport_sender, transport_now) = watch::channel(transport);
+        let (transport_sender, transport_now) = watch::channel(Arc::clone(&transport));
         let (reload, reloads) = mpsc::channel(4);
 
         // The port answers from now on: healthy, not ready.
         let mut supervisor = supervisor;
+        let soaks = Arc::new(Soaks::default());
         let budgets = Arc::new(Budgets::new(&config.settings.rate_limit));
         let state = ServerState {
             board: Arc::clone(&board),
             budgets: Arc::clone(&budgets),
+            soaks: Arc::clone(&soaks),
             own: Arc::clone(&own),
             clock: clock.clone(),
             config: config_now.clone(),
@@ -154,17 +159,47 @@ impl App {
         let serving = server::serve(listener, state, stop.clone());
         supervisor.spawn("http", async { Ok(serving.await?) });
 
-        let restart::Before { store, gone, schedules, departed, holds } = restart::bring_back(&path, &board, &clock).await?;
+        let restart::Before { store, gone, schedules, departed, holds, away, evidence: log } =
+            restart::bring_back(&path, &board, &soaks, &clock).await?;
         let (checker, self_check) = self_check::channel(!config.settings.self_check.targets.is_empty());
-        let (task, recorder) = recorder::start(store, Arc::clone(&board), Arc::clone(&own), clock.clone(), config_now.clone(), self_check)
-            .map_err(StartError::Internal)?;
+        let (task, recorder) = recorder::start(
+            store,
+            (Arc::clone(&board), Arc::clone(&soaks)),
+            Arc::clone(&own),
+            clock.clone(),
+            config_now.clone(),
+            self_check,
+        )
+        .map_err(StartError::Internal)?;
         supervisor.spawn("recorder", task.run());
         supervisor.spawn("self_check", checker.run(config_now.clone(), transport_now.clone(), Arc::clone(&own), stop.clone()));
+        evidence::started(&log, &config, schedules.keys(), clock.now(), &recorder, &own).await;
         restart::forget(&gone, &departed, &board, &recorder).await;
         restart::account_downtime(&config, &schedules, &board, &clock, &recorder).await;
         restart::note_schedules(&config, &schedules, &recorder).await;
+        for entry in soaks.configure(&config, clock.now()) {
+            recorder.evidence(entry).await;
+        }
+        let keeper = soaks::Keeper {
+            soaks: Arc::clone(&soaks),
+            board: Arc::clone(&board),
+            recorder: recorder.clone(),
+            store: path.clone(),
+            clock: clock.clone(),
+        };
+        keeper.fold_again().await;
+        supervisor.spawn("soaks", keeper.run(stop.clone()));
         restart::hold_again(&config, &holds, &budgets, &board, &clock, &recorder).await;
+        restart::leave_alone_again(&away, &transport, &clock, &recorder).await;
 
+        let checker = evidence::Checker {
+            path: path.clone(),
+            clock: clock.clone(),
+            recorder: recorder.clone(),
+            own: Arc::clone(&own),
+            health: Arc::clone(&health),
+        };
+        supervisor.spawn("housekeeper", checker.run(log, stop.clone()));
         let means = Means {
             config: config_now.clone(),
             transport: transport_now,
@@ -180,6 +215,7 @@ impl App {
             loader,
             resolver,
             board: Arc::clone(&board),
+            soaks,
             recorder: recorder.clone(),
             own: Arc::clone(&own),
             clock,
@@ -203,15 +239,23 @@ pub fn store_path(config: &Config) -> PathBuf {
     config.dir.join(&config.settings.store.path)
 }
 
-/// The means to probe that a configuration asks for.
-pub async fn make_transport(config: &Config, resolver: Option<Resolver>) -> Result<Arc<Transport>, StartError> {
+/// The means to probe that a configuration asks for; in the place of `old`, if there is one.
+pub async fn make_transport(
+    config: &Config,
+    resolver: Option<Resolver>,
+    old: Option<Arc<Transport>>,
+) -> Result<Arc<Transport>, StartError> {
     let settings = config.settings.probe.clone();
     let made = tokio::task::spawn_blocking(move || {
         let resolver = match resolver {
             Some(r) => r,
             None => Resolver::system(&settings.dns)?,
         };
-        Transport::new(&settings, resolver)
+        let made = Transport::new(&settings, resolver)?;
+        anyhow::Ok(match old {
+            Some(old) => made.after(&old),
+            None => made,
+        })
     });
     made.await.map_err(|e| StartError::Internal(e.into()))?.map(Arc::new).map_err(StartError::Network)
 }
@@ -221,6 +265,7 @@ struct Reloader {
     loader: Option<Loader>,
     resolver: Option<Resolver>,
     board: Arc<Board>,
+    soaks: Arc<Soaks>,
     recorder: RecorderHandle,
     own: Arc<OwnMetrics>,
     clock: Clock,
@@ -262,7 +307,8 @@ impl Reloader {
         let old = Arc::clone(&self.config.borrow());
         let diff = diff::diff(&old, &new);
         if old.settings.probe != new.settings.probe {
-            match make_transport(&new, self.resolver.clone()).await {
+            let before = Some(Arc::clone(&self.transport.borrow()));
+            match make_transport(&new, self.resolver.clone(), before).await {
                 Ok(transport) => {
                     self.transport.send_replace(transport);
                 }
@@ -282,10 +328,14 @@ impl Reloader {
             .collect();
         let hash = new.hash.clone();
         let gone = self.board.configure(&new);
+        for entry in self.soaks.configure(&new, self.clock.now()) {
+            self.recorder.evidence(entry).await;
+        }
         let new = Arc::new(new);
         self.config.send_replace(Arc::clone(&new));
         restart::forget(&gone, &left, &self.board, &self.recorder).await;
         restart::note_schedules(&new, &restart::schedules(&old), &self.recorder).await;
+        evidence::reloaded(&old, &new, &diff, actor, self.clock.now(), &self.recorder).await;
         self.own.integrations_removed.inc_by(left.len() as u64);
         self.own.config_accepted(&hash, self.clock.now());
         let restart_needed: Vec<String> = diff.restart_needed.iter().map(|s| (*s).to_owned()).collect();

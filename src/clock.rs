@@ -46,6 +46,11 @@ impl UnixMs {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// This time without its fraction of a second.
+    pub fn whole_seconds(self) -> Self {
+        Self(self.0.div_euclid(1000).saturating_mul(1000))
+    }
+
     /// Whole days from this time until another, as people count them: 1 from 24 hours on, 0 below. Once it is over the days since, negative, and
     /// -1 on the first day too, so that 0 always means that it is still to come.
     pub fn whole_days_until(self, later: Self) -> i64 {

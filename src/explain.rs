@@ -11,10 +11,14 @@ use crate::attribution::{cause_advice, remediation};
 use crate::clock::{DAY_MS, UnixMs};
 use crate::config::model::CheckDef;
 use crate::fields::Span;
-use crate::observed::{CertificateFacts, Expectation, Failure, Hop, Observed, Phases, Step, TlsFacts, bounded};
-use crate::outcome::Outcome;
+use crate::observed::{CertificateFacts, Expectation, Failure, Heard, Hop, Observed, Phases, Step, TlsFacts, bounded};
+use crate::outcome::{Cause, Outcome};
 use crate::record::Record;
 use crate::run::{Attempt, RunReport};
+
+mod limits;
+
+pub use limits::quota_words;
 
 /// The longest bar of a phase, in characters.
 const BAR: f64 = 30.0;
@@ -85,8 +89,11 @@ fn attempt_text(out: &mut String, n: usize, attempt: &Attempt, slowest: Duration
         put(out, "  Nothing was sent.");
     }
     let unfinished = unfinished(attempt);
+    // Every hop that was answered was heard.
+    let mut heard = seen.heard.iter();
     for (n, hop) in seen.hops.iter().enumerate() {
-        hop_text(out, n, hop, unfinished.filter(|_| n + 1 == seen.hops.len()), slowest, now);
+        let told = hop.status.and_then(|_| heard.next());
+        hop_text(out, n, hop, told, unfinished.filter(|_| n + 1 == seen.hops.len()), slowest, now);
     }
     if let Some(bytes) = seen.body_bytes {
         put(out, format!("  Body: {bytes} bytes"));
@@ -104,7 +111,8 @@ fn attempt_text(out: &mut String, n: usize, attempt: &Attempt, slowest: Duration
     if let Some(failure) = &attempt.failure {
         put(out, format!("  Why: {}", plain(&failure.detail)));
         if let Some(wait) = failure.retry_after {
-            put(out, format!("  The target asks to wait {}", duration(wait)));
+            let who = if failure.cause == Some(Cause::RateLimit) { "It may be asked again in" } else { "The target asks to wait" };
+            put(out, format!("  {who} {}", duration(wait)));
         }
         if let Some(rule) = failure.egress_rule {
             put(
@@ -143,7 +151,7 @@ fn unfinished(attempt: &Attempt) -> Option<Unfinished> {
     (!ended).then(|| Unfinished { phase, took: attempt.duration.saturating_sub(known), words })
 }
 
-fn hop_text(out: &mut String, n: usize, hop: &Hop, unfinished: Option<Unfinished>, slowest: Duration, now: UnixMs) {
+fn hop_text(out: &mut String, n: usize, hop: &Hop, told: Option<&Heard>, unfinished: Option<Unfinished>, slowest: Duration, now: UnixMs) {
     let purpose = if hop.token { " (token)" } else { "" };
     put(out, format!("  {}. {} {}{purpose}", n + 1, plain(&hop.method), plain(&hop.url)));
     let mut met: Vec<String> = Vec::new();
@@ -153,6 +161,9 @@ fn hop_text(out: &mut String, n: usize, hop: &Hop, unfinished: Option<Unfinished
     put(out, format!("     {}", met.join(", ")));
     if let Some(to) = &hop.location {
         put(out, format!("     redirects to {}", plain(to)));
+    }
+    if let Some(told) = told.and_then(limits::told) {
+        put(out, format!("     rate limit: {told}"));
     }
     for (name, took) in Phases::NAMES.into_iter().zip(hop.phases.values()) {
         let Some(took) = took else { continue };
@@ -190,7 +201,8 @@ fn conclusion(out: &mut String, def: &CheckDef, report: &RunReport) {
         put(out, "              (the first attempt did not pass; it is counted as such)");
     }
     if let Some(cause) = r.cause {
-        put(out, format!("Cause:        {cause}: this is the monitor's own fault and counts neither for nor against the integration"));
+        let whose = if r.outcome == Outcome::Skipped { "we chose not to ask, which" } else { "this is the monitor's own fault and" };
+        put(out, format!("Cause:        {cause}: {whose} counts neither for nor against the integration"));
     }
     if let Some(class) = r.class {
         put(out, format!("Class:        {class}"));
@@ -288,10 +300,20 @@ fn attempt_value(a: &Attempt, now: UnixMs) -> Value {
         "status": status,
         "body_bytes": body_bytes,
         "egress_rule": egress_rule,
-        "rate_limits": heard,
+        "rate_limits": heard.iter().map(heard_value).collect::<Vec<_>>(),
         "hops": hops.iter().map(|h| hop_value(h, now)).collect::<Vec<_>>(),
         "expectations": expectations.iter().map(expectation_value).collect::<Vec<_>>(),
         "values": values.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>(),
+    })
+}
+
+fn heard_value(h: &Heard) -> Value {
+    json!({
+        "host": h.host,
+        "token": h.token,
+        "at": h.at.to_string(),
+        "limits": h.limits,
+        "stay_away_seconds": h.stay_away.map(|d| d.as_secs_f64()),
     })
 }
 

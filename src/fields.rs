@@ -437,15 +437,21 @@ impl FromStr for Volume {
     }
 }
 
-impl fmt::Display for Volume {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = match self.per_s {
+impl Volume {
+    /// Its unit of time: `s`, `min`, `h` or `day`.
+    pub fn unit(self) -> &'static str {
+        match self.per_s {
             1 => "s",
             60 => "min",
             3_600 => "h",
             _ => "day",
-        };
-        write!(f, "{}/{unit}", self.calls)
+        }
+    }
+}
+
+impl fmt::Display for Volume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.calls, self.unit())
     }
 }
 

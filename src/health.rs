@@ -1,6 +1,8 @@
-//! Whether the daemon is alive and ready: two facts that others set and `/-/healthy` and `/-/ready` read. Never judges an integration.
+//! Whether the daemon is alive and ready: facts that others set and `/-/healthy` and `/-/ready` read; and whether its evidence log is whole. Never
+//! judges an integration.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock::monotonic;
@@ -15,11 +17,13 @@ pub struct Health {
     /// Milliseconds of monotonic time from `since` to the last beat.
     beat_ms: AtomicU64,
     since: Instant,
+    /// What the last check of the evidence log found.
+    evidence: Mutex<Option<String>>,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { ready: AtomicBool::new(false), beat_ms: AtomicU64::new(0), since: monotonic() }
+        Self { ready: AtomicBool::new(false), beat_ms: AtomicU64::new(0), since: monotonic(), evidence: Mutex::default() }
     }
 }
 
@@ -34,6 +38,16 @@ impl Health {
     /// Whether everything is restored and running.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
+    }
+
+    /// Says what the last check of the evidence log found; `None`: it is whole.
+    pub fn set_evidence(&self, damage: Option<String>) {
+        *self.evidence.lock().unwrap_or_else(PoisonError::into_inner) = damage;
+    }
+
+    /// What is wrong with the evidence log, in words. No gate says go on a log that is damaged.
+    pub fn evidence_damage(&self) -> Option<String> {
+        self.evidence.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The scheduler is alive. It says so at least every second, also when it has nothing to do.

@@ -139,7 +139,8 @@ pub struct Heard {
     pub at: UnixMs,
     /// What it said.
     pub limits: RateLimit,
-    /// How long to stay away after it, where it throttles: what it asks for, else its reset, else what is known of the dialect.
+    /// How long to stay away after it, where it throttles: what it asks for, else its reset, else what is known of the dialect. `None` where the run
+    /// went on all the same, with the token it had: then it is the transport that leaves the token endpoint alone.
     pub stay_away: Option<Duration>,
 }
 
@@ -203,11 +204,12 @@ impl Observed {
 pub struct Failure {
     /// The class. [`Class::Internal`] means it was us: the run becomes `unknown` with `cause`.
     pub class: Class,
-    /// For [`Class::Internal`]: what of ours it was.
+    /// For [`Class::Internal`]: what of ours it was. [`Cause::RateLimit`] with [`Class::Throttled`]: nothing was sent, because who would have been
+    /// asked had throttled before; `retry_after` is what is left.
     pub cause: Option<Cause>,
     /// What happened, for people: redacted, one line, at most 300 characters.
     pub detail: String,
-    /// How long the target asked us to wait, if it said so in seconds.
+    /// How long the target asked us to wait, if it said so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<Duration>,
     /// The guard's rule, when our own address guard refused the target.

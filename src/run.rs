@@ -34,12 +34,19 @@ pub struct Attempt {
     pub failure: Option<Failure>,
 }
 
+impl Attempt {
+    /// Whether it sent nothing because a token endpoint is to be left alone: a wait rather than an attempt.
+    fn held_back(&self) -> bool {
+        self.observed.hops.is_empty() && self.failure.as_ref().is_some_and(|f| f.cause == Some(Cause::RateLimit))
+    }
+}
+
 /// A finished run: what is recorded, and what was seen on the way.
 #[derive(Clone, Debug)]
 pub struct RunReport {
     /// What the recorder gets.
     pub record: Record,
-    /// Every attempt, in order.
+    /// Every attempt, in order. One that sent nothing, because a token endpoint is to be left alone, stands here only if it is the only one.
     pub attempts: Vec<Attempt>,
 }
 
@@ -98,9 +105,15 @@ pub async fn run_once(def: &Arc<CheckDef>, transport: &Transport, slot: UnixMs, 
         let attempt = attempt(def, transport, &mut redactor, began, deadline).await;
         if let Some(pace) = pace {
             pace.budgets.heard(def, &attempt.observed.heard, Instant::now().into_std());
+            if let Some(Failure { cause: Some(Cause::RateLimit), retry_after: Some(left), .. }) = &attempt.failure {
+                pace.budgets.left_alone(def, pace.clock.now(), *left);
+            }
         }
         let pause = attempt.failure.as_ref().and_then(|f| again.pause_after(f));
-        attempts.push(attempt);
+        attempts.pop_if(|before| before.held_back());
+        if attempts.is_empty() || !attempt.held_back() {
+            attempts.push(attempt);
+        }
         let Some(pause) = pause.filter(|p| *p < deadline.saturating_duration_since(Instant::now())) else { break };
         sleep(pause).await;
         if let Some(pace) = pace
@@ -134,8 +147,8 @@ fn deadline_passed(def: &CheckDef, observed: &Observed) -> Failure {
         Step::Transfer => "for the rest of the response's body",
         Step::Judge => "while judging the response",
     };
-    let hop = observed.hops.last();
-    let token = if hop.is_some_and(|h| h.token) { "token endpoint: " } else { "" };
+    // Without a request of its own it waited for the answer to another run's, which asked for the same token.
+    let token = if observed.hops.last().is_none_or(|h| h.token) { "token endpoint: " } else { "" };
     let limit = crate::fields::Span(def.timeout);
     Failure::new(observed.step.class(), format!("{token}the deadline of {limit} passed while waiting {waiting}"))
 }
@@ -159,6 +172,12 @@ impl Again {
 fn record(def: &CheckDef, slot: UnixMs, took: Duration, attempts: &[Attempt]) -> Record {
     let last = attempts.last();
     let failure = last.and_then(|a| a.failure.as_ref());
+    if last.is_some_and(Attempt::held_back) {
+        // Nobody was asked: that is our choice, and says nothing about the target.
+        let interval = u32::try_from(def.every.ms()).unwrap_or(u32::MAX);
+        let detail = failure.map(|f| f.detail.clone());
+        return Record { detail, ..Record::not_run(def.id.clone(), slot, interval, 1, Cause::RateLimit) };
+    }
     let class = failure.map(|f| f.class);
     let outcome = match class {
         None => Outcome::Pass,

@@ -27,7 +27,7 @@ use crate::recorder::{Arrived, RecorderHandle};
 use crate::run::{Pace, run_once};
 use crate::slots::{Grid, account_gap, not_due};
 use crate::store::Note;
-use crate::transport::Transport;
+use crate::transport::{AWAY_NOTE, Transport};
 
 /// The scheduler looks at the clock at least this often, so that a step of the wall clock is seen.
 const LOOK: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ const OUTCOMES_WAITING: usize = 1_024;
 const MOST_WAITING: usize = 100_000;
 
 /// A wait in the pace shorter than this is none.
-const WORTH_TELLING: Duration = Duration::from_millis(2);
+const WORTH_TELLING: Duration = Duration::from_millis(10);
 
 struct Entry {
     def: Arc<CheckDef>,
@@ -172,8 +172,8 @@ impl Scheduler {
         let now = self.fire_due();
         let config = Arc::clone(&self.means.config.borrow_and_update());
         self.resize(&config.settings.scheduler);
-        let board = Arc::clone(&self.means.board);
-        self.means.budgets.plan(&config, |id| board.check(id).map(|c| c.state.limits), Instant::now().into_std());
+        let mut told = self.means.board.limits();
+        self.means.budgets.plan(&config, |id| told.remove(id), Instant::now().into_std());
         let mut old = std::mem::take(&mut self.entries);
         let starting = old.is_empty() && self.heap.is_empty();
         // A check that left and came back may still be running.
@@ -265,10 +265,11 @@ impl Scheduler {
     fn fire(&mut self, id: &CheckId, slot: UnixMs, now: UnixMs) {
         let Some(entry) = self.entries.get_mut(id) else { return };
         let interval = u32::try_from(entry.def.every.ms()).unwrap_or(u32::MAX);
-        let excused = || self.means.budgets.excuse(id, slot, now, entry.def.timeout).map(|_| Cause::RateLimit);
-        let excuse = not_due(&entry.def.integration, slot).or(entry.running.then_some(Cause::Overlap)).or_else(excused);
-        if let Some(cause) = excuse {
-            self.account(id, vec![Record::not_run(id.clone(), slot, interval, 1, cause)]);
+        let why = not_due(&entry.def.integration, slot).or(entry.running.then_some(Cause::Overlap)).map(|cause| (cause, None));
+        let excused =
+            || self.means.budgets.excuse(id, slot, now, entry.def.timeout).map(|e| (Cause::RateLimit, Some(e.words().to_owned())));
+        if let Some((cause, detail)) = why.or_else(excused) {
+            self.account(id, vec![Record { detail, ..Record::not_run(id.clone(), slot, interval, 1, cause) }]);
             return;
         }
         entry.running = true;
@@ -403,8 +404,10 @@ impl Job {
                         (record, answered)
                     }
                 };
-                for (id, text) in self.budgets.notes() {
-                    self.recorder.note(Note { kind: HOLD_NOTE, id, text }).await;
+                let holds = self.budgets.notes().into_iter().map(|note| (HOLD_NOTE, note));
+                let tokens = self.transport.notes().into_iter().map(|note| (AWAY_NOTE, note));
+                for (kind, (id, text)) in holds.chain(tokens) {
+                    self.recorder.note(Note { kind, id, text }).await;
                 }
                 ran
             }
@@ -414,7 +417,8 @@ impl Job {
     }
 
     fn not_run(&self, cause: Cause) -> Record {
-        Record::not_run(self.def.id.clone(), self.slot, self.interval, 1, cause)
+        let detail = (cause == Cause::RateLimit).then(|| "our own pace: its turn would have come after its timeout".to_owned());
+        Record { detail, ..Record::not_run(self.def.id.clone(), self.slot, self.interval, 1, cause) }
     }
 
     /// Waits for a turn in the pace of host and credential, the host's turn and a place among all runs, at most the check's timeout; says how long

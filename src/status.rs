@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::attribution::{cause_advice, remediation};
+use crate::attribution::{cause_advice, quota_advice, remediation, too_much_declared};
 use crate::board::{CheckEntry, Counts, IntegrationEntry};
+use crate::budget::{Hold as AskedAway, Views};
 use crate::clock::UnixMs;
 use crate::fields::{HttpUrl, Span};
+use crate::limits::{self, LimitsBrief, Shortage, words};
 use crate::observed::Phases;
-use crate::outcome::{Attribution, Cause, Class, Criticality, Outcome, Owner, Phase, closed_set};
+use crate::outcome::{Attribution, Cause, Class, Criticality, Lack, Outcome, Owner, Phase, closed_set};
 
 closed_set! {
     /// The state of an integration, or of a check, worst first.
@@ -19,7 +21,8 @@ closed_set! {
         Failing => "failing",
         /// A judged check's last counted run was throttled.
         Throttled => "throttled",
-        /// The last attempt was our own fault, or nothing came for three intervals, or what came is of a time still to come.
+        /// The last attempt was our own fault, or nothing came for three intervals (slots left out to spare a host's quota are no silence), or what
+        /// came is of a time still to come.
         Unknown => "unknown",
         /// A judged check has not run yet, or not since it is due again.
         Pending => "pending",
@@ -49,7 +52,10 @@ pub fn check_state(check: &CheckEntry, now: UnixMs) -> State {
     let patience =
         def.every.ms().saturating_mul(SILENT_INTERVALS).saturating_add(i64::try_from(def.timeout.as_millis()).unwrap_or(i64::MAX));
     let due_again = check.state.last_not_due.filter(|t| *t > last.slot);
-    if now.0.saturating_sub(due_again.unwrap_or(last.slot).0).saturating_abs() > patience {
+    // Who keeps away because the host asked for it, or leaves slots out to spare its quota, is not silent: what the last run said still stands.
+    let kept_away = check.state.last_skip.filter(|(t, cause)| *cause == Cause::RateLimit && *t <= now).map(|(t, _)| t);
+    let heard = due_again.unwrap_or(last.slot).max(kept_away.unwrap_or(last.slot));
+    if now.0.saturating_sub(heard.0).saturating_abs() > patience {
         return State::Unknown;
     }
     if due_again.is_some() {
@@ -163,9 +169,38 @@ pub struct Trouble {
     pub remediation: String,
 }
 
-fn trouble(check: &CheckEntry, state: State, now: UnixMs) -> Option<Trouble> {
+/// The hold that keeps a check from being run.
+fn asked_away<'v>(check: &CheckEntry, views: &'v Views, now: UnixMs) -> Option<&'v AskedAway> {
+    limits::in_force(views.get(&check.def.id)?, now)
+}
+
+/// That nothing is sent before a hold ends.
+fn held(hold: &AskedAway) -> String {
+    format!("held until {}, nothing is sent before: {}", hold.until.whole_seconds(), words::because(hold))
+}
+
+/// Below this the declared volume is more than the quota gives.
+const FITS: f64 = 1.0;
+
+/// What the last run said; where it was throttled and the declared volume does not fit, that; and that there will be no other run before a hold ends.
+fn detail(last: Option<&str>, headroom: Option<f64>, hold: Option<&AskedAway>) -> Option<String> {
+    let too_much = headroom.map(|h| format!("the declared volume is more than the quota gives: headroom {}", words::times(h)));
+    let all: Vec<String> = [last.map(str::to_owned), too_much, hold.map(held)].into_iter().flatten().collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+fn trouble(check: &CheckEntry, state: State, views: &Views, now: UnixMs) -> Option<Trouble> {
+    let hold = asked_away(check, views, now);
     if state == State::Pending {
-        return None;
+        // It has not run, and will not before the hold ends.
+        return hold.map(|hold| Trouble {
+            check: check.def.id.check().to_owned(),
+            class: None,
+            attribution: None,
+            cause: Some(Cause::RateLimit),
+            detail: Some(held(hold)),
+            remediation: cause_advice(Cause::RateLimit).into(),
+        });
     }
     let last = check.state.last.as_ref().filter(|l| l.outcome != Outcome::Pass || state == State::Unknown)?;
     if state == State::Unknown && last.outcome != Outcome::Unknown {
@@ -176,16 +211,19 @@ fn trouble(check: &CheckEntry, state: State, now: UnixMs) -> Option<Trouble> {
             attribution: None,
             cause: None,
             detail: Some(if last.slot > now {
-                format!("the last result is of {}, which is still to come: the clock was set back", last.slot)
+                format!("the last result is of {}, which is still to come: the clock was set back", last.slot.whole_seconds())
             } else {
-                format!("no result since {}, for more than {SILENT_INTERVALS} intervals", last.slot)
+                format!("no result since {}, for more than {SILENT_INTERVALS} intervals", last.slot.whole_seconds())
             }),
             remediation: "The check no longer runs, or its results are not kept. See what the monitor reports about itself.".into(),
         });
     }
     let owner = check.def.integration.owner;
+    let throttled = last.class == Some(Class::Throttled);
+    let too_much = limits::check_headroom(check, now).filter(|h| throttled && *h < FITS);
     let remediation = match (last.cause, last.class) {
         (Some(cause), _) => cause_advice(cause).to_owned(),
+        (None, Some(_)) if too_much.is_some() => too_much_declared(last.attribution.unwrap_or(Attribution::Unknown), owner),
         (None, Some(class)) => remediation(class, last.attribution.unwrap_or(Attribution::Unknown), owner),
         (None, None) => String::new(),
     };
@@ -194,9 +232,29 @@ fn trouble(check: &CheckEntry, state: State, now: UnixMs) -> Option<Trouble> {
         class: last.class,
         attribution: last.attribution,
         cause: last.cause,
-        detail: last.detail.clone(),
+        detail: detail(last.detail.as_deref(), too_much, hold),
         remediation,
     })
+}
+
+/// What will go wrong with a quota while all runs still pass.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Warning {
+    /// What it is.
+    pub kind: Lack,
+    /// Who most likely has to act.
+    pub attribution: Attribution,
+    /// In words.
+    pub detail: String,
+    /// What to do.
+    pub remediation: String,
+}
+
+/// The warning of an integration that passes. More is used, or declared, than was agreed on: whoever agreed has to act, whatever side the quota is on.
+fn warning(i: &IntegrationEntry, state: State, now: UnixMs) -> Option<Warning> {
+    let Shortage { lack: kind, detail, .. } = limits::shortage(i, now).filter(|_| state == State::Passing)?;
+    let remediation = quota_advice(kind, !i.def.volume.batches.is_empty(), i.def.owner);
+    Some(Warning { kind, attribution: Attribution::Configuration, detail, remediation })
 }
 
 /// The declared soak.
@@ -283,20 +341,25 @@ pub struct IntegrationStatus {
     pub go_live: Option<String>,
     /// The window that is judged before go-live.
     pub soak: Option<SoakShown>,
+    /// What will go wrong with a quota, where all passes.
+    pub warning: Option<Warning>,
+    /// Held, widened, running out?
+    #[serde(flatten)]
+    pub limits: LimitsBrief,
     /// `last_run` as a number, for ages.
     #[serde(skip)]
     pub last_run_at: Option<UnixMs>,
 }
 
-/// Says all about an integration.
-pub fn integration_status(i: &IntegrationEntry, now: UnixMs) -> IntegrationStatus {
+/// Says all about an integration. `views`: the budgets of its checks.
+pub fn integration_status(i: &IntegrationEntry, views: &Views, now: UnixMs) -> IntegrationStatus {
     let def = &i.def;
     let state = integration_state(i, now);
     // The deciding check in the worst state; among equals the one that has been failing longest.
     let worst = deciding(i).min_by_key(|c| (check_state(c, now), c.state.failing_since.unwrap_or(UnixMs(i64::MAX))));
     let trouble = match state {
         State::Paused | State::Maintenance => None,
-        _ => worst.and_then(|c| trouble(c, check_state(c, now), now)),
+        _ => worst.and_then(|c| trouble(c, check_state(c, now), views, now)),
     };
     let last_run_at = i.checks.iter().filter_map(|c| c.state.last_run).max();
     let mut totals_24h = Counts::default();
@@ -337,14 +400,18 @@ pub fn integration_status(i: &IntegrationEntry, now: UnixMs) -> IntegrationStatu
         volume_daily: def.volume.daily.map(|v| v.to_string()),
         go_live: def.go_live.map(|t| t.to_string()),
         soak: def.soak.as_ref().map(|s| SoakShown { start: s.start.to_string(), window: s.window, success_ratio: s.success_ratio.0 }),
+        warning: warning(i, state, now),
+        limits: limits::brief(i, views, now),
         last_run_at,
     }
 }
 
-/// A key that sorts integrations worst first: state, then what matters most, then the lowest ratio of the day. Unknown ratios come last.
-pub fn sort_key(i: &IntegrationEntry, now: UnixMs) -> (State, Criticality, u64) {
+/// A key that sorts integrations worst first: state, of those that pass the ones with a warning, then what matters most, then the lowest ratio of the
+/// day. Unknown ratios come last.
+pub fn sort_key(i: &IntegrationEntry, now: UnixMs) -> (State, bool, Criticality, u64) {
     let ratio = worst_ratios(i, now).ratio_24h.map_or(u64::MAX, |r| (r * 1e9) as u64);
-    (integration_state(i, now), i.def.criticality, ratio)
+    let state = integration_state(i, now);
+    (state, state == State::Passing && warning(i, state, now).is_none(), i.def.criticality, ratio)
 }
 
 /// The last run of a check.
@@ -423,8 +490,8 @@ pub struct CheckStatus {
     pub last_run_at: Option<UnixMs>,
 }
 
-/// Says all about a check.
-pub fn check_status(c: &CheckEntry, now: UnixMs) -> CheckStatus {
+/// Says all about a check. `views`: the budgets, its own among them.
+pub fn check_status(c: &CheckEntry, views: &Views, now: UnixMs) -> CheckStatus {
     let (def, s) = (&c.def, &c.state);
     let (state, day) = (check_state(c, now), counts(c, Over::Day, now));
     let last = s.last.as_ref().map(|l| LastRunStatus {
@@ -455,7 +522,7 @@ pub fn check_status(c: &CheckEntry, now: UnixMs) -> CheckStatus {
         consecutive_failures: s.consecutive_failures,
         failing_since: s.failing_since.map(|t| t.to_string()),
         last,
-        trouble: trouble(c, state, now),
+        trouble: trouble(c, state, views, now),
         last_run: s.last_run.map(|t| t.to_string()),
         last_success: s.last_success.map(|t| t.to_string()),
         certificate_expiry: s.certificate_expiry.map(|t| t.to_string()),

@@ -7,16 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::StartError;
+use super::{StartError, evidence};
 use crate::board::{Board, CheckState};
 use crate::budget::{Budgets, HOLD_NOTE};
-use crate::clock::{Clock, monotonic};
+use crate::clock::{Clock, UnixMs, monotonic};
 use crate::config::model::Config;
 use crate::fields::{CheckId, IntegrationId};
 use crate::outcome::Cause;
+use crate::readiness::Soaks;
 use crate::recorder::RecorderHandle;
 use crate::slots::{Schedule, account_gap_by};
 use crate::store::{Note, Restored, Store, StoreError};
+use crate::transport::{AWAY_NOTE, Transport};
 
 const SCHEDULE: &str = "schedule";
 const DEPARTED: &str = "departed";
@@ -32,21 +34,25 @@ pub(super) struct Before {
     pub(super) departed: BTreeSet<String>,
     /// The holds that were in force, as they were noted.
     pub(super) holds: BTreeMap<String, String>,
+    /// What the evidence log said.
+    pub(super) evidence: evidence::Before,
+    /// The token endpoints that were to be left alone, likewise.
+    pub(super) away: BTreeMap<String, String>,
 }
 
 /// Opens the store and folds what it knows into the board.
-pub(super) async fn bring_back(path: &Path, board: &Arc<Board>, clock: &Clock) -> Result<Before, StartError> {
-    let (path, board, clock) = (path.to_owned(), Arc::clone(board), clock.clone());
+pub(super) async fn bring_back(path: &Path, board: &Arc<Board>, soaks: &Arc<Soaks>, clock: &Clock) -> Result<Before, StartError> {
+    let (path, board, soaks, clock) = (path.to_owned(), Arc::clone(board), Arc::clone(soaks), clock.clone());
     let work = tokio::task::spawn_blocking(move || {
         if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
             std::fs::create_dir_all(dir).map_err(|error| StartError::File { path: dir.to_owned(), error })?;
         }
-        bring_back_blocking(&path, &board, &clock).map_err(|error| StartError::Store { path: PathBuf::from(&path), error })
+        bring_back_blocking(&path, &board, &soaks, &clock).map_err(|error| StartError::Store { path: PathBuf::from(&path), error })
     });
     work.await.map_err(|e| StartError::Internal(e.into()))?
 }
 
-fn bring_back_blocking(path: &Path, board: &Board, clock: &Clock) -> Result<Before, StoreError> {
+fn bring_back_blocking(path: &Path, board: &Board, soaks: &Soaks, clock: &Clock) -> Result<Before, StoreError> {
     let mut store = Store::open(path)?;
     let departed = store.notes(DEPARTED)?;
     for (id, json) in &departed {
@@ -80,8 +86,9 @@ fn bring_back_blocking(path: &Path, board: &Board, clock: &Clock) -> Result<Befo
     }
     let gone = store.known().into_iter().filter(|check| !board.knows(check)).collect();
     let schedules = store.notes(SCHEDULE)?;
-    let holds = store.notes(HOLD_NOTE)?;
-    Ok(Before { store, gone, schedules, departed: departed.into_keys().collect(), holds })
+    let (holds, away) = (store.notes(HOLD_NOTE)?, store.notes(AWAY_NOTE)?);
+    let evidence = evidence::Before::read(&mut store, soaks)?;
+    Ok(Before { store, gone, schedules, departed: departed.into_keys().collect(), holds, away, evidence })
 }
 
 /// Slots that came due while nobody was there: a gap is missing evidence, never a pass and never a failure.
@@ -93,23 +100,30 @@ pub(super) async fn account_downtime(
     recorder: &RecorderHandle,
 ) {
     let now = clock.now();
-    let (mut slots, mut ahead) = (0u64, None);
+    let (mut slots, mut checks, mut ahead) = (0u64, 0u64, None);
+    let (mut from, mut until) = (now, UnixMs(i64::MIN));
     for def in config.checks().filter(|d| d.kind.host().is_some()) {
         let Some(last) = board.check(&def.id).and_then(|c| c.state.last_slot) else { continue };
         if last.0 > now.0.saturating_add(def.every.ms()) {
             ahead = ahead.max(Some(last));
         }
         let noted = schedules.get(def.id.as_str()).and_then(|json| serde_json::from_str(json).ok());
+        let before = slots;
         for record in account_gap_by(&noted.unwrap_or_else(|| Schedule::of(def)), def, last, now, Cause::Down) {
-            slots += u64::from(record.count);
+            if record.cause == Some(Cause::Down) {
+                slots += u64::from(record.count);
+                (from, until) = (from.min(record.slot), until.max(record.last_slot()));
+            }
             recorder.told(record).await;
         }
+        checks += u64::from(slots > before);
     }
     if let Some(until) = ahead {
         tracing::warn!(%until, "the clock is behind what is stored: a slot never runs twice, so checks wait until then");
     }
     if slots > 0 {
         tracing::info!(slots, "slots that came due while the daemon was down are accounted for as unknown");
+        evidence::was_down(from, until, slots, checks, now, recorder).await;
     }
     recorder.flush().await;
 }
@@ -123,9 +137,17 @@ pub(super) async fn hold_again(
     clock: &Clock,
     recorder: &RecorderHandle,
 ) {
-    budgets.plan(config, |id| board.check(id).map(|c| c.state.limits), monotonic());
+    let mut told = board.limits();
+    budgets.plan(config, |id| told.remove(id), monotonic());
     for id in budgets.restore(holds, clock.now()) {
         recorder.note(Note { kind: HOLD_NOTE, id, text: None }).await;
+    }
+}
+
+/// Leaves the token endpoints alone that asked the last daemon for it.
+pub(super) async fn leave_alone_again(away: &BTreeMap<String, String>, transport: &Transport, clock: &Clock, recorder: &RecorderHandle) {
+    for id in transport.restore(away, clock.now()) {
+        recorder.note(Note { kind: AWAY_NOTE, id, text: None }).await;
     }
 }
 

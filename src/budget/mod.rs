@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use hold::{HOLD_NOTE, Hold};
+pub use hold::{Because, HOLD_NOTE, Hold};
 use limiter::Limiter;
-pub use view::{CheckBudget, Reason};
+pub use view::{CheckBudget, Paced, Reason, Views};
 
 use crate::clock::UnixMs;
 use crate::config::model::{CheckDef, Config, RateLimitSettings};
@@ -113,15 +113,26 @@ impl std::fmt::Debug for Budgets {
 pub enum Excuse {
     /// Its interval is widened, and this slot is none of those that run.
     Widened,
-    /// Its host asked us to stay away for longer than the check would wait.
-    Held,
+    /// Its host is held for longer than the check would wait.
+    Held(Because),
+}
+
+impl Excuse {
+    /// In words, the same each time.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Widened => "widened interval: our share of the quota",
+            Self::Held(because) => because.skipped(),
+        }
+    }
 }
 
 /// The first in the queue before a pace; others wait until it is dropped.
 #[derive(Debug)]
 pub struct Head(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
 
-fn per_s(volume: Volume) -> f64 {
+/// Requests a second; a rate of none counts as one.
+pub fn per_s(volume: Volume) -> f64 {
     (volume.calls.max(1) as f64) / (volume.per_s.max(1) as f64)
 }
 
@@ -145,7 +156,7 @@ impl Budgets {
 
     /// Takes a configuration over: checks that stay keep what is known of their quotas, lanes their holds and paces. `known`: what the store knows
     /// of a check that is new here.
-    pub fn plan(&self, config: &Config, known: impl Fn(&CheckId) -> Option<Limits>, now: Instant) {
+    pub fn plan(&self, config: &Config, known: impl FnMut(&CheckId) -> Option<Limits>, now: Instant) {
         self.lock().plan(config, known, now);
     }
 
@@ -181,8 +192,8 @@ impl Budgets {
         let seat = inner.seats.get(check)?;
         let lane = inner.lanes.get(&seat.lane)?;
         let max = inner.settings.max_hold.0;
-        if lane.hold.as_ref().is_some_and(|h| h.left(now, max) >= patience) {
-            return Some(Excuse::Held);
+        if let Some(hold) = lane.hold.as_ref().filter(|h| h.left(now, max) >= patience) {
+            return Some(Excuse::Held(hold.because));
         }
         let factor = inner.factor(seat);
         let number = slot.0.div_euclid(seat.every.ms().max(1)).wrapping_add(i64::try_from(seat.key >> 33).unwrap_or(0));
@@ -226,14 +237,35 @@ impl Budgets {
         self.lock().heard(def, heard, mono);
     }
 
+    /// Takes in that a run could send nothing, because a token endpoint is to be left alone for so long: without a token nobody of its host and
+    /// credential can.
+    pub fn left_alone(&self, def: &CheckDef, now: UnixMs, left: Duration) {
+        let mut inner = self.lock();
+        let (max, asked_s) = (inner.settings.max_hold.0, left.as_secs());
+        let hold = Hold { until: now.plus(left.min(max)), since: now, asked_s, check: def.id.to_string(), because: Because::Token };
+        let Some(key) = inner.seats.get(&def.id).map(|s| s.lane.clone()) else { return };
+        inner.keep(&key, hold, "a token endpoint");
+    }
+
     /// What is to be shown of a check's budget.
     pub fn view(&self, check: &CheckId, wall: UnixMs, mono: Instant) -> Option<CheckBudget> {
         self.lock().view(check, wall, mono)
     }
+
+    /// The same for every check at once.
+    pub fn views(&self, wall: UnixMs, mono: Instant) -> Views {
+        self.lock().views(wall, mono)
+    }
+
+    /// Lets `f` ask for the bare numbers of many checks under one lock, without a copy of all the rest. It must not block: runs wait meanwhile.
+    pub fn paces<R>(&self, mono: Instant, f: impl FnOnce(&dyn Fn(&CheckId) -> Option<Paced>) -> R) -> R {
+        let inner = self.lock();
+        f(&|check| inner.paced(inner.seats.get(check)?, mono))
+    }
 }
 
 impl Inner {
-    fn plan(&mut self, config: &Config, known: impl Fn(&CheckId) -> Option<Limits>, now: Instant) {
+    fn plan(&mut self, config: &Config, mut known: impl FnMut(&CheckId) -> Option<Limits>, now: Instant) {
         self.settings = config.settings.rate_limit.clone();
         let mut before = std::mem::take(&mut self.seats);
         let mut lanes = std::mem::take(&mut self.lanes);
@@ -294,14 +326,20 @@ impl Inner {
     /// Requests a second the checks of a lane want.
     fn demand(&self, lane: &Lane) -> f64 {
         let wants = |s: &Seat| f64::from(s.cost.max(1)) / s.every.0.as_secs_f64().max(0.001);
-        lane.seats.iter().filter_map(|id| self.seats.get(id)).filter(|s| !s.idle).map(wants).sum()
+        // From 0.0: the sum of nothing would be -0.
+        lane.seats.iter().filter_map(|id| self.seats.get(id)).filter(|s| !s.idle).map(wants).fold(0.0, |sum, n| sum + n)
     }
 
-    /// What the lanes of a host want that share its pace.
-    fn host_demand(&self, host: &Arc<str>) -> f64 {
+    /// The lanes of a host that share its pace, having no quota of their own.
+    fn unpaced(&self, host: &Arc<str>) -> impl Iterator<Item = &Lane> {
         let first = LaneKey { host: Arc::clone(host), credential: "".into() };
-        let of_host = self.lanes.range(first..).take_while(|(k, _)| k.host == *host);
-        of_host.filter(|(_, l)| l.quota.is_none()).map(|(_, l)| self.demand(l)).sum()
+        let of_host = self.lanes.range(first..).take_while(move |(k, _)| k.host == *host);
+        of_host.map(|(_, l)| l).filter(|l| l.quota.is_none())
+    }
+
+    /// What they want.
+    fn host_demand(&self, host: &Arc<str>) -> f64 {
+        self.unpaced(host).map(|l| self.demand(l)).fold(0.0, |sum, n| sum + n)
     }
 
     /// Sets pace and factor of a lane by what its checks were told, and its host's.
@@ -327,6 +365,7 @@ impl Inner {
                         *quota = Some((reason, gate));
                     }
                 }
+                say(&key.host, lane.factor, factor(wanted, allowed), allowed);
                 lane.factor = factor(wanted, allowed);
             }
             (None, quota) => *quota = None,
@@ -334,6 +373,7 @@ impl Inner {
         let wanted = self.host_demand(&key.host);
         let allowed = per_s(self.settings.max_rate);
         if let Some((_, host_factor)) = self.hosts.get_mut(&key.host) {
+            say(&key.host, *host_factor, factor(wanted, allowed), allowed);
             *host_factor = factor(wanted, allowed);
         }
     }
@@ -367,8 +407,8 @@ impl Inner {
 
     fn hold(&mut self, def: &CheckDef, key: &LaneKey, heard: &[Heard]) {
         let max = self.settings.max_hold.0;
-        let Some(lane) = self.lanes.get_mut(key) else { return };
         for h in heard {
+            let Some(lane) = self.lanes.get_mut(key) else { return };
             if !h.limits.throttled {
                 lane.strikes = if *h.host == *key.host { 0 } else { lane.strikes };
                 continue;
@@ -380,18 +420,43 @@ impl Inner {
             let asked = if said { told } else { told.saturating_mul(1 << lane.strikes.min(MOST_STRIKES)) };
             lane.strikes = if said { 0 } else { (lane.strikes + 1).min(MOST_STRIKES) };
             let until = h.at.plus(asked.min(max));
-            let hold = Hold { until, since: h.at, asked_s: asked.as_secs(), check: def.id.to_string() };
-            let hold = hold.join(lane.hold.take());
-            if hold.until.since(h.at) >= NOTED {
-                self.noted.insert(key.clone());
-            }
-            lane.hold = Some(hold);
+            let because = match (&h.limits.retry_after, h.limits.reset_in) {
+                _ if h.token => Because::Token,
+                _ if *h.host != *key.host => Because::Redirect,
+                (Some(_), _) => Because::Asked,
+                (None, Some(_)) => Because::Reset,
+                (None, None) => Because::Documented,
+            };
+            self.keep(key, Hold { until, since: h.at, asked_s: asked.as_secs(), check: def.id.to_string(), because }, &h.host);
         }
+        let Some(lane) = self.lanes.get_mut(key) else { return };
         let over = |h: &Hold| heard.iter().all(|heard| h.until < heard.at);
         if lane.hold.as_ref().is_some_and(|h| !heard.is_empty() && over(h)) {
             lane.hold = None;
             self.noted.insert(key.clone());
         }
+    }
+}
+
+impl Inner {
+    /// Holds a lane, beside the hold there may be, and has it noted. `who`: who asks for it.
+    fn keep(&mut self, key: &LaneKey, hold: Hold, who: &str) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let (since, asked) = (hold.since, Duration::from_secs(hold.asked_s));
+        if asked >= NOTED && lane.hold.as_ref().is_none_or(|old| old.until < since) {
+            let (host, until) = (&*key.host, hold.until.whole_seconds());
+            let says = match hold.because {
+                Because::Reset => "refused, and its quota renews in",
+                Because::Documented => "refused, and by its vendor's word is to be left alone for",
+                Because::Asked | Because::Token | Because::Redirect => "asks to be left alone for",
+            };
+            tracing::warn!(check = hold.check, host, %until, "{who} {says} {}: the checks of {host} are skipped until then", Span(asked));
+        }
+        let hold = hold.join(lane.hold.take());
+        if hold.until.since(since) >= NOTED {
+            self.noted.insert(key.clone());
+        }
+        lane.hold = Some(hold);
     }
 }
 
@@ -404,8 +469,22 @@ impl Seat {
     }
 }
 
+/// Said once, when it changes.
+fn say(host: &str, before: u32, factor: u32, allowed: f64) {
+    if factor > 1 && factor != before {
+        let per_min = allowed * 60.0;
+        tracing::warn!(
+            host,
+            factor,
+            "the checks of {host} want more than the {per_min:.1} requests a minute that are ours: one slot in {factor} runs"
+        );
+    } else if factor == 1 && before > 1 {
+        tracing::info!(host, "all slots of the checks of {host} run again");
+    }
+}
+
 /// Every how many slots run, so that no more is wanted than is allowed.
-fn factor(wanted: f64, allowed: f64) -> u32 {
+pub fn factor(wanted: f64, allowed: f64) -> u32 {
     let factor = (wanted / allowed - 1e-6).ceil();
     if factor.is_finite() { (factor as u32).max(1) } else { 1 }
 }

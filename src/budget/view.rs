@@ -1,10 +1,12 @@
 //! What is to be shown of a check's budget, and why it is what it is.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{Hold, Inner, per_s};
+use super::{Hold, Inner, Lane, Seat, per_s};
 use crate::clock::UnixMs;
 use crate::fields::{CheckId, Ratio, Span};
 use crate::ratelimit::PolicyState;
@@ -27,7 +29,7 @@ pub struct Reason {
 impl Reason {
     /// A policy as a reason, if it is a quota of requests. `window`: the configured one, for policies that tell none.
     pub(super) fn of(name: &str, p: &PolicyState, window: Option<Span>) -> Option<Self> {
-        let limit = p.last.limit.filter(|l| *l > 0 && p.counts_requests())?;
+        let limit = p.limit().filter(|l| *l > 0 && p.counts_requests())?;
         let told = p.window().or(window.map(|w| w.0));
         let window_s = told.unwrap_or_else(|| p.assumed_window()).as_secs().max(1);
         Some(Self { policy: name.to_owned(), limit, window_s, window_told: told.is_some(), share: Ratio(1.0) })
@@ -78,25 +80,78 @@ impl CheckBudget {
     }
 }
 
+/// What the pace makes of a check just now, for who asks for many.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Paced {
+    /// As in [`CheckBudget`].
+    pub effective_interval: Span,
+    /// As in [`CheckBudget`].
+    pub tokens: f64,
+}
+
+/// The budgets of all checks that have one.
+pub type Views = HashMap<CheckId, CheckBudget>;
+
+/// What all who keep one pace want, and how many they are.
+#[derive(Clone, Copy)]
+struct Wants {
+    per_s: f64,
+    checks: usize,
+}
+
 impl Inner {
+    pub(super) fn paced(&self, seat: &Seat, mono: Instant) -> Option<Paced> {
+        let quota = self.lanes.get(&seat.lane)?.quota.as_ref().map(|(_, gate)| gate);
+        let (host_gate, _) = self.hosts.get(&seat.lane.host)?;
+        let every: Duration = seat.every.0;
+        Some(Paced {
+            effective_interval: Span(every.saturating_mul(self.factor(seat))),
+            tokens: quota.unwrap_or(host_gate).limiter.tokens(mono),
+        })
+    }
+
     pub(super) fn view(&self, check: &CheckId, wall: UnixMs, mono: Instant) -> Option<CheckBudget> {
         let seat = self.seats.get(check)?;
         let lane = self.lanes.get(&seat.lane)?;
-        let (host_gate, _) = self.hosts.get(&seat.lane.host)?;
-        let (quota, gate) = lane.quota.as_ref().map_or((None, host_gate), |(reason, gate)| (Some(reason), gate));
-        let with_host =
-            || self.lanes.iter().filter(|(k, l)| k.host == seat.lane.host && l.quota.is_none()).map(|(_, l)| l.seats.len()).sum();
-        let factor = self.factor(seat);
-        let every: Duration = seat.every.0;
+        let wants = if lane.quota.is_some() { self.lane_wants(lane) } else { self.host_wants(&seat.lane.host) };
+        self.shown(seat, lane, wants, wall, mono)
+    }
+
+    /// Every check's; what a pace's checks want is added up once for all of them.
+    pub(super) fn views(&self, wall: UnixMs, mono: Instant) -> Views {
+        let mut hosts: HashMap<&str, Wants> = HashMap::new();
+        let mut all = Views::with_capacity(self.seats.len());
+        for (key, lane) in &self.lanes {
+            let wants = match lane.quota {
+                Some(_) => self.lane_wants(lane),
+                None => *hosts.entry(&key.host).or_insert_with(|| self.host_wants(&key.host)),
+            };
+            let seats = lane.seats.iter().filter_map(|id| Some((id, self.seats.get(id)?)));
+            all.extend(seats.filter_map(|(id, seat)| Some((id.clone(), self.shown(seat, lane, wants, wall, mono)?))));
+        }
+        all
+    }
+
+    fn lane_wants(&self, lane: &Lane) -> Wants {
+        Wants { per_s: self.demand(lane), checks: lane.seats.len() }
+    }
+
+    fn host_wants(&self, host: &Arc<str>) -> Wants {
+        Wants { per_s: self.host_demand(host), checks: self.unpaced(host).map(|l| l.seats.len()).sum() }
+    }
+
+    fn shown(&self, seat: &Seat, lane: &Lane, wants: Wants, wall: UnixMs, mono: Instant) -> Option<CheckBudget> {
+        let Paced { effective_interval, tokens } = self.paced(seat, mono)?;
+        let quota = lane.quota.as_ref().map(|(reason, _)| reason);
         Some(CheckBudget {
             host: seat.lane.host.to_string(),
             allowed_per_s: quota.map_or_else(|| per_s(self.settings.max_rate), Reason::per_s),
-            wanted_per_s: if quota.is_some() { self.demand(lane) } else { self.host_demand(&seat.lane.host) },
-            shared_by: if quota.is_some() { lane.seats.len() } else { with_host() },
+            wanted_per_s: wants.per_s,
+            shared_by: wants.checks,
             quota: quota.cloned(),
-            factor,
-            effective_interval: Span(every.saturating_mul(factor)),
-            tokens: gate.limiter.tokens(mono),
+            factor: self.factor(seat),
+            effective_interval,
+            tokens,
             hold: lane.hold.clone().filter(|h| h.until > wall),
         })
     }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use reqwest::header::CONTENT_LENGTH;
 use reqwest::{Client, Method, StatusCode, Url};
+use serde_json::Value;
 
 use super::{CliError, Exit};
 use crate::secret::SecretRef;
 
 /// An answer may be this large.
-const MAX_ANSWER: usize = 16 << 20;
+const MAX_ANSWER: usize = 64 << 20;
 
 /// Which daemon, and as whom.
 #[derive(Debug, clap::Args)]
@@ -66,4 +67,15 @@ impl Daemon {
     fn token(&self) -> Option<SecretRef> {
         self.token_env.clone().map(SecretRef::Env).or_else(|| self.token_file.clone().map(SecretRef::File))
     }
+}
+
+/// An answer that is not what was asked for, as an error. `advice`: which token is needed.
+pub(super) fn refused(status: StatusCode, answer: &Value, advice: &str) -> CliError {
+    let said = |key: &str| answer.get(key).and_then(Value::as_str);
+    if let StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN = status {
+        let why = said("error").unwrap_or("it does not say why");
+        return Exit::BadInput
+            .with(anyhow::anyhow!("the daemon refused the call ({status}): {why}; {advice}: --token-env NAME or --token-file FILE"));
+    }
+    Exit::Unreachable.with(anyhow::anyhow!("the daemon answered {status}: {}", said("error").unwrap_or("is this a Soakwatch daemon?")))
 }

@@ -36,7 +36,7 @@ pub(super) fn run(args: &Demo) -> CliResult {
     let clock = Clock::System;
     crate::log::init(&LogSettings { level: args.log, json: None }, own.log_counters(), clock.clone())?;
     block_on(async move {
-        let estate = Estate::start(clock.now()).await.map_err(|e| Exit::Io.with(e))?;
+        let estate = Estate::start(&clock).await.map_err(|e| Exit::Io.with(e))?;
         let result = watched(args, &estate, &clock, own).await;
         estate.stop().await;
         result
@@ -88,6 +88,7 @@ fn introduce(args: &Demo, estate: &Estate, running: &Running) {
     say(format_args!("  try     curl -s {url}/api/v1/status"));
     say(format_args!("          curl -s {url}/api/v1/integrations/borealis/production/payroll-export"));
     say(format_args!("          curl -s {url}/metrics | grep soakwatch_run_failure_classes_total"));
+    say(format_args!("          soakwatch limits cobalt --forecast --url {url}"));
     say(format_args!("  read    {dir}/customers/*.toml (gone when the demo ends)"));
     say(format_args!("  change  one of them, then: curl -sX POST {url}/-/reload"));
     say(format_args!("  mend    cobalt/production/ledger-postings, whose secret was rotated:"));

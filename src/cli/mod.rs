@@ -7,10 +7,13 @@ use std::io::Write as _;
 
 use clap::{Parser, Subcommand};
 
+mod columns;
 mod control;
 mod demo;
 mod explain;
 mod ids;
+mod limits;
+mod plan;
 mod probe;
 mod reload;
 mod run;
@@ -96,6 +99,8 @@ enum Command {
     Explain(explain::Explain),
     Demo(demo::Demo),
     Runs(runs::Runs),
+    Plan(plan::Plan),
+    Limits(limits::Limits),
     Simulate(simulate::Simulate),
     /// Makes a token for the server and shows it once
     Token(token::TokenArgs),
@@ -112,6 +117,8 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Runs(args) => runs::run(&args),
+            Command::Plan(args) => plan::run(&args),
+            Command::Limits(args) => limits::run(&args),
             Command::Simulate(args) => simulate::run(&args),
             Command::Token(args) => token::run(&args),
         }

@@ -40,7 +40,7 @@ pub(super) fn run(args: &Probe) -> CliResult {
     };
     let checks = find(&wanted, &config)?;
     block_on(async {
-        let transport = app::make_transport(&config, None).await.map_err(super::run::start_error)?;
+        let transport = app::make_transport(&config, None, None).await.map_err(super::run::start_error)?;
         let mut outcomes = Vec::new();
         let mut values = Vec::new();
         for def in &checks {

@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use super::control::Daemon;
+use super::control::{Daemon, refused};
 use super::{CliResult, Exit, block_on, complain, say};
 
 /// Make a running daemon read its configuration again. Exit code: 0 it is in force, 1 it has errors and nothing was changed
@@ -49,15 +49,7 @@ pub(super) fn run(args: &Reload) -> CliResult {
             }
             Ok(Exit::No)
         }
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            let said = answer.get("error").and_then(Value::as_str).unwrap_or("it does not say why");
-            let advice = "reloading needs the token of an operator: --token-env NAME or --token-file FILE";
-            Err(Exit::BadInput.with(anyhow::anyhow!("the daemon refused the call ({status}): {said}; {advice}")))
-        }
-        other => {
-            let said = answer.get("error").and_then(Value::as_str).unwrap_or("is this a Soakwatch daemon?");
-            Err(Exit::Unreachable.with(anyhow::anyhow!("the daemon answered {other}: {said}")))
-        }
+        other => Err(refused(other, &answer, "reloading needs the token of an operator")),
     }
 }
 

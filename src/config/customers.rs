@@ -6,15 +6,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::headings;
+use super::field::Share;
 use super::judge::{self, Addresses, Judge};
-use super::model::{CheckDef, Customer, DeclaredVolume, Integration, Maintenance, Paused, SoakPolicy};
+use super::model::{CheckDef, Customer, Integration, Maintenance, Paused};
+use super::soak::Written;
 use super::table::{Table, did_you_mean, nearest, one_of, read_field};
+use super::{headings, judged, soak, volume, waiver};
 use crate::clock::UnixMs;
-use crate::fields::{IntegrationId, Ratio, Slug, Span, Volume};
+use crate::fields::{IntegrationId, Slug, Span};
 use crate::outcome::{Attribution, Class, Criticality, Owner};
 use crate::probe::Kind;
 use crate::ratelimit::Dialect;
+use crate::soak::Judge as By;
 
 /// Names and reasons are shown in pages and logs.
 const MAX_TEXT: usize = 200;
@@ -43,18 +46,20 @@ struct Shared {
     allow_private_unread: bool,
     maintenance: Vec<Maintenance>,
     paused: Option<Paused>,
+    soak: Option<Written>,
 }
 
 /// Reads the root table of a customer's file. Everything wrong is reported to its source.
 pub fn read(mut root: Table<'_>, judge: &mut Judge) -> Reading {
     let mut reading = Reading::default();
-    let mut shared = None;
+    let (mut shared, mut soak_at) = (None, None);
     if !root.has("customer") {
         root.missing("customer", "a table [customer] with an id");
     }
     if let Some(mut t) = root.table("customer") {
         let id: Option<Slug> = t.req("id");
         reading.id_at = t.place("id").start;
+        soak_at = t.has("soak").then(|| t.place("soak"));
         let name = t.text("name", MAX_TEXT);
         let allow_private: Option<bool> = t.opt("allow_private");
         shared = Some(Shared {
@@ -64,6 +69,7 @@ pub fn read(mut root: Table<'_>, judge: &mut Judge) -> Reading {
             allow_private_unread: t.has("allow_private") && allow_private.is_none(),
             maintenance: maintenance(&mut t, judge),
             paused: paused(&mut t),
+            soak: t.table("soak").map(|s| soak::read(s, false, judge)),
         });
         t.finish();
     }
@@ -74,6 +80,7 @@ pub fn read(mut root: Table<'_>, judge: &mut Judge) -> Reading {
         allow_private_unread: false,
         maintenance: Vec::new(),
         paused: None,
+        soak: None,
     });
     let tables = match missing_heading(&mut root) {
         true => Vec::new(),
@@ -87,14 +94,23 @@ pub fn read(mut root: Table<'_>, judge: &mut Judge) -> Reading {
         name: shared.name.clone(),
         integrations: Vec::new(),
         checks: Vec::new(),
+        fingerprints: BTreeMap::new(),
     };
     let mut ids = BTreeMap::new();
     for t in tables {
         reading.integrations += 1;
         let (integration, checks, seen) = integration(t, &shared, &customer.id, &mut ids, judge);
         reading.checks += seen;
+        if let Some(i) = &integration {
+            let fingerprint = judged::fingerprint_blocking(i, &checks, &mut judge.contents);
+            customer.fingerprints.extend(fingerprint.map(|f| (i.id.clone(), f)));
+        }
         customer.integrations.extend(integration);
         customer.checks.extend(checks);
+    }
+    if let Some(at) = soak_at.filter(|_| !customer.integrations.is_empty() && customer.integrations.iter().all(|i| i.soak.is_none())) {
+        let expected = "expected soak = { } in each [[integration]] that is to be judged by it";
+        root.source().report(at, "customer.soak", "no integration has a soak, so nothing is judged by this", expected, true);
     }
     root.finish();
     reading.customer = shared.id.is_some().then_some(customer);
@@ -134,12 +150,18 @@ fn integration(
     let go_live: Option<UnixMs> = t.opt("go_live");
     judge.near(&t, "go_live", go_live);
     let criticality = t.or("criticality", Criticality::Normal);
-    let soak = soak(&mut t, criticality, judge);
-    judge::go_live(&t, go_live, soak.as_ref());
+    let start_required = shared.soak.as_ref().is_none_or(|s| !s.has_start());
+    let written = t.table("soak").map(|s| soak::read(s, start_required, judge));
+    let soak = written.and_then(|own| soak::policy(own, shared.soak.as_ref(), criticality));
     let name = t.text("name", MAX_TEXT);
     let fallback = Slug::local();
     let mut windows = shared.maintenance.clone();
     windows.extend(maintenance(&mut t, judge));
+    if let Some(policy) = &soak {
+        soak::go_live(&t, go_live, policy);
+        soak::maintenance(&t, &windows, go_live, policy);
+    }
+    let waivers = waiver::read(&mut t, soak.as_ref(), judge);
     let own_private: Option<bool> = t.opt("allow_private");
     let own_unread = t.has("allow_private") && own_private.is_none();
     let read = Integration {
@@ -152,14 +174,15 @@ fn integration(
         go_live,
         hypercare: t.between("hypercare", Span::seconds(0), Span::days(366)).unwrap_or(Span::days(30)),
         soak,
-        volume: volume(&mut t),
+        waivers,
+        volume: t.table("volume").map(volume::read).unwrap_or_default(),
         allow_private: own_private.unwrap_or(shared.allow_private),
         maintenance: windows,
         paused: paused(&mut t).or_else(|| shared.paused.clone()),
         attribution: attribution(&mut t),
-        dialect: Dialect::Auto,
-        quota_share: None,
-        quota_window: None,
+        dialect: t.or("dialect", Dialect::Auto),
+        quota_share: t.opt::<Share>("quota_share").map(|s| s.0),
+        quota_window: t.between("quota_window", Span::seconds(1), Span::days(366)),
         throttled_excluded: t.word("throttled", &[("counted", false), ("excluded", true)]).unwrap_or(false),
     };
     let integration = Arc::new(read);
@@ -206,14 +229,15 @@ fn check(
     }
     let retries = t.between("retries", 0, 5).unwrap_or(0);
     let judged = t.or("judged", true);
-    if let (true, Some(every), Some(soak)) = (judged, every, &integration.soak) {
-        judge::sample_size(&t, every, soak);
-    }
+    let by: Option<By> = t.opt("judge");
     let before = t.source().errors();
     let kind = Kind::read(&mut t);
     match &kind {
         Some(kind) => {
             judge.secrets(&t, kind);
+            if let (Some(every), Some(host), None) = (every, kind.host(), &integration.paused) {
+                judge.demand.add(&t, host, every);
+            }
             addresses.judge(&t, kind);
             if let Some(timeout) = written.or(every.map(default_timeout)).filter(|_| written.is_some() || !t.has("timeout")) {
                 judge::within(&t, kind, timeout);
@@ -225,46 +249,20 @@ fn check(
         }
         None => {}
     }
+    let by = by.or(kind.as_ref().map(Kind::judged_by)).unwrap_or(By::Ratio);
+    if let (true, Some(every), Some(policy)) = (judged, every, &integration.soak) {
+        soak::interval(&t, every, by, policy);
+    }
     t.finish();
     let (id, every, kind) = (id?, every?, kind?);
     let id = integration.id.check(&id);
     let timeout = written.unwrap_or_else(|| default_timeout(every)).0;
-    Some(Arc::new(CheckDef { key: id.key(), id, integration: integration.clone(), every, timeout, retries, judged, kind }))
+    Some(Arc::new(CheckDef { key: id.key(), id, integration: integration.clone(), every, timeout, retries, judged, judge: by, kind }))
 }
 
 /// 10 s, or half of `every` where `every` is 10 s or less.
 fn default_timeout(every: Span) -> Span {
     if every > TIMEOUT { TIMEOUT } else { Span(every.0 / 2) }
-}
-
-fn soak(integration: &mut Table<'_>, criticality: Criticality, judge: &Judge) -> Option<SoakPolicy> {
-    let mut t = integration.table("soak")?;
-    let start = t.req("start");
-    judge.near(&t, "start", start);
-    let window = t.between("window", Span::seconds(3600), Span::days(90)).unwrap_or(Span::days(7));
-    if window.ms() % crate::clock::HOUR_MS != 0 {
-        t.problem("window", format!("{window} is not a number of whole hours"), "expected whole hours or days, such as \"7d\"");
-    }
-    let ratio: Ratio = t.or("success_ratio", Ratio(0.99));
-    if ratio.0 <= 0.0 {
-        t.problem("success_ratio", "0 is no target", "expected a share above 0, such as 0.99");
-    }
-    t.finish();
-    Some(SoakPolicy { window, success_ratio: ratio, ..SoakPolicy::new(criticality, start?) })
-}
-
-fn volume(integration: &mut Table<'_>) -> DeclaredVolume {
-    let Some(mut t) = integration.table("volume") else { return DeclaredVolume::default() };
-    let mut read = |key| {
-        let volume: Option<Volume> = t.opt(key);
-        if volume.is_some_and(|v| v.calls == 0) {
-            t.problem(key, "no calls are no volume", "expected 1 or more, or leave the key out");
-        }
-        volume
-    };
-    let volume = DeclaredVolume { peak: read("peak"), daily: read("daily"), batches: Vec::new() };
-    t.finish();
-    volume
 }
 
 fn maintenance(table: &mut Table<'_>, judge: &Judge) -> Vec<Maintenance> {

@@ -8,9 +8,11 @@ use std::str::FromStr;
 use toml::de::DeValue;
 
 use crate::clock::UnixMs;
-use crate::fields::{Bytes, CheckId, Expected, HttpUrl, IntegrationId, Ratio, Slug, Span, Volume};
+use crate::fields::{Bytes, CheckId, Expected, HttpUrl, IntegrationId, Ratio, Slug, Span, TimeOfDay, Volume};
 use crate::outcome::{Attribution, Class, Criticality, Owner, Role};
+use crate::ratelimit::Dialect;
 use crate::secret::SecretRef;
+use crate::soak::{Confidence, Judge};
 
 /// A text from a file as a problem may repeat it: short, and without control characters.
 pub fn short(text: &str) -> String {
@@ -76,6 +78,7 @@ macro_rules! string_field {
 string_field! {
     Slug => "an id of a-z, 0-9 and -, such as \"crm-orders\"",
     Volume => "a volume such as \"600/min\" or \"40000/day\"",
+    TimeOfDay => "a time of day with its offset, in quotes, such as \"22:00Z\" or \"23:30+01:00\"",
     IntegrationId => "customer/environment/integration",
     CheckId => "customer/environment/integration/check",
 }
@@ -117,7 +120,22 @@ macro_rules! word_field {
         }
     )+ };
 }
-word_field!(Owner, Criticality, Attribution, Class, Role);
+word_field!(Owner, Criticality, Attribution, Class, Role, Confidence, Judge);
+
+/// A dialect: one of so many words that they stand without quotes, in the order of the alphabet.
+impl Field for Dialect {
+    fn expected() -> String {
+        let mut others: Vec<&str> = Self::words().into_iter().filter(|w| *w != Self::Auto.as_str()).collect();
+        others.sort_unstable();
+        format!("\"{}\" or one of {}", Self::Auto, others.join(", "))
+    }
+    fn words() -> Vec<&'static str> {
+        Self::ALL.iter().map(|d| d.as_str()).collect()
+    }
+    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
+        value.as_str().and_then(Self::parse).ok_or_else(wrong::<Self>)
+    }
+}
 
 /// `"a", "b" or "c"`
 pub fn one_of(words: &[&str]) -> String {
@@ -205,6 +223,19 @@ impl Field for Ratio {
     }
     fn read(value: &DeValue<'_>, lenient: bool) -> Result<Self, Expected> {
         f64::read(value, lenient).ok().and_then(Self::new).ok_or_else(wrong::<Self>)
+    }
+}
+
+/// A share that is not nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share(pub Ratio);
+
+impl Field for Share {
+    fn expected() -> String {
+        "a share above 0, at most 1, such as 0.05 (without quotes)".into()
+    }
+    fn read(value: &DeValue<'_>, lenient: bool) -> Result<Self, Expected> {
+        Ratio::read(value, lenient).ok().filter(|r| r.0 > 0.0).map(Self).ok_or_else(wrong::<Self>)
     }
 }
 

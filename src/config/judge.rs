@@ -3,21 +3,23 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
+use super::demand::Demand;
+use super::judged::Contents;
 use super::load::Counts;
-use super::model::{Settings, SoakPolicy};
+use super::model::Settings;
 use super::table::{Field, Source, Table, Value};
 use crate::clock::UnixMs;
 use crate::fields::Span;
 use crate::probe::Kind;
 use crate::secret::SecretRef;
-use crate::soak::Share;
 use crate::transport::auth::unsendable;
 use crate::transport::{guard, read_roots_blocking};
 
-/// Lines of an integration: its histogram, its classes and causes, and room for some statuses, classes and retries that appear on first use.
-const LINES_PER_INTEGRATION: u64 = 42;
+/// Lines of an integration: its histograms, its classes and causes, room for some statuses, classes and retries that appear on first use, and for
+/// two policies of rate limits. Who tells more of them (ten are shown) takes what others do not need.
+const LINES_PER_INTEGRATION: u64 = 64;
 /// Lines of a check, with room for some observed values.
-const LINES_PER_CHECK: u64 = 20;
+const LINES_PER_CHECK: u64 = 21;
 /// Lines of a histogram: nine buckets, `+Inf`, sum, count.
 const LINES_PER_HISTOGRAM: u64 = 12;
 
@@ -76,43 +78,6 @@ pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: 
             say("probe.ca", format!("{} can't be used: {why}", ca.display()), "expected a file of certificates in PEM form".into());
         }
     }
-}
-
-/// A go-live before the soak's end: there would never be a whole window to judge.
-pub(super) fn go_live(integration: &Table<'_>, go_live: Option<UnixMs>, soak: Option<&SoakPolicy>) {
-    let (Some(go_live), Some(soak)) = (go_live, soak) else { return };
-    let end = soak.start.plus(soak.window.0);
-    if go_live < end {
-        integration.warn(
-            "go_live",
-            format!("{go_live} is before the soak ends"),
-            format!("expected {end} or later (soak.start + soak.window)"),
-        );
-    }
-}
-
-/// An interval too long for one window of runs to prove the target.
-pub(super) fn sample_size(check: &Table<'_>, every: Span, soak: &SoakPolicy) {
-    let ratio = soak.success_ratio.0;
-    let runs = soak.window.ms() / every.ms().max(1);
-    let Some(needed) = Share::of(soak.success_ratio).runs_needed().and_then(|n| i64::try_from(n).ok()) else {
-        check.warn(
-            "every",
-            format!("no number of runs proves a success_ratio of {ratio}"),
-            "expected a soak.success_ratio below 1, such as 0.999",
-        );
-        return;
-    };
-    if runs >= needed {
-        return;
-    }
-    let longest = soak.window.ms() / needed / 1000;
-    let advice = if longest >= 1 {
-        format!("expected at least {needed} runs: {} or less", Span::seconds(u64::try_from(longest).unwrap_or(1)))
-    } else {
-        format!("expected at least {needed} runs: a longer soak.window")
-    };
-    check.warn("every", format!("{runs} runs in {} are too few to prove a success_ratio of {ratio}", soak.window), advice);
 }
 
 /// A time limit the deadline never lets a run reach: whoever is that slow is a timeout, not slow.
@@ -177,6 +142,10 @@ pub struct Judge {
     check_secrets: bool,
     /// Each secret is tried once, however many checks use it.
     secrets: HashMap<SecretRef, Tried>,
+    /// What the checks read so far want of each host.
+    pub(super) demand: Demand,
+    /// Files that checks name.
+    pub(super) contents: Contents,
 }
 
 /// What came of reading a secret; its value is dropped at once.
@@ -196,7 +165,7 @@ fn try_blocking(secret: &SecretRef) -> Tried {
 impl Judge {
     /// Judges by this time. Secrets that can't be read are errors if `check_secrets`, else warnings.
     pub fn new(now: UnixMs, check_secrets: bool) -> Self {
-        Self { now, check_secrets, secrets: HashMap::new() }
+        Self { now, check_secrets, secrets: HashMap::new(), demand: Demand::default(), contents: Contents::default() }
     }
 
     /// Reports every secret and every file of the kind that can't be read, each at its place.
@@ -230,6 +199,11 @@ impl Judge {
             let (at, path) = place.unwrap_or_else(|| (check.at(), check.path_of(kind)));
             check.source().report(at, &path, why, expected, !self.check_secrets);
         }
+    }
+
+    /// Whether a time has passed.
+    pub(super) fn is_over(&self, time: UnixMs) -> bool {
+        time <= self.now
     }
 
     /// A time years ahead is more often a slip than a plan, and nothing would be judged until then.

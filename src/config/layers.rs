@@ -9,6 +9,7 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
+use super::demand::Demand;
 use super::load::Counts;
 use super::model::Settings;
 use super::table::{Problem, Source, nearest, short};
@@ -22,8 +23,8 @@ const ENVIRONMENT: &str = "environment";
 pub(super) const DEFAULTS: &str = include_str!("../../config/reference.toml");
 /// Settings that are lists: their variables hold members separated by commas.
 const LISTS: [&str; 3] = ["probe.dns", "self_check.targets", "server.hosts"];
-/// The tables, which are the only keys handed to `config` (it takes a key such as `a[9]` for an index).
-const SECTIONS: [&str; 7] = ["log", "metrics", "probe", "scheduler", "self_check", "server", "store"];
+/// Where the pace of hosts that tell no quota stands.
+const MAX_RATE: &str = "rate_limit.max_rate";
 
 /// Reads the settings: the file (if there is one) and the variables over it.
 pub(super) fn read(
@@ -32,6 +33,7 @@ pub(super) fn read(
     text: Option<&str>,
     environment: &[(String, String)],
     counts: Counts,
+    demand: &Demand,
 ) -> (Settings, Vec<Problem>) {
     let file = Source::new(name, dir, text.unwrap_or_default());
     let entries = file.parse();
@@ -40,7 +42,9 @@ pub(super) fn read(
 
     let known = known();
     let set = variables(environment, &known, &mut problems);
-    let whole = !file.damaged.get() && entries.keys().all(|k| SECTIONS.contains(&k.get_ref().as_ref()));
+    // Only tables of ours are handed to `config`, which takes a key such as `a[9]` for an index.
+    let ours = |key: &str| known.iter().any(|k| section(k) == key);
+    let whole = !file.damaged.get() && entries.keys().all(|k| ours(k.get_ref()));
     let merged = match merge(if whole { &file.text } else { "" }, &set) {
         Ok(merged) => merged,
         // Only values that the file's own reading refused can do this.
@@ -60,7 +64,16 @@ pub(super) fn read(
     if whole {
         judge::settings(&source, &mut settings, counts, &told);
     }
-    for mut p in source.problems.take() {
+    let found = source.problems.take();
+    if whole && !found.iter().any(|p| section(&p.path) == section(MAX_RATE)) {
+        let in_file = place(&entries, MAX_RATE).filter(|(_, exact)| *exact).map(|(at, _)| {
+            let (line, column) = file.position(at.start);
+            Problem { file: file.name.clone(), line, column, path: MAX_RATE.into(), ..at_variable("", String::new(), "", true) }
+        });
+        let in_variable = set.iter().any(|(key, _)| *key == MAX_RATE).then(|| at_variable(MAX_RATE, String::new(), "", true));
+        problems.extend(demand.judge(settings.rate_limit.max_rate, in_variable.or(in_file)));
+    }
+    for mut p in found {
         let of_variable = set.iter().any(|(key, _)| *key == p.path.split('[').next().unwrap_or_default());
         if !of_variable && (!whole || told.contains(section(&p.path))) {
             continue;

@@ -76,11 +76,12 @@ pub fn load(dir: &Path, options: &LoadOptions) -> Loaded {
     };
     let mut counts = Counts::default();
     let Some(files) = reader.list() else { return Loaded { config: None, problems: reader.problems, counts } };
-    let customers = reader.customers(&files, &mut Judge::new(options.now, options.check_secrets), &mut counts);
+    let mut judge = Judge::new(options.now, options.check_secrets);
+    let customers = reader.customers(&files, &mut judge, &mut counts);
     let settings_file = reader.dir.join(SETTINGS);
     let text = if fs::symlink_metadata(&settings_file).is_ok() { reader.text(SETTINGS) } else { None };
     let name = shown(&settings_file);
-    let (settings, problems) = layers::read(&reader.absolute, &name, text.as_deref(), &options.env, counts);
+    let (settings, problems) = layers::read(&reader.absolute, &name, text.as_deref(), &options.env, counts, &judge.demand);
     reader.problems.extend(problems);
 
     let mut problems = reader.problems;

@@ -3,16 +3,22 @@
 //! [`load()`] is the way in; [`table`] reads with places, `customers` and `settings` know the keys, `judge` knows what must hold between them.
 //! Never holds a secret: only references to them.
 mod customers;
+mod demand;
 pub mod diff;
 pub mod field;
+pub mod fingerprint;
 mod headings;
 mod judge;
+mod judged;
 mod layers;
 mod load;
 pub mod model;
 mod settings;
+mod soak;
 mod syntax;
 pub mod table;
+mod volume;
+mod waiver;
 mod whereabouts;
 
 pub use customers::{Reading, read as read_customer};

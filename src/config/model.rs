@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::fingerprint::Fingerprint;
 use crate::clock::UnixMs;
 use crate::fields::{Bytes, CheckId, HttpUrl, IntegrationId, Ratio, Slug, Span, TimeOfDay, Volume};
 use crate::outcome::{Attribution, Class, Criticality, Owner, Role};
 use crate::probe::Kind;
 use crate::ratelimit::Dialect;
+use crate::soak::{Judge, Waiver};
 
 pub use crate::soak::Policy as SoakPolicy;
 
@@ -35,6 +37,10 @@ impl Config {
     /// Every check, in order of the files.
     pub fn checks(&self) -> impl Iterator<Item = &Arc<CheckDef>> {
         self.customers.iter().flat_map(|c| &c.checks)
+    }
+    /// The fingerprint of what is judged of an integration; `None` without a soak.
+    pub fn fingerprint(&self, id: &IntegrationId) -> Option<&Fingerprint> {
+        self.customers.iter().find(|c| c.id.as_str() == id.customer())?.fingerprints.get(id)
     }
 }
 
@@ -190,6 +196,8 @@ pub struct Customer {
     pub integrations: Vec<Arc<Integration>>,
     /// Their checks.
     pub checks: Vec<Arc<CheckDef>>,
+    /// What is judged of each integration that has a soak, as it was when the files were read.
+    pub fingerprints: BTreeMap<IntegrationId, Fingerprint>,
 }
 
 /// One integration. What the customer's table sets for all is already merged in.
@@ -213,6 +221,8 @@ pub struct Integration {
     pub hypercare: Span,
     /// `soak`.
     pub soak: Option<SoakPolicy>,
+    /// `waiver`; those that have ended too.
+    pub waivers: Vec<Waiver>,
     /// `volume`.
     pub volume: DeclaredVolume,
     /// `allow_private`, here or on the customer.
@@ -308,6 +318,8 @@ pub struct CheckDef {
     pub retries: u8,
     /// `judged = false`: informational.
     pub judged: bool,
+    /// `judge`: how its runs are judged; the kind's own way unless written.
+    pub judge: Judge,
     /// How it is tested.
     pub kind: Kind,
 }

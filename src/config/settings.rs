@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use toml::de::DeValue;
 
+use super::field::Share;
 use super::model::{
     ControlTarget, LogSettings, MetricsSettings, ProbeSettings, RateLimitSettings, SchedulerSettings, SelfCheckSettings, ServerSettings,
     Settings, StoreSettings, Token,
@@ -142,11 +143,7 @@ fn rate_limit(mut t: Table<'_>, s: &mut RateLimitSettings) {
         t.problem("max_rate", "no requests are no rate", "expected 1 or more, such as \"1/s\" or \"30/min\"");
     }
     set(&mut s.max_rate, rate.filter(|r| r.calls > 0));
-    let share: Option<Ratio> = t.opt("quota_share");
-    if share.is_some_and(|r| r.0 <= 0.0) {
-        t.problem("quota_share", "0 lets nothing run", "expected a share above 0, such as 0.05");
-    }
-    set(&mut s.quota_share, share.filter(|r| r.0 > 0.0));
+    set(&mut s.quota_share, t.opt::<Share>("quota_share").map(|s| s.0));
     set(&mut s.max_hold, t.between("max_hold", Span::seconds(1), Span::days(1)));
     t.finish();
 }

@@ -103,6 +103,10 @@ fn words(message: &str) -> (String, String) {
             said("this text has no closing quote, or holds a character that may not stand in it", "expected a text in quotes on one line")
         }
         TWICE => said("this key stands here twice", "expected each key once in its table"),
+        "invalid datetime" => said(
+            "is not a time",
+            "expected a time with its offset, such as 2026-12-01T08:00:00Z, or a time of day in quotes, such as \"22:00Z\"",
+        ),
         "unexpected leading zero" => said("a number may not start with 0", "expected a number such as 5, or a text in quotes"),
         _ if LOCAL.iter().any(|l| what.starts_with(l)) => {
             (what.to_owned(), format!("expected {}", if expected.is_empty() { "another form" } else { expected }))

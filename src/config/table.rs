@@ -3,7 +3,7 @@
 //! serde stops at a table's first error and says little about the key; a [`Table`] goes on, remembers which keys it was asked for, and in the end
 //! reports the ones nobody asked for, with the nearest known word. Owns the wording of problems; knows no particular key.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -74,6 +74,8 @@ pub struct Source {
     pub damaged: Cell<bool>,
     /// What was read after the last syntax error is noise.
     pub lost: Cell<bool>,
+    /// Where each line begins, once somebody asked for a line: thousands of places are looked up in a long file.
+    lines: OnceCell<Vec<usize>>,
 }
 
 /// So many problems of one file are listed; whoever has more mends these first.
@@ -91,6 +93,7 @@ impl Source {
             asked: RefCell::default(),
             damaged: Cell::new(false),
             lost: Cell::new(false),
+            lines: OnceCell::new(),
         }
     }
 
@@ -114,9 +117,11 @@ impl Source {
 
     /// Line and column (1-based, in characters) of a byte offset.
     pub fn position(&self, offset: usize) -> (usize, usize) {
-        let before = self.text.get(..offset.min(self.text.len())).unwrap_or(&self.text);
-        let line_start = before.rfind('\n').map_or(0, |n| n + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        let lines = self.lines.get_or_init(|| std::iter::once(0).chain(self.text.match_indices('\n').map(|(n, _)| n + 1)).collect());
+        let offset = if self.text.is_char_boundary(offset) { offset } else { self.text.len() };
+        let line = lines.partition_point(|start| *start <= offset).max(1);
+        let start = lines.get(line - 1).copied().unwrap_or(0);
+        (line, self.text.get(start..offset).map_or(0, |before| before.chars().count()) + 1)
     }
 
     /// Adds a problem at a byte range.
@@ -478,5 +483,23 @@ pub fn read_field<T: Field>(value: &Value<'_>) -> Option<T> {
             value.source.report(value.at.clone(), &value.path, what, format!("expected {expected}{hint}"), false);
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_lines_and_characters() {
+        let text = "a = 1\n\n  ü = \"x\"\nlast";
+        let source = Source::new("f", "", text);
+        let at = |part: &str| source.position(text.find(part).unwrap());
+        assert_eq!((at("a ="), at("= \"x"), at("last")), ((1, 1), (3, 5), (4, 1)));
+        assert_eq!((source.position(5), source.position(6), source.position(7)), ((1, 6), (2, 1), (3, 1)), "a line ends with its break");
+        // Inside of a character, and behind the end: the end.
+        let inside = text.find('ü').unwrap() + 1;
+        assert_eq!((source.position(inside), source.position(text.len()), source.position(9999)), ((4, 5), (4, 5), (4, 5)));
+        assert_eq!(Source::new("f", "", "").position(0), (1, 1));
     }
 }

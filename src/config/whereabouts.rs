@@ -66,12 +66,16 @@ fn walk(table: &DeTable<'_>, path: &str, found: &mut BTreeMap<String, Vec<String
     }
 }
 
-/// The heading of the one table this key belongs in, if it lies near the one it was found in: above it, below it, or beside it. `None` if there is
-/// none, or more than one.
+/// The heading of the one table this key belongs in, if it lies near the one it was found in: below it, else above it, else beside it. `None` if there
+/// is none, or more than one.
 pub(super) fn heading(key: &str, found_in: &str) -> Option<String> {
-    match TABLES.get(key)?.as_slice() {
-        // A table of the file itself is its own heading.
-        [table] if !table.is_empty() && near(table, found_in) => {
+    // A table of the file itself is its own heading.
+    let tables = TABLES.get(key)?.iter().filter(|t| !t.is_empty());
+    let near: Vec<(Near, &String)> = tables.filter_map(|t| Some((near(t, found_in)?, t))).collect();
+    let nearest = near.iter().map(|(n, _)| *n).min()?;
+    let mut best = near.iter().filter(|(n, _)| *n == nearest).map(|(_, t)| t);
+    match (best.next(), best.next()) {
+        (Some(table), None) => {
             let name = table.replace("[]", "");
             Some(if table.ends_with("[]") { format!("[[{name}]]") } else { format!("[{name}]") })
         }
@@ -79,11 +83,23 @@ pub(super) fn heading(key: &str, found_in: &str) -> Option<String> {
     }
 }
 
-fn near(table: &str, other: &str) -> bool {
+/// How one table lies to another, the nearest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Near {
+    Below,
+    Above,
+    Beside,
+}
+
+fn near(table: &str, other: &str) -> Option<Near> {
     let steps = |t: &str| t.split('.').map(|s| s.split('[').next().unwrap_or_default().to_owned()).collect::<Vec<_>>();
     let (a, b) = (steps(table), steps(other));
     let parent = |t: &[String]| t.split_last().map(|(_, rest)| rest.to_vec()).unwrap_or_default();
-    a.starts_with(&b) || b.starts_with(&a) || (a.len() > 1 && parent(&a) == parent(&b))
+    match () {
+        () if a.starts_with(&b) => Some(Near::Below),
+        () if b.starts_with(&a) => Some(Near::Above),
+        () => (a.len() > 1 && parent(&a) == parent(&b)).then_some(Near::Beside),
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +117,8 @@ mod tests {
             ("status", "integration[0].check[0].http.auth", "[integration.check.http.expect]"),
             ("timeout", http, "[[integration.check]]"),
             ("success_ratio", "integration[2]", "[integration.soak]"),
+            ("success_ratio", "customer", "[customer.soak]"),
+            ("criterion", "integration[0]", "[[integration.waiver]]"),
             ("runbook", http, "[[integration]]"),
             ("ca", "integration[0].check[0]", "[integration.check.http]"),
             ("token_url", http, "[integration.check.http.auth.oauth2]"),
@@ -109,7 +127,6 @@ mod tests {
         }
         // Too far away to have been meant.
         assert_eq!(heading("form", "integration[0].maintenance[0]"), None);
-        assert_eq!(heading("success_ratio", "customer"), None);
         // In several places, of the user's choice, or nowhere.
         for key in ["id", "name", "headers", "min", "fields", "Accept", "not_found", "integration", "colour", ""] {
             assert_eq!(heading(key, http), None, "{key}");

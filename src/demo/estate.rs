@@ -3,13 +3,13 @@
 //! Everything is bounded: connections a server, time and bytes a request. A server never learns that it is part of a demo: what it does is its
 //! story (`stories.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -29,7 +29,7 @@ use tokio_util::task::TaskTracker;
 use super::certificates::Authority;
 use super::files;
 use super::stories::{Answer, Ask, ENDPOINTS, Endpoint, Wire};
-use crate::clock::UnixMs;
+use crate::clock::{Clock, UnixMs};
 
 /// Connections at once to one server.
 const CONNECTIONS: usize = 64;
@@ -37,6 +37,8 @@ const CONNECTIONS: usize = 64;
 const CONNECTION_LIFE: Duration = Duration::from_secs(30);
 /// The longest request body a server reads.
 const REQUEST_BYTES: usize = 64 * 1024;
+/// So many of the last requests a server remembers.
+const REMEMBERED: usize = 1024;
 /// TLS alert "handshake failure", fatal (RFC 8446, section 6.2), as a record of TLS 1.2.
 const HANDSHAKE_FAILURE: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x28];
 
@@ -48,7 +50,7 @@ pub type Lookup = Arc<dyn Fn(&str, u16) -> Result<Vec<SocketAddr>, String> + Sen
 pub struct Estate {
     dir: tempfile::TempDir,
     names: Arc<Names>,
-    served: BTreeMap<&'static str, Arc<AtomicU64>>,
+    served: BTreeMap<&'static str, Arc<Visits>>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -85,7 +87,8 @@ impl Names {
 
 impl Estate {
     /// Starts every server and writes the configuration that watches them.
-    pub async fn start(now: UnixMs) -> anyhow::Result<Self> {
+    pub async fn start(clock: &Clock) -> anyhow::Result<Self> {
+        let now = clock.now();
         let authority = Authority::new(now)?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -99,9 +102,9 @@ impl Estate {
                 Wire::NoName => Place::NoName,
                 Wire::Closed => Place::At(dead),
                 _ => {
-                    let count = Arc::new(AtomicU64::new(0));
-                    served.insert(endpoint.host, Arc::clone(&count));
-                    let server = Server::new(endpoint, &authority, count)?;
+                    let visits = Arc::new(Visits::new(clock, now));
+                    served.insert(endpoint.host, Arc::clone(&visits));
+                    let server = Server::new(endpoint, &authority, visits)?;
                     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("a free loopback port")?;
                     let address = listener.local_addr().context("the port of a demo server")?;
                     tasks.spawn(accept(listener, server, stop.clone(), tasks.clone()));
@@ -139,7 +142,7 @@ impl Estate {
 
     /// How many requests a host has answered (connections, where it never gets to a request).
     pub fn served(&self, host: &str) -> u64 {
-        self.served.get(host).map_or(0, |n| n.load(Ordering::SeqCst))
+        self.served.get(host).map_or(0, |v| v.count.load(Ordering::SeqCst))
     }
 
     /// Ends every server and connection, and removes the configuration.
@@ -158,6 +161,33 @@ impl Drop for Estate {
     }
 }
 
+/// Who came to a server, and when.
+#[derive(Debug)]
+struct Visits {
+    clock: Clock,
+    started: UnixMs,
+    count: AtomicU64,
+    /// When the last requests came, at most [`REMEMBERED`].
+    recent: Mutex<VecDeque<UnixMs>>,
+}
+
+impl Visits {
+    fn new(clock: &Clock, started: UnixMs) -> Self {
+        Self { clock: clock.clone(), started, count: AtomicU64::new(0), recent: Mutex::default() }
+    }
+
+    /// Counts one more; returns how many came before, and when the last of them did.
+    fn add(&self, now: UnixMs) -> (u64, Vec<UnixMs>) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let before: Vec<UnixMs> = recent.iter().copied().collect();
+        recent.push_back(now);
+        if recent.len() > REMEMBERED {
+            recent.pop_front();
+        }
+        (self.count.fetch_add(1, Ordering::SeqCst), before)
+    }
+}
+
 #[derive(Clone)]
 enum Manner {
     Plain(fn(&Ask<'_>) -> Answer),
@@ -170,11 +200,11 @@ enum Manner {
 #[derive(Clone)]
 struct Server {
     manner: Manner,
-    count: Arc<AtomicU64>,
+    visits: Arc<Visits>,
 }
 
 impl Server {
-    fn new(endpoint: &Endpoint, authority: &Authority, count: Arc<AtomicU64>) -> anyhow::Result<Self> {
+    fn new(endpoint: &Endpoint, authority: &Authority, visits: Arc<Visits>) -> anyhow::Result<Self> {
         let manner = match endpoint.wire {
             Wire::Http(story) => Manner::Plain(story),
             Wire::Https(validity, h2, story) => Manner::Tls(TlsAcceptor::from(authority.server(endpoint.host, validity, h2)?), story),
@@ -182,7 +212,7 @@ impl Server {
             Wire::Alert => Manner::Alert,
             Wire::Accepts | Wire::Closed | Wire::NoName => Manner::Accepts,
         };
-        Ok(Self { manner, count })
+        Ok(Self { manner, visits })
     }
 }
 
@@ -215,19 +245,19 @@ async fn converse(stream: TcpStream, server: Server) {
     // A demo that waits for Nagle would tell stories about 40 ms that are not its own.
     let _ = stream.set_nodelay(true);
     match server.manner {
-        Manner::Plain(story) => exchange(stream, false, story, server.count).await,
+        Manner::Plain(story) => exchange(stream, false, story, server.visits).await,
         Manner::Tls(acceptor, story) => {
             // A handshake that fails is the client's verdict on our certificate: nothing to do here.
             let Ok(tls) = acceptor.accept(stream).await else { return };
             let h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
-            exchange(tls, h2, story, server.count).await;
+            exchange(tls, h2, story, server.visits).await;
         }
         Manner::Silent | Manner::Accepts => {
-            server.count.fetch_add(1, Ordering::SeqCst);
+            server.visits.count.fetch_add(1, Ordering::SeqCst);
             until_closed(stream).await;
         }
         Manner::Alert => {
-            server.count.fetch_add(1, Ordering::SeqCst);
+            server.visits.count.fetch_add(1, Ordering::SeqCst);
             let _ = alert(stream).await;
         }
     }
@@ -248,14 +278,14 @@ async fn alert(mut stream: TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn exchange<S>(stream: S, h2: bool, story: fn(&Ask<'_>) -> Answer, count: Arc<AtomicU64>)
+async fn exchange<S>(stream: S, h2: bool, story: fn(&Ask<'_>) -> Answer, visits: Arc<Visits>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let io = TokioIo::new(stream);
     let service = service_fn(move |request| {
-        let count = Arc::clone(&count);
-        async move { Ok::<_, Infallible>(answer(request, story, &count).await) }
+        let visits = Arc::clone(&visits);
+        async move { Ok::<_, Infallible>(answer(request, story, &visits).await) }
     });
     // An exchange that breaks off is the client's doing, and the client's run tells of it.
     let _ = if h2 {
@@ -272,12 +302,17 @@ fn boxed<F: Future + Send + 'static>(future: F) -> std::pin::Pin<Box<dyn Future<
     Box::pin(future)
 }
 
-async fn answer(request: Request<Incoming>, story: fn(&Ask<'_>) -> Answer, count: &AtomicU64) -> Response<Full<Bytes>> {
+async fn answer(request: Request<Incoming>, story: fn(&Ask<'_>) -> Answer, visits: &Visits) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     let body = Limited::new(body, REQUEST_BYTES).collect().await.map(|b| b.to_bytes()).unwrap_or_default();
     let field = |name| head.headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok()).unwrap_or_default();
+    let now = visits.clock.now();
+    let (before, recent) = visits.add(now);
     let ask = Ask {
-        before: count.fetch_add(1, Ordering::SeqCst),
+        before,
+        recent: &recent,
+        now,
+        started: visits.started,
         path: head.uri.path(),
         authorization: field("authorization"),
         api_key: field("x-api-key"),
@@ -312,7 +347,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_answers_for_its_names_can_be_cut_and_leaves_nothing() {
-        let estate = Estate::start(crate::clock::Clock::System.now()).await.unwrap();
+        let estate = Estate::start(&Clock::System).await.unwrap();
         let dir = estate.config_dir().to_owned();
         assert!(dir.join("customers/acme.toml").is_file());
         let look = estate.lookup();
@@ -342,7 +377,7 @@ mod tests {
 
     #[tokio::test]
     async fn certificates_are_valid_for_as_long_as_the_story_says() {
-        let now = crate::clock::Clock::System.now();
+        let now = Clock::System.now();
         let authority = Authority::new(now).unwrap();
         let mut roots = rustls::RootCertStore::empty();
         let pem = authority.pem();

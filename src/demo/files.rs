@@ -25,9 +25,13 @@ pub const FILES: &[(&str, &str)] = &[
 /// Name below `secrets/`, and value. They open nothing but the demo's own servers.
 pub const SECRETS: &[(&str, &str)] = &[
     ("acme-crm-token", stories::CRM_TOKEN),
+    ("acme-support-token", stories::SUPPORT_TOKEN),
+    ("borealis-chat-token", stories::CHAT_TOKEN),
     ("borealis-client-secret", stories::CLIENT_SECRET),
     ("cobalt-ledger-token", stories::LEDGER_TOKEN_BEFORE),
+    ("cobalt-relations-token", stories::RELATIONS_TOKEN),
     ("fjord-loyalty-key", stories::LOYALTY_KEY),
+    ("fjord-orders-key", stories::ORDERS_KEY),
 ];
 
 /// Writes everything (blocking): configuration, secrets, and the demo authority's certificate.
@@ -109,7 +113,7 @@ mod tests {
         let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
         assert_eq!(problems, [""; 0]);
         let config = loaded.config.unwrap();
-        assert_eq!((config.customers.len(), config.integrations().count(), config.checks().count()), (6, 24, 25));
+        assert_eq!((config.customers.len(), config.integrations().count(), config.checks().count()), (6, 28, 29));
         let phases: std::collections::BTreeSet<&str> = config.integrations().map(|i| crate::board::phase(i, now).as_str()).collect();
         assert_eq!(phases.into_iter().collect::<Vec<_>>(), ["build", "hypercare", "paused", "soak", "steady"]);
     }

@@ -1,10 +1,13 @@
-//! What each endpoint of the estate does. Deterministic: an answer depends on the request and on how many came before it, never on chance or time.
+//! What each endpoint of the estate does. Deterministic: an answer depends on the request and on how many came before it, never on chance. The stories about
+//! rate limits, which also depend on the time, are in `quotas`.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::certificates::Validity;
+use super::quotas;
+use crate::clock::UnixMs;
 
 /// Opens the CRM.
 pub const CRM_TOKEN: &str = "demo-crm-9f31c4d7";
@@ -16,6 +19,14 @@ pub const LEDGER_TOKEN_BEFORE: &str = "demo-ledger-before-71c0";
 pub const LEDGER_TOKEN_NOW: &str = "demo-ledger-now-e5d2";
 /// The loyalty programme's API key.
 pub const LOYALTY_KEY: &str = "demo-loyalty-40b7f2";
+/// Opens the ticket system.
+pub const SUPPORT_TOKEN: &str = "demo-support-c21f80";
+/// The order hub's API key.
+pub const ORDERS_KEY: &str = "demo-orders-6d0a55";
+/// Opens the chat.
+pub const CHAT_TOKEN: &str = "demo-chat-e917b3";
+/// Opens the bank's CRM.
+pub const RELATIONS_TOKEN: &str = "demo-relations-58af14";
 /// What the token endpoint issues.
 const ACCESS_TOKEN: &str = "demo-access-c3a9d1";
 /// The client that the token endpoint knows.
@@ -28,6 +39,12 @@ const HUGE: usize = 3 << 20;
 pub struct Ask<'a> {
     /// How many requests came to this endpoint before; 0 for the first.
     pub before: u64,
+    /// When the last of them came, oldest first, at most the last 1024.
+    pub recent: &'a [UnixMs],
+    /// What time it is.
+    pub now: UnixMs,
+    /// When the estate was started.
+    pub started: UnixMs,
     /// Path without query.
     pub path: &'a str,
     /// `Authorization`.
@@ -52,13 +69,13 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn json(body: &Value) -> Self {
+    pub(super) fn json(body: &Value) -> Self {
         Self { status: 200, headers: Vec::new(), body: body.to_string(), after: Duration::ZERO }
     }
-    fn error(status: u16, message: &str) -> Self {
+    pub(super) fn error(status: u16, message: &str) -> Self {
         Self { status, ..Self::json(&json!({ "error": message })) }
     }
-    fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
@@ -101,17 +118,20 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at("acme.crmcloud.example", 443, Wire::Https(Validity::Long, true, crm)),
     at("warehouse.acme.example", 443, Wire::Https(Validity::Long, false, warehouse)),
     at("erp-staging.acme.example", 80, Wire::Http(every_tenth_fails)),
+    at("acme.ticketdesk.example", 443, Wire::Https(Validity::Long, true, quotas::support_tickets)),
     // Borealis: went live last week.
     at("api.patientcloud.example", 443, Wire::Https(Validity::Long, true, patients)),
     at("login.patientcloud.example", 443, Wire::Https(Validity::Long, false, token)),
     at("lab.borealis.example", 443, Wire::Https(Validity::Long, false, slow)),
     at("payroll.borealis.example", 443, Wire::Https(Validity::Expired, false, healthy)),
     at("sso.borealis.example", 443, Wire::Https(Validity::NineDays, false, healthy)),
+    at("chat.wardtalk.example", 443, Wire::Https(Validity::Long, true, quotas::ward_alerts)),
     // Cobalt: soaking, and nothing works yet.
     at("ledger.bankcore.example", 443, Wire::Https(Validity::Long, false, rotated)),
     at("kyc.partnerscreen.example", 443, Wire::Https(Validity::Long, false, forbidden)),
     at("statements.cobalt.example", 443, Wire::Alert),
     at("payments-sandbox.soakwatch-product.example", 80, Wire::Http(flapping)),
+    at("cobalt.salescloud.example", 443, Wire::Https(Validity::Long, true, quotas::customer_relations)),
     // Dunlin: being built.
     at("tracking.dunlin-partner.example", 443, Wire::NoName),
     at("customs.dunlin.example", 8443, Wire::Closed),
@@ -127,6 +147,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at("pos.fjord.example", 80, Wire::Http(healthy)),
     at("prices.fjord.example", 80, Wire::Http(healthy)),
     at("images.cdnvendor.example", 443, Wire::Https(Validity::Long, true, healthy)),
+    at("orders.shophub.example", 443, Wire::Https(Validity::Long, true, quotas::order_hub)),
     // What the self-check asks.
     at("control.soakwatch-product.example", 7, Wire::Accepts),
 ];
@@ -147,11 +168,11 @@ fn erp(ask: &Ask<'_>) -> Answer {
     }
 }
 
-fn bearer(ask: &Ask<'_>, token: &str) -> bool {
+pub(super) fn bearer(ask: &Ask<'_>, token: &str) -> bool {
     ask.authorization.strip_prefix("Bearer ").is_some_and(|t| t == token)
 }
 
-fn unauthorized(message: &str) -> Answer {
+pub(super) fn unauthorized(message: &str) -> Answer {
     Answer::error(401, message).header("www-authenticate", "Bearer error=\"invalid_token\"")
 }
 
@@ -238,18 +259,9 @@ fn huge(_: &Ask<'_>) -> Answer {
     Answer { body: " ".repeat(HUGE), ..Answer::json(&Value::Null) }
 }
 
-/// Of ten calls it lets the first two through.
+/// Of ten calls it lets the first two through, and does not say when to come back.
 fn throttled(ask: &Ask<'_>) -> Answer {
-    let used = ask.before % 10 + 1;
-    let answer = if used <= 2 {
-        Answer::json(&json!({ "campaigns": [] }))
-    } else {
-        Answer::error(429, "too many requests").header("retry-after", "30")
-    };
-    answer
-        .header("ratelimit-limit", "2")
-        .header("ratelimit-remaining", 2u64.saturating_sub(used).to_string())
-        .header("ratelimit-reset", "30")
+    if ask.before % 10 < 2 { Answer::json(&json!({ "campaigns": [] })) } else { Answer::error(429, "too many simultaneous connections") }
 }
 
 fn every_second_fails(ask: &Ask<'_>) -> Answer {
@@ -276,7 +288,7 @@ mod tests {
         let orders = Ask { path: "/api/v2/orders", ..Ask::default() };
         assert_eq!(statuses(every_tenth_fails, &orders, 14), [200, 200, 200, 500, 200, 200, 200, 200, 200, 200, 200, 200, 200, 500]);
         assert_eq!(statuses(flapping, &orders, 9), [200, 200, 200, 200, 503, 503, 503, 503, 200]);
-        assert_eq!(statuses(throttled, &orders, 4), [200, 200, 429, 429]);
+        assert_eq!(statuses(throttled, &orders, 11), [200, 200, 429, 429, 429, 429, 429, 429, 429, 429, 200]);
         let old = Ask { authorization: &format!("Bearer {LEDGER_TOKEN_BEFORE}"), ..Ask::default() };
         assert_eq!(statuses(rotated, &old, 5), [200, 200, 200, 401, 401]);
         let new = Ask { authorization: &format!("Bearer {LEDGER_TOKEN_NOW}"), before: 9, ..Ask::default() };

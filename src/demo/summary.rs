@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::attribution::remediation;
+use crate::attribution::{remediation, too_much_declared};
 use crate::board::{Counts, IntegrationEntry};
 use crate::clock::UnixMs;
+use crate::limits::words::times;
 use crate::outcome::{Attribution, Class};
 use crate::status::{IntegrationStatus, integration_status};
 
@@ -66,7 +67,8 @@ pub fn most_frequent_failure(entry: &IntegrationEntry) -> Option<(Class, Attribu
 }
 
 fn row(entry: &IntegrationEntry, now: UnixMs) -> [String; 8] {
-    let status = integration_status(entry, now);
+    // The table tells what was; who is held just now is on the page.
+    let status = integration_status(entry, &Default::default(), now);
     let counts = counts(entry);
     let failure = most_frequent_failure(entry);
     let none = || "-".to_owned();
@@ -89,7 +91,15 @@ fn what_to_do(entry: &IntegrationEntry, status: &IntegrationStatus, failure: Opt
         return format!("Nothing is due{until}: {} ({})", hold.reason, hold.by);
     }
     if let Some((class, attribution, _)) = failure {
-        return remediation(class, attribution, entry.def.owner);
+        return match status.limits.headroom {
+            Some(h) if h < 1.0 && class == Class::Throttled => {
+                format!("{} (headroom {})", too_much_declared(attribution, entry.def.owner), times(h))
+            }
+            _ => remediation(class, attribution, entry.def.owner),
+        };
+    }
+    if let Some(w) = &status.warning {
+        return format!("It passes, but {}. {}", w.detail, w.remediation);
     }
     if let Some(days) = status.certificate_days.filter(|d| *d < CERTIFICATE_DAYS) {
         return format!("It passes, but its certificate has {days} days left: have it renewed.");
@@ -117,6 +127,7 @@ mod tests {
     use crate::fields::{CheckId, IntegrationId, Span};
     use crate::outcome::{Criticality, Outcome, Owner};
     use crate::probe::Kind;
+    use crate::ratelimit::Reading;
     use crate::record::Record;
 
     const NOW: UnixMs = UnixMs(1_700_000_000_000);
@@ -159,6 +170,7 @@ mod tests {
             timeout: Duration::from_millis(900),
             retries: 0,
             judged: true,
+            judge: crate::soak::Judge::Ratio,
             kind,
         }
     }
@@ -174,6 +186,7 @@ mod tests {
             go_live: None,
             hypercare: Span::days(30),
             soak: None,
+            waivers: Vec::new(),
             volume: DeclaredVolume::default(),
             allow_private: true,
             maintenance: Vec::new(),
@@ -213,6 +226,33 @@ a/production/work   build   maintenance  0     -        -                 -     
 a/production/new    build   pending      0     -        -                 -
 
 6 integrations, 8 runs: 4 passed, 4 failed, 0 throttled; 0 skipped, 0 unknown"
+        );
+    }
+
+    #[test]
+    fn a_quota_that_does_not_suffice_is_said() {
+        let told = |entry: &mut IntegrationEntry, remaining: u64, ago_s: u64| {
+            let at = NOW.minus(Duration::from_secs(ago_s));
+            let (limit, window_s) = (Some(100), Some(3_600));
+            let reading = Reading { policy: "hour".into(), limit, remaining: Some(remaining), window_s, at, ..Reading::default() };
+            entry.checks[0].state.limits.apply(&[reading]);
+        };
+        let peak = |i: &mut Integration| i.volume.peak = "200/h".parse().ok();
+        let mut throttled = entry("a/production/throttled", &[(Outcome::Throttled, Some(Class::Throttled))], peak);
+        told(&mut throttled, 0, 1);
+        let mut going = entry("a/production/going", &[(Outcome::Pass, None)], |_| ());
+        told(&mut going, 60, 20);
+        told(&mut going, 40, 0);
+        let table = table(&[throttled, going], NOW);
+        assert!(
+            table.contains(
+                "more than the quota gives. Agree on a larger quota with the vendor, or have the callers slow down. (headroom 0.5 ×)"
+            ),
+            "{table}"
+        );
+        assert!(
+            table.contains("It passes, but policy hour runs out at 2023-11-14T22:14:00Z as it is used now (1/s): 40 of 100 are left;"),
+            "{table}"
         );
     }
 

@@ -9,6 +9,7 @@ use crate::fields::{CheckId, Span};
 use crate::observed::Step;
 use crate::outcome::{Attribution, Cause, Class, Criticality, Owner};
 use crate::probe::Kind;
+use crate::ratelimit::RateLimit;
 use crate::record::{DurationCode, Facts};
 
 const NOW: UnixMs = UnixMs(1_700_000_000_000);
@@ -25,6 +26,7 @@ fn definition() -> CheckDef {
         go_live: None,
         hypercare: Span::days(30),
         soak: None,
+        waivers: Vec::new(),
         volume: DeclaredVolume::default(),
         allow_private: false,
         maintenance: Vec::new(),
@@ -43,6 +45,7 @@ fn definition() -> CheckDef {
         timeout: Duration::from_secs(10),
         retries: 1,
         judged: true,
+        judge: crate::soak::Judge::Ratio,
         kind: kind(),
     }
 }
@@ -112,9 +115,21 @@ fn expectation(expected: &str, seen: &str, met: bool) -> Expectation {
     Expectation { expected: expected.into(), seen: seen.into(), met, class: Class::Assertion }
 }
 
+fn heard(remaining: Option<u64>, retry_after: Option<u64>) -> Heard {
+    let limits = RateLimit {
+        limit: remaining.map(|_| 100),
+        remaining,
+        throttled: retry_after.is_some(),
+        retry_after: retry_after.map(Duration::from_secs),
+        ..RateLimit::default()
+    };
+    let stay_away = limits.retry_after;
+    Heard { host: "crm.example.com:443".into(), token: false, at: NOW, limits, stay_away }
+}
+
 fn retried() -> RunReport {
     let first = Observed {
-        heard: Vec::new(),
+        heard: vec![heard(Some(12), None)],
         step: Step::Judge,
         hops: vec![hop(Some(200))],
         expectations: vec![expectation("status is 200", "200", true), expectation("$.contacts is array", "an object", false)],
@@ -131,8 +146,10 @@ fn retried() -> RunReport {
 
 #[test]
 fn a_run_that_passed_on_its_second_attempt() {
+    let mut report = retried();
+    report.attempts[1].observed.heard.clear();
     assert_eq!(
-        text(&definition(), &retried(), NOW),
+        text(&definition(), &report, NOW),
         "\
 acme/production/crm/list: Acme Corporation, CRM contacts
 http check, every 1m, timeout 10s, 1 retry; owner vendor, criticality high, phase build
@@ -140,6 +157,7 @@ http check, every 1m, timeout 10s, 1 retry; owner vendor, criticality high, phas
 Attempt 1, took 160 ms: did not pass (assertion)
   1. GET https://crm.example.com/v1/contacts
      address 198.51.100.7:443, HTTP/2, status 200
+     rate limit: 12 of 100 left (policy default)
      resolve      1.24 ms
      connect      12.0 ms ███
      tls          24.8 ms ██████
@@ -271,6 +289,46 @@ fn json_holds_everything_in_seconds_and_rfc_3339() {
     assert_eq!(v["attempts"][0]["expectations"][1]["met"], false);
     assert_eq!(v["attempts"][0]["values"]["total"], 1840.0);
     assert_eq!(v["attempts"][1]["failure"], Value::Null);
+}
+
+#[test]
+fn what_each_answer_told_stands_with_it() {
+    let unanswered = Hop { status: None, ..hop(None) };
+    let observed = Observed {
+        step: Step::Processing,
+        hops: vec![Hop { token: true, ..hop(Some(200)) }, unanswered, hop(Some(429))],
+        heard: vec![heard(None, None), heard(Some(0), Some(90))],
+        ..Observed::default()
+    };
+    let throttled = attempt(0, 5, observed, Some(Failure::new(Class::Throttled, "answered 429")));
+    let report = RunReport { record: record(Outcome::Throttled, Some(Class::Throttled), 1), attempts: vec![throttled] };
+    let out = text(&definition(), &report, NOW);
+    let told: Vec<&str> = out.lines().filter(|l| l.contains("rate limit")).collect();
+    assert_eq!(told, ["     rate limit: 0 of 100 left (policy default); throttled: asks to wait 1m30s"]);
+    assert!(out.find("rate limit:") > out.find("  3. GET"), "{out}");
+    let v = value(&definition(), &report, NOW);
+    let second = &v["attempts"][0]["rate_limits"][1];
+    assert_eq!((&second["at"], &second["stay_away_seconds"]), (&Value::from("2023-11-14T22:13:20Z"), &Value::from(90.0)));
+    assert_eq!(second["limits"]["retry_after_s"], 90);
+}
+
+#[test]
+fn what_we_chose_not_to_ask_is_nobodys_fault() {
+    let why = "token endpoint https://login.example.com/token asked to be left alone until 2023-11-14T22:14:20Z";
+    let wait = Some(Duration::from_secs(60));
+    let failure = Failure { cause: Some(Cause::RateLimit), retry_after: wait, ..Failure::new(Class::Throttled, why) };
+    let skipped = Record { cause: Some(Cause::RateLimit), ..record(Outcome::Skipped, None, 0) };
+    let report = RunReport { record: skipped, attempts: vec![attempt(0, 0, Observed::default(), Some(failure))] };
+    let out = text(&definition(), &report, NOW);
+    for line in [
+        "  Nothing was sent.",
+        &format!("  Why: {why}"),
+        "  It may be asked again in 60.00 s",
+        "Cause:        rate_limit: we chose not to ask, which counts neither for nor against the integration",
+        "What to do:   We hold back because the endpoint throttled us. It goes on by itself when the hold ends.",
+    ] {
+        assert!(out.lines().any(|l| l == line), "{line}\n{out}");
+    }
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub struct Family {
 /// The labels of an integration.
 pub const I: &[&str] = &["customer", "environment", "integration"];
 const IC: &[&str] = &["customer", "environment", "integration", "check"];
+/// The labels of a policy of a target: its name is the target's word.
+const IP: &[&str] = &["customer", "environment", "integration", "policy"];
 /// The labels of a check at a vantage.
 pub const P: &[&str] = &["customer", "environment", "integration", "check", "vantage"];
 
@@ -74,6 +76,16 @@ CHECKS {
     HTTP_RESPONSES: Counter "soakwatch_http_responses_total" &["customer", "environment", "integration", "code"],
         "Responses by status; rare statuses by their class, such as 4xx.";
     HTTP_RETRIES: Counter "soakwatch_http_retries_total" &["customer", "environment", "integration", "reason"], "Own retries by the failure class before; each is real traffic.";
+    RATE_LIMIT_QUOTA: Gauge "soakwatch_rate_limit_quota" IP, "Limit last read from a response.";
+    RATE_LIMIT_REMAINING: Gauge "soakwatch_rate_limit_remaining" IP, "What remained of the limit when a response last told.";
+    RATE_LIMIT_RESET: Gauge "soakwatch_rate_limit_reset_timestamp_seconds" IP, "When the window resets, as a response last told.";
+    RATE_LIMIT_RETRY_AFTER: Gauge "soakwatch_rate_limit_retry_after_seconds" I, "Seconds the last Retry-After asked for; 0 when none is in force.";
+    RATE_LIMIT_HEADROOM: Gauge "soakwatch_rate_limit_headroom_ratio" IP, "Limit over the declared use of the same window; absent without both.";
+    RATE_LIMIT_EXHAUSTION: Gauge "soakwatch_rate_limit_exhaustion_timestamp_seconds" IP,
+        "When the quota runs out at the observed rate; absent when it does not before its reset.";
+    EFFECTIVE_INTERVAL: Gauge "soakwatch_check_effective_interval_seconds" IC, "Interval after the share of the quota widened it.";
+    BUDGET_TOKENS: Gauge "soakwatch_rate_budget_tokens" I, "Requests the own limiter would let go now: the least over the integration's checks.";
+    THROTTLE_WAIT: Histogram "soakwatch_throttle_wait_seconds" I, "Waiting in the own limiter, of runs that had to; absent until the first did.";
     CERT_EXPIRY: Gauge "soakwatch_tls_cert_expiry_timestamp_seconds" IC, "Earliest expiry in the certificate chain last seen.";
     SLO_OBJECTIVE: Gauge "soakwatch_slo_objective_ratio" I, "Success ratio that is the objective.";
     INTEGRATION_INFO: Gauge "soakwatch_integration_info" &["customer", "environment", "integration", "kind", "phase", "tier", "owner"],
@@ -91,6 +103,9 @@ OWN {
     STORE_OUTBOX: Gauge "soakwatch_store_outbox_length" &[], "Outcomes waiting in memory for the store.";
     STORE_SIZE: Gauge "soakwatch_store_size_bytes" &[], "Size of the store's files.";
     STORE_LOST: Counter "soakwatch_store_outcomes_lost_total" &[], "Outcomes that could not be kept because the store failed for too long.";
+    EVIDENCE_RECORDS: Counter "soakwatch_evidence_records_total" &[], "Records in the evidence log, ever.";
+    EVIDENCE_LAST: Gauge "soakwatch_evidence_last_append_timestamp_seconds" &[], "When the evidence log was last added to.";
+    EVIDENCE_BROKEN: Counter "soakwatch_evidence_verify_failures_total" &[], "Checks of the evidence log that found it changed or incomplete.";
     CONFIG_RELOAD_OK: Gauge "soakwatch_config_last_reload_successful" &[], "1 if the last load of the configuration was accepted, else 0.";
     CONFIG_RELOAD_TIME: Gauge "soakwatch_config_last_reload_success_timestamp_seconds" &[], "When a configuration was last accepted.";
     CONFIG_INFO: Gauge "soakwatch_config_info" &["hash"], "1 for the configuration in force.";

@@ -1,25 +1,28 @@
-//! Writes the series of every check and integration in the exposition format, from one copy of the board.
+//! Writes the series of every check and integration in the exposition format, from one copy of the board and of what the budgets make of it.
 //!
-//! [`Scrape::take`] copies the numbers under the board's lock and is quick; [`Encoder`] then writes piece by piece, as fast as the client reads,
+//! [`Scrape::take`] copies the numbers under the board's lock, then under the budgets', and is quick; [`Encoder`] then writes piece by piece, as fast as the client reads,
 //! with one label block per check and integration. A registry would hold, copy and sort every series for each scrape instead.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
 
 use super::catalogue::{self as cat, Family};
+use super::rate_limit::{self, RateRow};
 use super::text::{escaped, float, head, integer, label};
 use crate::attribution::attribute;
 use crate::board::{Board, CheckEntry, Counts, DURATION_BUCKETS, IntegrationEntry, Sums};
+use crate::budget::{Budgets, Paced};
 use crate::clock::UnixMs;
-use crate::config::model::{Integration, Settings};
-use crate::fields::Span;
+use crate::config::model::{CheckDef, Integration, Settings};
 use crate::observed::Phases;
 use crate::outcome::{Attribution, Cause, Class, Outcome, Phase};
 
 /// Failure classes that exist at 0 from the start: alerts look at their increase.
 const CLASSES_AT_ZERO: [Class; 3] = [Class::Unauthorized, Class::Forbidden, Class::Throttled];
-/// Causes of unknown slots that exist at 0 from the start; the rare others appear on first use (30 lines a check is the budget).
-const UNKNOWN_AT_ZERO: [Cause; 3] = [Cause::SelfCheck, Cause::Down, Cause::Internal];
+/// Causes of skipped and unknown slots that exist at 0 from the start; the others appear on first use (30 lines a check is the budget).
+const CAUSES_AT_ZERO: [Cause; 4] = [Cause::RateLimit, Cause::SelfCheck, Cause::Down, Cause::Internal];
 /// The objective of an integration without a soak policy.
 const OBJECTIVE: f64 = 0.99;
 /// A piece is passed on when it has grown to this size, in bytes.
@@ -29,7 +32,8 @@ type Durations = [u64; DURATION_BUCKETS.len() + 1];
 
 /// A check's numbers. The label blocks are ranges of [`Scrape::labels`].
 #[derive(Debug)]
-struct CheckRow {
+pub(super) struct CheckRow {
+    pub(super) def: Arc<CheckDef>,
     /// customer, environment, integration, check.
     ic: Range<usize>,
     /// The same and vantage.
@@ -44,16 +48,16 @@ struct CheckRow {
     certificate_expiry: Option<UnixMs>,
     phases: [Option<f64>; 5],
     values: Vec<(String, f64)>,
-    every: Span,
-    timeout: f64,
+    /// `None`: of a kind without a host, so without a pace.
+    pub(super) paced: Option<Paced>,
 }
 
 /// An integration's numbers: its own and what is summed over its checks.
 #[derive(Debug)]
-struct Row {
-    i: Range<usize>,
+pub(super) struct Row {
+    pub(super) i: Range<usize>,
     customer_environment: Range<usize>,
-    checks: Vec<CheckRow>,
+    pub(super) checks: Vec<CheckRow>,
     throttled_excluded: bool,
     classes: BTreeMap<(Class, Attribution), u64>,
     causes: BTreeMap<Cause, u64>,
@@ -62,6 +66,7 @@ struct Row {
     egress: BTreeMap<String, u64>,
     durations: Durations,
     duration_sum: f64,
+    pub(super) rate: RateRow,
     objective: f64,
     kinds: Vec<&'static str>,
     phase: Phase,
@@ -81,8 +86,8 @@ pub struct Scrape {
 }
 
 impl Scrape {
-    /// Copies what a scrape needs, under the board's lock.
-    pub fn take(board: &Board, settings: &Settings, now: UnixMs) -> Self {
+    /// Copies what a scrape needs: from the board, and then from the budgets (who lock both lock the budgets first).
+    pub fn take(board: &Board, budgets: &Budgets, settings: &Settings, now: UnixMs, mono: Instant) -> Self {
         let mut scrape = Self { rows: Vec::new(), labels: Vec::new(), check_histograms: settings.metrics.check_histograms };
         let vantage = settings.scheduler.vantage.as_str();
         board.read(|all| {
@@ -93,6 +98,11 @@ impl Scrape {
                 scrape.rows.push(row);
             }
             scrape.go_lives(all);
+        });
+        budgets.paces(mono, |paced| {
+            for check in scrape.rows.iter_mut().flat_map(|row| &mut row.checks) {
+                check.paced = paced(&check.def.id);
+            }
         });
         scrape
     }
@@ -105,12 +115,13 @@ impl Scrape {
             checks: Vec::with_capacity(entry.checks.len()),
             throttled_excluded: def.throttled_excluded,
             classes: CLASSES_AT_ZERO.iter().map(|c| ((*c, attribute(*c, def.owner, &def.attribution)), 0)).collect(),
-            causes: Cause::of(Outcome::Skipped).chain(UNKNOWN_AT_ZERO).map(|c| (c, 0)).collect(),
+            causes: CAUSES_AT_ZERO.iter().map(|c| (*c, 0)).collect(),
             codes: BTreeMap::new(),
             retries: BTreeMap::new(),
             egress: BTreeMap::new(),
             durations: Durations::default(),
             duration_sum: 0.0,
+            rate: RateRow::of(entry, now),
             objective: def.soak.as_ref().map_or(OBJECTIVE, |s| s.success_ratio.0),
             kinds: Vec::new(),
             phase: entry.phase(now),
@@ -149,6 +160,7 @@ impl Scrape {
         label(&mut self.labels, "vantage", vantage);
         let judged = s.last.as_ref().filter(|l| l.outcome.counted());
         CheckRow {
+            def: Arc::clone(def),
             ic,
             p: start..self.labels.len(),
             counts: s.counts,
@@ -161,8 +173,7 @@ impl Scrape {
             certificate_expiry: s.certificate_expiry,
             phases: judged.map(|l| l.facts.phases.map(|p| p.map(|d| d.seconds()))).unwrap_or_default(),
             values: s.values.iter().map(|(name, value)| (name.clone(), *value)).collect(),
-            every: def.every,
-            timeout: def.timeout.as_secs_f64(),
+            paced: None,
         }
     }
 
@@ -204,11 +215,12 @@ impl Row {
         s.egress_denied.iter().for_each(|(rule, n)| add(&mut self.egress, rule.clone(), *n));
         self.durations.iter_mut().zip(s.durations).for_each(|(sum, n)| *sum += n);
         self.duration_sum += s.duration_sum;
+        self.rate.sum_up(s);
     }
 }
 
 /// Where the lines of one family go; writes its head before its first line.
-struct Lines<'a> {
+pub(super) struct Lines<'a> {
     out: &'a mut Vec<u8>,
     labels: &'a [u8],
     family: &'static Family,
@@ -231,12 +243,12 @@ impl Lines<'_> {
         }
         self.out.extend_from_slice(b"} ");
     }
-    fn count(&mut self, block: &Range<usize>, more: &[(&str, &str)], n: u64) {
+    pub(super) fn count(&mut self, block: &Range<usize>, more: &[(&str, &str)], n: u64) {
         self.begin("", block, more);
         integer(self.out, n);
         self.out.push(b'\n');
     }
-    fn value(&mut self, block: &Range<usize>, more: &[(&str, &str)], x: f64) {
+    pub(super) fn value(&mut self, block: &Range<usize>, more: &[(&str, &str)], x: f64) {
         self.begin("", block, more);
         float(self.out, x);
         self.out.push(b'\n');
@@ -247,9 +259,10 @@ impl Lines<'_> {
             self.value(block, &[], at.seconds());
         }
     }
-    fn histogram(&mut self, block: &Range<usize>, durations: &Durations, sum: f64) {
+    /// `bounds`: as text, the last one `+Inf`. `counts`: of each bucket alone.
+    pub(super) fn histogram(&mut self, block: &Range<usize>, bounds: &[&str], counts: &[u64], sum: f64) {
         let mut below = 0;
-        for (le, n) in BUCKET_TEXTS.iter().zip(durations) {
+        for (le, n) in bounds.iter().zip(counts) {
             below += n;
             self.begin("_bucket", block, &[("le", le)]);
             integer(self.out, below);
@@ -287,9 +300,9 @@ const WRITERS: &[(&Family, Writer)] = &[
     (&cat::RUNS_UNKNOWN, |l, r, _| causes(l, r, Outcome::Unknown)),
     (&cat::RUN_DURATION, |l, r, by_check| {
         if by_check {
-            r.checks.iter().for_each(|c| l.histogram(&c.ic, &c.durations, c.duration_sum));
+            r.checks.iter().for_each(|c| l.histogram(&c.ic, &BUCKET_TEXTS, &c.durations, c.duration_sum));
         } else {
-            l.histogram(&r.i, &r.durations, r.duration_sum);
+            l.histogram(&r.i, &BUCKET_TEXTS, &r.durations, r.duration_sum);
         }
     }),
     (&cat::RUN_PHASE, |l, r, _| {
@@ -307,13 +320,22 @@ const WRITERS: &[(&Family, Writer)] = &[
     (&cat::CONSECUTIVE_FAILURES, |l, r, _| r.checks.iter().for_each(|c| l.count(&c.p, &[], c.consecutive_failures))),
     (&cat::LAST_RUN, |l, r, _| r.checks.iter().for_each(|c| l.time(&c.p, c.last_run))),
     (&cat::LAST_SUCCESS, |l, r, _| r.checks.iter().for_each(|c| l.time(&c.p, c.last_success))),
-    (&cat::CHECK_INTERVAL, |l, r, _| r.checks.iter().for_each(|c| l.value(&c.ic, &[], c.every.0.as_secs_f64()))),
-    (&cat::CHECK_TIMEOUT, |l, r, _| r.checks.iter().for_each(|c| l.value(&c.ic, &[], c.timeout))),
+    (&cat::CHECK_INTERVAL, |l, r, _| r.checks.iter().for_each(|c| l.value(&c.ic, &[], c.def.every.0.as_secs_f64()))),
+    (&cat::CHECK_TIMEOUT, |l, r, _| r.checks.iter().for_each(|c| l.value(&c.ic, &[], c.def.timeout.as_secs_f64()))),
     (&cat::OBSERVED_VALUE, |l, r, _| {
         r.checks.iter().for_each(|c| c.values.iter().for_each(|(name, x)| l.value(&c.ic, &[("name", name)], *x)));
     }),
     (&cat::HTTP_RESPONSES, |l, r, _| codes(l, r)),
     (&cat::HTTP_RETRIES, |l, r, _| r.retries.iter().for_each(|(class, n)| l.count(&r.i, &[("reason", class.as_str())], *n))),
+    (&cat::RATE_LIMIT_QUOTA, |l, r, _| rate_limit::quota(l, r)),
+    (&cat::RATE_LIMIT_REMAINING, |l, r, _| rate_limit::remaining(l, r)),
+    (&cat::RATE_LIMIT_RESET, |l, r, _| rate_limit::reset(l, r)),
+    (&cat::RATE_LIMIT_RETRY_AFTER, |l, r, _| rate_limit::retry_after(l, r)),
+    (&cat::RATE_LIMIT_HEADROOM, |l, r, _| rate_limit::headroom(l, r)),
+    (&cat::RATE_LIMIT_EXHAUSTION, |l, r, _| rate_limit::exhaustion(l, r)),
+    (&cat::EFFECTIVE_INTERVAL, |l, r, _| r.checks.iter().for_each(|c| l.value(&c.ic, &[], c.effective_interval()))),
+    (&cat::BUDGET_TOKENS, |l, r, _| rate_limit::tokens(l, r)),
+    (&cat::THROTTLE_WAIT, |l, r, _| rate_limit::waits(l, r)),
     (&cat::CERT_EXPIRY, |l, r, _| r.checks.iter().for_each(|c| l.time(&c.ic, c.certificate_expiry))),
     (&cat::SLO_OBJECTIVE, |l, r, _| l.value(&r.i, &[], r.objective)),
     (&cat::INTEGRATION_INFO, |l, r, _| {

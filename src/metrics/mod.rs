@@ -4,6 +4,7 @@
 pub mod catalogue;
 pub mod encode;
 pub mod own;
+mod rate_limit;
 mod text;
 
 /// The media type of a scrape: the Prometheus text exposition format.

@@ -32,6 +32,10 @@ pub struct OwnMetrics {
     pub store_lost: IntCounter,
     /// Integrations that left the configuration.
     pub integrations_removed: IntCounter,
+    /// Checks of the evidence log that found it broken.
+    pub evidence_broken: IntCounter,
+    evidence_records: IntCounter,
+    evidence_last: GaugeVec,
     config_reload_ok: IntGauge,
     config_reload_time: Gauge,
     config_info: IntGaugeVec,
@@ -72,6 +76,10 @@ impl OwnMetrics {
             store_size_bytes: keep(&r, IntGauge::with_opts(opts(&cat::STORE_SIZE)))?,
             store_lost: keep(&r, IntCounter::with_opts(opts(&cat::STORE_LOST)))?,
             integrations_removed: keep(&r, IntCounter::with_opts(opts(&cat::INTEGRATIONS_REMOVED)))?,
+            evidence_broken: keep(&r, IntCounter::with_opts(opts(&cat::EVIDENCE_BROKEN)))?,
+            evidence_records: keep(&r, IntCounter::with_opts(opts(&cat::EVIDENCE_RECORDS)))?,
+            // A vector of none: it shows nothing until there is something.
+            evidence_last: keep(&r, GaugeVec::new(opts(&cat::EVIDENCE_LAST), cat::EVIDENCE_LAST.labels))?,
             config_reload_ok: keep(&r, IntGauge::with_opts(opts(&cat::CONFIG_RELOAD_OK)))?,
             config_reload_time: keep(&r, Gauge::with_opts(opts(&cat::CONFIG_RELOAD_TIME)))?,
             config_info: keep(&r, IntGaugeVec::new(opts(&cat::CONFIG_INFO), cat::CONFIG_INFO.labels))?,
@@ -96,6 +104,14 @@ impl OwnMetrics {
         self.config_info.reset();
         if let Ok(info) = self.config_info.get_metric_with_label_values(&[hash]) {
             info.set(1);
+        }
+    }
+
+    /// So many records of evidence were added (at the start: are there); the newest is of this time.
+    pub fn evidence_appended(&self, records: u64, at: UnixMs) {
+        self.evidence_records.inc_by(records);
+        if let Ok(last) = self.evidence_last.get_metric_with_label_values::<&str>(&[]) {
+            last.set(at.seconds());
         }
     }
 

@@ -18,6 +18,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Host;
 
+use super::material::Material;
 use super::{ProbeContext, RefusedLiteral};
 use crate::fields::{Bytes as Size, HttpUrl, Span, masked_query};
 use crate::observed::{Failure, Observed, Step, bounded};
@@ -30,6 +31,7 @@ mod body;
 mod expect;
 mod given;
 mod judge;
+mod material;
 mod pattern;
 mod table;
 
@@ -83,6 +85,11 @@ impl HttpCheck {
             (None, secrets) if secrets.is_empty() => "none".to_owned(),
             (auth, secrets) => hex_sha256(format!("{auth:?} {secrets:?}").as_bytes()).chars().take(16).collect(),
         }
+    }
+
+    /// Whether both use the same credential.
+    pub fn shares_credential(&self, other: &Self) -> bool {
+        self.auth == other.auth && self.secrets() == other.secrets()
     }
 
     /// The URL as it may be shown: of its query, and of what is added to it, only the names.
@@ -143,6 +150,11 @@ impl HttpCheck {
         read_roots_blocking(file).err().map(|why| ("ca", format!("{} can't be used: {why}", file.display())))
     }
 
+    /// What of it is judged.
+    pub fn material(&self) -> Material {
+        material::of(self)
+    }
+
     /// What must hold, in words, in the order in which it is judged.
     pub fn expectations(&self) -> Vec<String> {
         judge::in_words(self)
@@ -180,14 +192,14 @@ impl HttpCheck {
         if let Some(auth) = &self.auth {
             token = Box::pin(transport.authorize(auth, &mut request, &options, None, redactor, observed)).await?;
         }
-        let mut answer = Box::pin(transport.exchange(request.clone(), &options, false, redactor, observed)).await?;
+        let mut answer = Box::pin(transport.exchange(request.clone(), &options, None, redactor, observed)).await?;
         // A token can be revoked before its end: one new one, one more try, inside the same attempt.
         if let (Some(auth), Some(stale), StatusCode::UNAUTHORIZED) = (&self.auth, &token, answer.status)
             && !self.expect.accepts(answer.status)
         {
             observed.step = Step::Prepare;
             Box::pin(transport.authorize(auth, &mut request, &options, Some(stale), redactor, observed)).await?;
-            answer = Box::pin(transport.exchange(request, &options, false, redactor, observed)).await?;
+            answer = Box::pin(transport.exchange(request, &options, None, redactor, observed)).await?;
         }
         observed.step = Step::Judge;
         judge::judge(self, &answer, redactor, observed)

@@ -8,9 +8,12 @@ use crate::config::table::Table;
 use crate::fields::Span;
 use crate::observed::{Failure, Observed};
 use crate::secret::{Redactor, SecretRef};
+use crate::soak::Judge;
 use crate::transport::Transport;
+use material::Material;
 
 pub mod http;
+pub mod material;
 #[cfg(test)]
 pub mod told;
 
@@ -116,6 +119,15 @@ impl Kind {
         }
     }
 
+    /// Whether two checks are the same to them, as far as a quota is concerned: as [`Kind::credential`] has it, without making the text.
+    pub fn shares_credential(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Http(a), Self::Http(b)) => a.shares_credential(b),
+            #[cfg(test)]
+            _ => true,
+        }
+    }
+
     /// Every secret a run reads, so that loading the configuration can say which ones are not there.
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {
@@ -158,6 +170,24 @@ impl Kind {
             Self::Http(c) => c.unusable_file_blocking(),
             #[cfg(test)]
             Self::Told(_) => None,
+        }
+    }
+
+    /// How runs of this kind are judged unless the check says otherwise: by their ratio, or, where they are rare by nature, each of them.
+    pub fn judged_by(&self) -> Judge {
+        match self {
+            Self::Http(_) => Judge::Ratio,
+            #[cfg(test)]
+            Self::Told(_) => Judge::Every,
+        }
+    }
+
+    /// What of its table is judged, so that a change of it starts the soak again.
+    pub fn material(&self) -> Material {
+        match self {
+            Self::Http(c) => c.material(),
+            #[cfg(test)]
+            Self::Told(c) => c.material(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! It proves the seam: this file and its arms in `probe/mod.rs` are all it takes; scheduler, recorder, store, board, metrics and server treat it
 //! as any other. Never part of the program.
 
+use super::material::Material;
 use crate::config::table::Table;
 
 /// A check that is told its outcomes.
@@ -18,6 +19,13 @@ impl ToldCheck {
         let from = table.or("from", String::new());
         table.finish();
         Self { from }
+    }
+
+    /// What of it is judged.
+    pub fn material(&self) -> Material {
+        let mut m = Material::default();
+        m.unless(&String::new(), "from", &self.from);
+        m
     }
 }
 

@@ -18,8 +18,8 @@ const UNNAMED: &str = "default";
 /// One policy as a response told it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
-    /// Its name among the policies of a check: as the server calls it, `100;w=60` or `default` where it has no name; behind `token/` where a token
-    /// endpoint told it, behind `host/` where another host than the check's own did.
+    /// Its name among the policies of a check: as the server calls it (`_` for a slash), `100;w=60` or `default` where it has no name; behind
+    /// `token/` where a token endpoint told it, behind `host/` where another host than the check's own did.
     pub policy: String,
     /// So many (of `unit`) in a window.
     pub limit: Option<u64>,
@@ -82,7 +82,8 @@ pub fn readings(limits: &RateLimit, prefix: &str, at: UnixMs) -> Vec<Reading> {
 
 fn name(p: &Policy) -> String {
     match (&p.name, p.limit, p.window) {
-        (Some(name), ..) if !name.trim().is_empty() => shortened(name, MAX_NAME),
+        // A slash stands behind whose policy it is.
+        (Some(name), ..) if !name.trim().is_empty() => shortened(name, MAX_NAME).replace('/', "_"),
         (_, Some(limit), Some(window)) => format!("{limit};w={}", window.as_secs()),
         _ => UNNAMED.to_owned(),
     }
@@ -126,9 +127,9 @@ mod tests {
     #[test]
     fn names_are_bounded_and_there_once() {
         let long = "x".repeat(500);
-        let twice = vec![policy(Some("a b\n"), 5, Some(3), 1), policy(Some("a b\n"), 5, Some(2), 1), policy(Some(&long), 5, None, 1)];
+        let twice = vec![policy(Some("a/b\n"), 5, Some(3), 1), policy(Some("a/b\n"), 5, Some(2), 1), policy(Some(&long), 5, None, 1)];
         let limits = RateLimit { policies: Some(twice), ..RateLimit::default() };
-        assert_eq!(told(&limits), [("a b ".into(), Some(2), Some(1)), ("x".repeat(64), None, Some(1))]);
+        assert_eq!(told(&limits), [("a_b ".into(), Some(2), Some(1)), ("x".repeat(64), None, Some(1))]);
         let many = (0..100).map(|n| policy(Some(&n.to_string()), 5, None, 1)).collect();
         assert_eq!(told(&RateLimit { policies: Some(many), ..RateLimit::default() }).len(), MOST_READINGS);
     }

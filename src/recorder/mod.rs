@@ -5,6 +5,7 @@
 //! (`writer.rs`): SQLite blocks, the runtime must not. Never probes, never decides an outcome other than by the self-check.
 
 mod blackout;
+mod evidence;
 mod hold;
 #[cfg(test)]
 mod tests;
@@ -20,15 +21,20 @@ use tokio::time::{Instant, sleep_until};
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::config::model::Config;
+use crate::evidence::Entry;
 use crate::fields::CheckId;
 use crate::metrics::own::OwnMetrics;
 use crate::outcome::{Cause, Class, Outcome};
+use crate::readiness::Soaks;
 use crate::record::Record;
 use crate::self_check::SelfCheckHandle;
 use crate::store::{Note, Seal, Store};
 
+use evidence::Saying;
 use hold::Hold;
 use writer::{After, Writer};
+
+pub use evidence::Durable;
 
 /// Outcomes in one commit at most.
 const BATCH: usize = 500;
@@ -48,6 +54,8 @@ enum Event {
     Forget(CheckId),
     /// Something to remember that is no run.
     Note(Note),
+    /// A record of the evidence log.
+    Evidence(Box<Saying>),
     /// Answer when all that came before is stored (or could not be).
     Flush(oneshot::Sender<()>),
 }
@@ -94,6 +102,18 @@ impl RecorderHandle {
     /// Remembers something that is no run, once all that was sent before is stored.
     pub async fn note(&self, note: Note) {
         self.send(Event::Note(note)).await;
+    }
+
+    /// Records evidence, once all that was sent before is stored.
+    pub async fn evidence(&self, entry: Entry) {
+        self.send(Event::Evidence(Box::new(Saying { entry, answer: None }))).await;
+    }
+
+    /// Records evidence and waits until it is durable, for who must be told. After an error it was not recorded and will not be.
+    pub async fn evidence_durably(&self, entry: Entry) -> Durable {
+        let (answer, done) = oneshot::channel();
+        self.send(Event::Evidence(Box::new(Saying { entry, answer: Some(answer) }))).await;
+        done.await.unwrap_or_else(|_| Err("the daemon is stopping".to_owned()))
     }
 
     /// Forgets a check that left the configuration; its history stays until retention.
@@ -152,6 +172,7 @@ pub struct Recorder {
     events: mpsc::Receiver<Event>,
     writer: Writer,
     board: Arc<Board>,
+    soaks: Arc<Soaks>,
     own: Arc<OwnMetrics>,
     clock: Clock,
     config: watch::Receiver<Arc<Config>>,
@@ -163,6 +184,8 @@ pub struct Recorder {
     /// What is done once the first `before` pending outcomes are stored, and before the others are.
     after: Vec<After>,
     before: usize,
+    /// Records of evidence that did not fit while the store failed.
+    left_out: u64,
     /// Outcomes taken in and outcomes dealt with, ever: a flush waits until the second reaches the first.
     taken: u64,
     settled: u64,
@@ -188,7 +211,7 @@ impl std::fmt::Debug for Recorder {
 /// Starts the store's thread and returns the recorder with its handle. `run` must be spawned.
 pub fn start(
     store: Store,
-    board: Arc<Board>,
+    (board, soaks): (Arc<Board>, Arc<Soaks>),
     own: Arc<OwnMetrics>,
     clock: Clock,
     config: watch::Receiver<Arc<Config>>,
@@ -206,6 +229,7 @@ pub fn start(
         events,
         writer,
         board,
+        soaks,
         own,
         clock,
         config,
@@ -215,6 +239,7 @@ pub fn start(
         flushes: Vec::new(),
         after: Vec::new(),
         before: 0,
+        left_out: 0,
         taken: 0,
         settled: 0,
         urgent: false,
@@ -249,7 +274,10 @@ impl Recorder {
                 () = self.hold.verdict_changed() => self.release_held(),
                 event = self.events.recv(), if open && room => match event {
                     Some(event) => self.take(event),
-                    None => open = false,
+                    None => {
+                        open = false;
+                        self.say_goodbye();
+                    }
                 },
                 () = sleep_until(wake) => self.release_held(),
             }
@@ -278,6 +306,9 @@ impl Recorder {
             if lost > 0 {
                 tracing::error!(outcomes = lost, "stopping while the store can't be written: these outcomes are lost");
                 self.own.store_lost.inc_by(lost as u64);
+            }
+            if self.after.iter().any(|a| matches!(a, After::Evidence(_))) {
+                tracing::error!("stopping while the store can't be written: the last records of evidence are lost");
             }
             return false;
         }
@@ -320,6 +351,7 @@ impl Recorder {
                 self.follow_up(After::Forget(check));
             }
             Event::Note(note) => self.follow_up(After::Note(note)),
+            Event::Evidence(saying) => self.say(*saying),
             Event::Flush(answer) => self.flushes.push((self.taken, answer)),
         }
         self.answer_flushes();
@@ -458,9 +490,11 @@ impl Recorder {
                     tracing::info!(outcomes = commit.count, "the store can be written again");
                 }
                 self.store_fails = false;
-                let stored: Vec<Record> =
-                    self.pending.drain(..commit.count.min(self.pending.len())).filter(|p| !p.shown).map(|p| p.record).collect();
-                self.board.apply(&stored);
+                let stored: Vec<Pending> = self.pending.drain(..commit.count.min(self.pending.len())).collect();
+                // What is judged is what is stored, also what the board showed before.
+                self.soaks.apply(stored.iter().map(|p| &p.record));
+                let unshown: Vec<Record> = stored.into_iter().filter(|p| !p.shown).map(|p| p.record).collect();
+                self.board.apply(&unshown);
                 self.settled += commit.count as u64;
                 self.account_lost();
                 self.seal_wanted = done.seal_next;
@@ -468,6 +502,7 @@ impl Recorder {
                 self.before = if done.not_done.is_empty() { self.before.saturating_sub(commit.count) } else { BATCH };
                 self.retry(done.not_done);
                 self.own.store_size_bytes.set(i64::try_from(done.size_bytes).unwrap_or(i64::MAX));
+                self.evidence_said(&done.appended);
             }
             Err(failed) => {
                 self.own.store_write_errors.inc();
@@ -477,6 +512,7 @@ impl Recorder {
                 self.store_fails = true;
                 self.before = if failed.after.is_empty() { self.before } else { commit.count };
                 self.retry(failed.after);
+                evidence::refuse(&mut self.after, &failed.error);
                 let unshown: Vec<Record> =
                     self.pending.iter_mut().filter_map(|p| (!std::mem::replace(&mut p.shown, true)).then(|| p.record.clone())).collect();
                 self.board.apply(&unshown);

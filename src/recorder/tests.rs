@@ -7,21 +7,21 @@ use crate::outcome::Cause;
 use crate::self_check::{Verdict, channel_of};
 use crate::store::Reader;
 
-const START: UnixMs = UnixMs(1_800_000_000_000);
+pub(super) const START: UnixMs = UnixMs(1_800_000_000_000);
 
-struct Bench {
-    recorder: Recorder,
-    handle: RecorderHandle,
-    dir: tempfile::TempDir,
-    _config: watch::Sender<Arc<Config>>,
-    _verdict: watch::Sender<Verdict>,
+pub(super) struct Bench {
+    pub(super) recorder: Recorder,
+    pub(super) handle: RecorderHandle,
+    pub(super) dir: tempfile::TempDir,
+    pub(super) _config: watch::Sender<Arc<Config>>,
+    pub(super) _verdict: watch::Sender<Verdict>,
 }
 
-fn id() -> CheckId {
+pub(super) fn id() -> CheckId {
     "acme/staging/api/ping".parse().unwrap()
 }
 
-fn ran(n: i64, class: Option<Class>) -> Record {
+pub(super) fn ran(n: i64, class: Option<Class>) -> Record {
     let mut r = Record::not_run(id(), UnixMs(START.0 + n * 1_000), 1_000, 1, Cause::Internal);
     r.outcome = if class.is_some() { Outcome::Fail } else { Outcome::Pass };
     (r.cause, r.class, r.attribution, r.attempts) = (None, class, None, 1);
@@ -29,7 +29,7 @@ fn ran(n: i64, class: Option<Class>) -> Record {
 }
 
 impl Bench {
-    fn new(settings: &str) -> Self {
+    pub(super) fn new(settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("customers")).unwrap();
         std::fs::write(dir.path().join("soakwatch.toml"), settings).unwrap();
@@ -44,23 +44,27 @@ impl Bench {
         let (verdict, sender) = channel_of(Verdict::NoTargets);
         let (config, now) = watch::channel(Arc::new(config));
         let own = Arc::new(OwnMetrics::new().unwrap());
-        let (recorder, handle) = start(store, board, own, Clock::simulated(START), now, verdict).unwrap();
+        let (recorder, handle) = start(store, (board, Arc::default()), own, Clock::simulated(START), now, verdict).unwrap();
         Self { recorder, handle, dir, _config: config, _verdict: sender }
     }
 
+    pub(super) fn store(&self) -> std::path::PathBuf {
+        self.dir.path().join("runs.db")
+    }
+
     /// Another program keeps the store locked as long as this lives.
-    fn lock(&self) -> rusqlite::Connection {
-        let other = rusqlite::Connection::open(self.dir.path().join("runs.db")).unwrap();
+    pub(super) fn lock(&self) -> rusqlite::Connection {
+        let other = rusqlite::Connection::open(self.store()).unwrap();
         other.execute_batch("BEGIN EXCLUSIVE").unwrap();
         other
     }
 
-    fn takes(&mut self, record: Record) {
+    pub(super) fn takes(&mut self, record: Record) {
         self.recorder.take(Event::Outcome(Box::new(Arrived::told(record))));
     }
 
     /// One commit, from its beginning to its answer; `meanwhile` comes in between.
-    async fn commit(&mut self, meanwhile: impl FnOnce(&mut Recorder)) {
+    pub(super) async fn commit(&mut self, meanwhile: impl FnOnce(&mut Recorder)) {
         self.recorder.next_commit = Instant::now();
         self.recorder.start_commit(true);
         meanwhile(&mut self.recorder);
@@ -69,7 +73,7 @@ impl Bench {
     }
 
     fn stored(&self) -> Vec<(i64, u32, Outcome, Option<Cause>)> {
-        let runs = Reader::open(&self.dir.path().join("runs.db")).unwrap().runs(&id(), 0, UnixMs(0), UnixMs(i64::MAX)).unwrap();
+        let runs = Reader::open(&self.store()).unwrap().runs(&id(), 0, UnixMs(0), UnixMs(i64::MAX)).unwrap();
         runs.iter().map(|r| ((r.slot.0 - START.0) / 1_000, r.count, r.outcome, r.cause)).collect()
     }
 }

@@ -2,6 +2,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::evidence::{self, Appended, Saying};
 use crate::clock::UnixMs;
 use crate::fields::{CheckId, Span};
 use crate::record::Record;
@@ -18,12 +19,14 @@ pub(super) struct Batch {
 }
 
 /// What is done to the store between two batches, in order. Doing it twice does no harm.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum After {
     /// A check left the configuration.
     Forget(CheckId),
     /// Something to remember that is no run.
     Note(Note),
+    /// A record of the evidence log.
+    Evidence(Saying),
 }
 
 /// How long the store keeps what.
@@ -42,6 +45,8 @@ pub(super) struct Done {
     pub(super) seal_next: Vec<CheckId>,
     /// What could not be done yet.
     pub(super) not_done: Vec<After>,
+    /// Evidence that was appended.
+    pub(super) appended: Vec<Appended>,
     /// Size on disk.
     pub(super) size_bytes: u64,
 }
@@ -121,30 +126,34 @@ fn serve(mut store: Store, mut inbox: mpsc::Receiver<Request>) {
     }
 }
 
-fn commit(store: &mut Store, batch: Batch) -> Answer {
+fn commit(store: &mut Store, mut batch: Batch) -> Answer {
     if let Err(e) = store.commit(batch.now, &batch.records, &batch.seals) {
-        return Err(Failed { error: e.to_string(), after: batch.after });
+        let error = e.to_string();
+        evidence::refuse(&mut batch.after, &error);
+        return Err(Failed { error, after: batch.after });
     }
     // The batch is in: what can't be done now must not make the recorder write it again.
-    let mut not_done = batch.after;
+    let (mut not_done, mut appended) = (batch.after, Vec::new());
     while let Some(first) = not_done.first() {
         let result = match first {
-            After::Forget(check) => store.forget(batch.now, check),
+            After::Forget(check) => store.forget(batch.now, check).map(|()| 1).map_err(|e| e.to_string()),
             After::Note(_) => {
                 // All that follow each other in one transaction.
                 let notes: Vec<Note> = not_done.iter().map_while(|a| if let After::Note(n) = a { Some(n.clone()) } else { None }).collect();
-                let written = store.write_notes(&notes);
-                if written.is_ok() {
-                    not_done.drain(1..notes.len());
-                }
-                written
+                store.write_notes(&notes).map(|()| notes.len()).map_err(|e| e.to_string())
             }
+            After::Evidence(_) => evidence::append(store, &mut not_done).map(|done| {
+                appended.extend(done);
+                0
+            }),
         };
-        if let Err(e) = result {
-            tracing::warn!(error = %e, "the store could not take over a change of the configuration; it is tried again");
-            break;
+        match result {
+            Ok(done) => drop(not_done.drain(..done)),
+            Err(error) => {
+                tracing::warn!(error, "the store could not take over a change or a record of evidence; it is tried again");
+                break;
+            }
         }
-        not_done.remove(0);
     }
-    Ok(Done { seal_next: store.due_for_seal(batch.now), not_done, size_bytes: store.size_bytes() })
+    Ok(Done { seal_next: store.due_for_seal(batch.now), not_done, appended, size_bytes: store.size_bytes() })
 }

@@ -13,6 +13,7 @@ use super::auth::Actor;
 use super::{MAX_BODY, ReloadAnswer, ReloadRequest, Shared};
 use crate::config::table::nearest;
 use crate::fields::IntegrationId;
+use crate::limits::{IntegrationLimits, integration_limits};
 use crate::status::{CheckStatus, IntegrationStatus, State as Word, check_status, integration_status};
 
 /// An answer that is not what was asked for: `{ "error": ..., "hint": ... }`.
@@ -78,7 +79,7 @@ pub(super) fn too_slow() -> Response {
 }
 
 /// What there is, for the hint of a 404.
-const PATHS: [&str; 6] = ["/", "/metrics", "/-/healthy", "/-/ready", "/-/reload", "/api/v1/status"];
+const PATHS: [&str; 7] = ["/", "/metrics", "/-/healthy", "/-/ready", "/-/reload", "/api/v1/status", "/api/v1/limits"];
 
 pub(super) async fn not_found(uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();
@@ -151,7 +152,8 @@ pub(super) async fn status(State(shared): State<Shared>) -> Result<Response, Pro
     // A large estate takes some tens of milliseconds: not on the runtime's threads.
     let work = tokio::task::spawn_blocking(move || {
         let now = state.clock.now();
-        let all: Vec<IntegrationStatus> = state.board.read(|b| b.iter().map(|i| integration_status(i, now)).collect());
+        let views = state.views(now);
+        let all: Vec<IntegrationStatus> = state.board.read(|b| b.iter().map(|i| integration_status(i, &views, now)).collect());
         #[derive(Serialize)]
         struct Body<'a> {
             version: &'static str,
@@ -173,7 +175,7 @@ pub(super) async fn status(State(shared): State<Shared>) -> Result<Response, Pro
     json_bytes(work.await)
 }
 
-fn json_bytes(made: Result<serde_json::Result<Vec<u8>>, tokio::task::JoinError>) -> Result<Response, Problem> {
+pub(super) fn json_bytes(made: Result<serde_json::Result<Vec<u8>>, tokio::task::JoinError>) -> Result<Response, Problem> {
     match made {
         Ok(Ok(bytes)) => Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response()),
         failed => {
@@ -203,17 +205,20 @@ pub(super) async fn integration(State(shared): State<Shared>, path: IdPath, _: R
     let id = integration_id(&path)?;
     let now = shared.state.clock.now();
     let entry = shared.state.board.integration(&id).ok_or_else(no_integration)?;
+    let views = shared.state.views_of(&entry, now);
     #[derive(Serialize)]
     struct Body {
         now: String,
         #[serde(flatten)]
         status: IntegrationStatus,
+        limits: IntegrationLimits,
         check: Vec<CheckStatus>,
     }
     let body = Body {
         now: now.to_string(),
-        status: integration_status(&entry, now),
-        check: entry.checks.iter().map(|c| check_status(c, now)).collect(),
+        status: integration_status(&entry, &views, now),
+        limits: integration_limits(&entry, &views, now),
+        check: entry.checks.iter().map(|c| check_status(c, &views, now)).collect(),
     };
     json_bytes(Ok(serde_json::to_vec(&body)))
 }

@@ -26,6 +26,7 @@ fn handler(path: &str) -> &'static str {
         "/-/ready" => "ready",
         "/-/reload" => "reload",
         "/api/v1/status" => "status",
+        "/api/v1/limits" => "limits",
         p if p.starts_with("/integrations/") => "integration_page",
         p if p.starts_with("/api/v1/integrations/") => "integration",
         p if p.starts_with("/api/v1/checks/") => "runs",

@@ -14,21 +14,24 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::board::Board;
-use crate::budget::Budgets;
-use crate::clock::Clock;
+use crate::board::{Board, CheckEntry, IntegrationEntry};
+use crate::budget::{Budgets, Views};
+use crate::clock::{Clock, UnixMs, monotonic};
 use crate::config::model::{Config, ServerSettings};
 use crate::config::table::Problem;
 use crate::health::Health;
 use crate::metrics::own::OwnMetrics;
+use crate::readiness::Soaks;
 
 mod accept;
 mod api;
 mod auth;
 mod gate;
+mod limits;
 mod origin;
 mod page;
 mod page_detail;
+mod page_limits;
 mod runs;
 mod scrape;
 
@@ -44,6 +47,8 @@ pub struct ServerState {
     pub board: Arc<Board>,
     /// How much of each endpoint's patience is ours.
     pub budgets: Arc<Budgets>,
+    /// Every soak's running state.
+    pub soaks: Arc<Soaks>,
     /// The daemon's own metrics.
     pub own: Arc<OwnMetrics>,
     /// Wall time.
@@ -56,6 +61,19 @@ pub struct ServerState {
     pub reload: mpsc::Sender<ReloadRequest>,
     /// The store's file, for reading runs.
     pub store: PathBuf,
+}
+
+impl ServerState {
+    /// Every check's budget.
+    fn views(&self, now: UnixMs) -> Views {
+        self.budgets.views(now, monotonic())
+    }
+
+    /// Those of one integration's checks.
+    fn views_of(&self, entry: &IntegrationEntry, now: UnixMs) -> Views {
+        let of = |c: &CheckEntry| Some((c.def.id.clone(), self.budgets.view(&c.def.id, now, monotonic())?));
+        entry.checks.iter().filter_map(of).collect()
+    }
 }
 
 /// Somebody asks for a reload.
@@ -139,6 +157,7 @@ fn router(shared: Shared) -> Router {
         .route("/-/ready", get(api::ready))
         .route("/-/reload", post(api::reload))
         .route("/api/v1/status", get(api::status))
+        .route("/api/v1/limits", get(limits::limits))
         .route("/api/v1/integrations/{customer}/{environment}/{integration}", get(api::integration))
         .route("/api/v1/checks/{customer}/{environment}/{integration}/{check}/runs", get(runs::runs))
         .fallback(api::not_found)

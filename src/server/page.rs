@@ -14,8 +14,10 @@ use http::{StatusCode, header};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::api::Problem;
+use super::page_limits::notes;
 use super::{Query, Shared};
 use crate::board::{Board, IntegrationEntry};
+use crate::budget::Views;
 use crate::clock::UnixMs;
 use crate::outcome::Phase;
 use crate::status::{IntegrationStatus, State as Word, integration_state, integration_status, sort_key};
@@ -108,6 +110,18 @@ pub(super) fn age(at: UnixMs, now: UnixMs) -> String {
         120..=7_199 => format!("{} min ago", s / 60),
         7_200..=172_799 => format!("{} h ago", s / 3_600),
         _ => format!("{} days ago", s / 86_400),
+    }
+}
+
+/// How far off a time is, in its largest unit; a time that is over: how long ago.
+pub(super) fn ahead(at: UnixMs, now: UnixMs) -> String {
+    let s = at.since(now).as_secs();
+    match s {
+        _ if at <= now => age(at, now),
+        0..=119 => format!("in {s} s"),
+        120..=7_199 => format!("in {} min", s / 60),
+        7_200..=172_799 => format!("in {} h", s / 3_600),
+        _ => format!("in {} days", s / 86_400),
     }
 }
 
@@ -246,7 +260,7 @@ struct View {
 }
 
 /// Judges all integrations, but spells out only those of the page.
-fn look(board: &Board, filter: &Filter, now: UnixMs) -> View {
+fn look(board: &Board, views: &Views, filter: &Filter, now: UnixMs) -> View {
     board.read(|all| {
         let mut view = View {
             rows: Vec::new(),
@@ -276,7 +290,7 @@ fn look(board: &Board, filter: &Filter, now: UnixMs) -> View {
         }
         found.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
         view.hidden = found.len().saturating_sub(MOST_ROWS);
-        view.rows = found.iter().take(MOST_ROWS).map(|(_, _, i)| integration_status(i, now)).collect();
+        view.rows = found.iter().take(MOST_ROWS).map(|(_, _, i)| integration_status(i, views, now)).collect();
         view
     })
 }
@@ -286,7 +300,7 @@ pub(super) async fn overview(State(shared): State<Shared>, QueryOf(query): Query
     let work = tokio::task::spawn_blocking(move || {
         let filter = Filter::of(&query);
         let now = inner.state.clock.now();
-        let view = look(&inner.state.board, &filter, now);
+        let view = look(&inner.state.board, &inner.state.views(now), &filter, now);
         let failing = view.by_state.get(&Word::Failing).copied().unwrap_or(0);
         let title = if failing > 0 { format!("{failing} failing") } else { "Integrations".into() };
         page(&inner, &title, filter.refresh, &overview_body(&view, &filter, now))
@@ -403,7 +417,7 @@ fn href(i: &IntegrationStatus) -> String {
 fn row(i: &IntegrationStatus, now: UnixMs) -> Markup {
     html! {
         tr role="row" {
-            td.state role="cell" { (badge_of(i)) }
+            td.state role="cell" { (badge_of(i)) div.small { (notes(&i.limits, now)) } }
             th scope="row" role="rowheader" {
                 a href=(href(i)) { (i.name) }
                 div.small { (i.customer_name) " · " (i.environment) }
@@ -423,7 +437,7 @@ fn row(i: &IntegrationStatus, now: UnixMs) -> Markup {
     }
 }
 
-/// Class, attribution, detail and advice; or why nothing is watched just now.
+/// Class, attribution, detail and advice; or why nothing is watched just now; or what will go wrong.
 pub(super) fn why(i: &IntegrationStatus) -> Markup {
     html! {
         @if let Some(hold) = &i.hold {
@@ -438,6 +452,10 @@ pub(super) fn why(i: &IntegrationStatus) -> Markup {
             }
             @if let Some(detail) = &i.detail { p.detail { (detail) } }
             @if let Some(advice) = &i.remediation { p.small.soft { (advice) } }
+        } @else if let Some(w) = &i.warning {
+            p { b { (words(w.kind.as_str())) } " · " (words(w.attribution.as_str())) }
+            p.detail { (w.detail) }
+            p.small.soft { (w.remediation) }
         }
     }
 }
@@ -466,6 +484,9 @@ mod tests {
         let shown = |s: i64| age(UnixMs(now.0 - s * 1000), now);
         assert_eq!([shown(0), shown(5), shown(300), shown(90_000)], ["just now", "5 s ago", "5 min ago", "25 h ago"]);
         assert_eq!(shown(-5), "just now");
+        let shown = |s: i64| ahead(UnixMs(now.0 + s * 1000), now);
+        assert_eq!([shown(5), shown(300), shown(90_000), shown(200_000)], ["in 5 s", "in 5 min", "in 25 h", "in 2 days"]);
+        assert_eq!([shown(0), shown(-300)], ["just now", "5 min ago"]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shared;
 use super::api::Problem;
+use crate::clock::monotonic;
 use crate::metrics::CONTENT_TYPE;
 use crate::metrics::encode::{CHUNK, Encoder, Scrape};
 
@@ -35,8 +36,9 @@ pub(super) async fn metrics(State(shared): State<Shared>, headers: HeaderMap) ->
         Problem::ours("the metrics can't be encoded")
     })?;
     let config = state.config.borrow().clone();
-    let (board, now) = (Arc::clone(&state.board), state.clock.now());
-    let scrape = tokio::task::spawn_blocking(move || Scrape::take(&board, &config.settings, now)).await.map_err(|e| {
+    let (board, budgets, now) = (Arc::clone(&state.board), Arc::clone(&state.budgets), state.clock.now());
+    let take = move || Scrape::take(&board, &budgets, &config.settings, now, monotonic());
+    let scrape = tokio::task::spawn_blocking(take).await.map_err(|e| {
         tracing::error!(error = %e, "the board can't be copied for a scrape");
         Problem::ours("the metrics can't be encoded")
     })?;

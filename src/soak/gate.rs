@@ -102,7 +102,7 @@ fn passage(candidate: &Candidate<'_>) -> Passage {
         Ruling::Passed | Ruling::Running | Ruling::InsufficientEvidence | Ruling::Failed | Ruling::Doomed => {}
         Ruling::NotStarted => {}
         Ruling::Stale => {
-            reasons.push(format!("it passed at go-live, {}; that was valid for {}", verdict.window.end, input.policy.valid_for))
+            reasons.push(format!("it passed at go-live, {}; that was valid for {}", verdict.window.end, input.policy.valid_for));
         }
         Ruling::Superseded => reasons.push("what is judged was changed in the configuration: the soak starts again".to_owned()),
     }

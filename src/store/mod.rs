@@ -7,7 +7,7 @@
 //! - `schema`: tables, versions, migrations; `rows`: reading that survives damage
 //! - `journal`: a commit's row; `segment`, `packing`, `bits`, `codes`: an hour's runs in about half a byte each; `run`: cutting spans
 //! - `memory`: what the writer remembers: `open` hours, `failures`, what is due
-//! - `notes`: what must survive and is no run
+//! - `notes`: what must survive and is no run; `evidence`: the log that is only added to
 //! - `writer`: commit, seal, forget; `restore`: start; `retention`: deleting; `reader`: everybody else
 //!
 //! Never judges, never reads a clock, never logs: what is damaged or refused is in what it returns.
@@ -23,6 +23,7 @@ use crate::record::Record;
 
 mod bits;
 mod codes;
+mod evidence;
 mod failures;
 #[cfg(test)]
 mod fixtures;
@@ -43,6 +44,7 @@ mod tests;
 mod writer;
 
 pub use crate::record::Run;
+pub use evidence::Logged;
 pub use failures::FailureRow;
 pub use notes::Note;
 pub use reader::Reader;

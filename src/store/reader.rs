@@ -5,18 +5,21 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
+use super::bits::Damage;
 use super::failures::{self, Failures};
+use super::journal::Line;
 use super::memory::unsealed;
 use super::run::join;
 use super::segment::{self, Place};
 use super::{Damaged, FailureRow, Run, StoreError, journal, rows, schema};
+use crate::board::CheckState;
 use crate::clock::UnixMs;
 use crate::fields::CheckId;
 
 /// A reader: one connection, for one thread. Each call sees one moment of the store.
 #[derive(Debug)]
 pub struct Reader {
-    conn: Connection,
+    pub(super) conn: Connection,
     damaged: RefCell<Damaged>,
 }
 
@@ -64,10 +67,11 @@ impl Reader {
         })?;
         let sealed = all.len();
         let (as_of, sealed_until) = position(&moment, key)?;
-        open_rows(&moment, key, 0, &mut damaged, &mut |seq, place, run, _| {
-            if place == vantage {
-                all.extend(unsealed(&run, seq, as_of, sealed_until).and_then(|r| r.clip(since, until)));
+        open_rows(&moment, key, 0, &mut damaged, &mut |seq, line| {
+            if line.vantage() == vantage {
+                all.extend(unsealed(&line.run()?, seq, as_of, sealed_until).and_then(|r| r.clip(since, until)));
             }
+            Ok(())
         })?;
         if all.len() > sealed {
             all.sort_by_key(|r| r.slot);
@@ -84,9 +88,32 @@ impl Reader {
         let mut all = Failures::default();
         failures::read(&moment, Some(key), &mut damaged, &mut |_, id, open, row| all.adopt(id, open, row))?;
         let (as_of, _) = position(&moment, key)?;
-        open_rows(&moment, key, as_of + 1, &mut damaged, &mut |_, place, run, detail| all.fold(place, &run, detail))?;
+        open_rows(&moment, key, as_of + 1, &mut damaged, &mut |_, line| {
+            all.fold(line.vantage(), &line.run()?, line.detail());
+            Ok(())
+        })?;
         let mut found = all.into_rows();
         found.retain(|f| f.first < until && f.last >= since);
+        Ok(found)
+    }
+
+    /// What was known of a check after its last stored record, but for its counts by hour; `None`: nothing is stored of it.
+    pub fn state(&self, check: &CheckId) -> Result<Option<CheckState>, StoreError> {
+        let key = check.key();
+        let moment = self.conn.unchecked_transaction()?;
+        let mut damaged = self.damaged.borrow_mut();
+        let mut found = None;
+        let sql = "SELECT state FROM check_state WHERE key = ?1 AND state IS NOT NULL";
+        rows::each(&moment, sql, [key as i64], &format!("the state of {check}"), &mut damaged, &mut |row| {
+            let json: String = row.get(0)?;
+            found = Some(serde_json::from_str(&json).map_err(|e| StoreError::Corrupt(format!("it can't be read ({e})")))?);
+            Ok(())
+        })?;
+        let (as_of, _) = position(&moment, key)?;
+        open_rows(&moment, key, as_of + 1, &mut damaged, &mut |_, line| {
+            found.get_or_insert_with(CheckState::default).apply(&line.record(check)?);
+            Ok(())
+        })?;
         Ok(found)
     }
 
@@ -103,11 +130,11 @@ fn position(conn: &Connection, key: u64) -> Result<(i64, i64), StoreError> {
     Ok(found.unwrap_or((0, i64::MIN)))
 }
 
-/// Takes a run of the journal: row, vantage, run, detail.
-type EachRun<'a> = dyn FnMut(i64, u16, Run, Option<&str>) + 'a;
+/// Takes a line of the journal, with its row.
+type EachLine<'a> = dyn FnMut(i64, &Line<'_>) -> Result<(), Damage> + 'a;
 
 /// Hands out what the journal holds of a check, from row `from` on.
-fn open_rows(conn: &Connection, key: u64, from: i64, damaged: &mut Damaged, f: &mut EachRun<'_>) -> Result<(), StoreError> {
+fn open_rows(conn: &Connection, key: u64, from: i64, damaged: &mut Damaged, f: &mut EachLine<'_>) -> Result<(), StoreError> {
     // Two steps: SQLite would read every row's batch, and most rows do not hold the check.
     let mut candidates: Vec<i64> = Vec::new();
     let sql = "SELECT seq, marks FROM journal WHERE seq >= ?1 ORDER BY seq";
@@ -119,12 +146,7 @@ fn open_rows(conn: &Connection, key: u64, from: i64, damaged: &mut Damaged, f: &
     })?;
     for seq in candidates {
         rows::each(conn, "SELECT batch FROM journal WHERE seq = ?1", [seq], "a journal row", damaged, &mut |row| {
-            Ok(journal::unpack(blob(row, 0)?, &mut |line| {
-                if line.key == key {
-                    f(seq, line.vantage(), line.run()?, line.detail());
-                }
-                Ok(())
-            })?)
+            Ok(journal::unpack(blob(row, 0)?, &mut |line| if line.key == key { f(seq, line) } else { Ok(()) })?)
         })?;
     }
     Ok(())

@@ -37,7 +37,7 @@ pub(super) fn each<P: Params>(
 }
 
 /// Whether an error says that stored bytes are not what was written.
-fn is_damage(e: &StoreError) -> bool {
+pub(super) fn is_damage(e: &StoreError) -> bool {
     use rusqlite::Error as E;
     match e {
         StoreError::Corrupt(_) => true,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
+use super::evidence::Head;
 use super::memory::{Entry, Memory};
 use super::open::{Ended, settled_before};
 use super::segment::{self, HourSum, Place};
@@ -35,6 +36,8 @@ pub struct Store {
     pub(super) damaged: Damaged,
     /// Where deleting goes on (retention.rs).
     pub(super) tidied: i64,
+    /// Where the evidence log ends; `None`: not looked up yet.
+    pub(super) evidence: Option<Head>,
 }
 
 /// What a seal wrote.
@@ -62,6 +65,7 @@ impl Store {
             ghosts: Vec::new(),
             damaged,
             tidied: i64::MIN,
+            evidence: None,
         })
     }
 

@@ -22,13 +22,15 @@ use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 use url::Url;
 
+use super::away::Endpoint;
 use super::connect::{Sent, Stream, hop, is_ours};
+use super::listen::Listener;
 use super::{Options, Transport, body};
-use crate::clock::{Clock, monotonic};
+use crate::clock::monotonic;
 use crate::fields::masked_query;
-use crate::observed::{Failure, Heard, Hop, Observed, Step, bounded};
+use crate::observed::{Failure, Hop, Observed, Step, bounded};
 use crate::outcome::{Cause, Class};
-use crate::ratelimit::{self, Dialect, RateLimit, Response};
+use crate::ratelimit::{Dialect, RateLimit};
 use crate::secret::{REDACTED, Redactor, SecretValue};
 
 /// A response may have this many headers.
@@ -73,12 +75,12 @@ pub struct Answer {
 }
 
 impl Transport {
-    /// Makes the exchange. Every hop is written into `observed` while it goes on; `token`: it asks a token endpoint.
+    /// Makes the exchange. Every hop is written into `observed` while it goes on; `token`: the token endpoint it asks.
     pub async fn exchange(
         &self,
         mut request: Request,
         options: &Options,
-        token: bool,
+        token: Option<&Endpoint>,
         redactor: &Redactor,
         observed: &mut Observed,
     ) -> Result<Answer, Failure> {
@@ -89,17 +91,23 @@ impl Transport {
         loop {
             let url = full_url(&request);
             visited.insert((request.method.clone(), url.clone()));
-            observed.hops.push(Hop { token, method: request.method.to_string(), url: shown(&url, redactor), ..Hop::default() });
+            observed.hops.push(Hop {
+                token: token.is_some(),
+                method: request.method.to_string(),
+                url: shown(&url, redactor),
+                ..Hop::default()
+            });
             let sent = if followed == 0 { Sent::ByUs } else { Sent::ByTarget };
             let (stream, h2) = Box::pin(self.open(&url, options, sent, redactor, observed)).await?;
             let host = shown_host(&url);
             let (response, connection) = Box::pin(self.converse(stream, h2, &request, &url, &host, observed)).await?;
             let (parts, incoming) = response.into_parts();
             hop(observed).status = Some(parts.status.as_u16());
-            if !token {
+            if token.is_none() {
                 observed.status = Some(parts.status.as_u16());
             }
-            let listener = Listener { options, redactor, url: &url, token, status: parts.status, headers: &parts.headers };
+            let mut listener = Listener::new(self, options, redactor, token, &url);
+            listener.hear(parts.status, &parts.headers, &[], observed);
             if let Some(next) = location(parts.status, &parts.headers, &url, options, redactor, observed)? {
                 if followed == options.redirects {
                     return Err(Failure::new(
@@ -108,7 +116,6 @@ impl Transport {
                     ));
                 }
                 drop((incoming, connection));
-                listener.hear(&[], observed);
                 followed += 1;
                 turn(&mut request, parts.status, &url, next, redactor)?;
                 if visited.contains(&(request.method.clone(), full_url(&request))) {
@@ -123,7 +130,7 @@ impl Transport {
             hop(observed).phases.transfer = Some(first_byte.elapsed());
             drop(connection);
             // Where the body can't be read, the headers still speak.
-            let (limits, dialect) = listener.hear(read.as_deref().unwrap_or_default(), observed);
+            let (limits, dialect) = listener.hear(parts.status, &parts.headers, read.as_deref().unwrap_or_default(), observed);
             return Ok(Answer { status: parts.status, body: read?, took: started.elapsed(), limits, dialect, headers: parts.headers });
         }
     }
@@ -201,29 +208,6 @@ impl Transport {
         *head.version_mut() = if h2 { Version::HTTP_2 } else { Version::HTTP_11 };
         *head.headers_mut() = headers;
         Ok(head)
-    }
-}
-
-/// Reads what a response says of rate limits, and writes it down.
-struct Listener<'a> {
-    options: &'a Options,
-    redactor: &'a Redactor,
-    url: &'a Url,
-    token: bool,
-    status: StatusCode,
-    headers: &'a HeaderMap,
-}
-
-impl Listener<'_> {
-    fn hear(&self, body: &[u8], observed: &mut Observed) -> (RateLimit, Dialect) {
-        let host = crate::fields::host_port(self.url);
-        let dialect = if host == self.options.host { self.options.dialect } else { Dialect::Auto };
-        let at = Clock::default().now();
-        let response = Response { dialect, status: self.status.as_u16(), headers: self.headers, body, received_at: at };
-        let limits = ratelimit::read(&response).cleaned(&|text| self.redactor.clean(text));
-        let stay_away = limits.stay_away(dialect);
-        observed.heard.push(Heard { host, token: self.token, at, limits: limits.clone(), stay_away });
-        (limits, dialect)
     }
 }
 

@@ -4,26 +4,31 @@
 //! One exchange is one run's: a new connection each time, no pool, no cookie jar, no proxy, and nothing of it lives longer than the future that
 //! runs it. Owns no deadline (the scheduler's holds over everything), no retry, and no judgement of what a status means.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::{UnixMs, monotonic};
 use crate::config::model::ProbeSettings;
 use crate::observed::Observed;
 use crate::ratelimit::Dialect;
 
 pub mod auth;
+mod away;
 mod body;
 mod certificate;
 mod connect;
 mod exchange;
 pub mod guard;
+mod listen;
 mod oauth2;
 mod resolve;
 pub mod status;
 mod tls;
 
+pub use away::{AWAY_NOTE, Endpoint};
 pub use exchange::{Answer, Request};
 pub use resolve::{Resolver, Table};
 pub use tls::{OwnRoots, read_roots_blocking};
@@ -61,11 +66,12 @@ pub struct Options {
     pub host: String,
 }
 
-/// The means to reach the network that all runs share: resolver, TLS roots, limits, tokens.
+/// The means to reach the network that all runs share: resolver, TLS roots, limits, tokens and the token endpoints to leave alone.
 pub struct Transport {
     resolver: Resolver,
     tls: tls::Tls,
     tokens: oauth2::Tokens,
+    away: Arc<away::Away>,
     limits: Limits,
 }
 
@@ -94,7 +100,24 @@ impl Transport {
             user_agent: http::HeaderValue::from_str(&settings.user_agent)
                 .map_err(|_| anyhow::anyhow!("user_agent can't be sent in a header: {:?}", settings.user_agent))?,
         };
-        Ok(Self { resolver, tls: tls::Tls::new(settings.ca.as_deref())?, tokens: oauth2::Tokens::default(), limits })
+        let tls = tls::Tls::new(settings.ca.as_deref())?;
+        Ok(Self { resolver, tls, tokens: oauth2::Tokens::default(), away: Arc::default(), limits })
+    }
+
+    /// This one instead of `old`: what asked `old` to be left alone still is.
+    pub fn after(mut self, old: &Self) -> Self {
+        self.away = Arc::clone(&old.away);
+        self
+    }
+
+    /// The token endpoints to leave alone, as notes (kind [`AWAY_NOTE`]) to write since the last call: id and text; without text, the note goes.
+    pub fn notes(&self) -> Vec<(String, Option<String>)> {
+        self.away.notes()
+    }
+
+    /// Leaves alone what notes of the last daemon tell of; returns the ids of those that are over.
+    pub fn restore(&self, notes: &BTreeMap<String, String>, now: UnixMs) -> Vec<String> {
+        self.away.restore(notes, now, monotonic())
     }
 
     /// Whether this endpoint can be reached: resolves it and makes a TCP connection, nothing more. For the self-check: private addresses are open.

@@ -1,9 +1,11 @@
 //! OAuth2 client credentials (RFC 6749, 4.4): one token for everyone who asks with the same words, kept in memory only, fetched by one run at a time.
 //!
-//! A token is renewed after four fifths of its life, and once after the API refused it. What goes wrong here says "token endpoint" first, so that
-//! it is never taken for the API's failure.
+//! A token is renewed after four fifths of its life, and once after the API refused it. An endpoint that throttled is left alone (`away.rs`): until
+//! then the token at hand is used while it lives, and a run without one sends nothing. What goes wrong here says "token endpoint" first, so
+//! that it is never taken for the API's failure.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,11 +17,12 @@ use serde_json::Value;
 use url::form_urlencoded;
 
 use super::auth::{OAuth2, basic, reveal};
+use super::away::{Endpoint, Stay};
 use super::exchange::{Answer, Request, shown};
 use super::{HttpVersion, Options, Transport, hex_sha256, status};
 use crate::clock::monotonic;
 use crate::observed::{Failure, Observed, Step, bounded};
-use crate::outcome::Class;
+use crate::outcome::{Cause, Class};
 use crate::secret::{Redactor, SecretValue};
 
 /// So many different tokens are kept; the one unused for longest goes first.
@@ -32,6 +35,8 @@ const MAX_TOKEN: usize = 16 * 1024;
 const UNSAID_LIFE: Duration = Duration::from_secs(300);
 /// No token is kept for longer.
 const LONGEST_LIFE: Duration = Duration::from_secs(86_400);
+/// The pause after a renewal that failed: a quarter of what is left of the token's life, within these bounds.
+const RENEWAL_PAUSE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
 
 /// The tokens all runs share.
 #[derive(Debug, Default)]
@@ -93,7 +98,8 @@ fn key(oauth2: &OAuth2, secret: &SecretValue, options: &Options) -> String {
 }
 
 impl Transport {
-    /// A token: a kept one, or a new one when there is none, it is due for renewal, or it is `stale`.
+    /// A token: a kept one, or a new one when there is none, it is due for renewal, or it is `stale`. Where its endpoint is to be left alone, a
+    /// failure with the cause [`Cause::RateLimit`]: nothing was sent for it.
     pub(super) async fn token(
         &self,
         oauth2: &OAuth2,
@@ -103,19 +109,17 @@ impl Transport {
         observed: &mut Observed,
     ) -> Result<SecretValue, Failure> {
         let secret = reveal(&oauth2.client_secret, redactor).await?;
+        let endpoint = Endpoint::of(oauth2);
         let entry = self.tokens.entry(key(oauth2, &secret, options));
         let answers = entry.answers.load(Ordering::SeqCst);
         let mut slot = match entry.slot.try_lock() {
             Ok(slot) => slot,
             Err(_) => {
                 observed.step = Step::Processing;
-                let slot = entry.slot.lock().await;
-                if let (true, Some(failed)) = (entry.answers.load(Ordering::SeqCst) != answers, &slot.failed) {
-                    return Err(failed.clone());
-                }
-                slot
+                entry.slot.lock().await
             }
         };
+        let answered = entry.answers.load(Ordering::SeqCst) != answers;
         let now = monotonic();
         let kept = slot.issued.as_ref().filter(|i| now < i.ends_at && stale.is_none_or(|s| *s != i.token));
         if let Some(issued) = kept.filter(|i| now < i.renew_at) {
@@ -123,7 +127,20 @@ impl Transport {
             return Ok(issued.token.clone());
         }
         let old = kept.map(|i| i.token.clone());
-        let fetched = Box::pin(self.fetch(oauth2, &secret, options, redactor, observed)).await;
+        if let Some(stay) = self.away.stay(&endpoint, now) {
+            old.iter().for_each(|token| redactor.add(token));
+            return old.ok_or_else(|| left_alone(oauth2, &stay, redactor));
+        }
+        if let (true, Some(failed)) = (answered, &slot.failed) {
+            return Err(failed.clone());
+        }
+        if let (Some(issued), true) = (&mut slot.issued, old.is_some()) {
+            // Noted before: also where this run is cut off while it waits, the next ones use what they have.
+            let pause = issued.ends_at.saturating_duration_since(now) / 4;
+            issued.renew_at = now + pause.clamp(*RENEWAL_PAUSE.start(), *RENEWAL_PAUSE.end());
+        }
+        let told = observed.heard.len();
+        let fetched = Box::pin(self.fetch(oauth2, &secret, &endpoint, options, redactor, observed)).await;
         entry.answers.fetch_add(1, Ordering::SeqCst);
         match (fetched, old) {
             (Ok(issued), _) => {
@@ -134,6 +151,8 @@ impl Transport {
             // The old one still holds: what is tested is the API.
             (Err(_), Some(old)) => {
                 redactor.add(&old);
+                // Only the endpoint is to be left alone then, which is seen to here.
+                observed.heard.iter_mut().skip(told).for_each(|h| h.stay_away = None);
                 Ok(old)
             }
             (Err(failure), None) => {
@@ -147,6 +166,7 @@ impl Transport {
         &self,
         oauth2: &OAuth2,
         secret: &SecretValue,
+        endpoint: &Endpoint,
         options: &Options,
         redactor: &mut Redactor,
         observed: &mut Observed,
@@ -154,12 +174,22 @@ impl Transport {
         let request = request(oauth2, secret, redactor)?;
         let url = shown(&request.url, redactor);
         let options = Options { version: HttpVersion::Auto, redirects: 0, max_body: Some(MAX_ANSWER), ..options.clone() };
-        let answer = Box::pin(self.exchange(request, &options, true, redactor, observed)).await.map_err(|mut f| {
+        let answer = Box::pin(self.exchange(request, &options, Some(endpoint), redactor, observed)).await.map_err(|mut f| {
             f.detail = bounded(format!("token endpoint {url}: {}", f.detail), 300);
             f
         })?;
         read(&answer, &url, redactor)
     }
+}
+
+/// The failure of a run that has no token and may not ask for one.
+fn left_alone(oauth2: &OAuth2, stay: &Stay, redactor: &Redactor) -> Failure {
+    let url = shown(oauth2.token_url.url(), redactor);
+    let detail = match stay.told {
+        true => format!("token endpoint {url} asked to be left alone until {}", stay.until),
+        false => format!("token endpoint {url} throttled without saying for how long: it is left alone until {}", stay.until),
+    };
+    Failure { cause: Some(Cause::RateLimit), retry_after: Some(stay.left), ..Failure::new(Class::Throttled, redactor.clean(&detail)) }
 }
 
 fn request(oauth2: &OAuth2, secret: &SecretValue, redactor: &mut Redactor) -> Result<Request, Failure> {
@@ -193,9 +223,11 @@ fn request(oauth2: &OAuth2, secret: &SecretValue, redactor: &mut Redactor) -> Re
 fn read(answer: &Answer, url: &str, redactor: &mut Redactor) -> Result<Issued, Failure> {
     let json: Option<Value> = serde_json::from_slice(&answer.body).ok();
     let text = |name: &str| json.as_ref().and_then(|j| j.get(name)).and_then(Value::as_str);
-    if !answer.status.is_success() {
+    let issues = text("access_token").is_some_and(|t| !t.is_empty());
+    if !answer.status.is_success() || (answer.limits.throttled && !issues) {
         let error = text("error").unwrap_or_default();
         let (class, retry_after) = match (answer.status.as_u16(), error) {
+            _ if answer.limits.throttled => status::refusal(answer.status, &answer.limits, answer.dialect),
             // RFC 6749, 5.2: refused credentials may come as 400.
             (400, "invalid_client" | "unauthorized_client" | "invalid_grant" | "access_denied") => (Class::Unauthorized, None),
             (300..=399, _) => (Class::Redirect, None),
@@ -229,78 +261,4 @@ fn read(answer: &Answer, url: &str, redactor: &mut Redactor) -> Result<Issued, F
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use http::StatusCode;
-
-    use crate::ratelimit::{Dialect, RateLimit};
-
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer {
-            status: StatusCode::from_u16(status).unwrap(),
-            headers: HeaderMap::new(),
-            body: body.into(),
-            took: Duration::from_millis(1),
-            limits: RateLimit { throttled: status == 429, ..RateLimit::default() },
-            dialect: Dialect::Auto,
-        }
-    }
-
-    #[test]
-    fn refusals_are_the_token_endpoints() {
-        for (status, body, class, words) in [
-            (
-                401,
-                r#"{"error":"invalid_client","error_description":"no such client"}"#,
-                Class::Unauthorized,
-                "(invalid_client): no such client",
-            ),
-            (400, r#"{"error":"invalid_client"}"#, Class::Unauthorized, "answered 400 (invalid_client)"),
-            (400, r#"{"error":"invalid_scope"}"#, Class::ClientError, "invalid_scope"),
-            (429, "", Class::Throttled, "answered 429"),
-            (503, "<html>", Class::ServerError, "answered 503"),
-            (302, "", Class::Redirect, "answered 302"),
-            (200, "{}", Class::Assertion, "without an access_token"),
-            (200, r#"{"access_token":"a\nb"}"#, Class::Assertion, "can't be sent"),
-            (200, r#"{"access_token":"x","token_type":"mac"}"#, Class::Assertion, "not a bearer"),
-        ] {
-            let failure = read(&answer(status, body), "https://login.example.com/token", &mut Redactor::default()).unwrap_err();
-            assert_eq!(failure.class, class, "{body}");
-            assert!(
-                failure.detail.starts_with("token endpoint https://login.example.com/token") && failure.detail.contains(words),
-                "{}",
-                failure.detail
-            );
-        }
-    }
-
-    #[test]
-    fn life_is_bounded_and_renewed_before_its_end() {
-        for (body, most) in [
-            (r#"{"access_token":"tok-1","expires_in":3600,"token_type":"bearer"}"#, 3600),
-            (r#"{"access_token":"tok-1","expires_in":"60"}"#, 60),
-            (r#"{"access_token":"tok-1"}"#, 300),
-            (r#"{"access_token":"tok-1","expires_in":1e300}"#, 86_400),
-        ] {
-            let mut redactor = Redactor::default();
-            let issued = read(&answer(200, body), "u", &mut redactor).unwrap();
-            let life = issued.ends_at - monotonic();
-            assert!(life <= Duration::from_secs(most) && life > Duration::from_secs(most - 5), "{body}: {life:?}");
-            assert!(issued.renew_at < issued.ends_at);
-            assert!(!redactor.clean("echo tok-1").contains("tok-1"));
-        }
-    }
-
-    #[test]
-    fn kept_tokens_are_bounded() {
-        let tokens = Tokens::default();
-        let held = tokens.entry("held".into());
-        for n in 0..MAX_TOKENS + 10 {
-            tokens.entry(n.to_string());
-        }
-        let map = tokens.0.lock().unwrap();
-        assert_eq!(map.len(), MAX_TOKENS);
-        assert!(map.contains_key("held") && !map.contains_key("0"), "an entry in use is not thrown out");
-        drop(held);
-    }
-}
+mod tests;

@@ -80,6 +80,9 @@ fn echo(mut socket: TcpStream) {
     for (name, value) in &all_encoded {
         headers += &format!("x-{name}: {value}\r\n");
     }
+    // A policy may be called anything.
+    let name = sent.replace(['\r', '\n', '"', '\\'], " ").chars().filter(char::is_ascii).take(4000).collect::<String>();
+    headers += &format!("ratelimit-policy: \"{name}\";q=1000000;w=1\r\nratelimit: \"{name}\";r=5;t=1\r\n");
     headers += &format!("x-echo: {}\r\n", sent.replace(['\r', '\n'], " ").chars().filter(char::is_ascii).take(4000).collect::<String>());
     let status = if path.starts_with("/redirect") {
         headers += &format!(
@@ -214,6 +217,7 @@ fn no_output_holds_a_secret() {
         "/".to_owned(),
         "/metrics".into(),
         "/api/v1/status".into(),
+        "/api/v1/limits".into(),
         "/api/v1/integrations/acme/staging/echo".into(),
         "/integrations/acme/staging/echo".into(),
     ];
@@ -225,6 +229,14 @@ fn no_output_holds_a_secret() {
         assert_eq!(status, 200, "{path}");
         assert_clean(path, body.as_bytes());
     }
+    let limits = output(soakwatch().args(["limits", "acme/staging/echo", "--forecast", "--url", &daemon.url]));
+    assert_eq!(limits.status.code(), Some(0), "{}", String::from_utf8_lossy(&limits.stderr));
+    assert!(
+        String::from_utf8_lossy(&limits.stdout).contains("1000000"),
+        "the policy is shown: {}",
+        String::from_utf8_lossy(&limits.stdout)
+    );
+    assert_clean("limits", &limits.stdout);
     let log = daemon.log();
     assert!(log.contains("acme/staging/echo/ok-0"), "the log says what fails");
     assert_clean("the log at trace level", log.as_bytes());

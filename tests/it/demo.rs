@@ -7,12 +7,16 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use soakwatch::app::Running;
 use soakwatch::board::{CheckEntry, Counts};
-use soakwatch::clock::{Clock, monotonic};
+use soakwatch::clock::{Clock, UnixMs, monotonic};
+use soakwatch::demo::quotas::midnight_after;
 use soakwatch::demo::{self, Estate};
 use soakwatch::metrics::own::OwnMetrics;
-use soakwatch::outcome::{Attribution, Class};
+use soakwatch::outcome::{Attribution, Cause, Class};
+
+use crate::support::daemon::{get, series};
 
 /// Each check of the estate, and the failure it must come to; none: it never fails.
 const STORIES: &[(&str, Option<(Class, Attribution)>)] = &[
@@ -20,14 +24,17 @@ const STORIES: &[(&str, Option<(Class, Attribution)>)] = &[
     ("acme/production/erp-orders/list-orders", None),
     ("acme/production/crm-contacts/list-contacts", None),
     ("acme/production/warehouse-stock/queue", None),
+    ("acme/production/support-tickets/list-tickets", None),
     ("acme/staging/erp-orders/list-orders", Some((Class::ServerError, Attribution::CustomerEnvironment))),
     ("borealis/production/patient-index/search", None),
     ("borealis/production/lab-results/latest", Some((Class::Slow, Attribution::CustomerEnvironment))),
     ("borealis/production/payroll-export/status", Some((Class::Certificate, Attribution::CustomerEnvironment))),
     ("borealis/production/staff-sign-in/discovery", None),
+    ("borealis/production/ward-alerts/auth-test", Some((Class::Throttled, Attribution::ThirdParty))),
     ("cobalt/production/ledger-postings/list-postings", Some((Class::Unauthorized, Attribution::Configuration))),
     ("cobalt/production/kyc-screening/screen", Some((Class::Forbidden, Attribution::Configuration))),
     ("cobalt/production/statement-archive/reachable", Some((Class::Tls, Attribution::CustomerEnvironment))),
+    ("cobalt/production/customer-relations/query-accounts", None),
     ("cobalt/sandbox/payments/initiate", Some((Class::ServerError, Attribution::ProductDefect))),
     ("dunlin/staging/shipment-tracking/track", Some((Class::Dns, Attribution::ThirdParty))),
     ("dunlin/staging/customs-gateway/ping", Some((Class::Connect, Attribution::CustomerEnvironment))),
@@ -41,6 +48,14 @@ const STORIES: &[(&str, Option<(Class, Attribution)>)] = &[
     ("fjord/production/pos-sales/journal", None),
     ("fjord/production/price-feed/prices", None),
     ("fjord/production/product-images/fetch", None),
+    ("fjord/production/web-orders/list-orders", Some((Class::Throttled, Attribution::ThirdParty))),
+];
+/// The checks whose stories are about quotas: room to spare, throttled at the declared peak, a hold, gone before midnight.
+const QUOTAS: [&str; 4] = [
+    "acme/production/support-tickets/list-tickets",
+    "fjord/production/web-orders/list-orders",
+    "borealis/production/ward-alerts/auth-test",
+    "cobalt/production/customer-relations/query-accounts",
 ];
 /// The checks that are never due.
 const AT_REST: [&str; 2] = ["fjord/production/pos-sales/journal", "fjord/production/price-feed/prices"];
@@ -48,7 +63,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 async fn watched() -> (Estate, Running) {
     let clock = Clock::System;
-    let estate = Estate::start(clock.now()).await.unwrap();
+    let estate = Estate::start(&clock).await.unwrap();
     let own = Arc::new(OwnMetrics::new().unwrap());
     let running = demo::watch(&estate, "127.0.0.1:0".parse().unwrap(), clock, own).await.unwrap();
     (estate, running)
@@ -122,6 +137,92 @@ async fn each_story_ends_in_its_own_class_and_attribution() {
     estate.stop().await;
 }
 
+/// The integration of a check.
+fn integration(id: &str) -> &str {
+    id.rsplit_once('/').unwrap().0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_quota_tells_its_own_story() {
+    let (estate, running) = watched().await;
+    // It blocks, on the test's own thread: the daemon has others.
+    let ask = |path: &str| get(&format!("http://{}{path}", running.address)).1;
+    let limits = |id: &str| {
+        let mut all: Value = serde_json::from_str(&ask(&format!("/api/v1/limits?id={}", integration(id)))).unwrap();
+        all["integrations"][0].take()
+    };
+    let state = |id: &str| check(&running, id).state;
+    let skipped = |id: &str| state(id).causes.get(&Cause::RateLimit).copied().unwrap_or(0);
+    let [tickets, orders, alerts, relations] = QUOTAS;
+    until("quotas", || {
+        let told = [
+            (tickets, state(tickets).counts.pass >= 4),
+            (orders, state(orders).counts.throttled >= 1 && state(orders).counts.pass >= 3),
+            (alerts, skipped(alerts) >= 3),
+            (relations, skipped(relations) >= 2 && !limits(relations)["policies"][0]["exhausted_at"].is_null()),
+        ];
+        told.iter().filter(|(_, told)| !told).map(|(id, _)| format!("{id}: {:?}, {}", state(id).counts, limits(id))).collect()
+    })
+    .await;
+    let page = ask("/");
+    let row = |name: &str| page.split("<tr").find(|r| r.contains(name)).unwrap_or_else(|| panic!("{name}: {page}"));
+    let detail = |id: &str| ask(&format!("/integrations/{}", integration(id)));
+
+    // Room to spare: more than three times the declared peak, plenty left, and not one slot lost.
+    let told = limits(tickets);
+    let quota = &told["policies"][0];
+    assert_eq!((&quota["limit"], &quota["window_s"], &told["headroom"]), (&json!(700), &json!(60), &json!(3.5)), "{told}");
+    assert!(quota["remaining"].as_u64().unwrap() > 350 && quota["exhausted_at"].is_null() && !quota["reset_at"].is_null(), "{told}");
+    assert_eq!((&told["budgets"][0]["factor"], &told["batches"][0]["policies"][0]["fits"]), (&json!(1), &json!(true)), "{told}");
+    assert!(detail(tickets).contains("3.5 × the declared volume"));
+
+    // Throttled at the declared peak: there is less than was declared, and it is not us who make the calls.
+    let told = limits(orders);
+    assert_eq!((&told["policies"][0]["policy"], &told["policies"][0]["limit"]), (&json!("burst"), &json!(200)), "{told}");
+    assert!(told["headroom"].as_f64().unwrap() < 0.7, "{told}");
+    assert!(estate.served("orders.shophub.example") < 20, "the quota is not used up by us");
+    assert!(detail(orders).contains("0.66 × the declared volume"));
+
+    // A hold: nothing was sent since the host asked for it.
+    let told = limits(alerts);
+    assert_eq!(
+        (&told["holds"][0]["asked_s"], &told["holds"][0]["told"], &told["policies"]),
+        (&json!(45), &json!(alerts), &json!([])),
+        "{told}"
+    );
+    assert_eq!((estate.served("chat.wardtalk.example"), state(alerts).counts.throttled), (4, 1), "nothing is sent during a hold");
+    assert!(row("Ward alerts").contains("held until"), "{page}");
+
+    // Gone before midnight whatever the hour, though by what was declared it is enough; and the widened interval.
+    let told = limits(relations);
+    let quota = &told["policies"][0];
+    let at = |key: &str| -> UnixMs { quota[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().into() };
+    assert_eq!((&quota["policy"], &quota["limit"]), (&json!("api-usage"), &json!(500_000)), "{told}");
+    assert!(at("exhausted_at") < midnight_after(at("read_at")), "{told}");
+    assert!(told["headroom"].as_f64().unwrap() > 1.5 && quota["exhausted_at_declared"].is_null(), "{told}");
+    assert_eq!((&told["budgets"][0]["factor"], state(relations).counts.throttled), (&json!(2), 0), "{told}");
+    assert!(row("Customer relations").contains("quota out") && row("Customer relations").contains("widened ×2"), "{page}");
+
+    // The same in numbers.
+    let scrape = ask("/metrics");
+    let of = |name: &str, id: &str| {
+        let label = format!("integration=\"{}\"", integration(id).rsplit('/').next().unwrap());
+        series(&scrape, name, &[&label])
+    };
+    assert_eq!(of("soakwatch_rate_limit_headroom_ratio", tickets), Some(3.5));
+    assert!(of("soakwatch_rate_limit_headroom_ratio", orders).is_some_and(|h| h < 0.7));
+    assert_eq!(of("soakwatch_rate_limit_retry_after_seconds", alerts), Some(45.0));
+    assert!(of("soakwatch_rate_limit_exhaustion_timestamp_seconds", relations).is_some());
+    assert_eq!(of("soakwatch_check_effective_interval_seconds", relations), Some(4.0));
+
+    // Nobody else's pace is in its own way.
+    let others = STORIES.iter().map(|(id, _)| *id).filter(|id| !QUOTAS[1..].contains(id));
+    let lost: Vec<&str> = others.filter(|id| skipped(id) > 0).collect();
+    assert_eq!(lost, [""; 0], "the pace costs slots that no story is about");
+    running.stop().await.unwrap();
+    estate.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_network_blames_nobody_and_mends_by_itself() {
     let (estate, running) = watched().await;
@@ -176,7 +277,7 @@ fn for_a_time_it_serves_and_ends_with_a_table() {
     assert_eq!(done.status.code(), Some(0), "{out}\n{log}");
     assert!(out.lines().find_map(address).is_some(), "{out}");
     let table = table(&out);
-    assert_eq!(table.len(), 24, "{out}");
+    assert_eq!(table.len(), 28, "{out}");
     let row = |id: &str| *table.iter().find(|l| l.starts_with(id)).unwrap_or_else(|| panic!("{id}: {out}"));
     assert!(row("dunlin/staging/label-printing").contains("not_found"), "{out}");
     assert!(row("fjord/production/pos-sales").contains("paused"), "{out}");
@@ -204,7 +305,7 @@ fn without_a_time_it_goes_on_until_ctrl_c() {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     out.read_to_string(&mut said).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
-    assert_eq!(table(&said).len(), 24, "{said}");
+    assert_eq!(table(&said).len(), 28, "{said}");
     let dir = said.split_whitespace().find_map(|w| w.strip_suffix("/customers/*.toml")).unwrap();
     assert!(!Path::new(dir).exists(), "{dir} is left behind");
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use soakwatch::attribution::attribute;
 use soakwatch::board::Board;
+use soakwatch::budget::Budgets;
 use soakwatch::clock::{Clock, UnixMs};
 use soakwatch::config::model::{
     CheckDef, Config, Customer, DeclaredVolume, Integration, LogSettings, Maintenance, MetricsSettings, Paused, ProbeSettings,
@@ -62,6 +63,7 @@ pub(crate) fn integration(customer: &str, environment: &str, id: &str) -> Integr
         go_live: None,
         hypercare: Span::days(30),
         soak: None,
+        waivers: Vec::new(),
         volume: DeclaredVolume::default(),
         allow_private: false,
         maintenance: Vec::new(),
@@ -97,6 +99,7 @@ pub(crate) fn with_checks(i: Integration, checks: &[&str]) -> (Arc<Integration>,
                 timeout: Duration::from_secs(10),
                 retries: 0,
                 judged: *name != "informational",
+                judge: soakwatch::soak::Judge::Ratio,
                 kind: kind(),
             })
         })
@@ -109,7 +112,13 @@ pub(crate) fn config(settings: Settings, made: Vec<(Arc<Integration>, Vec<Arc<Ch
     for (i, checks) in made {
         let id = slug(i.id.customer());
         if customers.last().is_none_or(|c| c.id != id) {
-            customers.push(Customer { id, name: i.customer_name.clone(), integrations: Vec::new(), checks: Vec::new() });
+            customers.push(Customer {
+                id,
+                name: i.customer_name.clone(),
+                integrations: Vec::new(),
+                checks: Vec::new(),
+                fingerprints: BTreeMap::default(),
+            });
         }
         let c = customers.last_mut().unwrap();
         c.integrations.push(i);
@@ -261,6 +270,13 @@ pub(crate) fn estate(settings: Settings) -> (Config, Board) {
     }
     board.apply(&records);
     (config, board)
+}
+
+/// The budgets of a configuration, planned by what the board knows.
+pub(crate) fn budgets(config: &Config, board: &Board, mono: Instant) -> Budgets {
+    let budgets = Budgets::new(&config.settings.rate_limit);
+    budgets.plan(config, |id| board.check(id).map(|c| c.state.limits), mono);
+    budgets
 }
 
 /// A clock that stands at [`NOW`].

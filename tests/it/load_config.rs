@@ -170,10 +170,22 @@ fn too_large_a_file_and_too_many_problems_are_cut_off() {
     let many: String = (0..50_000).map(|n| format!("key-{n} = 1\n")).collect();
     let loaded = Dir::new(&[("customers/large.toml", &large), ("customers/many.toml", &many)]).load(&[]);
     assert!(loaded.config.is_none());
-    let said: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+    let said: Vec<String> = loaded.problems.iter().filter(|p| !p.warning).map(ToString::to_string).collect();
     assert!(said[0].ends_with("customers/large.toml: is larger than 1 MiB; expected a smaller file"), "{}", said[0]);
     assert!(said.last().unwrap().ends_with("has more than 100 problems; the others are not listed"), "{}", said.last().unwrap());
     assert_eq!(said.len(), 102);
+}
+
+#[test]
+fn many_warnings_refuse_nothing_and_hide_no_error() {
+    let many: String = (0..150).map(|n| format!("[[integration]]\nid = \"i{n}\"\nenvironment = \"test\"\nowner = \"us\"\n")).collect();
+    let file = format!("[customer]\nid = \"acme\"\n{many}");
+    let loaded = Dir::new(&[("customers/acme.toml", &file)]).load(&[]);
+    assert!(loaded.config.is_some(), "a hundred missing runbooks are no error");
+    assert!(loaded.problems.iter().any(|p| p.to_string().contains("has more than 100 warnings")));
+    let loaded = Dir::new(&[("customers/acme.toml", &format!("{file}color = 1\n"))]).load(&[]);
+    assert!(loaded.config.is_none());
+    assert!(loaded.problems.iter().any(|p| !p.warning && p.to_string().contains("color")), "an error after all the warnings is told");
 }
 
 #[test]

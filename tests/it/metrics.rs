@@ -2,19 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use soakwatch::board::Board;
-use soakwatch::clock::UnixMs;
-use soakwatch::config::model::{Integration, Settings};
+use soakwatch::clock::{UnixMs, monotonic};
+use soakwatch::config::model::{Config, DeclaredVolume, Integration};
 use soakwatch::config::{Counts, lines};
 use soakwatch::metrics::catalogue::{CHECKS, OWN, Type};
 use soakwatch::metrics::encode::{CHUNK, Encoder, Scrape};
 use soakwatch::metrics::own::OwnMetrics;
+use soakwatch::record::DurationCode;
 
-use crate::estate::{Ended, NOW, config, estate, integration, runs, settings, with_checks};
+use crate::estate::{Ended, NOW, budgets, config, integration, runs, settings, with_checks};
+use crate::live_metrics::promtool;
+use crate::rate_limit_metrics::{reading, told_estate};
 
-fn encoded(board: &Board, settings: &Settings) -> String {
-    let mut encoder = Encoder::new(Scrape::take(board, settings, NOW));
+/// A scrape at [`NOW`], of a daemon whose paces have had an hour to gather.
+pub(crate) fn encoded(config: &Config, board: &Board) -> String {
+    let mono = monotonic();
+    let budgets = budgets(config, board, mono);
+    let mut encoder = Encoder::new(Scrape::take(board, &budgets, &config.settings, NOW, mono + Duration::from_secs(3_600)));
     let mut out = Vec::new();
     while encoder.write(&mut out) {}
     String::from_utf8(out).unwrap()
@@ -23,8 +30,8 @@ fn encoded(board: &Board, settings: &Settings) -> String {
 /// `metrics.txt` is what a scrape of the made estate must be; run with SOAKWATCH_BLESS=1 to write it anew, and look at the difference.
 #[test]
 fn a_scrape_is_as_it_was() {
-    let (_, board) = estate(settings());
-    let text = encoded(&board, &settings());
+    let (config, board) = told_estate(settings());
+    let text = encoded(&config, &board);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/metrics.txt");
     if std::env::var_os("SOAKWATCH_BLESS").is_some() {
         std::fs::write(path, &text).unwrap();
@@ -57,10 +64,14 @@ fn sample(line: &str) -> (String, Vec<String>) {
 fn the_catalogue_and_a_full_scrape_agree_in_both_directions() {
     let own = OwnMetrics::new().unwrap();
     own.config_accepted("abc", UnixMs(1));
+    own.evidence_appended(1, UnixMs(1));
     own.self_check("local", [("tcp://192.0.2.1:53", true)]);
     own.http_request("metrics", 200);
-    let (_, board) = estate(settings());
-    let text = String::from_utf8(own.encode().unwrap()).unwrap() + &encoded(&board, &settings());
+    let (config, board) = told_estate(settings());
+    let text = String::from_utf8(own.encode().unwrap()).unwrap() + &encoded(&config, &board);
+    if let Some((said, content)) = promtool(&text) {
+        assert!(content, "promtool check metrics: {said}");
+    }
 
     let mut helps: BTreeMap<&str, &str> = BTreeMap::new();
     let mut types: BTreeMap<&str, &str> = BTreeMap::new();
@@ -96,10 +107,10 @@ fn the_catalogue_and_a_full_scrape_agree_in_both_directions() {
 
 #[test]
 fn histograms_are_cumulative_and_move_to_checks_on_request() {
-    let (_, board) = estate(settings());
     let mut s = settings();
     s.metrics.check_histograms = true;
-    let text = encoded(&board, &s);
+    let (config, board) = told_estate(s);
+    let text = encoded(&config, &board);
     let row = CHECKS.iter().find(|f| f.kind == Type::Histogram).unwrap();
     let at = |suffix: &str, le: &str| {
         let labels = format!("{{customer=\"globex\",environment=\"production\",integration=\"directory\",check=\"users\"{le}}} ");
@@ -113,29 +124,40 @@ fn histograms_are_cumulative_and_move_to_checks_on_request() {
     assert!((at("_sum", "") / 1500.0 / 0.182 - 1.0).abs() < 0.05);
 }
 
+/// Every fourth integration declares its peak, one in ten has waited in its own limiter, and each observes one value; all were told one policy and
+/// have failed in two ways.
 #[test]
 fn two_hundred_integrations_stay_in_the_budget_of_lines() {
-    let made: Vec<_> =
-        (0..200).map(|n| with_checks(integration(&format!("c{}", n / 5), "production", &format!("i{n}")), &["a", "b", "c"])).collect();
+    let made: Vec<_> = (0..200)
+        .map(|n| {
+            let peak = (n % 4 == 0).then(|| "10/s".parse().unwrap());
+            let volume = DeclaredVolume { peak, ..DeclaredVolume::default() };
+            with_checks(Integration { volume, ..integration(&format!("c{}", n / 5), "production", &format!("i{n}")) }, &["a", "b", "c"])
+        })
+        .collect();
     let board = Board::default();
-    let checks: Vec<_> = made.iter().flat_map(|(_, c)| c.clone()).collect();
-    board.configure(&config(settings(), made));
-    for check in &checks {
+    let config = config(settings(), made);
+    let checks: Vec<_> = config.checks().cloned().collect();
+    board.configure(&config);
+    for (n, check) in checks.iter().enumerate() {
         let mut records = runs(check, 20, |k| match k {
             3 => Ended::Fail(soakwatch::outcome::Class::ServerError, "HTTP 500"),
             4 => Ended::Fail(soakwatch::outcome::Class::Timeout, "no answer"),
             5 => Ended::Throttled,
             _ => Ended::Pass,
         });
-        records[19].facts.certificate_expiry = Some(NOW);
-        records[19].facts.values = vec![("depth".into(), 1.0)];
-        records[19].facts.codes = vec![200, 204, 500];
+        let facts = &mut records[19].facts;
+        facts.certificate_expiry = Some(NOW);
+        facts.values = (n % 3 == 0).then(|| ("depth".into(), 1.0)).into_iter().collect();
+        facts.codes = vec![200, 204, 500];
+        facts.limits = vec![reading("default", 600, 590, 60, -5)];
+        facts.throttle_wait = (n % 30 == 0).then(|| DurationCode::of(Duration::from_millis(300)));
         board.apply(&records);
     }
-    let text = encoded(&board, &settings());
+    let text = encoded(&config, &board);
     let lines = text.lines().filter(|l| !l.starts_with('#')).count();
     assert!(lines < 30 * checks.len(), "{} lines a check", lines as f64 / checks.len() as f64);
-    assert!(lines > 20 * checks.len(), "the estate exports what it should");
+    assert!(lines > 25 * checks.len(), "the estate exports what it should");
 }
 
 /// `metrics.max_series` is judged before anything runs, by counting: the count must not be less than what is exported, nor far more.
@@ -147,13 +169,15 @@ fn a_configuration_is_counted_as_what_it_exports() {
         settings.metrics.check_histograms = check_histograms;
         let made: Vec<_> = (0..50)
             .map(|n| {
-                let go_live = Some(NOW);
-                with_checks(Integration { go_live, ..integration(&format!("c{n}"), "production", "i") }, names)
+                let volume = DeclaredVolume { peak: Some("10/s".parse().unwrap()), ..DeclaredVolume::default() };
+                let i = Integration { go_live: Some(NOW), volume, ..integration(&format!("c{n}"), "production", "i") };
+                with_checks(i, names)
             })
             .collect();
-        let checks: Vec<_> = made.iter().flat_map(|(_, c)| c.clone()).collect();
+        let config = config(settings, made);
+        let checks: Vec<_> = config.checks().cloned().collect();
         let board = Board::default();
-        board.configure(&config(settings.clone(), made));
+        board.configure(&config);
         for check in &checks {
             let mut records = runs(check, 12, |k| match k {
                 1 => Ended::Fail(Class::ServerError, "HTTP 500"),
@@ -168,13 +192,16 @@ fn a_configuration_is_counted_as_what_it_exports() {
             records[1].facts.codes = vec![500, 502, 503];
             records[2].facts.retries = vec![Class::Timeout, Class::Connect];
             records[4].facts.codes = vec![401];
+            records[10].facts.limits = vec![reading("minute", 600, 590, 60, -40), reading("5 minutes", 900, 800, 300, -40)];
             records[11].facts.certificate_expiry = Some(NOW);
             records[11].facts.values = vec![("backlog".into(), 1.0), ("depth".into(), 2.0)];
+            records[11].facts.limits = vec![reading("minute", 600, 100, 60, -10), reading("5 minutes", 900, 20, 300, -10)];
+            records[11].facts.throttle_wait = Some(DurationCode::of(Duration::from_millis(300)));
             board.apply(&records);
         }
         let counts = Counts { customers: 50, integrations: 50, checks: checks.len() as u64 };
         let counted = lines(counts, check_histograms);
-        let exported = encoded(&board, &settings).lines().filter(|l| !l.starts_with('#')).count() as u64;
+        let exported = encoded(&config, &board).lines().filter(|l| !l.starts_with('#')).count() as u64;
         assert!(exported <= counted, "{names:?}, {check_histograms}: {exported} exported, counted as {counted}");
         assert!(exported * 10 >= counted * 8, "{names:?}, {check_histograms}: only {exported} exported, counted as {counted}");
     }
@@ -183,9 +210,10 @@ fn a_configuration_is_counted_as_what_it_exports() {
 #[test]
 fn pieces_are_bounded_and_make_the_same_text() {
     let made: Vec<_> = (0..300).map(|n| with_checks(integration("acme", "production", &format!("i{n}")), &["a", "b"])).collect();
-    let board = Board::default();
-    board.configure(&config(settings(), made));
-    let mut encoder = Encoder::new(Scrape::take(&board, &settings(), NOW));
+    let (config, board) = (config(settings(), made), Board::default());
+    board.configure(&config);
+    let mono = monotonic();
+    let mut encoder = Encoder::new(Scrape::take(&board, &budgets(&config, &board, mono), &config.settings, NOW, mono));
     let (mut all, mut pieces, mut more) = (String::new(), 0, true);
     while more {
         let mut piece = Vec::new();
@@ -195,6 +223,6 @@ fn pieces_are_bounded_and_make_the_same_text() {
         pieces += 1;
     }
     assert!(pieces > 10);
-    assert_eq!(all, encoded(&board, &settings()));
+    assert_eq!(all, encoded(&config, &board));
     assert_eq!(all.lines().filter(|l| l.starts_with("# TYPE soakwatch_runs_total ")).count(), 1);
 }

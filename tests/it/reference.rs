@@ -132,6 +132,11 @@ fn all<T>(text: &str, read: impl Fn(&str) -> Read<T>) -> (BTreeSet<String>, BTre
     (asked, shown)
 }
 
+/// Every key a customer's file may have, with array indices as `[]`.
+pub(crate) fn keys_of_a_customer() -> BTreeSet<String> {
+    all(&text("customers/reference.toml"), customer).0
+}
+
 #[test]
 fn every_setting_stands_in_the_reference_with_its_default() {
     let text = text("reference.toml");

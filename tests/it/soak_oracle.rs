@@ -332,7 +332,7 @@ proptest! {
     /// Nothing passes before the time that was given for it.
     #[test]
     fn nothing_passes_earlier_than_was_said(case in cases(EVEN)) {
-        let earliest = engine(&case, |input, v| earliest_pass(input, v));
+        let earliest = engine(&case, earliest_pass);
         let until = earliest.map_or(case.now + 8 * HOUR, |t| t.0);
         let ends = (0..).map(|h| case.since + h * HOUR).skip_while(|t| *t <= case.now).take_while(|t| *t < until);
         for later in ends.take(9) {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::raw::Raw;
 use crate::attribution::{attribute, remediation};
 use crate::clock::UnixMs;
-use crate::explain::plain;
+use crate::explain::{plain, quota_words};
 use crate::fields::Span;
 use crate::outcome::{Attribution, Class, Outcome, Owner};
 use crate::ratelimit::{self, Dialect, Policy, RateLimit};
@@ -128,23 +128,6 @@ fn policy_words(p: &Policy) -> String {
     let pk = p.pk.as_deref().map(|k| format!(", for {}", plain(k))).unwrap_or_default();
     let quota = quota_words(p.limit, p.remaining, p.window, p.reset_in, &unit);
     format!("{name}: {}{pk}", if quota.is_empty() { "it says no more".into() } else { quota })
-}
-
-/// `3 of 100 left in 1m, more in 20s`, as much of it as is known.
-fn quota_words(limit: Option<u64>, remaining: Option<u64>, window: Option<Duration>, reset: Option<Duration>, unit: &str) -> String {
-    let mut words = match (remaining, limit) {
-        (Some(r), Some(l)) => format!("{r} of {l}{unit} left"),
-        (Some(r), None) => format!("{r}{unit} left"),
-        (None, Some(l)) => format!("at most {l}{unit}"),
-        (None, None) => String::new(),
-    };
-    if let Some(window) = window {
-        words.push_str(&format!("{}in {}", if words.is_empty() { "a window of unknown size, " } else { " " }, Span(window)));
-    }
-    if let Some(reset) = reset {
-        words.push_str(&format!("{}more in {}", if words.is_empty() { "" } else { ", " }, Span(reset)));
-    }
-    words
 }
 
 #[cfg(test)]

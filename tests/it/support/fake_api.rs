@@ -86,6 +86,10 @@ impl Reply {
     pub(crate) fn hang() -> Self {
         Self { manner: Manner::Hang, ..Self::status(0) }
     }
+    /// Whether its status is this.
+    pub(crate) fn is(&self, status: u16) -> bool {
+        self.status == status
+    }
     /// With another header.
     pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));

@@ -85,6 +85,7 @@ pub(crate) fn check_where(toml: &str, allow_private: bool) -> CheckDef {
         timeout: Duration::from_secs(10),
         retries: 0,
         judged: true,
+        judge: soakwatch::soak::Judge::Ratio,
         kind: Kind::Http(Box::new(http.unwrap())),
     }
 }

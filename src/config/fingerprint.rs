@@ -1,0 +1,164 @@
+//! The fingerprint of what is judged of one integration: a versioned hash, and a short hash of each key, so that a change can be named.
+//!
+//! Made from [`super::judged`]'s words; compared with what was recorded when the soak began. Holds no value of the configuration, only hashes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Stands before the hash. A change of what the words mean, or of how they are hashed, needs another.
+const VERSION: &str = "1";
+
+/// What is judged, hashed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// `1:` and 64 hex digits: SHA-256 over all keys and values.
+    fingerprint: String,
+    /// Each key (`check.list-orders.http.url`) with the hash of its values.
+    #[serde(default)]
+    parts: Parts,
+    /// Keys that name a file nobody could read when this was made. Their part says nothing.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    unread: BTreeSet<String>,
+}
+
+/// Each key with the first 8 bytes of the SHA-256 of its values, as JSON 16 hex digits; sorted by key. Shared: a daemon holds one of each soak twice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Parts(Arc<[(Box<str>, u64)]>);
+
+impl Parts {
+    fn of(&self, key: &str) -> Option<u64> {
+        let place = self.0.binary_search_by(|(k, _)| (**k).cmp(key)).ok()?;
+        self.0.get(place).map(|(_, hash)| *hash)
+    }
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(key, _)| &**key)
+    }
+}
+
+impl Serialize for Parts {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_map(self.0.iter().map(|(key, hash)| (key, format!("{hash:016x}"))))
+    }
+}
+
+impl<'de> Deserialize<'de> for Parts {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let hash = |text: &str| Some(text).filter(|t| t.len() == 16).and_then(|t| u64::from_str_radix(t, 16).ok());
+        let read = |(key, text): (String, String)| Some((key.into_boxed_str(), hash(&text)?));
+        let all: Option<Vec<_>> = BTreeMap::<String, String>::deserialize(d)?.into_iter().map(read).collect();
+        all.map(|all| Self(all.into())).ok_or_else(|| D::Error::custom("expected 16 hex digits for each key"))
+    }
+}
+
+/// How one fingerprint differs from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// What is judged is the same.
+    None,
+    /// It differs, in these keys; none are named where the other was made by another version.
+    Some(Vec<String>),
+    /// Nothing is known to differ, but these keys name files that could not be read.
+    Unsure(Vec<String>),
+}
+
+impl Fingerprint {
+    /// Of these keys, each with its values in one fixed order; `None`: the file it names can't be read.
+    pub fn of<'m>(keys: impl Iterator<Item = (&'m str, Option<String>)>) -> Self {
+        let mut whole = format!("soakwatch fingerprint {VERSION}\n");
+        let (mut parts, mut unread) = (Vec::new(), BTreeSet::new());
+        let sorted: BTreeMap<&str, Option<String>> = keys.collect();
+        for (key, value) in sorted {
+            let value = value.unwrap_or_else(|| {
+                unread.insert(key.to_owned());
+                "unread".to_owned()
+            });
+            // Lengths first, so that no value can pass for a key.
+            whole.push_str(&format!("{}:{key}{}:{value}", key.len(), value.len()));
+            parts.push((key.into(), sha256(&value).iter().take(8).fold(0, |n, b| (n << 8) | u64::from(*b))));
+        }
+        let digest: String = sha256(&whole).iter().map(|b| format!("{b:02x}")).collect();
+        Self { fingerprint: format!("{VERSION}:{digest}"), parts: Parts(parts.into()), unread }
+    }
+
+    /// `1:` and 64 hex digits.
+    pub fn as_str(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// What differs between this, which is in force, and what was recorded.
+    pub fn since(&self, recorded: &Self) -> Change {
+        let unread: BTreeSet<&str> = self.unread.iter().chain(&recorded.unread).map(String::as_str).collect();
+        if self.fingerprint == recorded.fingerprint && unread.is_empty() {
+            return Change::None;
+        }
+        let keys: BTreeSet<&str> = self.parts.keys().chain(recorded.parts.keys()).collect();
+        let differs = |key: &&&str| self.parts.of(key) != recorded.parts.of(key) && !unread.contains(**key);
+        let changed: Vec<String> = keys.iter().filter(differs).map(ToString::to_string).collect();
+        match (changed.is_empty(), unread.is_empty()) {
+            (true, false) => Change::Unsure(unread.into_iter().map(str::to_owned).collect()),
+            _ => Change::Some(changed),
+        }
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.fingerprint)
+    }
+}
+
+fn sha256(text: &str) -> Vec<u8> {
+    aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()).as_ref().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(keys: &[(&str, Option<&str>)]) -> Fingerprint {
+        Fingerprint::of(keys.iter().map(|(k, v)| (*k, v.map(str::to_owned))))
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let one = of(&[("a", Some("1")), ("b", Some("2"))]);
+        assert_eq!(one.since(&of(&[("b", Some("2")), ("a", Some("1"))])), Change::None);
+        assert_eq!(one.since(&of(&[("a", Some("1")), ("c", Some("2"))])), Change::Some(vec!["b".into(), "c".into()]));
+        assert_eq!(one.since(&of(&[("a", Some("2")), ("b", Some("2"))])), Change::Some(vec!["a".into()]));
+        // The same letters, put apart otherwise.
+        assert_ne!(of(&[("a", Some("1"))]).as_str(), of(&[("a1", Some(""))]).as_str());
+    }
+
+    #[test]
+    fn a_file_that_can_not_be_read_decides_nothing() {
+        let recorded = of(&[("ca", Some("root")), ("url", Some("x"))]);
+        let blind = of(&[("ca", None), ("url", Some("x"))]);
+        assert_eq!(blind.since(&recorded), Change::Unsure(vec!["ca".into()]));
+        assert_eq!(blind.since(&blind), Change::Unsure(vec!["ca".into()]), "two that saw nothing");
+        assert_eq!(of(&[("ca", None), ("url", Some("y"))]).since(&recorded), Change::Some(vec!["url".into()]));
+    }
+
+    #[test]
+    fn another_version_is_another_fingerprint() {
+        let mut old = of(&[("a", Some("1"))]);
+        old.fingerprint = old.fingerprint.replacen("1:", "0:", 1);
+        assert_eq!(of(&[("a", Some("1"))]).since(&old), Change::Some(Vec::new()));
+    }
+
+    #[test]
+    fn it_is_recorded_as_json_and_never_changes() {
+        let one = of(&[("url", Some("[\"https://api.example.com/\"]")), ("ca", None)]);
+        let json = serde_json::to_string(&one).unwrap();
+        let hash = "1:df515341dc1b542536ce6b443a4097a930dc4577cf34ee2d991d480e104ab692";
+        let parts = "{\"ca\":\"2cc1c371db104eb5\",\"url\":\"996c34a7728681da\"}";
+        assert_eq!(json, format!("{{\"fingerprint\":\"{hash}\",\"parts\":{parts},\"unread\":[\"ca\"]}}"));
+        assert_eq!(serde_json::from_str::<Fingerprint>(&json).unwrap(), one);
+        for bad in ["2cc1", "2cc1c371db104ebx", ""] {
+            assert!(serde_json::from_str::<Fingerprint>(&json.replace("2cc1c371db104eb5", bad)).is_err(), "{bad}");
+        }
+    }
+}
