@@ -41,6 +41,7 @@ struct World {
     seen: Observations,
     waivers: Vec<Waiver>,
     attestations: Vec<Attestation>,
+    doubts: Vec<String>,
 }
 
 impl World {
@@ -59,6 +60,7 @@ impl World {
             seen: Observations::default(),
             waivers: Vec::new(),
             attestations: Vec::new(),
+            doubts: Vec::new(),
         }
     }
 
@@ -91,6 +93,7 @@ impl World {
             seen: &self.seen,
             waivers: &self.waivers,
             attestations: &self.attestations,
+            doubts: Doubts { shared: &[], own: &self.doubts },
         };
         look(&input, &judge(&input))
     }
@@ -113,7 +116,7 @@ impl World {
     fn gate(&self) -> Gate {
         let id = "acme/production/crm".parse().unwrap();
         self.see(|input, verdict| {
-            let gate = gate(&[Candidate { id: &id, soak: Some((input, verdict)) }]);
+            let gate = gate(&[Candidate { id: &id, soak: Some((input, verdict)), has_soak: true }]);
             assert_eq!(gate.answer, answer(verdict));
             gate
         })
@@ -155,6 +158,8 @@ fn the_gate_never_says_go_on_anything_else() {
     assert_eq!(silent.ruling(), Ruling::Passed);
     silent.now += 1;
     not_yet(silent, Ruling::Passed, "nothing has been recorded since");
+    let doubts = vec!["the evidence log is broken".to_owned()];
+    not_yet(World { doubts, ..World::new() }, Ruling::Passed, "the evidence log is broken");
     let mut asks = World::new();
     asks.policy.attest.push("uat_signoff".into());
     not_yet(asks, Ruling::Passed, "uat_signoff: nobody has attested it");
@@ -177,7 +182,7 @@ fn the_worst_integration_decides_and_one_without_a_soak_is_not_judged() {
     let both = good.see(|a, va| {
         bad.see(|b, vb| {
             let of = |soaks: &[Option<(&Input<'_>, &Verdict)>]| {
-                let candidates: Vec<Candidate<'_>> = soaks.iter().map(|s| Candidate { id: &id, soak: *s }).collect();
+                let candidates: Vec<Candidate<'_>> = soaks.iter().map(|s| Candidate { id: &id, soak: *s, has_soak: s.is_some() }).collect();
                 gate(&candidates)
             };
             [of(&[Some((a, va)), Some((b, vb))]), of(&[Some((a, va)), None]), of(&[None]), of(&[])]

@@ -15,8 +15,8 @@ use soakwatch::outcome::{Cause, Criticality, Outcome};
 use soakwatch::record::{Counts, DurationCode, Run};
 use soakwatch::slots::grid::Grid;
 use soakwatch::soak::{
-    CheckFold, CheckInput, Confidence, Exclusion, Frame, Input, Judge, Observations, Policy, Row, Rules, Ruling, Verdict, earliest_pass,
-    frame, judge,
+    CheckFold, CheckInput, Confidence, Doubts, Exclusion, Frame, Input, Judge, Observations, Policy, Row, Rules, Ruling, Verdict,
+    earliest_pass, frame, judge,
 };
 
 const MINUTE: i64 = 60_000;
@@ -225,6 +225,7 @@ fn engine<R>(case: &Case, look: impl FnOnce(&Input<'_>, &Verdict) -> R) -> R {
         seen: &seen,
         waivers: &[],
         attestations: &[],
+        doubts: Doubts::default(),
     };
     assert_eq!(at, frame(&input));
     look(&input, &judge(&input))
