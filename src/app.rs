@@ -180,12 +180,13 @@ impl App {
         for entry in soaks.configure(&config, clock.now()) {
             recorder.evidence(entry).await;
         }
-        let keeper = soaks::Keeper {
+        let mut keeper = soaks::Keeper {
             soaks: Arc::clone(&soaks),
             board: Arc::clone(&board),
             recorder: recorder.clone(),
             store: path.clone(),
             clock: clock.clone(),
+            said: None,
         };
         keeper.fold_again().await;
         supervisor.spawn("soaks", keeper.run(stop.clone()));
@@ -198,6 +199,7 @@ impl App {
             recorder: recorder.clone(),
             own: Arc::clone(&own),
             health: Arc::clone(&health),
+            soaks: Arc::clone(&soaks),
         };
         supervisor.spawn("housekeeper", checker.run(log, stop.clone()));
         let means = Means {

@@ -9,7 +9,7 @@ use crate::clock::HOUR_MS;
 use crate::config::{LoadOptions, load};
 use crate::record::Run;
 use crate::slots::{Grid, not_due};
-use crate::soak::{CheckFold, CheckInput, Input, Observations, Rules, Ruling, judge};
+use crate::soak::{CheckFold, CheckInput, Doubts, Input, Observations, Rules, Ruling, judge};
 
 /// 2026-11-16T08:00:00Z.
 const START: UnixMs = UnixMs(1_794_816_000_000);
@@ -94,6 +94,7 @@ fn best_ruling(entry: &IntegrationEntry, go_live: UnixMs, one_in: usize) -> Ruli
         seen: &seen,
         waivers: &entry.def.waivers,
         attestations: &[],
+        doubts: Doubts::default(),
     };
     judge(&input).ruling
 }

@@ -63,6 +63,7 @@ pub fn judge(input: &Input<'_>) -> Verdict {
         adjusted,
         budget: tightest(&checks),
         silent: silent(input, &frame),
+        doubted: input.doubts.any(),
         checks,
     }
 }

@@ -23,7 +23,7 @@ pub use durations::{Durations, ERROR as DURATION_ERROR};
 pub use earliest::earliest_pass;
 pub use exact::{Share, allowed, wilson_lower};
 pub use fold::CheckFold;
-pub use given::{Attestation, CheckInput, Exclusion, Incidents, Input, Observations, Rules, Waiver};
+pub use given::{Attestation, CheckInput, Doubts, Exclusion, Incidents, Input, Observations, Rules, Waiver};
 pub use judge::{as_of, frame, judge};
 pub use policy::{Confidence, Criterion, Judge, Policy};
 pub use shown::{Shown, ShownBudget, ShownCheck, ShownCounts, ShownRow, ShownSilence, ShownSpan, ShownWaiver, ShownWindow, shown};

@@ -187,6 +187,7 @@ impl<'a> Judged<'a> {
 }
 
 /// What was seen of one check.
+#[derive(Clone, Copy)]
 struct Seen {
     state: State,
     so_far: Option<bool>,

@@ -27,6 +27,7 @@ mod probe;
 mod rate_limit;
 mod rate_limit_config;
 mod rate_limit_metrics;
+mod readiness;
 mod reference;
 mod reload;
 mod restart;

@@ -15,8 +15,8 @@ use soakwatch::outcome::{Cause, Criticality, Outcome};
 use soakwatch::record::{Counts, DurationCode, Run};
 use soakwatch::slots::grid::Grid;
 use soakwatch::soak::{
-    CheckFold, CheckInput, Confidence, Exclusion, Frame, Input, Judge, Observations, Policy, Row, Rules, Ruling, Verdict, earliest_pass,
-    frame, judge,
+    CheckFold, CheckInput, Confidence, Doubts, Exclusion, Frame, Input, Judge, Observations, Policy, Row, Rules, Ruling, Verdict,
+    earliest_pass, frame, judge,
 };
 
 const MINUTE: i64 = 60_000;
@@ -225,6 +225,7 @@ fn engine<R>(case: &Case, look: impl FnOnce(&Input<'_>, &Verdict) -> R) -> R {
         seen: &seen,
         waivers: &[],
         attestations: &[],
+        doubts: Doubts::default(),
     };
     assert_eq!(at, frame(&input));
     look(&input, &judge(&input))
@@ -332,7 +333,7 @@ proptest! {
     /// Nothing passes before the time that was given for it.
     #[test]
     fn nothing_passes_earlier_than_was_said(case in cases(EVEN)) {
-        let earliest = engine(&case, |input, v| earliest_pass(input, v));
+        let earliest = engine(&case, earliest_pass);
         let until = earliest.map_or(case.now + 8 * HOUR, |t| t.0);
         let ends = (0..).map(|h| case.since + h * HOUR).skip_while(|t| *t <= case.now).take_while(|t| *t < until);
         for later in ends.take(9) {
