@@ -343,3 +343,42 @@ fn the_commands_and_their_exit_codes() {
     assert!(said.contains("BROKEN  report.md was changed"), "{said}");
     assert_eq!(output(soakwatch().arg("verify").arg(dir)).status.code(), Some(65));
 }
+
+/// The commands of docs/evidence.md, as they stand there, in the order in which they stand there.
+#[test]
+fn the_documented_commands_check_a_bundle_without_us() {
+    let tools = ["bash", "jq", "openssl", "sha256sum", "base64", "xxd", "zstd"];
+    let missing = |tool: &&str| std::process::Command::new(tool).arg("--version").output().is_err();
+    if let Some(tool) = tools.iter().find(|t| missing(t)) {
+        // The commands are for other people's machines; this one lacks a tool.
+        return eprintln!("not tried: {tool} is not there");
+    }
+    let b = Bundled::of(Soaked::new());
+    let scratch = b.soaked.path().join("scratch");
+    std::fs::create_dir(&scratch).unwrap();
+    std::fs::write(b.soaked.path().join("evidence.key.pub"), b.key.public().pem()).unwrap();
+    let doc = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/evidence.md")).unwrap();
+    let blocks: Vec<&str> = doc.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), 4);
+    let run = |block: &str| {
+        let block = block.replace("/tmp/", &format!("{}/", scratch.display())).replace("evidence.key.pub", "../evidence.key.pub");
+        let done = output(std::process::Command::new("bash").args(["-euo", "pipefail", "-c", &block]).current_dir(&b.dir));
+        (done.status.success(), String::from_utf8_lossy(&done.stdout).into_owned(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    let last_two_alike = |text: &str| {
+        let lines: Vec<&str> = text.lines().collect();
+        lines.len() == 2 && lines[0] == lines[1] && lines[0].len() == 64
+    };
+    let said: Vec<(bool, String, String)> = blocks.iter().map(|block| run(block)).collect();
+    assert!(said.iter().all(|(good, ..)| *good), "{said:?}");
+    assert!(said[1].1.matches(": OK").count() == 4, "{said:?}");
+    assert!(last_two_alike(&said[2].1) && said[2].2.is_empty(), "{said:?}");
+    assert!(said[3].1.contains("acme/production/mail/send,pass,712"), "{said:?}");
+
+    // They fail where they should.
+    b.edit("\"actor\":\"a.tester\"", "\"actor\":\"b.tester\"");
+    assert!(!run(blocks[1]).0);
+    assert!(run(blocks[2]).2.starts_with("changed: "));
+    b.forge(Some(&SigningKey::fresh().unwrap()));
+    assert!(run(blocks[1]).0 && !run(blocks[0]).0);
+}
