@@ -19,6 +19,7 @@ use crate::config::model::Config;
 use crate::config::{Loaded, diff};
 use crate::health::Health;
 use crate::metrics::own::OwnMetrics;
+use crate::readiness::Soaks;
 use crate::recorder::{self, RecorderHandle};
 use crate::scheduler::{Means, Scheduler};
 use crate::self_check;
@@ -29,6 +30,7 @@ use crate::transport::{Resolver, Transport};
 
 mod evidence;
 mod restart;
+mod soaks;
 
 /// Reads the configuration again (blocking); handed in by whoever knows where it is.
 pub type Loader = Arc<dyn Fn() -> Loaded + Send + Sync>;
@@ -141,10 +143,12 @@ impl App {
 
         // The port answers from now on: healthy, not ready.
         let mut supervisor = supervisor;
+        let soaks = Arc::new(Soaks::default());
         let budgets = Arc::new(Budgets::new(&config.settings.rate_limit));
         let state = ServerState {
             board: Arc::clone(&board),
             budgets: Arc::clone(&budgets),
+            soaks: Arc::clone(&soaks),
             own: Arc::clone(&own),
             clock: clock.clone(),
             config: config_now.clone(),
@@ -156,16 +160,36 @@ impl App {
         supervisor.spawn("http", async { Ok(serving.await?) });
 
         let restart::Before { store, gone, schedules, departed, holds, away, evidence: log } =
-            restart::bring_back(&path, &board, &clock).await?;
+            restart::bring_back(&path, &board, &soaks, &clock).await?;
         let (checker, self_check) = self_check::channel(!config.settings.self_check.targets.is_empty());
-        let (task, recorder) = recorder::start(store, Arc::clone(&board), Arc::clone(&own), clock.clone(), config_now.clone(), self_check)
-            .map_err(StartError::Internal)?;
+        let (task, recorder) = recorder::start(
+            store,
+            (Arc::clone(&board), Arc::clone(&soaks)),
+            Arc::clone(&own),
+            clock.clone(),
+            config_now.clone(),
+            self_check,
+        )
+        .map_err(StartError::Internal)?;
         supervisor.spawn("recorder", task.run());
         supervisor.spawn("self_check", checker.run(config_now.clone(), transport_now.clone(), Arc::clone(&own), stop.clone()));
         evidence::started(&log, &config, schedules.keys(), clock.now(), &recorder, &own).await;
         restart::forget(&gone, &departed, &board, &recorder).await;
         restart::account_downtime(&config, &schedules, &board, &clock, &recorder).await;
         restart::note_schedules(&config, &schedules, &recorder).await;
+        for entry in soaks.configure(&config, clock.now()) {
+            recorder.evidence(entry).await;
+        }
+        let mut keeper = soaks::Keeper {
+            soaks: Arc::clone(&soaks),
+            board: Arc::clone(&board),
+            recorder: recorder.clone(),
+            store: path.clone(),
+            clock: clock.clone(),
+            said: None,
+        };
+        keeper.fold_again().await;
+        supervisor.spawn("soaks", keeper.run(stop.clone()));
         restart::hold_again(&config, &holds, &budgets, &board, &clock, &recorder).await;
         restart::leave_alone_again(&away, &transport, &clock, &recorder).await;
 
@@ -175,6 +199,7 @@ impl App {
             recorder: recorder.clone(),
             own: Arc::clone(&own),
             health: Arc::clone(&health),
+            soaks: Arc::clone(&soaks),
         };
         supervisor.spawn("housekeeper", checker.run(log, stop.clone()));
         let means = Means {
@@ -192,6 +217,7 @@ impl App {
             loader,
             resolver,
             board: Arc::clone(&board),
+            soaks,
             recorder: recorder.clone(),
             own: Arc::clone(&own),
             clock,
@@ -241,6 +267,7 @@ struct Reloader {
     loader: Option<Loader>,
     resolver: Option<Resolver>,
     board: Arc<Board>,
+    soaks: Arc<Soaks>,
     recorder: RecorderHandle,
     own: Arc<OwnMetrics>,
     clock: Clock,
@@ -303,6 +330,9 @@ impl Reloader {
             .collect();
         let hash = new.hash.clone();
         let gone = self.board.configure(&new);
+        for entry in self.soaks.configure(&new, self.clock.now()) {
+            self.recorder.evidence(entry).await;
+        }
         let new = Arc::new(new);
         self.config.send_replace(Arc::clone(&new));
         restart::forget(&gone, &left, &self.board, &self.recorder).await;

@@ -3,7 +3,7 @@
 //! A state is a fold over records ([`CheckState::apply`]): the same function runs live and when the daemon starts and reads the journal, so a
 //! restart ends in the same state. Only the recorder applies; everybody else reads. Never does I/O.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
@@ -489,6 +489,12 @@ impl Board {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let (i, c) = *inner.places.get(id)?;
         inner.integrations.get(i)?.checks.get(c).cloned()
+    }
+
+    /// What every check was told of rate limits; those that were told nothing are left out.
+    pub fn limits(&self) -> HashMap<CheckId, Limits> {
+        let told = |c: &CheckEntry| (!c.state.limits.is_empty()).then(|| (c.def.id.clone(), c.state.limits.clone()));
+        self.read(|all| all.iter().flat_map(|i| &i.checks).filter_map(told).collect())
     }
 
     /// A copy of one integration's entry.

@@ -19,6 +19,7 @@ use crate::evidence::{Checked, Entry, Kind, Recorded, Scope, canonical, time_tex
 use crate::fields::CheckId;
 use crate::health::Health;
 use crate::metrics::own::OwnMetrics;
+use crate::readiness::Soaks;
 use crate::recorder::RecorderHandle;
 use crate::store::{Reader, Store, StoreError};
 
@@ -44,10 +45,14 @@ pub(super) struct Before {
 }
 
 impl Before {
-    /// Reads and checks the whole log.
-    pub(super) fn read(store: &mut Store) -> Result<Self, StoreError> {
+    /// Reads and checks the whole log, and lets the soaks learn from it.
+    pub(super) fn read(store: &mut Store, soaks: &Soaks) -> Result<Self, StoreError> {
         let mut before = Self::default();
-        before.checked = store.read_evidence(&mut |record| before.fold(record))?;
+        before.checked = store.read_evidence(&mut |record| {
+            before.fold(record);
+            soaks.learn(record);
+        })?;
+        soaks.set_damage(verdict(&before.checked));
         Ok(before)
     }
 
@@ -60,7 +65,11 @@ impl Before {
                 let window = Entry::new(UnixMs(0), Kind::Maintenance, record.scope(), DAEMON, Value::Object(record.body.clone()));
                 let withdrawn = text("action") == Some(WITHDRAWN);
                 let (key, entry) = keyed(window);
-                if withdrawn { self.windows.remove(&key) } else { self.windows.insert(key, entry) };
+                if withdrawn {
+                    self.windows.remove(&key)
+                } else {
+                    self.windows.insert(key, entry)
+                };
             }
             Some(Kind::Damage) => self.damage.extend(text("what").map(str::to_owned)),
             _ => {}
@@ -101,7 +110,14 @@ async fn record_windows(old: &BTreeMap<String, Entry>, new: &BTreeMap<String, En
 }
 
 /// What a start has to say. `known`: the checks that were configured before, as far as it was noted.
-pub(super) async fn started(before: &Before, config: &Config, known: impl Iterator<Item = &String>, now: UnixMs, recorder: &RecorderHandle, own: &OwnMetrics) {
+pub(super) async fn started(
+    before: &Before,
+    config: &Config,
+    known: impl Iterator<Item = &String>,
+    now: UnixMs,
+    recorder: &RecorderHandle,
+    own: &OwnMetrics,
+) {
     if let Some(last) = before.last {
         own.evidence_appended(before.records, last);
     }
@@ -142,7 +158,15 @@ pub(super) async fn reloaded(old: &Config, new: &Config, diff: &Diff, actor: &st
 
 /// One record for everybody with numbers alone, and one for each environment that is touched with its own names. `changed`: `None` where it is not
 /// known, because what changed while the daemon was down can't be told.
-async fn record_config(before: Option<&str>, hash: &str, diff: &Diff, changed: Option<usize>, actor: &str, now: UnixMs, recorder: &RecorderHandle) {
+async fn record_config(
+    before: Option<&str>,
+    hash: &str,
+    diff: &Diff,
+    changed: Option<usize>,
+    actor: &str,
+    now: UnixMs,
+    recorder: &RecorderHandle,
+) {
     let (added, removed) = (diff.added.len(), diff.removed.len());
     let body = json!({ "hash": hash, "before": before, "added": added, "removed": removed, "changed": changed });
     recorder.evidence(Entry::new(now, Kind::ConfigApplied, Scope::daemon(), actor, body)).await;
@@ -185,13 +209,14 @@ pub(super) struct Checker {
     pub(super) recorder: RecorderHandle,
     pub(super) own: Arc<OwnMetrics>,
     pub(super) health: Arc<Health>,
+    pub(super) soaks: Arc<Soaks>,
 }
 
 impl Checker {
     /// Runs until stop. `before`: what the start found.
     pub(super) async fn run(self, before: Before, stop: CancellationToken) -> anyhow::Result<()> {
         let (mut known, mut last, mut whole_at) = (before.damage, before.checked, monotonic());
-        self.health.set_evidence(verdict(&last));
+        self.found(&last);
         known.extend(last.breaks.iter().map(ToString::to_string));
         loop {
             tokio::select! {
@@ -204,7 +229,7 @@ impl Checker {
             let (path, from) = (self.path.clone(), if whole { Checked::default() } else { last.clone() });
             match tokio::task::spawn_blocking(move || Reader::open(&path)?.check_evidence(from)).await? {
                 Ok(checked) => {
-                    self.health.set_evidence(verdict(&checked));
+                    self.found(&checked);
                     record_damage(&checked, &known, self.clock.now(), &self.recorder, &self.own).await;
                     known.extend(checked.breaks.iter().map(ToString::to_string));
                     last = checked;
@@ -215,6 +240,15 @@ impl Checker {
                 Err(e) => tracing::warn!(error = %e, "the evidence log could not be checked"),
             }
         }
+    }
+}
+
+impl Checker {
+    /// Tells everybody who must not rely on a damaged log.
+    fn found(&self, checked: &Checked) {
+        let damage = verdict(checked);
+        self.soaks.set_damage(damage.clone());
+        self.health.set_evidence(damage);
     }
 }
 

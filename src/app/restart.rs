@@ -14,6 +14,7 @@ use crate::clock::{Clock, UnixMs, monotonic};
 use crate::config::model::Config;
 use crate::fields::{CheckId, IntegrationId};
 use crate::outcome::Cause;
+use crate::readiness::Soaks;
 use crate::recorder::RecorderHandle;
 use crate::slots::{Schedule, account_gap_by};
 use crate::store::{Note, Restored, Store, StoreError};
@@ -40,18 +41,18 @@ pub(super) struct Before {
 }
 
 /// Opens the store and folds what it knows into the board.
-pub(super) async fn bring_back(path: &Path, board: &Arc<Board>, clock: &Clock) -> Result<Before, StartError> {
-    let (path, board, clock) = (path.to_owned(), Arc::clone(board), clock.clone());
+pub(super) async fn bring_back(path: &Path, board: &Arc<Board>, soaks: &Arc<Soaks>, clock: &Clock) -> Result<Before, StartError> {
+    let (path, board, soaks, clock) = (path.to_owned(), Arc::clone(board), Arc::clone(soaks), clock.clone());
     let work = tokio::task::spawn_blocking(move || {
         if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
             std::fs::create_dir_all(dir).map_err(|error| StartError::File { path: dir.to_owned(), error })?;
         }
-        bring_back_blocking(&path, &board, &clock).map_err(|error| StartError::Store { path: PathBuf::from(&path), error })
+        bring_back_blocking(&path, &board, &soaks, &clock).map_err(|error| StartError::Store { path: PathBuf::from(&path), error })
     });
     work.await.map_err(|e| StartError::Internal(e.into()))?
 }
 
-fn bring_back_blocking(path: &Path, board: &Board, clock: &Clock) -> Result<Before, StoreError> {
+fn bring_back_blocking(path: &Path, board: &Board, soaks: &Soaks, clock: &Clock) -> Result<Before, StoreError> {
     let mut store = Store::open(path)?;
     let departed = store.notes(DEPARTED)?;
     for (id, json) in &departed {
@@ -86,7 +87,7 @@ fn bring_back_blocking(path: &Path, board: &Board, clock: &Clock) -> Result<Befo
     let gone = store.known().into_iter().filter(|check| !board.knows(check)).collect();
     let schedules = store.notes(SCHEDULE)?;
     let (holds, away) = (store.notes(HOLD_NOTE)?, store.notes(AWAY_NOTE)?);
-    let evidence = evidence::Before::read(&mut store)?;
+    let evidence = evidence::Before::read(&mut store, soaks)?;
     Ok(Before { store, gone, schedules, departed: departed.into_keys().collect(), holds, away, evidence })
 }
 
@@ -136,7 +137,8 @@ pub(super) async fn hold_again(
     clock: &Clock,
     recorder: &RecorderHandle,
 ) {
-    budgets.plan(config, |id| board.check(id).map(|c| c.state.limits), monotonic());
+    let mut told = board.limits();
+    budgets.plan(config, |id| told.remove(id), monotonic());
     for id in budgets.restore(holds, clock.now()) {
         recorder.note(Note { kind: HOLD_NOTE, id, text: None }).await;
     }

@@ -40,7 +40,14 @@ impl<W: Write> Lines<W> {
     /// Writes the header.
     pub(super) fn new(mut out: W) -> io::Result<Self> {
         writeln!(out, "{HEADER}")?;
-        Ok(Self { out, line: Vec::with_capacity(MAX_LINE), durations: duration_texts(), hour: (i64::MIN, String::new()), lines: 0, slots: 0 })
+        Ok(Self {
+            out,
+            line: Vec::with_capacity(MAX_LINE),
+            durations: duration_texts(),
+            hour: (i64::MIN, String::new()),
+            lines: 0,
+            slots: 0,
+        })
     }
 
     /// Writes the runs of a check.
@@ -215,7 +222,8 @@ fn parse(rest: &[u8], durations: &[String], hour: &mut (Vec<u8>, UnixMs)) -> Res
     let class = maybe(cell()?, Class::parse).ok_or("its class is unknown")?;
     let cause = maybe(cell()?, Cause::parse).ok_or("its cause is unknown")?;
     let attribution = maybe(cell()?, Attribution::parse).ok_or("its attribution is unknown")?;
-    let code = whole(cell()?).and_then(|n| u16::try_from(n).ok()).filter(|n| *n <= DurationCode::MAX.0).ok_or("duration_code is not one")?;
+    let code =
+        whole(cell()?).and_then(|n| u16::try_from(n).ok()).filter(|n| *n <= DurationCode::MAX.0).ok_or("duration_code is not one")?;
     let seconds = word(cell()?);
     let attempts = whole(cell()?).and_then(|n| u8::try_from(n).ok()).ok_or("attempts is not a number")?;
     let first_attempt_passed = match cell()? {
@@ -277,7 +285,14 @@ mod tests {
 
     fn any_run() -> impl Strategy<Value = Run> {
         let member = |n: usize| any::<prop::sample::Index>().prop_map(move |i| i.index(n));
-        (1..5_000_000u32, 1..300u32, member(6), member(Class::ALL.len() + 1), member(Cause::ALL.len() + 1), (0..=400u16, any::<u8>(), any::<bool>()))
+        (
+            1..5_000_000u32,
+            1..300u32,
+            member(6),
+            member(Class::ALL.len() + 1),
+            member(Cause::ALL.len() + 1),
+            (0..=400u16, any::<u8>(), any::<bool>()),
+        )
             .prop_map(|(interval_ms, count, outcome, class, cause, (code, attempts, first))| Run {
                 slot: UnixMs(0),
                 interval_ms,

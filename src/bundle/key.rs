@@ -117,8 +117,10 @@ mod tests {
     use super::*;
 
     // openssl genpkey -algorithm ed25519; openssl pkey -pubout; printf abc | openssl pkeyutl -sign -rawin
-    const OPENSSL: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIHxiFhG1+qloRji7q2ffElI4VP0HzYmb75Kb0fnJMsnF\n-----END PRIVATE KEY-----\n";
-    const OPENSSL_PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA7TJ7tR9EbG3W28W19pKzgDHEug1DWGMkWvO6slIeCGo=\n-----END PUBLIC KEY-----\n";
+    const OPENSSL: &str =
+        "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIHxiFhG1+qloRji7q2ffElI4VP0HzYmb75Kb0fnJMsnF\n-----END PRIVATE KEY-----\n";
+    const OPENSSL_PUBLIC: &str =
+        "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA7TJ7tR9EbG3W28W19pKzgDHEug1DWGMkWvO6slIeCGo=\n-----END PUBLIC KEY-----\n";
     const OPENSSL_SIGNATURE: &str = "LlcFecgfItMgf/I+S0MIykhiWX6rUAScfiaN1I1VdZ6l6Qw5D331aLzn+ISbnHX5C/3g03CGynOxRp5yopHYDg==";
 
     #[test]

@@ -23,8 +23,8 @@ mod runs;
 mod simulate;
 mod token;
 mod validate;
-mod verify;
 mod verdict;
+mod verify;
 
 /// Exit codes of all commands (product.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

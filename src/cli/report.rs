@@ -53,12 +53,24 @@ pub(super) fn run(args: &Report) -> CliResult {
     let key = signing_key(&config)?;
     let written = bundle(args, &config, (&customer, &environment), as_of, key.as_ref())?;
     say(format_args!("{}: {} as of {as_of}", args.id, written.gate.answer));
-    let signed = written.manifest.key_id.map_or_else(|| "not signed: [evidence] signing_key is not set".to_owned(), |id| format!("signed by {id}"));
-    say(format_args!("{}: {} runs and spans, {} records of evidence, {signed}", args.out.display(), written.lines, written.manifest.chain_records));
+    let signed =
+        written.manifest.key_id.map_or_else(|| "not signed: [evidence] signing_key is not set".to_owned(), |id| format!("signed by {id}"));
+    say(format_args!(
+        "{}: {} runs and spans, {} records of evidence, {signed}",
+        args.out.display(),
+        written.lines,
+        written.manifest.chain_records
+    ));
     Ok(Exit::Yes)
 }
 
-fn bundle(args: &Report, config: &Config, (customer, environment): (&Slug, &Slug), as_of: UnixMs, key: Option<&SigningKey>) -> Result<crate::bundle::Written, CliError> {
+fn bundle(
+    args: &Report,
+    config: &Config,
+    (customer, environment): (&Slug, &Slug),
+    as_of: UnixMs,
+    key: Option<&SigningKey>,
+) -> Result<crate::bundle::Written, CliError> {
     let trouble = |e: StoreError| Exit::Io.with(e);
     let path = args.store.clone().unwrap_or_else(|| store_path(config));
     let reader = Reader::open(&path).map_err(trouble)?;
@@ -66,7 +78,7 @@ fn bundle(args: &Report, config: &Config, (customer, environment): (&Slug, &Slug
         Failed::Unknown(_) => Exit::BadInput.with(e),
         Failed::Store(e) => trouble(e),
     })?;
-    let content = Content { situation, log, config: config.hash.clone() };
+    let content = Content { situation, log };
     let mut runs = |check: &crate::readiness::CheckCase, window: crate::soak::Window| {
         let runs = reader.runs(&check.check, 0, window.start, window.end)?;
         // A part is no evidence: better none.

@@ -37,9 +37,12 @@ pub(super) fn run(args: &Verify) -> CliResult {
 }
 
 fn summary(dir: &Path, verified: &Verified, known: bool) -> String {
-    let Verified { manifest: Some(m), gate: Some(gate), lines, .. } = verified else { return format!("{}: nothing was checked", dir.display()) };
+    let Verified { manifest: Some(m), gate: Some(gate), lines, .. } = verified else {
+        return format!("{}: nothing was checked", dir.display());
+    };
     let who = format!("{}/{}: {} as of {}", m.customer, m.environment, gate.answer, m.as_of);
-    let what = format!("{lines} runs and spans, {} records of evidence: everything fits, and the runs give this answer again", m.chain_records);
+    let what =
+        format!("{lines} runs and spans, {} records of evidence: everything fits, and the runs give this answer again", m.chain_records);
     let signer = match (&m.key_id, known) {
         (None, _) => "integrity only, signer unknown: it is not signed".to_owned(),
         (Some(id), false) => format!("integrity only, signer unknown: signed by {id}, and no --key says whose that is"),
@@ -54,9 +57,12 @@ fn public_key(text: &str) -> Result<PublicKey, CliError> {
     }
     let path = Path::new(text);
     let bytes = files::read_blocking(path, 4 << 10).map_err(|why| {
-        let exit = if matches!(why, files::Unread::Refused(kind) if kind != std::io::ErrorKind::NotFound) { Exit::Io } else { Exit::BadInput };
+        let exit =
+            if matches!(why, files::Unread::Refused(kind) if kind != std::io::ErrorKind::NotFound) { Exit::Io } else { Exit::BadInput };
         exit.with(anyhow::anyhow!("--key {}: {why}", path.display()))
     })?;
     let key = std::str::from_utf8(&bytes).ok().and_then(PublicKey::parse);
-    key.ok_or_else(|| Exit::BadInput.with(anyhow::anyhow!("--key {}: expected an Ed25519 public key, as soakwatch keygen writes it", path.display())))
+    key.ok_or_else(|| {
+        Exit::BadInput.with(anyhow::anyhow!("--key {}: expected an Ed25519 public key, as soakwatch keygen writes it", path.display()))
+    })
 }

@@ -63,7 +63,9 @@ impl fmt::Display for Break {
         match self {
             Self::Unreadable { seq, why } => write!(f, "evidence record {seq} can't be read: {why}"),
             Self::Changed(seq) => write!(f, "evidence record {seq} was changed: it does not have its hash"),
-            Self::Unlinked(seq) => write!(f, "the chain of evidence is broken at record {seq}: a record up to it was changed, left out or put in"),
+            Self::Unlinked(seq) => {
+                write!(f, "the chain of evidence is broken at record {seq}: a record up to it was changed, left out or put in")
+            }
             Self::Missing { from, to } if from == to => write!(f, "evidence record {from} is missing"),
             Self::Missing { from, to } => write!(f, "evidence records {from} to {to} are missing"),
         }

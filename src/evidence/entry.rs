@@ -215,7 +215,8 @@ mod tests {
     #[test]
     fn the_hash_covers_exactly_what_is_shown() {
         let id = "acme/production/crm".parse().unwrap();
-        let recorded = Entry::new(UnixMs(0), Kind::Maintenance, Scope::integration(&id), "j.doe", json!({ "reason": "upgrade" })).numbered(7);
+        let recorded =
+            Entry::new(UnixMs(0), Kind::Maintenance, Scope::integration(&id), "j.doe", json!({ "reason": "upgrade" })).numbered(7);
         let text = r#"{"actor":"j.doe","at":"1970-01-01T00:00:00.000Z","body":{"reason":"upgrade"},"customer":"acme","environment":"production","integration":"crm","kind":"maintenance","seq":7}"#;
         assert_eq!(canonical(&recorded).unwrap(), text.as_bytes());
         assert_eq!(recorded.hash(), Some(Hash::of(text.as_bytes())));
@@ -226,7 +227,7 @@ mod tests {
 
     #[test]
     fn what_is_too_much_is_cut() {
-        let long = entry(json!({ "a": "x".repeat(5_000), "b": ["y\u{0}z".repeat(1)] }));
+        let long = entry(json!({ "a": "x".repeat(5_000), "b": ["y\u{0}z"] }));
         assert_eq!(long.body()["a"].as_str().map(|t| t.chars().count()), Some(MAX_TEXT));
         assert_eq!(long.body()["b"], json!(["y z"]));
         let deep = (0..100).fold(json!(1), |inner, _| json!({ "a": inner }));

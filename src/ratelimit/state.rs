@@ -15,8 +15,6 @@ const KEPT_MS: i64 = DAY_MS;
 const LONGEST_KEPT_MS: i64 = 366 * DAY_MS;
 /// A reading older than the last one by no more than this was overtaken; if it is older still, the clock was set back.
 const OVERTAKEN_MS: u64 = 60_000;
-/// A reset that was told so often was, the longest time, near to the whole window.
-const OFTEN: u8 = 5;
 /// The window that is assumed where a server tells neither a window nor a reset.
 const ASSUMED_WINDOW_S: u64 = 60;
 
@@ -32,8 +30,6 @@ pub struct PolicyState {
     window_s: Option<u64>,
     /// The longest time to a reset that was told of that limit, in seconds: where no window is told it is at least that long.
     pub longest_reset_s: Option<u64>,
-    /// How many readings told a reset, up to [`OFTEN`].
-    resets: u8,
     /// The first reading of the present window: when, and how many were left.
     pub first: Option<(UnixMs, u64)>,
 }
@@ -54,11 +50,10 @@ impl PolicyState {
         self.last.window_s.or(self.window_s).map(Duration::from_secs)
     }
 
-    /// The window's length: as told; else the longest reset that was, until there were a few at least a minute; else a minute. Never shorter than
-    /// the truth for long: what we send is spread over it.
+    /// The window's length: as told, or the longest reset that was, or a minute. Never shorter than the truth for long: what we send is spread over
+    /// it, and when a reset that was near has come, the next one is a whole window away.
     pub fn assumed_window(&self) -> Duration {
-        let least = if self.resets < OFTEN { ASSUMED_WINDOW_S } else { 1 };
-        let guess = || Duration::from_secs(self.longest_reset_s.map_or(ASSUMED_WINDOW_S, |s| s.max(least)));
+        let guess = || Duration::from_secs(self.longest_reset_s.unwrap_or(ASSUMED_WINDOW_S));
         self.window().unwrap_or_else(guess).max(Duration::from_secs(1))
     }
 
@@ -93,15 +88,12 @@ impl PolicyState {
         }
         if other {
             // Another quota, with a window of its own.
-            (self.window_s, self.longest_reset_s, self.resets) = (None, None, 0);
+            (self.window_s, self.longest_reset_s) = (None, None);
         }
         self.limit = reading.limit.or(self.limit);
         self.window_s = reading.window_s.or(self.window_s);
         // A reset that is over says nothing about the window.
         let reset_s = reading.reset_at.map(|r| r.since(reading.at).as_secs()).filter(|s| *s > 0);
-        if reset_s.is_some() {
-            self.resets = (self.resets + 1).min(OFTEN);
-        }
         self.longest_reset_s = self.longest_reset_s.max(reset_s);
         self.last = reading.clone();
     }
@@ -199,9 +191,8 @@ mod tests {
     }
 
     #[test]
-    fn a_window_nobody_tells_is_not_guessed_too_short() {
+    fn a_window_nobody_tells_is_the_longest_reset() {
         let resets: Vec<Reading> = [1, 9, 3, 10, 5, 8].into_iter().zip(0..).map(|(r, n)| reading(n * 70, 50, Some(r), None)).collect();
-        assert_eq!(folded(&resets[..1]).assumed_window(), Duration::from_secs(60));
         assert_eq!(folded(&resets).assumed_window(), Duration::from_secs(10));
         let over: Vec<Reading> = (0..9).map(|n| reading(n, 50, Some(0), None)).collect();
         assert_eq!(folded(&over).assumed_window(), Duration::from_secs(60), "a reset that is over says nothing");

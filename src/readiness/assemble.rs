@@ -1,14 +1,16 @@
 //! From a configuration and the store to everything an environment is judged by. Reads only.
 
+use std::sync::Arc;
+
+use super::basis::Basis;
+use super::case::{Case, CheckCase, MaintenanceCase, SoakCase, WaiverCase};
+use super::decide::{Situation, decide};
+use super::log::Log;
 use crate::board::{CheckEntry, Departed, IntegrationEntry};
 use crate::clock::UnixMs;
-use crate::config::fingerprint::Change;
 use crate::config::model::{Config, Integration};
-use crate::evidence::{Checked, Recorded};
+use crate::evidence::Checked;
 use crate::limits;
-use crate::readiness::case::{Case, CheckCase, MaintenanceCase, SoakCase, WaiverCase};
-use crate::readiness::decide::{Situation, decide};
-use crate::readiness::said::Said;
 use crate::soak::gate::Gate;
 use crate::soak::{Observations, Policy};
 use crate::store::{Logged, Reader, StoreError};
@@ -24,64 +26,86 @@ pub enum Failed {
     Store(#[from] StoreError),
 }
 
-/// Everything an environment is judged by at a time, and the evidence log as it was then.
-pub fn assemble(config: &Config, reader: &Reader, customer: &str, environment: &str, as_of: UnixMs) -> Result<(Situation, Vec<Logged>), Failed> {
+/// Everything an environment is judged by at a time, and the evidence log as it was then. `config` is the one at hand; what was observed beside the runs
+/// (certificates, quotas) is what is known now.
+pub fn assemble(
+    config: &Config,
+    reader: &Reader,
+    customer: &str,
+    environment: &str,
+    as_of: UnixMs,
+) -> Result<(Situation, Vec<Logged>), Failed> {
     let log = reader.evidence(customer, environment, as_of)?;
     let checked = reader.check_evidence(Checked::default())?;
-    let entry = |i: &std::sync::Arc<Integration>| -> Result<IntegrationEntry, StoreError> {
+    let entry = |i: &Arc<Integration>| -> Result<IntegrationEntry, StoreError> {
         let mut checks = Vec::new();
         for def in config.checks().filter(|c| c.integration.id == i.id) {
-            checks.push(CheckEntry { def: std::sync::Arc::clone(def), state: reader.state(&def.id)?.unwrap_or_default() });
+            checks.push(CheckEntry { def: Arc::clone(def), state: reader.state(&def.id)?.unwrap_or_default() });
         }
-        Ok(IntegrationEntry { def: std::sync::Arc::clone(i), checks, departed: Departed::default() })
+        Ok(IntegrationEntry { def: Arc::clone(i), checks, departed: Departed::default() })
     };
-    let here = |i: &&std::sync::Arc<Integration>| i.id.customer() == customer && i.id.environment() == environment;
+    let here = |i: &&Arc<Integration>| i.id.customer() == customer && i.id.environment() == environment;
     let entries = config.integrations().filter(here).map(entry).collect::<Result<Vec<_>, _>>()?;
     if entries.is_empty() {
         return Err(Failed::Unknown(format!("{customer}/{environment}")));
     }
-    let records: Vec<&Recorded> = log.iter().filter_map(|l| l.record.as_ref()).collect();
-    let situation = situation(config, &entries, &records, checked.breaks.first().map(ToString::to_string), customer, environment, as_of);
-    Ok((situation, log))
+    let known = Log::of(log.iter().filter_map(|l| l.record.as_ref()));
+    Ok((situation(config, &entries, &known, damage(&checked), (customer, environment), as_of), log))
 }
 
-/// The same from what a running daemon has at hand. `records`: of the evidence log, those that concern the environment; `damage`: what is wrong with it.
+/// What is wrong with the evidence log, in words.
+fn damage(checked: &Checked) -> Option<String> {
+    let first = checked.breaks.first()?;
+    let more = checked.breaks.len() as u64 - 1 + checked.more;
+    Some(if more > 0 { format!("{first} (and {more} more)") } else { first.to_string() })
+}
+
+/// The same of what was read before. `log`: of the records that concern the environment, up to that time; `damage`: what is wrong with the log.
 pub fn situation(
     config: &Config,
     entries: &[IntegrationEntry],
-    records: &[&Recorded],
+    log: &Log,
     damage: Option<String>,
-    customer: &str,
-    environment: &str,
+    (customer, environment): (&str, &str),
     as_of: UnixMs,
 ) -> Situation {
     let case = |entry: &IntegrationEntry| {
         let i = &entry.def;
-        let soak = i.soak.as_ref().map(|policy| soak(config, entry, policy, Said::of(&i.id, records.iter().copied()), as_of));
+        let soak = i.soak.as_ref().map(|policy| soak(config, entry, policy, log, as_of));
         Case { integration: i.id.clone(), name: i.name.clone(), owner: i.owner, criticality: i.criticality, soak }
     };
-    // In one order, whatever the files' is: it decides which of several equals is named, and the order of runs in a bundle.
-    let mut integrations: Vec<Case> = entries.iter().map(case).collect();
-    integrations.sort_by(|a, b| a.integration.cmp(&b.integration));
+    let doubts = damage.map(|d| damaged_log(&d)).into_iter().chain(other_config(log.config(), &config.hash)).collect();
     Situation {
         as_of,
         customer: customer.to_owned(),
         environment: environment.to_owned(),
-        doubts: damage.map(|d| format!("the evidence log is damaged: {d}")).into_iter().collect(),
-        integrations,
+        config_hash: config.hash.clone(),
+        doubts,
+        integrations: entries.iter().map(case).collect(),
     }
 }
 
-fn soak(config: &Config, entry: &IntegrationEntry, policy: &Policy, said: Said, as_of: UnixMs) -> SoakCase {
-    let i = &entry.def;
-    let fingerprint = config.customers.iter().find_map(|c| c.fingerprints.get(&i.id));
-    let change = fingerprint.zip(said.began.as_ref()).map(|(now, began)| now.since(&began.fingerprint));
-    let (superseded, changed) = match change {
-        None | Some(Change::None) => (false, Vec::new()),
-        // What can't be told is not taken to be the same.
-        Some(Change::Some(keys)) => (true, keys),
-        Some(Change::Unsure(keys)) => (true, keys.into_iter().map(|k| format!("{k} (the file it names can't be read)")).collect()),
+/// Said of an environment whose evidence log is damaged.
+pub(super) fn damaged_log(what: &str) -> String {
+    format!("the evidence log is damaged: {what}")
+}
+
+/// What is said where the configuration at hand is not the one that was recorded last. Thresholds are held by the fingerprint; waivers, dates and which
+/// integrations there are stand in the configuration alone.
+pub(crate) fn other_config(recorded: Option<&str>, at_hand: &str) -> Option<String> {
+    let short = |hash: &str| hash.chars().take(12).collect::<String>();
+    let why = match recorded {
+        Some(recorded) if recorded == at_hand => return None,
+        Some(recorded) => format!("it recorded {}, this one is {}", short(recorded), short(at_hand)),
+        None => "it recorded none".to_owned(),
     };
+    Some(format!("this is not the configuration that the daemon had in force ({why}): nothing shows that it was used"))
+}
+
+fn soak(config: &Config, entry: &IntegrationEntry, policy: &Policy, log: &Log, as_of: UnixMs) -> SoakCase {
+    let i = &entry.def;
+    let (fingerprint, known) = (config.fingerprint(&i.id), log.known(&i.id));
+    let basis = Basis::of(policy, fingerprint, known);
     let check = |c: &CheckEntry| CheckCase {
         check: c.def.id.clone(),
         judged: c.def.judged,
@@ -95,38 +119,47 @@ fn soak(config: &Config, entry: &IntegrationEntry, policy: &Policy, said: Said, 
         approver: w.approver.clone(),
         until: w.until,
     };
-    let window = |m: &crate::config::model::Maintenance| MaintenanceCase { start: m.start, end: m.end, reason: m.reason.clone(), by: m.by.clone() };
-    let mut checks: Vec<CheckCase> = entry.checks.iter().map(check).collect();
-    checks.sort_by(|a, b| a.check.cmp(&b.check));
+    let window =
+        |m: &crate::config::model::Maintenance| MaintenanceCase { start: m.start, end: m.end, reason: m.reason.clone(), by: m.by.clone() };
     SoakCase {
         policy: policy.clone(),
         fingerprint: fingerprint.map(ToString::to_string),
-        recorded_fingerprint: said.began.as_ref().map(|b| b.fingerprint.to_string()),
-        since: said.began.map_or(policy.start, |b| b.since.max(policy.start)),
+        recorded_fingerprint: known.and_then(|k| k.began.as_ref()).map(|b| b.fingerprint.to_string()),
+        since: basis.since,
         go_live: i.go_live,
-        changed,
-        superseded,
-        checks,
+        superseded: basis.changed.is_some(),
+        changed: basis.changed.unwrap_or_default(),
+        unsure: basis.unsure,
+        restarted: basis.restarted,
+        checks: entry.checks.iter().map(check).collect(),
         observed: observations(entry, as_of).into(),
         waivers: i.waivers.iter().map(waiver).collect(),
-        attestations: said.attestations,
-        exclusions: said.exclusions,
+        attestations: log.attested(i.id.customer(), i.id.environment()),
+        exclusions: known.map(|k| k.exclusions.clone()).unwrap_or_default(),
         maintenance: i.maintenance.iter().map(window).collect(),
     }
 }
 
-/// What is known of an integration beside its runs.
+/// What was observed of an integration beside its runs.
 pub fn observations(entry: &IntegrationEntry, now: UnixMs) -> Observations {
     Observations {
         quota_headroom: limits::headroom(entry, now),
-        certificate_expiry: entry.checks.iter().filter_map(|c| c.state.certificate_expiry).min(),
+        certificate_expiry: entry.checks.iter().filter(|c| c.def.judged).filter_map(|c| c.state.certificate_expiry).min(),
         ..Observations::default()
     }
 }
 
-/// The answer from the store's runs. An error also where stored rows can't be read: nothing is decided on a part.
+/// The answer from the store's runs. Where stored rows can't be read it is not `go`.
 pub fn judged_from(situation: &Situation, reader: &Reader) -> Result<Gate, StoreError> {
-    let gate = decide(situation, &mut |check, window| reader.runs(&check.check, 0, window.start, window.end))?;
-    reader.whole()?;
+    let mut gate = decide(situation, &mut |check, window| reader.runs(&check.check, 0, window.start, window.end))?;
+    let damaged = reader.damaged();
+    if let Some(first) = damaged.first {
+        gate.doubt(damaged_store(damaged.count, &first));
+    }
     Ok(gate)
+}
+
+/// Said where stored rows can't be read.
+pub(super) fn damaged_store(count: u64, first: &str) -> String {
+    format!("{count} stored rows can't be read and are missing here; the first: {first}")
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::basis::Basis;
 use crate::clock::UnixMs;
 use crate::evidence::written::{text, text_option, time, time_option};
 use crate::fields::{CheckId, IntegrationId, Ratio, Span};
@@ -45,11 +46,15 @@ pub struct SoakCase {
     /// When the window is frozen.
     #[serde(with = "time_option")]
     pub go_live: Option<UnixMs>,
-    /// What is judged is not what was recorded, in these keys; empty: it is the same.
-    pub changed: Vec<String>,
-    /// Whether it is another than was recorded.
+    /// Whether what is judged is another than was recorded.
     pub superseded: bool,
-    /// Its checks, sorted by id.
+    /// The keys in which it is, as far as they can be named.
+    pub changed: Vec<String>,
+    /// Keys that name files nobody could read: whether they are as recorded can't be told.
+    pub unsure: Vec<String>,
+    /// Whether the soak began again because what is judged was changed.
+    pub restarted: bool,
+    /// Its checks, in order of the configuration.
     pub checks: Vec<CheckCase>,
     /// What was observed beside the runs.
     pub observed: Observed,
@@ -140,6 +145,8 @@ pub struct AttestedCase {
     pub note: Option<String>,
     /// Who: the token's name.
     pub by: String,
+    /// What was remarked beside the name.
+    pub remark: Option<String>,
     /// When.
     #[serde(with = "time")]
     pub at: UnixMs,
@@ -166,6 +173,19 @@ pub struct ExclusionCase {
     pub reason: String,
     /// Who: the token's name.
     pub by: String,
+    /// What was remarked beside the name.
+    pub remark: Option<String>,
+    /// When it was recorded.
+    #[serde(with = "time")]
+    pub at: UnixMs,
+}
+
+impl ExclusionCase {
+    /// What these take out of a check, as the judge wants it.
+    pub fn of(all: &[Self], check: &CheckId) -> Vec<Exclusion> {
+        let concerns = |x: &&Self| x.check.as_deref().is_none_or(|name| name == check.check());
+        Exclusion::tidy(all.iter().filter(concerns).map(|x| Exclusion { from: x.from, to: x.to }).collect())
+    }
 }
 
 /// A maintenance window.
@@ -192,8 +212,7 @@ impl SoakCase {
 
     /// What is taken out of a check, as the judge wants it.
     pub fn excluded(&self, check: &CheckCase) -> Vec<Exclusion> {
-        let concerns = |x: &&ExclusionCase| x.check.as_deref().is_none_or(|name| name == check.check.check());
-        Exclusion::tidy(self.exclusions.iter().filter(concerns).map(|x| Exclusion { from: x.from, to: x.to }).collect())
+        ExclusionCase::of(&self.exclusions, &check.check)
     }
 
     /// How a check's runs are counted.
@@ -218,11 +237,25 @@ impl SoakCase {
 
     /// The attestations, as the judge wants them.
     pub(super) fn attestations(&self) -> Vec<Attestation> {
-        let attestation = |a: &AttestedCase| {
-            let AttestedCase { name, value, by, at, until, .. } = a.clone();
-            Attestation { name, value, by, at, until }
-        };
-        self.attestations.iter().map(attestation).collect()
+        self.attestations.iter().map(Attestation::from).collect()
+    }
+
+    /// How what is configured stands to what was recorded.
+    pub(super) fn basis(&self) -> Basis {
+        Basis {
+            since: self.since,
+            recorded: self.recorded_fingerprint.is_some(),
+            restarted: self.restarted,
+            changed: self.superseded.then(|| self.changed.clone()),
+            unsure: self.unsure.clone(),
+        }
+    }
+}
+
+impl From<&AttestedCase> for Attestation {
+    fn from(a: &AttestedCase) -> Self {
+        let AttestedCase { name, value, by, at, until, .. } = a.clone();
+        Self { name, value, by, at, until }
     }
 }
 
@@ -255,9 +288,7 @@ impl From<Observations> for Observed {
 
 /// A policy as JSON.
 mod policy {
-    use super::{
-        BTreeSet, Confidence, Criterion, Deserialize, Policy, Ratio, Serialize, Span, UnixMs, text, text_option, time,
-    };
+    use super::{BTreeSet, Confidence, Criterion, Deserialize, Policy, Ratio, Serialize, Span, UnixMs, text, text_option, time};
     use crate::clock::{DAY_MS, HOUR_MS};
     use serde::{Deserializer, Serializer};
 

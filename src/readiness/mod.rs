@@ -1,17 +1,32 @@
-//! Readiness: may this environment go live? Everything an environment is judged by, in one piece, from wherever it comes: from a configuration and the
-//! store ([`assemble`]), or from a bundle that somebody else wrote. One function decides ([`decide`]), so that gate, report and verification can't differ.
+//! Readiness: may this environment go live? What the configuration asks for, what the evidence log knows, and the runs, brought together for the verdict
+//! engine: from the configuration and the store ([`assemble`]), from a daemon's running state ([`Soaks`]), or from a bundle that somebody else wrote.
 //!
-//! - `case`: what an integration is judged by, as it is written into a bundle
-//! - `said`: what the evidence log says of integrations: soaks that began, exclusions, attestations
-//! - `assemble`: from configuration and store; `decide`: the answer
+//! - `case`: what an integration is judged by, owned, as it is written into a bundle
+//! - `said`: how records of the evidence log are written and read; `log`: what all of them together mean for each soak
+//! - `basis`: how what is configured stands to what was recorded: since when runs count, what was changed, what can't be told
+//! - `assemble`: from configuration and store; `decide`: the answer from the runs; `answered`: the answer as every output shows it
+//! - `live`, `running`: every soak's running state, so that a verdict costs no scan
 //!
-//! Never writes, never reads a clock. What a criterion means is `soak`'s.
+//! Owns no store and no clock, never writes. What a criterion means is `soak`'s.
 
+mod answered;
 mod assemble;
+mod basis;
 mod case;
 mod decide;
+mod live;
+mod log;
+mod running;
 pub mod said;
+#[cfg(test)]
+mod tests;
 
+pub use answered::{Answered, Passed};
+pub(crate) use assemble::other_config;
 pub use assemble::{Failed, assemble, judged_from, observations, situation};
+pub use basis::Basis;
 pub use case::{AttestedCase, Case, CheckCase, ExclusionCase, IncidentsCase, MaintenanceCase, Observed, SoakCase, WaiverCase};
 pub use decide::{Runs, Situation, decide};
+pub use live::{Asked, Soaks};
+pub use log::{Known, Log};
+pub use said::Began;

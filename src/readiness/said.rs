@@ -1,14 +1,15 @@
-//! What the evidence log says of integrations: soaks that began, what was excluded, what was attested. How such records are written, and how they are
-//! read again, side by side.
+//! How the records are written and read again that change a judgement: a soak that began, an exclusion, an attestation. Side by side, so that what is
+//! written is what is understood.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::case::{AttestedCase, ExclusionCase};
 use crate::clock::UnixMs;
 use crate::config::fingerprint::Fingerprint;
+use crate::evidence::entry::DAEMON;
 use crate::evidence::written::{text_at, time_at};
 use crate::evidence::{Entry, Kind, Recorded, Scope, time_text};
-use crate::fields::{CheckId, IntegrationId};
+use crate::fields::IntegrationId;
 
 /// When a soak began to count, and what was judged then.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,93 +21,66 @@ pub struct Began {
 }
 
 impl Began {
-    /// The record that a soak began, or began again because these keys changed.
-    pub fn entry(&self, at: UnixMs, integration: &IntegrationId, actor: &str, changed: Option<&[String]>) -> Entry {
+    /// The record that a soak began, or (`changed`) began again because these keys changed.
+    pub fn entry(&self, at: UnixMs, integration: &IntegrationId, changed: Option<&[String]>) -> Entry {
         let kind = if changed.is_some() { Kind::SoakRestarted } else { Kind::SoakStarted };
-        let fingerprint = serde_json::to_value(&self.fingerprint).unwrap_or_default();
-        let mut body = json!({ "since": time_text(self.since), "fingerprint": fingerprint });
+        let mut body = json!({ "since": time_text(self.since), "fingerprint": self.fingerprint });
         if let Some(keys) = changed {
             body["changed"] = keys.into();
         }
-        Entry::new(at, kind, Scope::integration(integration), actor, body)
+        Entry::new(at, kind, Scope::integration(integration), DAEMON, body)
     }
 
-    fn read(record: &Recorded) -> Option<Self> {
-        let fingerprint = serde_json::from_value(record.body.get("fingerprint")?.clone()).ok()?;
-        Some(Self { since: time_at(&record.body, "since")?, fingerprint })
+    pub(super) fn read(r: &Recorded) -> Option<Self> {
+        let fingerprint = serde_json::from_value(r.body.get("fingerprint")?.clone()).ok()?;
+        Some(Self { since: time_at(&r.body, "since")?, fingerprint })
     }
 }
 
-/// The record of an exclusion: of one check, or of all of an integration. `remark`: who asked for it, as they said.
-pub fn exclusion(
-    at: UnixMs,
-    integration: &IntegrationId,
-    check: Option<&CheckId>,
-    (from, to): (UnixMs, UnixMs),
-    reason: &str,
-    actor: &str,
-    remark: Option<&str>,
-) -> Entry {
-    let check = check.map(CheckId::check);
-    let body = json!({ "check": check, "from": time_text(from), "to": time_text(to), "reason": reason, "by": remark });
-    Entry::new(at, Kind::Exclusion, Scope::integration(integration), actor, body)
-}
-
-/// The record of an attestation for an environment, or for one integration of it.
-pub fn attestation(at: UnixMs, scope: Scope, name: &str, value: Option<&str>, note: Option<&str>, until: Option<UnixMs>, actor: &str) -> Entry {
-    let body = json!({ "name": name, "value": value, "note": note, "until": until.map(time_text) });
-    Entry::new(at, Kind::Attestation, scope, actor, body)
-}
-
-/// What the log says of one integration.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Said {
-    /// The newest record that the soak began.
-    pub began: Option<Began>,
-    /// Everything that was excluded.
-    pub exclusions: Vec<ExclusionCase>,
-    /// The newest attestation of each name.
-    pub attestations: Vec<AttestedCase>,
-}
-
-impl Said {
-    /// Of these records, in the order of the log.
-    pub fn of<'r>(integration: &IntegrationId, records: impl IntoIterator<Item = &'r Recorded>) -> Self {
-        let mut said = Self::default();
-        records.into_iter().filter(|r| concerns(&r.scope(), integration)).for_each(|r| said.take(r));
-        said
+impl ExclusionCase {
+    /// The record of it. Its number is the log's to give.
+    pub fn entry(&self, integration: &IntegrationId) -> Entry {
+        let (from, to) = (time_text(self.from), time_text(self.to));
+        let body = json!({ "check": self.check, "from": from, "to": to, "reason": self.reason, "by": self.remark });
+        Entry::new(self.at, Kind::Exclusion, Scope::integration(integration), &self.by, body)
     }
 
-    /// Takes in the next record that concerns the integration.
-    fn take(&mut self, record: &Recorded) {
-        let body = &record.body;
-        let text = |key: &str| text_at(body, key).map(str::to_owned);
-        match record.kind() {
-            Some(Kind::SoakStarted | Kind::SoakRestarted) => self.began = Began::read(record).or(self.began.take()),
-            Some(Kind::Exclusion) => {
-                let (Some(from), Some(to)) = (time_at(body, "from"), time_at(body, "to")) else { return };
-                let (check, reason) = (text("check"), text("reason").unwrap_or_default());
-                self.exclusions.push(ExclusionCase { seq: record.seq, check, from, to, reason, by: record.actor.clone() });
-            }
-            Some(Kind::Attestation) => {
-                let (Some(name), Some(at)) = (text("name"), record.time()) else { return };
-                let until = time_at(body, "until");
-                // An end that can't be read is no end for good.
-                if until.is_none() && !matches!(body.get("until"), None | Some(Value::Null)) {
-                    return;
-                }
-                self.attestations.retain(|a| a.name != name);
-                let (value, note, by) = (text("value"), text("note"), record.actor.clone());
-                self.attestations.push(AttestedCase { seq: record.seq, name, value, note, by, at, until });
-            }
-            _ => {}
+    pub(super) fn read(r: &Recorded) -> Option<Self> {
+        let (from, to, at) = (time_at(&r.body, "from")?, time_at(&r.body, "to")?, r.time()?);
+        let check = match r.body.get("check") {
+            None | Some(Value::Null) => None,
+            // A check that can't be read is none, which takes out nothing.
+            Some(name) => Some(name.as_str()?.to_owned()),
+        };
+        let (reason, remark) = (text(&r.body, "reason").unwrap_or_default(), text(&r.body, "by"));
+        Some(Self { seq: r.seq, check, from, to, reason, by: r.actor.clone(), remark, at })
+    }
+}
+
+impl AttestedCase {
+    /// The record of it. Its number is the log's to give.
+    pub fn entry(&self, customer: &str, environment: &str) -> Entry {
+        let Self { name, value, note, remark, .. } = self;
+        let body = json!({ "name": name, "value": value, "note": note, "until": self.until.map(time_text), "by": remark });
+        Entry::new(self.at, Kind::Attestation, Scope::environment(customer, environment), &self.by, body)
+    }
+
+    pub(super) fn read(r: &Recorded) -> Option<Self> {
+        let (name, at, until) = (text(&r.body, "name")?, r.time()?, time_at(&r.body, "until"));
+        // An end that can't be read is no end for good.
+        if until.is_none() && !matches!(r.body.get("until"), None | Some(Value::Null)) {
+            return None;
         }
+        let of = |key: &str| text(&r.body, key);
+        Some(Self { seq: r.seq, name, value: of("value"), note: of("note"), by: r.actor.clone(), remark: of("by"), at, until })
     }
 }
 
-fn concerns(scope: &Scope, integration: &IntegrationId) -> bool {
-    let this = |mine: &Option<String>, asked: &str| mine.as_deref().is_some_and(|m| m == asked);
-    this(&scope.customer, integration.customer())
-        && this(&scope.environment, integration.environment())
-        && scope.integration.as_deref().is_none_or(|i| i == integration.integration())
+/// How a waiver's use is told apart from that of another.
+pub(super) fn waiver_key(body: &Map<String, Value>) -> Option<String> {
+    Some(format!("{} {}", text_at(body, "criterion")?, text_at(body, "until")?))
+}
+
+pub(super) fn text(body: &Map<String, Value>, key: &str) -> Option<String> {
+    text_at(body, key).map(str::to_owned)
 }

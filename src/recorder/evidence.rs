@@ -101,8 +101,8 @@ pub(super) fn refuse(what: &mut Vec<After>, why: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recorder::tests::{Bench, START, ran};
     use crate::recorder::Event;
+    use crate::recorder::tests::{Bench, START, ran};
     use crate::store::Reader;
 
     fn entry(n: i64) -> Entry {

@@ -25,6 +25,7 @@ use crate::evidence::Entry;
 use crate::fields::CheckId;
 use crate::metrics::own::OwnMetrics;
 use crate::outcome::{Cause, Class, Outcome};
+use crate::readiness::Soaks;
 use crate::record::Record;
 use crate::self_check::SelfCheckHandle;
 use crate::store::{Note, Seal, Store};
@@ -171,6 +172,7 @@ pub struct Recorder {
     events: mpsc::Receiver<Event>,
     writer: Writer,
     board: Arc<Board>,
+    soaks: Arc<Soaks>,
     own: Arc<OwnMetrics>,
     clock: Clock,
     config: watch::Receiver<Arc<Config>>,
@@ -209,7 +211,7 @@ impl std::fmt::Debug for Recorder {
 /// Starts the store's thread and returns the recorder with its handle. `run` must be spawned.
 pub fn start(
     store: Store,
-    board: Arc<Board>,
+    (board, soaks): (Arc<Board>, Arc<Soaks>),
     own: Arc<OwnMetrics>,
     clock: Clock,
     config: watch::Receiver<Arc<Config>>,
@@ -227,6 +229,7 @@ pub fn start(
         events,
         writer,
         board,
+        soaks,
         own,
         clock,
         config,
@@ -487,9 +490,11 @@ impl Recorder {
                     tracing::info!(outcomes = commit.count, "the store can be written again");
                 }
                 self.store_fails = false;
-                let stored: Vec<Record> =
-                    self.pending.drain(..commit.count.min(self.pending.len())).filter(|p| !p.shown).map(|p| p.record).collect();
-                self.board.apply(&stored);
+                let stored: Vec<Pending> = self.pending.drain(..commit.count.min(self.pending.len())).collect();
+                // What is judged is what is stored, also what the board showed before.
+                self.soaks.apply(stored.iter().map(|p| &p.record));
+                let unshown: Vec<Record> = stored.into_iter().filter(|p| !p.shown).map(|p| p.record).collect();
+                self.board.apply(&unshown);
                 self.settled += commit.count as u64;
                 self.account_lost();
                 self.seal_wanted = done.seal_next;

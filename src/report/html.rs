@@ -45,7 +45,7 @@ pub fn html(report: &Report<'_>) -> String {
                     }
                 }
                 p {
-                    (document.program.name) " " (document.program.version) ", configuration " code { (document.config) } ", "
+                    (document.program.name) " " (document.program.version) ", configuration " code { (given.config_hash) } ", "
                     (document.runs.lines) " runs and spans, " (document.runs.slots) " slots."
                 }
                 p { (VERIFY) " " code { (COMMAND) } "." }
@@ -131,17 +131,28 @@ fn hours(stats: &CheckStats) -> Markup {
 /// What people decided: what, in words, who, until when.
 pub(super) fn decisions(soak: &SoakCase) -> Vec<[String; 4]> {
     let span = |from, to| format!("{} to {}", time_text(from), time_text(to));
-    let waivers = soak.waivers.iter().map(|w| ["waiver".to_owned(), format!("{}: {}", w.criterion, w.reason), w.approver.clone(), time_text(w.until)]);
+    let waivers = soak
+        .waivers
+        .iter()
+        .map(|w| ["waiver".to_owned(), format!("{}: {}", w.criterion, w.reason), w.approver.clone(), time_text(w.until)]);
     let attestations = soak.attestations.iter().map(|a| {
         let value = a.value.as_deref().unwrap_or("attested");
         let note = a.note.as_ref().map(|n| format!(" ({n})")).unwrap_or_default();
-        ["attestation".to_owned(), format!("{}: {value}{note}, {}", a.name, time_text(a.at)), a.by.clone(), a.until.map(time_text).unwrap_or_default()]
+        [
+            "attestation".to_owned(),
+            format!("{}: {value}{note}, {}", a.name, time_text(a.at)),
+            a.by.clone(),
+            a.until.map(time_text).unwrap_or_default(),
+        ]
     });
     let exclusions = soak.exclusions.iter().map(|x| {
         let whose = x.check.as_deref().unwrap_or("every check");
         ["exclusion".to_owned(), format!("{whose}, {}: {}", span(x.from, x.to), x.reason), x.by.clone(), String::new()]
     });
-    let windows = soak.maintenance.iter().map(|m| ["maintenance".to_owned(), format!("{}: {}", span(m.start, m.end), m.reason), m.by.clone(), String::new()]);
+    let windows = soak
+        .maintenance
+        .iter()
+        .map(|m| ["maintenance".to_owned(), format!("{}: {}", span(m.start, m.end), m.reason), m.by.clone(), String::new()]);
     waivers.chain(attestations).chain(exclusions).chain(windows).collect()
 }
 

@@ -50,7 +50,11 @@ fn write(out: &mut String, report: &Report<'_>) -> fmt::Result {
     if let Some(earliest) = &gate.earliest {
         writeln!(out, "- can be `go` at the earliest: {}", md(earliest))?;
     }
-    writeln!(out, "\n{} `{}`, configuration `{}`, {} runs and spans, {} slots.\n", document.program.name, document.program.version, document.config, document.runs.lines, document.runs.slots)?;
+    writeln!(
+        out,
+        "\n{} `{}`, configuration `{}`, {} runs and spans, {} slots.\n",
+        document.program.name, document.program.version, given.config_hash, document.runs.lines, document.runs.slots
+    )?;
     writeln!(out, "{VERIFY} `{COMMAND}`.\n")?;
     for (case, passage) in given.integrations.iter().zip(&gate.integrations) {
         integration(out, case, passage, report.stats)?;
@@ -97,7 +101,11 @@ fn counts(out: &mut String, shown: &Shown) -> fmt::Result {
 
 /// A line a day, a letter an hour.
 fn hours(out: &mut String, stats: &CheckStats) -> fmt::Result {
-    writeln!(out, "`{}`, a letter an hour: `.` all passed, `o` some did not, `X` none passed, `-` none ran, `m` not due\n\n```", stats.check)?;
+    writeln!(
+        out,
+        "`{}`, a letter an hour: `.` all passed, `o` some did not, `X` none passed, `-` none ran, `m` not due\n\n```",
+        stats.check
+    )?;
     let mut day = i64::MIN;
     for h in &stats.hours {
         if h.hour.div_euclid(24) != day {
@@ -139,7 +147,12 @@ fn decisions(out: &mut String, soak: &SoakCase) -> fmt::Result {
 
 fn log(out: &mut String, report: &Report<'_>) -> fmt::Result {
     let log = &report.document.log;
-    writeln!(out, "## Evidence log\n\n{} records, of which those below concern this environment. Head of the chain: `{}`\n", log.records.len(), log.head)?;
+    writeln!(
+        out,
+        "## Evidence log\n\n{} records, of which those below concern this environment. Head of the chain: `{}`\n",
+        log.records.len(),
+        log.head
+    )?;
     head(out, &["", "time", "kind", "integration", "by", "says"])?;
     for r in log.own() {
         let whose = r.integration.clone().unwrap_or_default();

@@ -51,7 +51,8 @@ impl Bench {
         let (config, now) = watch::channel(read);
         let store = Store::open(&dir.path().join("runs.db")).unwrap();
         let (handle, _) = channel_of(Verdict::NoTargets);
-        let (task, recorder) = recorder::start(store, Arc::clone(&board), Arc::clone(&own), clock.clone(), now.clone(), handle).unwrap();
+        let (task, recorder) =
+            recorder::start(store, (Arc::clone(&board), Arc::default()), Arc::clone(&own), clock.clone(), now.clone(), handle).unwrap();
         tokio::spawn(task.run());
         let health = Arc::new(Health::default());
         let budgets = Arc::new(crate::budget::Budgets::new(&now.borrow().settings.rate_limit));
@@ -127,6 +128,24 @@ async fn a_check_s_records_keep_the_order_of_their_slots() {
     let expected = [(first, 1, Some(Cause::Shutdown)), (UnixMs(first.0 + 60_000), 2, Some(Cause::Overlap))];
     assert_eq!(bench.waiting(), expected);
     assert_eq!(bench.scheduler.waiting[1].record().outcome, Outcome::Skipped);
+}
+
+#[tokio::test]
+async fn a_slot_that_is_not_run_for_a_quota_s_sake_says_why() {
+    let mut bench = Bench::new(&[("ping", "60s")]);
+    bench.scheduler.plan();
+    let def = bench.scheduler.means.config.borrow().checks().next().unwrap().clone();
+    let limits = crate::ratelimit::RateLimit { throttled: true, retry_after: Some(Duration::from_secs(100)), ..Default::default() };
+    let (host, stay_away) = (def.kind.host().unwrap(), limits.retry_after);
+    let heard = crate::observed::Heard { host, token: false, at: START, limits, stay_away };
+    bench.scheduler.means.budgets.heard(&def, &[heard], Instant::now().into_std());
+    let first = bench.next("ping");
+    bench.at(first);
+    bench.scheduler.fire_due();
+    let record = bench.scheduler.waiting[0].record();
+    assert_eq!((record.cause, record.detail.as_deref()), (Some(Cause::RateLimit), Some("held: the host asked to be left alone")));
+    let next = Record { slot: UnixMs(first.0 + 60_000), ..record.clone() };
+    assert!(record.clone().join(&next), "slots in a row are one span");
 }
 
 #[tokio::test]

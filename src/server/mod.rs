@@ -21,6 +21,7 @@ use crate::config::model::{Config, ServerSettings};
 use crate::config::table::Problem;
 use crate::health::Health;
 use crate::metrics::own::OwnMetrics;
+use crate::readiness::Soaks;
 
 mod accept;
 mod api;
@@ -46,6 +47,8 @@ pub struct ServerState {
     pub board: Arc<Board>,
     /// How much of each endpoint's patience is ours.
     pub budgets: Arc<Budgets>,
+    /// Every soak's running state.
+    pub soaks: Arc<Soaks>,
     /// The daemon's own metrics.
     pub own: Arc<OwnMetrics>,
     /// Wall time.
@@ -61,7 +64,7 @@ pub struct ServerState {
 }
 
 impl ServerState {
-    /// Every check's budget. To be asked before the board is read, never meanwhile: a reload holds the budgets while it reads the board.
+    /// Every check's budget.
     fn views(&self, now: UnixMs) -> Views {
         self.budgets.views(now, monotonic())
     }

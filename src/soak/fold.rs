@@ -5,7 +5,7 @@
 
 use super::durations::Durations;
 use super::given::Rules;
-use super::track::{Outages, Track};
+use super::track::{CertainOutage, Mark, Track};
 use super::window::{Frame, Window};
 use crate::clock::{HOUR_MS, UnixMs};
 use crate::outcome::Outcome;
@@ -48,6 +48,38 @@ impl Tally {
     }
 }
 
+/// Outages as they are observed: spans of non-passing runs in slot time, which missing runs neither extend nor end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Outages {
+    /// The longest: its first slot and its milliseconds.
+    pub(super) longest: (UnixMs, i64),
+    /// The one that goes on, if its milliseconds are not 0.
+    running: (UnixMs, i64),
+    /// The last that was longer than the policy allows.
+    pub(super) last_long: (UnixMs, i64),
+}
+
+impl Outages {
+    fn add(&mut self, run: &Run, rules: &Rules<'_>) {
+        match Mark::of(run, rules) {
+            Mark::Pass => self.running = (NEVER, 0),
+            Mark::Bad(ms) => {
+                if self.running.1 == 0 {
+                    self.running.0 = run.slot;
+                }
+                self.running.1 += ms;
+                if self.running.1 > self.longest.1 {
+                    self.longest = self.running;
+                }
+                if self.running.1 > rules.policy.longest_outage.ms() {
+                    self.last_long = self.running;
+                }
+            }
+            Mark::Missing | Mark::Neither => {}
+        }
+    }
+}
+
 /// An hour of the window in which not every run passed. Numbers stay at their largest rather than overflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Blemish {
@@ -64,6 +96,8 @@ pub(super) struct Blemish {
 pub struct CheckFold {
     /// Runs from here on count.
     pub(super) start: UnixMs,
+    /// Runs from here on are looked at ([`Frame::reads_from`]).
+    reads_from: UnixMs,
     /// Up to here, exclusive: go-live.
     until: UnixMs,
     /// As recorded.
@@ -74,6 +108,8 @@ pub struct CheckFold {
     pub(super) first_attempts: u32,
     /// Adjusted.
     pub(super) outages: Outages,
+    /// The same, had every missing run passed.
+    pub(super) certain: CertainOutage,
     /// Durations of the adjusted passes.
     pub(super) durations: Durations,
     /// The last slot that was recorded, also before `start`.
@@ -96,18 +132,20 @@ impl CheckFold {
         let nothing = (NEVER, 0);
         Self {
             start: frame.window.start,
+            reads_from: frame.reads_from(),
             until: frame.go_live.unwrap_or(NEVER),
             raw: Tally::default(),
             adjusted: Tally::default(),
             first_attempts: 0,
-            outages: Outages::default(),
+            outages: Outages { longest: nothing, running: nothing, last_long: nothing },
+            certain: CertainOutage::default(),
             durations: Durations::default(),
             newest: UnixMs(i64::MIN),
             heard: UnixMs(i64::MIN),
             last_counted: NEVER,
             gap: nothing,
             blemishes: Vec::new(),
-            ahead: frame.last.iter().flatten().map(|w| Track::new(*w, frame.length, rules)).collect(),
+            ahead: frame.last.iter().flatten().enumerate().map(|(n, w)| Track::new(*w, frame.length, n > 0, rules)).collect(),
         }
     }
 
@@ -144,14 +182,15 @@ impl CheckFold {
 
     fn apply(&mut self, run: &Run, rules: &Rules<'_>) {
         let Some(run) = run.clip(UnixMs(i64::MIN), self.until) else { return };
+        let unrecorded = Window { start: UnixMs(self.newest.0.saturating_add(1)).max(self.reads_from), end: run.slot };
         self.newest = self.newest.max(run.last_slot());
-        let Some(run) = run.clip(self.start, self.until) else { return };
-        self.raw.add(run.outcome, run.count);
-        if run.outcome.counted() {
-            self.close_gap(&run, rules);
+        let Some(run) = run.clip(self.reads_from, self.until) else { return };
+        if unrecorded.end.0 - unrecorded.start.0 >= run.step() && slots_in(unrecorded, rules).is_some_and(|n| n > 0) {
+            self.certain.add(Mark::Missing);
+            self.ahead.iter_mut().for_each(Track::skip);
         }
-        if run.outcome.counted() || run.outcome == Outcome::NotDue {
-            self.heard = run.last_slot();
+        if let Some(run) = run.clip(self.start, self.until) {
+            self.record(&run, rules);
         }
         let mut rest = Some(run);
         let first = rules.exclusions.partition_point(|x| x.to <= run.slot);
@@ -167,18 +206,31 @@ impl CheckFold {
         }
     }
 
+    /// Takes in a run of the window as it was recorded.
+    fn record(&mut self, run: &Run, rules: &Rules<'_>) {
+        self.raw.add(run.outcome, run.count);
+        if run.outcome.counted() {
+            self.close_gap(run, rules);
+        }
+        if run.outcome.counted() || run.outcome == Outcome::NotDue {
+            self.heard = run.last_slot();
+        }
+    }
+
     /// Takes in a part that was not excluded.
     fn adjust(&mut self, run: &Run, rules: &Rules<'_>) {
+        for track in &mut self.ahead {
+            track.add(run, rules);
+        }
+        let Some(run) = &run.clip(self.start, self.until) else { return };
         self.adjusted.add(run.outcome, run.count);
         self.outages.add(run, rules);
+        self.certain.add(Mark::of(run, rules));
         if run.outcome == Outcome::Pass {
             self.durations.add(run.duration, run.count);
             self.first_attempts = self.first_attempts.saturating_add(if run.first_attempt_passed { run.count } else { 0 });
         } else {
             self.note_blemish(run, rules);
-        }
-        for track in &mut self.ahead {
-            track.add(run, rules);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The judge: from the folds of an integration's checks, and what was seen beside them, to a [`Verdict`]. A pure function that makes no text and costs
 //! well under a microsecond a check.
 
-use super::fold::NEVER;
+use super::fold::{CheckFold, NEVER};
 use super::given::{CheckInput, Input};
 use super::policy::Criterion;
 use super::rows::{Judged, rows};
@@ -19,6 +19,11 @@ const PATIENCE_MS: i64 = 60_000;
 /// The frame of what is judged now: what the checks' folds are to be made for.
 pub fn frame(input: &Input<'_>) -> Frame {
     Frame::at(input.since, input.policy.window, input.go_live, input.now)
+}
+
+/// The time for which living folds can be judged: now, or, where the clock was set back, just after the newest slot that they hold.
+pub fn as_of<'f>(now: UnixMs, folds: impl IntoIterator<Item = &'f CheckFold>) -> UnixMs {
+    folds.into_iter().filter_map(CheckFold::newest).fold(now, |now, slot| now.max(UnixMs(slot.0 + 1)))
 }
 
 /// Judges. Every fold must be one of [`frame`], and hold no run at or after `now`.
@@ -48,7 +53,8 @@ pub fn judge(input: &Input<'_>) -> Verdict {
     Verdict {
         ruling,
         as_of: input.now,
-        doomed_at: doomed.filter(|_| said),
+        // What was lost with the end itself was never doomed.
+        doomed_at: doomed.filter(|at| said && *at < frame.window.end),
         window: frame.window,
         stage: frame.stage,
         progress: (passed as f64 / input.policy.window.ms().max(1) as f64).clamp(0.0, 1.0),
@@ -57,6 +63,7 @@ pub fn judge(input: &Input<'_>) -> Verdict {
         adjusted,
         budget: tightest(&checks),
         silent: silent(input, &frame),
+        doubted: input.doubts.any(),
         checks,
     }
 }

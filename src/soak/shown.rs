@@ -1,6 +1,6 @@
 //! A verdict as it is shown: the JSON object every output uses, with its words. The first keys and their order are fixed (docs/verdicts.md).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::earliest::earliest_pass;
@@ -13,7 +13,7 @@ use crate::clock::UnixMs;
 use crate::record::{Counts, DurationCode};
 
 /// A verdict in words and numbers, complete in itself.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct Shown {
     pub verdict: Ruling,
@@ -36,7 +36,7 @@ pub struct Shown {
 }
 
 /// The judged window, its end exclusive.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownWindow {
     pub start: String,
@@ -44,7 +44,7 @@ pub struct ShownWindow {
 }
 
 /// One criterion.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownRow {
     pub name: String,
@@ -59,7 +59,7 @@ pub struct ShownRow {
 }
 
 /// The waiver in force.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownWaiver {
     pub reason: String,
@@ -68,7 +68,7 @@ pub struct ShownWaiver {
 }
 
 /// Counts; `due` is the sum of the others.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownCounts {
     pub due: u64,
@@ -80,7 +80,7 @@ pub struct ShownCounts {
 }
 
 /// Failures that can be taken.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownBudget {
     pub allowed: u64,
@@ -90,7 +90,7 @@ pub struct ShownBudget {
 }
 
 /// The check nothing has been heard of.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownSilence {
     pub check: String,
@@ -98,7 +98,7 @@ pub struct ShownSilence {
 }
 
 /// One check.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownCheck {
     pub check: String,
@@ -121,7 +121,7 @@ pub struct ShownCheck {
 }
 
 /// A span of slots.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownSpan {
     pub from: String,

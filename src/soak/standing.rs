@@ -49,7 +49,7 @@ pub(super) fn standing(check: &CheckInput<'_>, frame: &Frame, now: UnixMs) -> St
         coverage: adjusted.coverage(),
         outage: (fold.outages.longest.1 > 0).then_some(fold.outages.longest),
         gap: gap(check, frame, past),
-        p95: fold.durations.percentile(95),
+        p95: fold.durations.percentile_of(adjusted.pass, 95),
         budget: budget(&adjusted, due.unwrap_or_else(|| adjusted.due()), rules),
     }
 }
@@ -69,7 +69,7 @@ pub(super) fn sums(check: &CheckInput<'_>) -> Sums {
         throttled: tally.throttled,
         not_due: tally.not_due,
         slow: u32::try_from(slow).unwrap_or(u32::MAX),
-        outages: fold.outages,
+        outage: fold.certain,
     }
 }
 

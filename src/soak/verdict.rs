@@ -56,6 +56,8 @@ pub struct Verdict {
     pub checks: Vec<Standing>,
     /// The judged check of which nothing has been heard for too long, and since when; `None` at go-live and after it.
     pub silent: Option<(usize, UnixMs)>,
+    /// There are doubts about what it was made from.
+    pub doubted: bool,
 }
 
 /// Failures the tightest judged check can take in the whole window. All 0 where every run counts.

@@ -141,6 +141,9 @@ impl Told<'_> {
         let most = self.input.policy.longest_outage;
         match self.row.state {
             State::Lost => format!("an outage of {} from {from} on is longer than {most}", seconds(s)),
+            State::Open if self.over => {
+                format!("the longest outage took {}, from {from} on, {most} is asked for; the missing runs decide", seconds(s))
+            }
             _ => format!("{}the longest outage took {}, from {from} on", self.so_far(), seconds(s)),
         }
     }

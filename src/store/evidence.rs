@@ -73,7 +73,9 @@ impl Reader {
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             let link = link(row)?;
-            let whose = |column: usize, asked: &str| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?.is_none_or(|mine| mine == asked));
+            let whose = |column: usize, asked: &str| {
+                Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?.is_none_or(|mine| mine == asked))
+            };
             let mine = whose(3, customer)? && whose(4, environment)?;
             found.push(Logged { link, record: if mine { Some(recorded(row)?) } else { None } });
         }
@@ -132,7 +134,8 @@ fn insert(tx: &Transaction<'_>, at: UnixMs, r: &Recorded, link: Link) -> Result<
 
 /// The places after a number; none, but for an append in doubt.
 fn links_after(conn: &Connection, seq: u64) -> Result<Vec<Link>, StoreError> {
-    let mut statement = conn.prepare_cached("SELECT seq, 0, 0, 0, 0, 0, 0, 0, record_hash, chain_hash FROM evidence WHERE seq > ?1 ORDER BY seq")?;
+    let mut statement =
+        conn.prepare_cached("SELECT seq, 0, 0, 0, 0, 0, 0, 0, record_hash, chain_hash FROM evidence WHERE seq > ?1 ORDER BY seq")?;
     let mut rows = statement.query([seq as i64])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -326,7 +329,7 @@ mod tests {
         let reader = Reader::open(&path).unwrap();
         let checked = reader.check_evidence(Checked::default()).unwrap();
         store.append_evidence(&[entry(4, "acme")]).unwrap();
-        let further = reader.check_evidence(checked.clone()).unwrap();
+        let further = reader.check_evidence(checked).unwrap();
         assert_eq!((further.seq, further.whole()), (4, true));
         // A log that was written anew, whole in itself, is not the one that was checked.
         tamper(&path, "UPDATE evidence SET chain_hash = zeroblob(32) WHERE seq = 4");

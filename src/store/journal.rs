@@ -217,8 +217,12 @@ impl<'a> Line<'a> {
     }
 }
 
-fn checksum(body: &[u8]) -> [u8; 4] {
+/// Of version and body. The version before covered its body alone.
+fn checksum(version: u8, body: &[u8]) -> [u8; 4] {
     let mut crc = flate2::Crc::new();
+    if version != VERSION_BEFORE {
+        crc.update(&[version]);
+    }
     crc.update(body);
     crc.sum().to_le_bytes()
 }
@@ -240,7 +244,7 @@ pub(super) fn pack(records: &[(u64, &Record)]) -> Result<Batch, Damage> {
     bytes = postcard::to_extend(&kinds, bytes).map_err(|_| Damage("a record could not be packed"))?;
     bytes.append(&mut lines);
     if let Some((head, body)) = bytes.split_at_mut_checked(HEAD) {
-        head[1..].copy_from_slice(&checksum(body));
+        head[1..].copy_from_slice(&checksum(VERSION, body));
     }
     Ok(Batch { marks: records.iter().flat_map(|(key, _)| mark(*key)).collect(), bytes })
 }
@@ -262,7 +266,7 @@ pub(super) fn unpack(bytes: &[u8], each: &mut dyn FnMut(&Line<'_>) -> Result<(),
     if ![VERSION, VERSION_BEFORE].contains(&head[0]) {
         return Err(Damage("it was written by another version"));
     }
-    if head[1..] != checksum(body) {
+    if head[1..] != checksum(head[0], body) {
         return Err(Damage("its checksum does not match"));
     }
     let (kinds, rest) = postcard::take_from_bytes::<Vec<Kind>>(body).map_err(|_| Damage("its kinds can't be read"))?;
@@ -316,7 +320,7 @@ mod tests {
             // With a right checksum, too: then the reader itself must hold.
             if sealed {
                 let mut bytes = vec![VERSION];
-                bytes.extend(checksum(&body));
+                bytes.extend(checksum(VERSION, &body));
                 bytes.append(&mut body);
                 body = bytes;
             }
@@ -330,6 +334,8 @@ mod tests {
         let mut bytes = pack(&[(7, &record)]).unwrap().bytes;
         // A record that was told nothing of rate limits was written the same way then.
         bytes[0] = VERSION_BEFORE;
+        let sum = checksum(VERSION_BEFORE, &bytes[HEAD..]);
+        bytes[1..HEAD].copy_from_slice(&sum);
         assert_eq!(back(&bytes).unwrap(), [(7, record)]);
         bytes[0] = VERSION + 1;
         assert!(back(&bytes).is_err());
@@ -340,7 +346,7 @@ mod tests {
         let mut body = postcard::to_allocvec(&u32::MAX).unwrap();
         body.extend([0; 40]);
         let mut bytes = vec![VERSION];
-        bytes.extend(checksum(&body));
+        bytes.extend(checksum(VERSION, &body));
         bytes.extend(body);
         assert!(back(&bytes).is_err());
     }

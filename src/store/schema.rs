@@ -13,7 +13,8 @@ const APPLICATION_ID: i32 = 0x534f_414b;
 pub(super) const BUSY: Duration = Duration::from_millis(500);
 
 /// Step n leads from version n to n + 1. Released steps are never changed; new ones are added at the end.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE journal (
     seq   INTEGER PRIMARY KEY AUTOINCREMENT,
     at    INTEGER NOT NULL,
@@ -74,7 +75,8 @@ CREATE TABLE note (
     text TEXT NOT NULL,
     PRIMARY KEY (kind, id)
 ) STRICT, WITHOUT ROWID;
-", "
+",
+    "
 CREATE TABLE evidence (
     seq         INTEGER PRIMARY KEY AUTOINCREMENT,
     at          INTEGER NOT NULL,
@@ -89,7 +91,8 @@ CREATE TABLE evidence (
 ) STRICT;
 CREATE TRIGGER evidence_is_never_changed BEFORE UPDATE ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is only added to'); END;
 CREATE TRIGGER evidence_is_never_deleted BEFORE DELETE ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is only added to'); END;
-"];
+",
+];
 
 /// The version this program writes.
 const VERSION: i64 = MIGRATIONS.len() as i64;

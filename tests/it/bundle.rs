@@ -27,7 +27,7 @@ struct Bundled {
 
 impl Bundled {
     fn of(soaked: Soaked) -> Self {
-        let (key, dir) = (SigningKey::fresh().unwrap(), soaked.path().join("bundle"));
+        let (key, dir) = (SigningKey::fresh().unwrap(), soaked.dir.path().join("bundle"));
         let this = Self { soaked, key, dir };
         this.write(&this.dir, Some(&this.key));
         this
@@ -36,7 +36,7 @@ impl Bundled {
     fn write(&self, dir: &Path, key: Option<&SigningKey>) -> Answer {
         let (config, reader) = (self.soaked.config(), Reader::open(&self.soaked.store()).unwrap());
         let (situation, log) = assemble(&config, &reader, "acme", "production", END).unwrap();
-        let content = Content { situation, log, config: config.hash.clone() };
+        let content = Content { situation, log };
         let written = write_bundle(&content, &mut |check, w| reader.runs(&check.check, 0, w.start, w.end), dir, key).unwrap();
         written.gate.answer
     }
@@ -75,8 +75,10 @@ impl Bundled {
     /// Changes a text in evidence.json.
     fn edit(&self, from: &str, to: &str) {
         let text = String::from_utf8(self.bytes("evidence.json")).unwrap();
-        assert!(text.contains(from), "{from}");
-        self.put("evidence.json", text.replacen(from, to, 1).as_bytes());
+        // What was judged comes after the answer, and the log after that.
+        let (answer, rest) = text.split_at(if from.contains("answer") { 0 } else { text.find("\"given\":").unwrap() });
+        assert!(rest.contains(from), "{from}");
+        self.put("evidence.json", format!("{answer}{}", rest.replacen(from, to, 1)).as_bytes());
     }
 }
 
@@ -116,7 +118,7 @@ fn a_whole_bundle_is_whole_and_says_what_the_store_says() {
 #[test]
 fn the_same_store_and_time_give_the_same_bytes() {
     let b = Bundled::of(Soaked::new());
-    let again = b.soaked.path().join("again");
+    let again = b.soaked.dir.path().join("again");
     b.write(&again, Some(&b.key));
     for name in FILES {
         assert_eq!(b.bytes(name), std::fs::read(again.join(name)).unwrap(), "{name}");
@@ -132,7 +134,7 @@ fn the_same_store_and_time_give_the_same_bytes() {
     );
     soakwatch::store::Store::open(&b.soaked.store()).unwrap().append_evidence(&[later]).unwrap();
     assert!(config.checks().count() > 0);
-    let third = b.soaked.path().join("third");
+    let third = b.soaked.dir.path().join("third");
     b.write(&third, Some(&b.key));
     assert_eq!(b.bytes("manifest.json"), std::fs::read(third.join("manifest.json")).unwrap());
 }
@@ -198,8 +200,12 @@ fn an_edited_number_is_named_whoever_signs() {
         ("\"coverage\":0.95,", "\"coverage\":0.5,", "threshold"),
         ("\"since\":\"2025-01-06T08:00:00.000Z\"", "\"since\":\"2025-01-06T09:00:00.000Z\"", "since of acme/production/crm-orders"),
         ("\"value\":\"passed\"}],", "\"value\":\"great\"}],", "attestations of acme"),
-        ("\"exclusions\":[]", "\"exclusions\":[{\"by\":\"x\",\"check\":null,\"from\":\"2025-01-06T08:00:00.000Z\",\"reason\":\"\",\"seq\":1,\"to\":\"2025-01-06T09:00:00.000Z\"}]", "exclusions of acme"),
-        ("\"actor\":\"a.tester\"", "\"actor\":\"b.tester\"", "evidence record 5 was changed"),
+        (
+            "\"exclusions\":[]",
+            "\"exclusions\":[{\"at\":\"2025-01-06T08:00:00.000Z\",\"by\":\"x\",\"check\":null,\"from\":\"2025-01-06T08:00:00.000Z\",\"reason\":\"\",\"remark\":null,\"seq\":1,\"to\":\"2025-01-06T09:00:00.000Z\"}]",
+            "exclusions of acme",
+        ),
+        ("\"actor\":\"a-tester\"", "\"actor\":\"b-tester\"", "evidence record 6 was changed"),
         ("\"superseded\":false", "\"superseded\":true", "gate.integrations[0].answer"),
     ];
     for (from, to, want) in edits {
@@ -223,7 +229,7 @@ fn records_of_the_log_can_not_be_dropped_changed_or_lent() {
     let text = String::from_utf8(b.bytes("evidence.json")).unwrap();
     let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
     let records = document["log"]["records"].as_array().unwrap().clone();
-    assert!(records[1].get("record").is_none(), "another customer's record is a hash alone");
+    assert!(records[2].get("record").is_none(), "another customer's record is a hash alone");
     let with = |document: &mut serde_json::Value, records: Vec<serde_json::Value>| {
         document["log"]["records"] = records.into();
         b.put("evidence.json", &canonical(&*document).unwrap());
@@ -233,10 +239,10 @@ fn records_of_the_log_can_not_be_dropped_changed_or_lent() {
     assert!(with(&mut document, records[1..].to_vec()).contains("evidence record 1 is missing"));
     assert!(with(&mut document, records[..3].to_vec()).contains("the chain of its records ends at"));
     let mut swapped = records.clone();
-    swapped.swap(2, 3);
+    swapped.swap(3, 4);
     assert!(!with(&mut document, swapped).is_empty());
     let mut blanked = records;
-    blanked[4].as_object_mut().unwrap().remove("record");
+    blanked[5].as_object_mut().unwrap().remove("record");
     assert!(with(&mut document, blanked).contains("attestations of"));
 }
 
@@ -300,7 +306,7 @@ fn a_bad_soak_is_written_and_verified_alike() {
 #[test]
 fn the_commands_and_their_exit_codes() {
     let soaked = Soaked::with("[evidence]\nsigning_key = { file = \"key.pem\" }\n", |_, _| {});
-    let (dir, out) = (soaked.path(), soaked.path().join("bundle"));
+    let (dir, out) = (soaked.dir.path(), soaked.dir.path().join("bundle"));
     let key = output(soakwatch().args(["keygen", "--out"]).arg(dir.join("key.pem")));
     assert_eq!(key.status.code(), Some(0), "{}", String::from_utf8_lossy(&key.stderr));
     assert_eq!(output(soakwatch().args(["keygen", "--out"]).arg(dir.join("key.pem"))).status.code(), Some(74));
@@ -350,9 +356,9 @@ fn the_documented_commands_check_a_bundle_without_us() {
         return eprintln!("not tried: {tool} is not there");
     }
     let b = Bundled::of(Soaked::new());
-    let scratch = b.soaked.path().join("scratch");
+    let scratch = b.soaked.dir.path().join("scratch");
     std::fs::create_dir(&scratch).unwrap();
-    std::fs::write(b.soaked.path().join("evidence.key.pub"), b.key.public().pem()).unwrap();
+    std::fs::write(b.soaked.dir.path().join("evidence.key.pub"), b.key.public().pem()).unwrap();
     let doc = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/evidence.md")).unwrap();
     let blocks: Vec<&str> = doc.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert_eq!(blocks.len(), 4);
@@ -372,7 +378,7 @@ fn the_documented_commands_check_a_bundle_without_us() {
     assert!(said[3].1.contains("acme/production/mail/send,pass,712"), "{said:?}");
 
     // They fail where they should.
-    b.edit("\"actor\":\"a.tester\"", "\"actor\":\"b.tester\"");
+    b.edit("\"actor\":\"a-tester\"", "\"actor\":\"b-tester\"");
     assert!(!run(blocks[1]).0);
     assert!(run(blocks[2]).2.starts_with("changed: "));
     b.forge(Some(&SigningKey::fresh().unwrap()));

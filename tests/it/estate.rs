@@ -9,8 +9,8 @@ use soakwatch::board::Board;
 use soakwatch::budget::Budgets;
 use soakwatch::clock::{Clock, UnixMs};
 use soakwatch::config::model::{
-    CheckDef, Config, Customer, DeclaredVolume, Integration, EvidenceSettings, LogSettings, Maintenance, MetricsSettings, Paused, ProbeSettings,
-    RateLimitSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, SoakPolicy, StoreSettings,
+    CheckDef, Config, Customer, DeclaredVolume, EvidenceSettings, Integration, LogSettings, Maintenance, MetricsSettings, Paused,
+    ProbeSettings, RateLimitSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, SoakPolicy, StoreSettings,
 };
 use soakwatch::config::table::{Source, Table};
 use soakwatch::fields::{Bytes, IntegrationId, Ratio, Slug, Span};

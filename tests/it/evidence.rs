@@ -40,7 +40,8 @@ fn value(daemon: &Daemon, name: &str) -> Option<f64> {
 
 #[test]
 fn a_daemon_records_its_life() {
-    const WINDOW: &str = "maintenance = [{ start = 2026-11-25T22:00:00Z, end = 2026-11-26T02:00:00Z, reason = \"upgrade\", by = \"j.doe\" }]";
+    const WINDOW: &str =
+        "maintenance = [{ start = 2026-11-25T22:00:00Z, end = 2026-11-26T02:00:00Z, reason = \"upgrade\", by = \"j.doe\" }]";
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), &["a"], WINDOW);
     let daemon = Daemon::start(dir.path(), &[]);

@@ -110,6 +110,7 @@ fn exit_codes_tell_no_undecided_and_wrong_use_apart() {
     let throttled = probe(dir.path(), "acme/production/busy", &[]);
     assert_eq!(throttled.exit, Some(1), "{}{}", throttled.out, throttled.err);
     assert!(throttled.out.contains("The target asks to wait"), "{}", throttled.out);
+    assert!(throttled.out.contains("\n     rate limit: throttled: asks to wait 1m\n"), "{}", throttled.out);
     let ours = probe(dir.path(), "acme/production/ours", &[]);
     assert_eq!(ours.exit, Some(2), "{}{}", ours.out, ours.err);
     assert!(ours.out.contains("the monitor's own fault"), "{}", ours.out);

@@ -1,6 +1,6 @@
 //! An environment at the end of its soak: a configuration, and a store with every run and record that a daemon would have left.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use soakwatch::clock::{HOUR_MS, UnixMs};
 use soakwatch::config::model::Config;
@@ -8,7 +8,7 @@ use soakwatch::config::{LoadOptions, load};
 use soakwatch::evidence::{Entry, Kind, Scope};
 use soakwatch::fields::CheckId;
 use soakwatch::outcome::{Attribution, Cause, Class, Outcome};
-use soakwatch::readiness::said::{self, Began};
+use soakwatch::readiness::{AttestedCase, Began};
 use soakwatch::record::{DurationCode, Record};
 use soakwatch::slots::Grid;
 use soakwatch::store::Store;
@@ -88,14 +88,20 @@ impl Soaked {
         let config = this.config();
         let mut store = Store::open(&this.store()).unwrap();
         let mut log = vec![Entry::new(START, Kind::DaemonStarted, Scope::daemon(), "soakwatch", serde_json::json!({ "version": "0" }))];
+        log.push(Entry::new(START, Kind::ConfigApplied, Scope::daemon(), "soakwatch", serde_json::json!({ "hash": config.hash })));
         let other = Scope::environment("zeta-other-customer", "production");
-        log.push(Entry::new(START, Kind::ConfigApplied, other, "zeta-actor", serde_json::json!({ "added": ["zeta-other-customer/production/x/y"] })));
+        log.push(Entry::new(
+            START,
+            Kind::ConfigApplied,
+            other,
+            "zeta-actor",
+            serde_json::json!({ "added": ["zeta-other-customer/production/x/y"] }),
+        ));
         for i in config.integrations() {
             let fingerprint = config.customers[0].fingerprints[&i.id].clone();
-            log.push(Began { since: START, fingerprint }.entry(START, &i.id, "soakwatch", None));
+            log.push(Began { since: START, fingerprint }.entry(START, &i.id, None));
         }
-        let scope = Scope::environment("acme", "production");
-        log.push(said::attestation(UnixMs(START.0 + 1_000), scope, "uat_signoff", Some("passed"), Some("see T-1"), None, "a.tester"));
+        log.push(attested(UnixMs(START.0 + 1_000), None));
         store.append_evidence(&log).unwrap();
         for def in config.checks() {
             let mut runs = history(&def.id, Grid::of(def), def.every.ms());
@@ -105,10 +111,6 @@ impl Soaked {
             }
         }
         this
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.dir.path()
     }
 
     pub(crate) fn store(&self) -> PathBuf {
@@ -127,6 +129,21 @@ impl Soaked {
         assert!(text.contains(from), "{from}");
         std::fs::write(path, text.replacen(from, to, 1)).unwrap();
     }
+}
+
+/// The record that the users' tests were signed off.
+pub(crate) fn attested(at: UnixMs, until: Option<UnixMs>) -> Entry {
+    let case = AttestedCase {
+        seq: 0,
+        name: "uat_signoff".into(),
+        value: Some("passed".into()),
+        note: Some("see T-1".into()),
+        by: "a-tester".into(),
+        remark: None,
+        at,
+        until,
+    };
+    case.entry("acme", "production")
 }
 
 /// Every slot of a check from an hour before the soak to an hour after it: nearly all pass, three fail in a row, maintenance is not due, a span is unknown.

@@ -26,7 +26,9 @@ async fn once(def: CheckDef) -> RunReport {
 }
 
 /// Host, whether a token endpoint said it, limit, remaining, seconds to the reset.
-fn told(heard: &[Heard]) -> Vec<(String, bool, Option<u64>, Option<u64>, Option<u64>)> {
+type Told = (String, bool, Option<u64>, Option<u64>, Option<u64>);
+
+fn told(heard: &[Heard]) -> Vec<Told> {
     heard.iter().map(|h| (h.host.clone(), h.token, h.limits.limit, h.limits.remaining, h.limits.reset_in.map(|r| r.as_secs()))).collect()
 }
 
