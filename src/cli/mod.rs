@@ -9,8 +9,10 @@ use clap::{Parser, Subcommand};
 
 mod columns;
 mod control;
+mod decide;
 mod demo;
 mod explain;
+mod gate;
 mod ids;
 mod keygen;
 mod limits;
@@ -103,6 +105,9 @@ enum Command {
     Demo(demo::Demo),
     Runs(runs::Runs),
     Plan(plan::Plan),
+    Gate(gate::Gate),
+    Exclude(decide::Exclude),
+    Attest(decide::Attest),
     Limits(limits::Limits),
     Simulate(simulate::Simulate),
     Report(report::Report),
@@ -124,6 +129,9 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Runs(args) => runs::run(&args),
             Command::Plan(args) => plan::run(&args),
+            Command::Gate(args) => gate::run(&args),
+            Command::Exclude(args) => decide::exclude(&args),
+            Command::Attest(args) => decide::attest(&args),
             Command::Limits(args) => limits::run(&args),
             Command::Simulate(args) => simulate::run(&args),
             Command::Report(args) => report::run(&args),

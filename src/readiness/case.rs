@@ -54,7 +54,7 @@ pub struct SoakCase {
     pub unsure: Vec<String>,
     /// Whether the soak began again because what is judged was changed.
     pub restarted: bool,
-    /// Its checks, in order of the configuration.
+    /// Its checks, sorted by id.
     pub checks: Vec<CheckCase>,
     /// What was observed beside the runs.
     pub observed: Observed,

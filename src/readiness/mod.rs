@@ -23,7 +23,7 @@ mod tests;
 
 pub use answered::{Answered, Passed};
 pub(crate) use assemble::other_config;
-pub use assemble::{Failed, assemble, judged_from, observations, situation};
+pub use assemble::{Failed, answer_from, assemble, doubt_clocks, judged_from, observations, situation};
 pub use basis::Basis;
 pub use case::{AttestedCase, Case, CheckCase, ExclusionCase, IncidentsCase, MaintenanceCase, Observed, SoakCase, WaiverCase};
 pub use decide::{Runs, Situation, decide};

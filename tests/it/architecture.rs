@@ -78,16 +78,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("report", &["clock", "fields", "outcome", "observed", "record", "evidence", "soak", "readiness", "store"]),
-    (
-        "bundle",
-        &["clock", "fields", "files", "outcome", "observed", "record", "evidence", "slots::grid", "soak", "readiness", "store", "report"],
-    ),
     (
         "plan",
         &["clock", "fields", "outcome", "record", "config::fingerprint", "config::model", "budget", "slots", "soak", "board", "limits"],
     ),
     ("health", &["clock"]),
+    ("report", &["clock", "fields", "outcome", "observed", "record", "evidence", "soak", "readiness", "store"]),
+    (
+        "bundle",
+        &["clock", "fields", "files", "outcome", "observed", "record", "evidence", "slots::grid", "soak", "readiness", "store", "report"],
+    ),
     ("status", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "budget", "board", "limits"]),
     (
         "metrics",
@@ -143,6 +143,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "secret",
             "observed",
             "record",
+            "evidence",
             "config::model",
             "config::table",
             "budget",
@@ -219,6 +220,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "readiness",
             "board",
             "evidence",
+            "readiness",
             "report",
             "bundle",
             "store",

@@ -33,6 +33,7 @@ mod reference;
 mod reload;
 mod restart;
 mod server;
+mod simulate;
 mod soak_oracle;
 mod status;
 mod store_trouble;

@@ -274,7 +274,7 @@ const EVEN: &[i64] = &[1, 3, 5, 6, 10, 15, 20, 30, 60];
 const ANY: &[i64] = &[4, 5, 7, 11, 13, 15, 25, 45, 90];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
 
     #[test]
     fn the_engine_says_what_the_oracle_says(case in cases(EVEN)) {
@@ -293,7 +293,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
 
     /// Windows that hold a slot more or less, depending on where they begin: never said too early that nothing can pass any more.
     #[test]
