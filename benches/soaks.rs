@@ -18,7 +18,7 @@ use soakwatch::outcome::{Attribution, Cause, Class, Outcome};
 use soakwatch::readiness::Soaks;
 use soakwatch::record::{DurationCode, Facts, Record, Run};
 use soakwatch::slots::Grid;
-use soakwatch::soak::{CheckFold, CheckInput, Frame, Input, Observations, Policy, Rules, Ruling, Verdict, judge};
+use soakwatch::soak::{CheckFold, CheckInput, Doubts, Frame, Input, Observations, Policy, Rules, Ruling, Verdict, judge};
 use soakwatch::store::{Reader, Seal, Store};
 
 /// The soaks begin at this hour.
@@ -340,6 +340,7 @@ fn from_store(reader: &Reader, defs: &[&Arc<CheckDef>], policy: &Policy, each: &
                 seen: &Observations::default(),
                 waivers: &[],
                 attestations: &[],
+                doubts: Doubts::default(),
             })
         };
         reader.runs_of(&asked, 0, NOW, &mut |_, runs| each(judged(runs))).unwrap();

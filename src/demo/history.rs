@@ -14,10 +14,9 @@ use crate::config::model::{CheckDef, Config};
 use crate::evidence::Entry;
 use crate::fields::CheckId;
 use crate::outcome::{Class, Outcome};
-use crate::readiness::attest;
+use crate::readiness::AttestedCase;
 use crate::record::{DurationCode, Facts, Record};
 use crate::slots::Grid;
-use crate::soak::Attestation;
 use crate::store::Store;
 
 /// Who says that history was made.
@@ -53,14 +52,17 @@ impl Made {
 
     /// The records of the evidence log that say so, one for each environment.
     pub(super) fn said(&self, now: UnixMs) -> Vec<Entry> {
-        let attestation = Attestation {
+        let attested = AttestedCase {
+            seq: 0,
             name: "made_history".to_owned(),
             value: Some(format!("before {}", self.until)),
+            note: Some(self.told()),
             by: ACTOR.to_owned(),
+            remark: None,
             at: now,
             until: None,
         };
-        TOLD.iter().map(|((customer, environment), _)| attest(customer, environment, &attestation, &self.told(), None)).collect()
+        TOLD.iter().map(|((customer, environment), _)| attested.entry(customer, environment)).collect()
     }
 }
 

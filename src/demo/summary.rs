@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::attribution::remediation;
+use crate::attribution::{remediation, too_much_declared};
 use crate::board::{Counts, IntegrationEntry};
 use crate::clock::UnixMs;
 use crate::limits::words::times;
@@ -125,14 +125,13 @@ fn what_to_do(entry: &IntegrationEntry, status: &IntegrationStatus, failure: Opt
     if let Some((class, attribution, _)) = failure {
         return match status.limits.headroom {
             Some(h) if h < 1.0 && class == Class::Throttled => {
-                format!("The quota is {} the declared volume: agree on a higher one, or spread the calls.", times(h))
+                format!("{} (headroom {})", too_much_declared(attribution, entry.def.owner), times(h))
             }
             _ => remediation(class, attribution, entry.def.owner),
         };
     }
-    if let Some(at) = status.limits.exhausted_at {
-        let at = UnixMs(at.0.div_euclid(1000) * 1000);
-        return format!("It passes, but as its quota is used now it runs out at {at}: agree on a higher one, or find out who uses it.");
+    if let Some(w) = &status.warning {
+        return format!("It passes, but {}. {}", w.detail, w.remediation);
     }
     if let Some(days) = status.certificate_days.filter(|d| *d < CERTIFICATE_DAYS) {
         return format!("It passes, but its certificate has {days} days left: have it renewed.");
@@ -277,8 +276,16 @@ a/production/new    build   pending      -        0     -        -              
         told(&mut going, 60, 20);
         told(&mut going, 40, 0);
         let table = table(&[throttled, going], &Soaks::default(), NOW);
-        assert!(table.contains("The quota is 0.5 × the declared volume: agree"), "{table}");
-        assert!(table.contains("it runs out at 2023-11-14T22:14:00Z: agree"), "{table}");
+        assert!(
+            table.contains(
+                "more than the quota gives. Agree on a larger quota with the vendor, or have the callers slow down. (headroom 0.5 ×)"
+            ),
+            "{table}"
+        );
+        assert!(
+            table.contains("It passes, but policy hour runs out at 2023-11-14T22:14:00Z as it is used now (1/s): 40 of 100 are left;"),
+            "{table}"
+        );
     }
 
     #[test]

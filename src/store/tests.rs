@@ -197,7 +197,11 @@ fn some_record(check: &str, slot: i64, luck: u8) -> Record {
             (r.attempts, r.first_attempt_passed) = (2, false);
             (r.facts.retries, r.facts.codes) = (vec![Class::Timeout], vec![504, 200]);
         }
-        41..=50 => return Record::not_run(id(check), UnixMs(slot), 30_000, 1, Cause::HostBusy),
+        41..=45 => return Record::not_run(id(check), UnixMs(slot), 30_000, 1, Cause::HostBusy),
+        46..=50 => {
+            let detail = Some(["held", "widened"][usize::from(luck % 2)].into());
+            return Record { detail, ..Record::not_run(id(check), UnixMs(slot), 30_000, 1, Cause::RateLimit) };
+        }
         51..=55 => {
             return Record { detail: Some("no network".into()), ..Record::not_run(id(check), UnixMs(slot), 30_000, 1, Cause::SelfCheck) };
         }
@@ -251,10 +255,13 @@ proptest! {
         // Failures by their count, against the runs.
         for (check, kept) in &life.kept {
             let rows = reader.failures(check, UnixMs(i64::MIN), UnixMs(i64::MAX)).unwrap();
-            let bad = |o: Outcome| matches!(o, Outcome::Fail | Outcome::Throttled | Outcome::Unknown);
-            let want: u64 = kept.iter().filter(|r| bad(r.outcome)).map(|r| u64::from(r.count)).sum();
+            let told = |r: &&Run| matches!(r.outcome, Outcome::Fail | Outcome::Throttled | Outcome::Unknown) || r.cause == Some(Cause::RateLimit);
+            let want: u64 = kept.iter().filter(told).map(|r| u64::from(r.count)).sum();
             prop_assert_eq!(rows.iter().map(|r| r.count).sum::<u64>(), want);
-            prop_assert!(kept.iter().filter(|r| bad(r.outcome)).all(|r| rows.iter().any(|f| f.covers(0, r))));
+            prop_assert!(kept.iter().filter(told).all(|r| rows.iter().any(|f| f.covers(0, r))));
+            // A skipped slot has one reason.
+            let skipped = kept.iter().filter(|r| r.cause == Some(Cause::RateLimit));
+            prop_assert!(skipped.clone().all(|r| rows.iter().filter(|f| f.covers(0, r)).count() == 1));
         }
     }
 }

@@ -60,7 +60,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // What is kept, and what is shown of it.
     ("board", &["clock", "fields", "outcome", "ratelimit", "record", "config::model"]),
     ("store", &["clock", "fields", "outcome", "ratelimit", "record", "evidence", "board"]),
-    ("limits", &["clock", "fields", "ratelimit", "budget", "config::model", "board"]),
+    ("limits", &["clock", "fields", "outcome", "ratelimit", "budget", "config::model", "board"]),
     (
         "readiness",
         &[
@@ -78,8 +78,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("plan", &["clock", "fields", "outcome", "record", "config::model", "budget", "slots", "soak", "board", "limits"]),
+    (
+        "plan",
+        &["clock", "fields", "outcome", "record", "config::fingerprint", "config::model", "budget", "slots", "soak", "board", "limits"],
+    ),
     ("health", &["clock"]),
+    ("report", &["clock", "fields", "outcome", "observed", "record", "evidence", "soak", "readiness", "store"]),
+    (
+        "bundle",
+        &["clock", "fields", "files", "outcome", "observed", "record", "evidence", "slots::grid", "soak", "readiness", "store", "report"],
+    ),
     ("status", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "budget", "board", "limits"]),
     (
         "metrics",
@@ -135,6 +143,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "secret",
             "observed",
             "record",
+            "evidence",
             "config::model",
             "config::table",
             "budget",
@@ -214,7 +223,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "run",
             "slots",
             "soak",
+            "readiness",
             "board",
+            "evidence",
+            "readiness",
+            "report",
+            "bundle",
             "store",
             "limits",
             "plan",
