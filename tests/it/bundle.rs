@@ -354,9 +354,9 @@ fn the_documented_commands_check_a_bundle_without_us() {
         return eprintln!("not tried: {tool} is not there");
     }
     let b = Bundled::of(Soaked::new());
-    let scratch = b.soaked.path().join("scratch");
+    let scratch = b.soaked.dir.path().join("scratch");
     std::fs::create_dir(&scratch).unwrap();
-    std::fs::write(b.soaked.path().join("evidence.key.pub"), b.key.public().pem()).unwrap();
+    std::fs::write(b.soaked.dir.path().join("evidence.key.pub"), b.key.public().pem()).unwrap();
     let doc = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/evidence.md")).unwrap();
     let blocks: Vec<&str> = doc.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert_eq!(blocks.len(), 4);
