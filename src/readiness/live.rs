@@ -90,8 +90,8 @@ impl Soaks {
     }
 
     /// What the last check of the evidence log found; `None`: it is whole.
-    pub fn set_damage(&self, damage: Option<String>) {
-        self.write(|inner| inner.doubts = damage.iter().map(|d| damaged_log(d)).collect());
+    pub fn set_damage(&self, damage: Option<&str>) {
+        self.write(|inner| inner.doubts = damage.into_iter().map(damaged_log).collect());
     }
 
     /// An exclusion or an attestation stands in the log: it counts from now on.
