@@ -102,7 +102,7 @@ fn text(i: &IntegrationLimits, forecast: bool, now: UnixMs) -> String {
         blocks.push(budgets(i));
     }
     if forecast {
-        blocks.push(forecast_of(i));
+        blocks.extend(Some(forecast_of(i)).filter(|text| !text.is_empty()));
         blocks.extend(batches(i));
     }
     blocks.join("\n")
@@ -155,6 +155,8 @@ fn budgets(i: &IntegrationLimits) -> String {
 fn forecast_of(i: &IntegrationLimits) -> String {
     let mut out = match i.headroom {
         Some(h) => format!("{INDENT}headroom: {} the declared volume\n", words::times(h)),
+        // It is said already that no quota is told.
+        None if i.policies.is_empty() => String::new(),
         None => format!("{INDENT}headroom: not known (it takes a quota whose window is told, and the volume declared for such a window)\n"),
     };
     if !i.policies.is_empty() {

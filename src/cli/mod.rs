@@ -14,16 +14,19 @@ mod demo;
 mod explain;
 mod gate;
 mod ids;
+mod keygen;
 mod limits;
 mod plan;
 mod probe;
 mod reload;
+mod report;
 mod run;
 mod runs;
 mod simulate;
 mod token;
 mod validate;
 mod verdict;
+mod verify;
 
 /// Exit codes of all commands (product.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +110,9 @@ enum Command {
     Attest(decide::Attest),
     Limits(limits::Limits),
     Simulate(simulate::Simulate),
+    Report(report::Report),
+    Verify(verify::Verify),
+    Keygen(keygen::Keygen),
     /// Makes a token for the server and shows it once
     Token(token::TokenArgs),
 }
@@ -128,6 +134,9 @@ impl Cli {
             Command::Attest(args) => decide::attest(&args),
             Command::Limits(args) => limits::run(&args),
             Command::Simulate(args) => simulate::run(&args),
+            Command::Report(args) => report::run(&args),
+            Command::Verify(args) => verify::run(&args),
+            Command::Keygen(args) => keygen::run(&args),
             Command::Token(args) => token::run(&args),
         }
     }

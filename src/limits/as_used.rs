@@ -47,19 +47,12 @@ fn of_what_is_left(start: TimeOfDay, calls: f64, limit: f64, p: &PolicyShown, no
     let at = begins.whole_seconds();
     Some(match p.exhausted_at {
         Some(out) if out <= begins && reset.is_none() => {
-            (false, format!("as it is used now, nothing is left from {} on, and it begins at {at}", out.whole_seconds()))
+            (false, format!("nothing is left from {} on, and it begins at {at}", out.whole_seconds()))
         }
         _ => {
             let left = left.max(0.0).floor();
             let than = if left >= calls { "no more than" } else { "more than" };
-            (
-                left >= calls,
-                format!(
-                    "it makes {} calls, {than} the {} that are left at {at} as it is used now",
-                    words::count(calls),
-                    words::count(left)
-                ),
-            )
+            (left >= calls, format!("it makes {} calls, {than} the {} that are left at {at}", words::count(calls), words::count(left)))
         }
     })
 }
@@ -108,13 +101,10 @@ mod tests {
         // 4,000 an hour leave 10,000 at 22:00.
         let said = |calls, p: &PolicyShown| fits(&batch(calls), p, at(12)).unwrap();
         let (yes, why) = said(10_000, &day(4_000.0, None));
-        assert_eq!(
-            (yes, why.as_str()),
-            (true, "it makes 10000 calls, no more than the 10000 that are left at 2024-10-04T22:00:00Z as it is used now")
-        );
+        assert_eq!((yes, why.as_str()), (true, "it makes 10000 calls, no more than the 10000 that are left at 2024-10-04T22:00:00Z"));
         assert!(!said(10_001, &day(4_000.0, None)).0);
         let (yes, why) = said(1, &day(10_000.0, None));
-        let gone = "as it is used now, nothing is left from 2024-10-04T17:00:00Z on, and it begins at 2024-10-04T22:00:00Z";
+        let gone = "nothing is left from 2024-10-04T17:00:00Z on, and it begins at 2024-10-04T22:00:00Z";
         assert_eq!((yes, why.as_str()), (false, gone));
         // A reset before it begins: an hour of 10,000 of the new window.
         assert_eq!((said(90_000, &day(10_000.0, Some(at(21)))).0, said(90_001, &day(10_000.0, Some(at(21)))).0), (true, false));

@@ -65,12 +65,12 @@ fn detail(entry: &IntegrationEntry, p: &PolicyShown, now: UnixMs) -> Option<Stri
     let PolicyShown { policy, remaining, .. } = p;
     let of = p.limit.map(|n| format!(" of {n}")).unwrap_or_default();
     Some(match lack(p, now)? {
-        Lack::UsedUp => format!("nothing is left{of}, policy {policy}; {}", renews(p)?),
+        Lack::UsedUp => format!("policy {policy} is used up, nothing is left{of}; {}", renews(p)?),
         Lack::RunsOut => format!(
-            "{}{of} are left, policy {policy}; at {}, as it is used now, they are gone at {}; {}",
-            (*remaining)?,
-            words::rate(p.used_per_s?),
+            "policy {policy} runs out at {} as it is used now ({}): {}{of} are left; {}",
             runs_out(p, now)?.whole_seconds(),
+            words::rate(p.used_per_s?),
+            (*remaining)?,
             renews(p)?
         ),
         Lack::TooSmall | Lack::Batch => {
@@ -102,8 +102,11 @@ fn renews(p: &PolicyShown) -> Option<String> {
 fn batch(b: &BatchShown) -> Option<Shortage> {
     let refused = |fit: &&BatchFit| fit.fits == Some(false) || fit.fits_as_used == Some(false);
     let fit = b.policies.iter().find(refused)?;
-    let why = if fit.fits == Some(false) { Some(&fit.why) } else { fit.why_as_used.as_ref() };
-    let detail = format!("the batch of {}, policy {}: {}", b.start, fit.policy, why?);
+    let why = match fit.fits {
+        Some(false) => fit.why.clone(),
+        _ => format!("as it is used now, {}", fit.why_as_used.as_ref()?),
+    };
+    let detail = format!("the batch of {}, policy {}: {why}", b.start, fit.policy);
     Some(Shortage { lack: Lack::Batch, policy: fit.policy.clone(), detail })
 }
 

@@ -33,7 +33,7 @@ fn unit(per_s: f64) -> (f64, &'static str) {
 
 /// One of another, in the unit of the smaller: `30 of 83.33/min`.
 fn rate_of(part: f64, whole: f64) -> String {
-    let (size, unit) = unit(part.min(whole));
+    let (size, unit) = unit(if part > 0.0 { part.min(whole) } else { whole });
     format!("{} of {}/{unit}", count(part * size), count(whole * size))
 }
 
@@ -170,6 +170,8 @@ mod tests {
             hold: None,
         };
         assert_eq!(reason(&b), "every 3rd slot: 2 checks together want 12 of 5/min (5 % of 100 in 1m, policy default)");
+        let idle = CheckBudget { wanted_per_s: 0.0, factor: 1, ..b.clone() };
+        assert_eq!(reason(&idle), "as configured: 2 checks together want 0 of 5/min (5 % of 100 in 1m, policy default)");
         let guessed = CheckBudget { quota: Some(Reason { window_told: false, ..quota }), ..b.clone() };
         assert!(reason(&guessed).contains("100 in 1m, a window it does not tell, policy default"));
         let free = CheckBudget { quota: None, factor: 1, shared_by: 1, allowed_per_s: 1.0, wanted_per_s: 0.1, ..b };

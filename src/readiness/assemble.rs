@@ -79,13 +79,16 @@ pub fn situation(
         Case { integration: i.id.clone(), name: i.name.clone(), owner: i.owner, criticality: i.criticality, soak }
     };
     let doubts = damage.map(|d| damaged_log(&d)).into_iter().chain(other_config(log.config(), &config.hash)).collect();
+    // In one order, whatever the files' is: it decides which of several equals is named, and the order of runs in a bundle.
+    let mut integrations: Vec<Case> = entries.iter().map(case).collect();
+    integrations.sort_by(|a, b| a.integration.cmp(&b.integration));
     Situation {
         as_of,
         customer: customer.to_owned(),
         environment: environment.to_owned(),
         config_hash: config.hash.clone(),
         doubts,
-        integrations: entries.iter().map(case).collect(),
+        integrations,
     }
 }
 
@@ -94,8 +97,9 @@ pub(super) fn damaged_log(what: &str) -> String {
     format!("the evidence log is damaged: {what}")
 }
 
-/// Thresholds are held by the fingerprint; waivers, dates and which integrations there are stand in the configuration alone.
-fn other_config(recorded: Option<&str>, at_hand: &str) -> Option<String> {
+/// What is said where the configuration at hand is not the one that was recorded last. Thresholds are held by the fingerprint; waivers, dates and which
+/// integrations there are stand in the configuration alone.
+pub(crate) fn other_config(recorded: Option<&str>, at_hand: &str) -> Option<String> {
     let short = |hash: &str| hash.chars().take(12).collect::<String>();
     let why = match recorded {
         Some(recorded) if recorded == at_hand => return None,
@@ -124,6 +128,8 @@ fn soak(config: &Config, entry: &IntegrationEntry, policy: &Policy, log: &Log, a
     };
     let window =
         |m: &crate::config::model::Maintenance| MaintenanceCase { start: m.start, end: m.end, reason: m.reason.clone(), by: m.by.clone() };
+    let mut checks: Vec<CheckCase> = entry.checks.iter().map(check).collect();
+    checks.sort_by(|a, b| a.check.cmp(&b.check));
     SoakCase {
         policy: policy.clone(),
         fingerprint: fingerprint.map(ToString::to_string),
@@ -134,7 +140,7 @@ fn soak(config: &Config, entry: &IntegrationEntry, policy: &Policy, log: &Log, a
         changed: basis.changed.unwrap_or_default(),
         unsure: basis.unsure,
         restarted: basis.restarted,
-        checks: entry.checks.iter().map(check).collect(),
+        checks,
         observed: observations(entry, as_of).into(),
         waivers: i.waivers.iter().map(waiver).collect(),
         attestations: log.attested(i.id.customer(), i.id.environment()),
@@ -171,14 +177,22 @@ pub fn answer_from(
     live: bool,
 ) -> Result<Answered, Failed> {
     let (mut situation, _) = assemble(config, reader, customer, environment, as_of)?;
-    if live && let Some(slot) = stored_ahead(reader, &situation)? {
+    if live {
+        doubt_clocks(reader, &mut situation)?;
+    }
+    let gate = judged_from(&situation, reader)?;
+    Ok(Answered::of(&situation, gate))
+}
+
+/// Where it is judged for now: runs that lie ahead are a doubt.
+pub fn doubt_clocks(reader: &Reader, situation: &mut Situation) -> Result<(), StoreError> {
+    if let Some(slot) = stored_ahead(reader, situation)? {
         let what = format!(
             "the store holds runs of {slot}, which lies ahead: the clock of this machine is behind, or that of the daemon was ahead"
         );
         situation.doubts.push(what);
     }
-    let gate = judged_from(&situation, reader)?;
-    Ok(Answered::of(&situation, gate))
+    Ok(())
 }
 
 /// A slot that lies further ahead than clocks differ.

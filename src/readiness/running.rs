@@ -276,7 +276,7 @@ impl Soak {
         let (verdict, waivers) = self.with_input(seen, log, shared, now, |input| {
             let verdict = self.verdict(input).filter(|v| v.as_of == input.now);
             let used = verdict.iter().flat_map(|v| &v.rows).filter_map(|r| {
-                let waiver = input.waivers.get(r.waiver?)?;
+                let waiver = input.waivers.get(r.waiver? as usize)?;
                 Some(json!({
                     "criterion": waiver.criterion, "reason": waiver.reason, "approver": waiver.approver, "until": time_text(waiver.until),
                     "observed": number(r.observed),

@@ -208,7 +208,8 @@ fn files_that_can_not_be_read_begin_nothing_and_show_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let ca = dir.path().join("ca.pem");
     std::fs::write(&ca, "one").unwrap();
-    let with = CUSTOMER.replacen("[integration.check.http]", &format!("[integration.check.http]\nca = {:?}", ca.to_str().unwrap()), 1);
+    let url = "url = \"https://crm.example.com/list\"";
+    let with = CUSTOMER.replace(url, &format!("{url}\nca = {:?}", ca.to_str().unwrap()));
     let seen = config(&with, MAIL);
     let mut bench = Bench::new();
     let said = bench.soaks.configure(&seen, bench.now);

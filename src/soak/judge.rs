@@ -34,12 +34,14 @@ pub fn judge(input: &Input<'_>) -> Verdict {
         .checks
         .iter()
         .zip(&checks)
-        .enumerate()
-        .filter(|(_, (c, _))| c.judged)
-        .map(|(n, (c, s))| Judged::new(n, c, s, &frame, input.now))
+        .zip(0..)
+        .filter(|((c, _), _)| c.judged)
+        .map(|((c, s), n)| Judged::new(n, c, s, &frame, input.now))
         .collect();
     let mut rows = rows(input, &frame, &judged);
-    rows.iter_mut().for_each(|row| row.waiver = waiver(input, row, &frame));
+    if !input.waivers.is_empty() {
+        rows.iter_mut().for_each(|row| row.waiver = waiver(input, row, &frame));
+    }
     let doomed = doomed(input, &frame);
     let ruling = ruling(input, &frame, &rows, doomed.is_some());
     let ended_as_doomed = frame.stage == Stage::Frozen || frame.window.start == input.since;
@@ -109,10 +111,10 @@ fn doomed(input: &Input<'_>, frame: &Frame) -> Option<UnixMs> {
 }
 
 /// The waiver that is in force and makes a criterion count as met that is not.
-fn waiver(input: &Input<'_>, row: &Row, frame: &Frame) -> Option<usize> {
+fn waiver(input: &Input<'_>, row: &Row, frame: &Frame) -> Option<u32> {
     let name = match row.name {
         Name::Criterion(c) => c.as_str(),
-        Name::Attested(n) => input.policy.attest.get(n)?,
+        Name::Attested(n) => input.policy.attest.get(n as usize)?,
     };
     let fails = match row.state {
         State::Lost | State::Short => true,
@@ -122,23 +124,23 @@ fn waiver(input: &Input<'_>, row: &Row, frame: &Frame) -> Option<usize> {
     active_waiver(input, name).filter(|_| fails)
 }
 
-fn active_waiver(input: &Input<'_>, name: &str) -> Option<usize> {
-    input.waivers.iter().position(|w| w.criterion == name && input.now < w.until)
+fn active_waiver(input: &Input<'_>, name: &str) -> Option<u32> {
+    (0..).zip(input.waivers).find(|(_, w)| w.criterion == name && input.now < w.until).map(|(n, _)| n)
 }
 
 /// The budget of the judged check that can take the fewest further failures.
 fn tightest(checks: &[Standing]) -> Budget {
-    let judged = checks.iter().enumerate().filter(|(_, s)| s.judged);
+    let judged = (0..).zip(checks).filter(|(_, s)| s.judged);
     let tightest = judged.min_by_key(|(_, s)| (s.budget.left, s.budget.allowed));
     tightest.map_or_else(Budget::default, |(n, s)| Budget { check: Some(n), ..s.budget })
 }
 
 /// The judged check that has been silent the longest, if that is too long.
-fn silent(input: &Input<'_>, frame: &Frame) -> Option<(usize, UnixMs)> {
+fn silent(input: &Input<'_>, frame: &Frame) -> Option<(u32, UnixMs)> {
     if matches!(frame.stage, Stage::NotStarted | Stage::Frozen) {
         return None;
     }
-    let judged = input.checks.iter().enumerate().filter(|(_, c)| c.judged);
+    let judged = (0..).zip(input.checks).filter(|(_, c)| c.judged);
     let silent = judged.filter_map(|(n, c)| {
         let since = c.fold.heard.max(frame.window.start);
         let patience = SILENT_INTERVALS * c.rules.grid?.interval() + PATIENCE_MS;

@@ -14,6 +14,8 @@ mod policy;
 mod rows;
 mod shown;
 mod standing;
+#[cfg(test)]
+mod tests;
 mod track;
 mod verdict;
 mod window;

@@ -14,7 +14,7 @@ use crate::fields::Ratio;
 /// One judged check, as the criteria look at it.
 pub(super) struct Judged<'a> {
     /// Its number in the input.
-    index: usize,
+    index: u32,
     input: &'a CheckInput<'a>,
     standing: &'a Standing,
     /// Which of [`CAN_BE_LOST`] can't hold any more.
@@ -37,7 +37,7 @@ struct Aim {
 }
 
 impl<'a> Judged<'a> {
-    pub(super) fn new(index: usize, input: &'a CheckInput<'a>, standing: &'a Standing, frame: &'a Frame, now: UnixMs) -> Self {
+    pub(super) fn new(index: u32, input: &'a CheckInput<'a>, standing: &'a Standing, frame: &'a Frame, now: UnixMs) -> Self {
         let mut lost = [false; 5];
         if frame.is_over() {
             let due = standing.slots.unwrap_or_else(|| standing.adjusted.due());
@@ -195,7 +195,7 @@ struct Seen {
     margin: f64,
     observed: Value,
     behind: u64,
-    check: Option<usize>,
+    check: Option<u32>,
 }
 
 impl Seen {
@@ -253,7 +253,7 @@ pub(super) fn rows(input: &Input<'_>, frame: &Frame, checks: &[Judged<'_>]) -> V
         rows.push(worst(Criterion::EveryRun, Value::Whole(0), checks.iter().filter_map(Judged::every_run)));
     }
     observed(input, frame, &mut rows);
-    rows.extend(policy.attest.iter().enumerate().map(|(n, name)| attested(input, n, name)));
+    rows.extend((0..).zip(&policy.attest).map(|(n, name)| attested(input, n, name)));
     rows
 }
 
@@ -288,11 +288,11 @@ fn observed(input: &Input<'_>, frame: &Frame, rows: &mut Vec<Row>) {
     push(Criterion::Reconciliation, Value::Number(policy.reconciliation.0), agreed, false);
 }
 
-fn attested(input: &Input<'_>, number: usize, name: &str) -> Row {
-    let found = input.attestations.iter().position(|a| a.name == name);
-    let holds = found.and_then(|n| input.attestations.get(n)).is_some_and(|a| a.at <= input.now && a.until.is_none_or(|t| input.now < t));
+fn attested(input: &Input<'_>, number: u32, name: &str) -> Row {
+    let found = (0..).zip(input.attestations).find(|(_, a)| a.name == name);
+    let holds = found.is_some_and(|(_, a)| a.at <= input.now && a.until.is_none_or(|t| input.now < t));
     let (state, so_far) = if holds { (State::Met, true) } else { (State::Open, false) };
-    let observed = found.map_or(Value::Absent, Value::Attested);
+    let observed = found.map_or(Value::Absent, |(n, _)| Value::Attested(n));
     let seen = Seen { state, so_far: Some(so_far), margin: 0.0, observed, behind: u64::from(found.is_some()), check: None };
     row(Name::Attested(number), Value::Absent, seen)
 }

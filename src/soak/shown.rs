@@ -148,7 +148,7 @@ pub fn shown(input: &Input<'_>, verdict: &Verdict) -> Shown {
         earliest_pass: earliest.map(|t| t.to_string()),
         missing: missing(input, verdict, earliest),
         silent: verdict.silent.map(|(n, since)| ShownSilence { check: check_name(input, n), since: since.to_string() }),
-        checks: verdict.checks.iter().enumerate().map(|(n, s)| check(input, n, s)).collect(),
+        checks: (0..).zip(&verdict.checks).map(|(n, s)| check(input, n, s)).collect(),
     }
 }
 
@@ -159,14 +159,14 @@ fn time_left(input: &Input<'_>, verdict: &Verdict) -> Option<i64> {
     (verdict.stage == Stage::Filling).then_some(end.0 - input.now.0)
 }
 
-fn check_name(input: &Input<'_>, n: usize) -> String {
-    input.checks.get(n).map(|c| c.id.to_string()).unwrap_or_default()
+fn check_name(input: &Input<'_>, n: u32) -> String {
+    input.checks.get(n as usize).map(|c| c.id.to_string()).unwrap_or_default()
 }
 
 fn row(input: &Input<'_>, verdict: &Verdict, r: &Row) -> ShownRow {
     let (name, threshold) = match r.name {
         Name::Criterion(c) => (c.as_str().to_owned(), json(input, r.threshold)),
-        Name::Attested(n) => (input.policy.attest.get(n).cloned().unwrap_or_default(), Json::from("attested")),
+        Name::Attested(n) => (input.policy.attest.get(n as usize).cloned().unwrap_or_default(), Json::from("attested")),
     };
     let waived = |w: &Waiver| ShownWaiver { reason: w.reason.clone(), approver: w.approver.clone(), until: w.until.to_string() };
     ShownRow {
@@ -178,7 +178,7 @@ fn row(input: &Input<'_>, verdict: &Verdict, r: &Row) -> ShownRow {
         so_far: r.so_far,
         check: r.check.map(|n| check_name(input, n)),
         behind: r.behind,
-        waived: r.waiver.and_then(|n| input.waivers.get(n)).map(waived),
+        waived: r.waiver.and_then(|n| input.waivers.get(n as usize)).map(waived),
     }
 }
 
@@ -193,7 +193,7 @@ fn json(input: &Input<'_>, value: Value) -> Json {
         Value::Number(x) => number(x),
         Value::Whole(n) => Json::from(n),
         Value::Attested(n) => {
-            input.attestations.get(n).map_or(Json::Null, |a| Json::from(a.value.clone().unwrap_or_else(|| "attested".to_owned())))
+            input.attestations.get(n as usize).map_or(Json::Null, |a| Json::from(a.value.clone().unwrap_or_else(|| "attested".to_owned())))
         }
     }
 }
@@ -207,8 +207,8 @@ fn budget(input: &Input<'_>, b: Budget) -> ShownBudget {
     ShownBudget { allowed: b.allowed, used: b.used, left: b.left, check: b.check.map(|n| check_name(input, n)) }
 }
 
-fn check(input: &Input<'_>, n: usize, s: &Standing) -> ShownCheck {
-    let given = input.checks.get(n);
+fn check(input: &Input<'_>, n: u32, s: &Standing) -> ShownCheck {
+    let given = input.checks.get(n as usize);
     let at = |percent| given.and_then(|c| c.fold.percentile(percent)).map(DurationCode::seconds).map(round);
     let span = |(from, ms): (UnixMs, i64)| ShownSpan { from: from.to_string(), seconds: number(ms as f64 / 1000.0) };
     ShownCheck {

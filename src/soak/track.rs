@@ -113,7 +113,7 @@ impl Sums {
 }
 
 /// A pass that took longer than the policy's `latency_p95`.
-fn is_slow(run: &Run, rules: &Rules<'_>) -> bool {
+pub(super) fn is_slow(run: &Run, rules: &Rules<'_>) -> bool {
     run.outcome == Outcome::Pass && rules.policy.latency_p95.is_some_and(|most| run.duration.seconds() > most.0.as_secs_f64())
 }
 

@@ -339,6 +339,15 @@ fn a_running_daemon_tells_api_page_and_command_the_same() {
     assert!(daemon.get("/integrations/acme/staging/held").contains("asked acme/staging/held/list to be left alone for 10m ("));
     assert!(daemon.get("/integrations/acme/staging/held").contains("held, no slot runs until "));
 
+    // Why slots were left out: on the page, and in the store.
+    for (id, why) in [("held", "held: the host asked to be left alone"), ("tight", "widened interval: our share of the quota")] {
+        let page = daemon.get(&format!("/integrations/acme/staging/{id}"));
+        assert!(page.contains(&format!("<span class=\"detail\">{why}</span>")), "{page}");
+        let ran = output(soakwatch().args(["runs", &format!("acme/staging/{id}/list"), "--config"]).arg(dir.path()));
+        let text = String::from_utf8(ran.stdout).unwrap();
+        assert!(text.lines().any(|l| l.contains("skipped") && l.contains("rate_limit") && l.ends_with(why)), "{text}");
+    }
+
     // The command.
     let text = stdout(&daemon, &[]);
     for part in

@@ -6,6 +6,7 @@
 mod architecture;
 mod bad_config;
 mod budgets;
+mod bundle;
 mod canary;
 mod clock_steps;
 mod demo;
@@ -32,6 +33,7 @@ mod reference;
 mod reload;
 mod restart;
 mod server;
+mod simulate;
 mod soak_oracle;
 mod status;
 mod store_trouble;

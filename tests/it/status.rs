@@ -313,15 +313,15 @@ fn what_passes_and_will_not_is_warned_of_and_stands_above_what_just_passes() {
     let small = "the declared volume, 600/min, is more than the quota gives, 300 in 1m (policy q): headroom 0.5 ×";
     let advice = "It passes now, but not at the declared volume. Agree on a larger quota with the vendor, or have the callers slow down.";
     assert_eq!(said(1), (who, small.to_owned(), advice.to_owned()));
-    let out = "10000 of 86400 are left, policy q; at 1/s, as it is used now, they are gone at 2026-11-21T14:46:40Z; when it renews is not told, \
+    let out = "policy q runs out at 2026-11-21T14:46:40Z as it is used now (1/s): 10000 of 86400 are left; when it renews is not told, \
                2026-11-22T12:00:00Z at the latest";
     assert_eq!(said(2).1, out);
     assert!(said(2).2.contains("have them slow down, move the batch, or agree on a larger quota with the vendor."), "{:?}", said(2));
     assert!(said(3).1.starts_with("the batch of 22:00Z, policy q: at 1/s, what the peak leaves, it takes 11d"), "{:?}", said(3));
     let late =
-        "the batch of 22:00Z, policy q: it makes 33000 calls, more than the 32400 that are left at 2026-11-21T22:00:00Z as it is used now";
+        "the batch of 22:00Z, policy q: as it is used now, it makes 33000 calls, more than the 32400 that are left at 2026-11-21T22:00:00Z";
     assert_eq!(said(4).1, late);
-    assert_eq!(said(6).1, "nothing is left of 60, policy q; when it renews is not told, 2026-11-21T12:59:50Z at the latest");
+    assert_eq!(said(6).1, "policy q is used up, nothing is left of 60; when it renews is not told, 2026-11-21T12:59:50Z at the latest");
 
     let order: Vec<String> = board.read(|all| {
         let mut all: Vec<&IntegrationEntry> = all.iter().collect();

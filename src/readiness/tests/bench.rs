@@ -45,16 +45,16 @@ reason = "known"
 approver = "b-boss"
 until = 2026-11-23T12:30:00Z
 [[integration.check]]
-id = "list"
-every = "1m"
-[integration.check.http]
-url = "https://crm.example.com/list"
-[[integration.check]]
 id = "ping"
 every = "90s"
 judged = false
 [integration.check.http]
 url = "https://crm.example.com/ping"
+[[integration.check]]
+id = "list"
+every = "1m"
+[integration.check.http]
+url = "https://crm.example.com/list"
 "#;
 pub(super) const MAIL: &str = r#"
 [[integration]]
