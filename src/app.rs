@@ -28,6 +28,7 @@ use crate::store::StoreError;
 use crate::supervisor::Supervisor;
 use crate::transport::{Resolver, Transport};
 
+mod decisions;
 mod evidence;
 mod restart;
 mod soaks;
@@ -140,6 +141,7 @@ impl App {
         let (config_sender, config_now) = watch::channel(Arc::clone(&config));
         let (transport_sender, transport_now) = watch::channel(Arc::clone(&transport));
         let (reload, reloads) = mpsc::channel(4);
+        let (decisions, decided) = mpsc::channel(16);
 
         // The port answers from now on: healthy, not ready.
         let mut supervisor = supervisor;
@@ -154,6 +156,7 @@ impl App {
             config: config_now.clone(),
             health: Arc::clone(&health),
             reload: reload.clone(),
+            decisions,
             store: path.clone(),
         };
         let serving = server::serve(listener, state, stop.clone());
@@ -190,6 +193,7 @@ impl App {
         };
         keeper.fold_again().await;
         supervisor.spawn("soaks", keeper.run(stop.clone()));
+        supervisor.spawn("decisions", decisions::run(decided, Arc::clone(&soaks), recorder.clone(), stop.clone()));
         restart::hold_again(&config, &holds, &budgets, &board, &clock, &recorder).await;
         restart::leave_alone_again(&away, &transport, &clock, &recorder).await;
 

@@ -165,7 +165,7 @@ fn round(seconds: f64) -> f64 {
 }
 
 fn table(h: &History, since: UnixMs, until: UnixMs) -> String {
-    let mut out = format!("{} from {since} to {until}\n", h.check);
+    let mut out = format!("{} from {} to {}\n", h.check, since.whole_seconds(), until.whole_seconds());
     if h.runs.is_empty() {
         out.push_str("no runs are stored of this time");
         return out;

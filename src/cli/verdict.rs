@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::columns::aligned;
+use crate::explain::plain;
 use crate::soak::{Criterion, Shown, ShownCounts, ShownRow, percent, seconds};
 
 /// The verdict's lines, without an end of line after the last.
@@ -13,19 +15,7 @@ pub(super) fn table(shown: &Shown) -> String {
         let _ = write!(out, " (could not pass any more from {at} on)");
     }
     let _ = writeln!(out, "\nwindow:  {} to {}\n", shown.window.start, shown.window.end);
-    let head = ["criterion", "asked for", "observed", "met", "why"].map(str::to_owned);
-    let lines: Vec<[String; 5]> = std::iter::once(head).chain(shown.criteria.iter().map(line)).collect();
-    let mut widths = [0; 5];
-    for cells in &lines {
-        widths.iter_mut().zip(cells).for_each(|(w, cell)| *w = (*w).max(cell.chars().count()));
-    }
-    for cells in &lines {
-        let text = cells.iter().zip(widths).fold(String::new(), |mut text, (cell, width)| {
-            let _ = write!(text, "{cell:width$}  ");
-            text
-        });
-        let _ = writeln!(out, "{}", text.trim_end());
-    }
+    out.push_str(&criteria(shown, ""));
     let _ = writeln!(out, "\n{}", counts(&shown.counts));
     if shown.excluded > 0 {
         let _ = writeln!(out, "{} slots were excluded; without them: {}", shown.excluded, counts(&shown.adjusted));
@@ -44,6 +34,13 @@ pub(super) fn table(shown: &Shown) -> String {
     out
 }
 
+/// One line a criterion.
+pub(super) fn criteria(shown: &Shown, indent: &str) -> String {
+    let head = ["criterion", "asked for", "observed", "met", "why"].map(str::to_owned);
+    let lines: Vec<[String; 5]> = std::iter::once(head).chain(shown.criteria.iter().map(line)).collect();
+    aligned(&lines, indent)
+}
+
 fn line(row: &ShownRow) -> [String; 5] {
     let met = match (row.met, &row.waived) {
         (_, Some(_)) => "waived",
@@ -52,7 +49,7 @@ fn line(row: &ShownRow) -> [String; 5] {
         (None, _) => "-",
     };
     let asked = if row.threshold.is_null() { "-".to_owned() } else { format!("{}{}", sign(&row.name), value(&row.name, &row.threshold)) };
-    [row.name.clone(), asked, value(&row.name, &row.observed), met.to_owned(), row.reason.clone()]
+    [plain(&row.name), asked, plain(&value(&row.name, &row.observed)), met.to_owned(), plain(&row.reason)]
 }
 
 fn sign(name: &str) -> &'static str {
@@ -72,6 +69,7 @@ fn value(name: &str, value: &Value) -> String {
     }
 }
 
-fn counts(c: &ShownCounts) -> String {
+/// Slots by outcome.
+pub(super) fn counts(c: &ShownCounts) -> String {
     format!("due {}: pass {}, fail {}, throttled {}, unknown {}, skipped {}", c.due, c.pass, c.fail, c.throttled, c.unknown, c.skipped)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::answered::Answered;
 use super::basis::Basis;
 use super::case::{Case, CheckCase, MaintenanceCase, SoakCase, WaiverCase};
 use super::decide::{Situation, decide};
@@ -14,6 +15,9 @@ use crate::limits;
 use crate::soak::gate::Gate;
 use crate::soak::{Observations, Policy};
 use crate::store::{Logged, Reader, StoreError};
+
+/// Clocks of two machines may differ so much.
+const AHEAD_MS: i64 = 60_000;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -75,13 +79,16 @@ pub fn situation(
         Case { integration: i.id.clone(), name: i.name.clone(), owner: i.owner, criticality: i.criticality, soak }
     };
     let doubts = damage.map(|d| damaged_log(&d)).into_iter().chain(other_config(log.config(), &config.hash)).collect();
+    // In one order, whatever the files' is: it decides which of several equals is named, and the order of runs in a bundle.
+    let mut integrations: Vec<Case> = entries.iter().map(case).collect();
+    integrations.sort_by(|a, b| a.integration.cmp(&b.integration));
     Situation {
         as_of,
         customer: customer.to_owned(),
         environment: environment.to_owned(),
         config_hash: config.hash.clone(),
         doubts,
-        integrations: entries.iter().map(case).collect(),
+        integrations,
     }
 }
 
@@ -120,6 +127,8 @@ fn soak(config: &Config, entry: &IntegrationEntry, policy: &Policy, log: &Log, a
     };
     let window =
         |m: &crate::config::model::Maintenance| MaintenanceCase { start: m.start, end: m.end, reason: m.reason.clone(), by: m.by.clone() };
+    let mut checks: Vec<CheckCase> = entry.checks.iter().map(check).collect();
+    checks.sort_by(|a, b| a.check.cmp(&b.check));
     SoakCase {
         policy: policy.clone(),
         fingerprint: fingerprint.map(ToString::to_string),
@@ -130,7 +139,7 @@ fn soak(config: &Config, entry: &IntegrationEntry, policy: &Policy, log: &Log, a
         changed: basis.changed.unwrap_or_default(),
         unsure: basis.unsure,
         restarted: basis.restarted,
-        checks: entry.checks.iter().map(check).collect(),
+        checks,
         observed: observations(entry, as_of).into(),
         waivers: i.waivers.iter().map(waiver).collect(),
         attestations: log.attested(i.id.customer(), i.id.environment()),
@@ -156,6 +165,34 @@ pub fn judged_from(situation: &Situation, reader: &Reader) -> Result<Gate, Store
         gate.doubt(damaged_store(damaged.count, &first));
     }
     Ok(gate)
+}
+
+/// The gate's answer from configuration and store, as every output shows it. `live`: `as_of` is now, so nothing later can be stored.
+pub fn answer_from(
+    config: &Config,
+    reader: &Reader,
+    (customer, environment): (&str, &str),
+    as_of: UnixMs,
+    live: bool,
+) -> Result<Answered, Failed> {
+    let (mut situation, _) = assemble(config, reader, customer, environment, as_of)?;
+    if live && let Some(slot) = stored_ahead(reader, &situation)? {
+        let what = format!(
+            "the store holds runs of {slot}, which lies ahead: the clock of this machine is behind, or that of the daemon was ahead"
+        );
+        situation.doubts.push(what);
+    }
+    let gate = judged_from(&situation, reader)?;
+    Ok(Answered::of(&situation, gate))
+}
+
+/// A slot that lies further ahead than clocks differ.
+fn stored_ahead(reader: &Reader, situation: &Situation) -> Result<Option<UnixMs>, StoreError> {
+    let mut newest = None;
+    for id in situation.integrations.iter().filter_map(|c| c.soak.as_ref()).flat_map(|s| &s.checks).map(|c| &c.check) {
+        newest = newest.max(reader.state(id)?.and_then(|state| state.last_slot));
+    }
+    Ok(newest.filter(|slot| slot.0 > situation.as_of.0 + AHEAD_MS))
 }
 
 /// Said where stored rows can't be read.

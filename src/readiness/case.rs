@@ -54,7 +54,7 @@ pub struct SoakCase {
     pub unsure: Vec<String>,
     /// Whether the soak began again because what is judged was changed.
     pub restarted: bool,
-    /// Its checks, in order of the configuration.
+    /// Its checks, sorted by id.
     pub checks: Vec<CheckCase>,
     /// What was observed beside the runs.
     pub observed: Observed,
@@ -289,6 +289,7 @@ impl From<Observations> for Observed {
 /// A policy as JSON.
 mod policy {
     use super::{BTreeSet, Confidence, Criterion, Deserialize, Policy, Ratio, Serialize, Span, UnixMs, text, text_option, time};
+    use crate::clock::{DAY_MS, HOUR_MS};
     use serde::{Deserializer, Serializer};
 
     #[derive(Serialize, Deserialize)]
@@ -339,8 +340,8 @@ mod policy {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Policy, D::Error> {
         let w = Written::deserialize(d)?;
         let share = |n: f64| Ratio::new(n).ok_or_else(|| serde::de::Error::custom("expected a share between 0 and 1"));
-        let hours = w.window.ms() >= crate::clock::HOUR_MS;
-        hours.then_some(()).ok_or_else(|| serde::de::Error::custom("expected a window of at least an hour"))?;
+        let fits = (HOUR_MS..=90 * DAY_MS).contains(&w.window.ms());
+        fits.then_some(()).ok_or_else(|| serde::de::Error::custom("expected a window of 1h to 90d"))?;
         Ok(Policy {
             start: w.start,
             window: w.window,

@@ -24,7 +24,7 @@ pub struct Situation {
     pub config_hash: String,
     /// What can't be shown of the environment as a whole. With any of it the answer is not `go`.
     pub doubts: Vec<String>,
-    /// Its integrations, in order of the configuration.
+    /// Its integrations, sorted by id.
     pub integrations: Vec<Case>,
 }
 

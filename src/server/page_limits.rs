@@ -1,5 +1,7 @@
 //! Rate limits on the pages: the short notes of an integration's row, and the section of its own page.
 
+use std::time::Duration;
+
 use maud::{Markup, html};
 
 use super::page::{age, ahead, clock_time};
@@ -10,6 +12,9 @@ use crate::limits::{BudgetShown, HoldShown, IntegrationLimits, LimitsBrief, Poli
 
 /// Below this headroom a number is marked: the declared volume fits, but with little to spare (product.md, `quota_headroom`).
 const LITTLE: f64 = 1.5;
+
+/// An end nearer than this is told to the second.
+const NEAR: Duration = Duration::from_secs(120);
 
 /// `14:05`, or with its day where that is not today.
 fn short(at: UnixMs, now: UnixMs) -> String {
@@ -23,11 +28,16 @@ fn clock_second(at: UnixMs, now: UnixMs) -> String {
     at.timestamp().strftime(if same_day { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" }).to_string()
 }
 
+/// The end of a hold: to the second where it is near, for its minute may be the present one.
+fn end(at: UnixMs, now: UnixMs) -> String {
+    if at.since(now) < NEAR { clock_second(at, now) } else { short(at, now) }
+}
+
 /// Held, widened, running out, headroom: a word each.
 pub(super) fn notes(brief: &LimitsBrief, now: UnixMs) -> Markup {
     html! {
         @if let Some(until) = brief.held_until {
-            span.tag title=(format!("A host refused and is left alone: nothing is sent to it until {}.", clock_time(until))) { "held until " (short(until, now)) } " "
+            span.tag title=(format!("A host refused and is left alone: nothing is sent to it until {}.", clock_time(until))) { "held until " (end(until, now)) } " "
         }
         @if let Some(n) = brief.interval_factor.filter(|n| *n > 1) {
             span.tag title=(format!("Only every {} slot runs, to stay within our share of the quota.", words::ordinal(n))) { "widened ×" (n) } " "
@@ -227,6 +237,8 @@ mod tests {
         let badges = [("tag low", 0.666), ("tag soon", 1.0), ("tag soon", 1.49), ("soft", 1.5)];
         assert!(badges.iter().all(|(class, h)| headroom(*h).starts_with(&format!("<span class=\"{class}\""))), "{}", headroom(1.5));
         assert!(headroom(0.666).contains(">headroom 0.66 ×<"));
+        let near = LimitsBrief { held_until: Some(UnixMs(NOW.0 + 15_000)), ..none.clone() };
+        assert!(notes(&near, NOW).into_string().contains(">held until 12:00:15<"));
         let used_up = LimitsBrief { used_up: true, exhausted_at: Some(NOW), ..none };
         let html = notes(&used_up, NOW).into_string();
         assert!(html.contains(">quota used up<") && !html.contains("quota out"), "{html}");

@@ -117,6 +117,15 @@ impl Reader {
         Ok(found)
     }
 
+    /// Whether everything that was asked for since the reader was opened could be read.
+    pub fn whole(&self) -> Result<(), StoreError> {
+        let damaged = self.damaged();
+        match damaged.first {
+            Some(first) => Err(StoreError::Corrupt(format!("{} stored rows can't be read; the first: {first}", damaged.count))),
+            None => Ok(()),
+        }
+    }
+
     /// What could not be read since the reader was opened, and is missing in what it gave.
     pub fn damaged(&self) -> Damaged {
         self.damaged.borrow().clone()

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use soakwatch::app::Running;
 use soakwatch::board::{CheckEntry, Counts};
-use soakwatch::clock::{Clock, UnixMs, monotonic};
+use soakwatch::clock::{Clock, DAY_MS, HOUR_MS, UnixMs, monotonic};
 use soakwatch::demo::quotas::midnight_after;
 use soakwatch::demo::{self, Estate};
 use soakwatch::metrics::own::OwnMetrics;
@@ -174,14 +174,15 @@ async fn each_quota_tells_its_own_story() {
     assert_eq!((&quota["limit"], &quota["window_s"], &told["headroom"]), (&json!(700), &json!(60), &json!(3.5)), "{told}");
     assert!(quota["remaining"].as_u64().unwrap() > 350 && quota["exhausted_at"].is_null() && !quota["reset_at"].is_null(), "{told}");
     assert_eq!((&told["budgets"][0]["factor"], &told["batches"][0]["policies"][0]["fits"]), (&json!(1), &json!(true)), "{told}");
-    assert!(detail(tickets).contains("3.5 × the declared volume"));
+    assert!(detail(tickets).contains("3.5 × the declared volume") && row("Support tickets").contains("headroom 3.5 ×"), "{page}");
 
     // Throttled at the declared peak: there is less than was declared, and it is not us who make the calls.
     let told = limits(orders);
     assert_eq!((&told["policies"][0]["policy"], &told["policies"][0]["limit"]), (&json!("burst"), &json!(200)), "{told}");
     assert!(told["headroom"].as_f64().unwrap() < 0.7, "{told}");
     assert!(estate.served("orders.shophub.example") < 20, "the quota is not used up by us");
-    assert!(detail(orders).contains("0.66 × the declared volume"));
+    assert!(detail(orders).contains("0.66 × the declared volume") && row("Web shop orders").contains("headroom 0.66 ×"), "{page}");
+    assert!(row("Web shop orders").contains("declared volume"), "throttled or not, it says what is wrong: {page}");
 
     // A hold: nothing was sent since the host asked for it.
     let told = limits(alerts);
@@ -192,6 +193,7 @@ async fn each_quota_tells_its_own_story() {
     );
     assert_eq!((estate.served("chat.wardtalk.example"), state(alerts).counts.throttled), (4, 1), "nothing is sent during a hold");
     assert!(row("Ward alerts").contains("held until"), "{page}");
+    assert!(detail(alerts).contains("held, no slot runs until") && detail(alerts).contains("held: the host asked to be left alone"));
 
     // Gone before midnight whatever the hour, though by what was declared it is enough; and the widened interval.
     let told = limits(relations);
@@ -201,7 +203,20 @@ async fn each_quota_tells_its_own_story() {
     assert!(at("exhausted_at") < midnight_after(at("read_at")), "{told}");
     assert!(told["headroom"].as_f64().unwrap() > 1.5 && quota["exhausted_at_declared"].is_null(), "{told}");
     assert_eq!((&told["budgets"][0]["factor"], state(relations).counts.throttled), (&json!(2), 0), "{told}");
-    assert!(row("Customer relations").contains("quota out") && row("Customer relations").contains("widened ×2"), "{page}");
+    let of_relations = row("Customer relations");
+    for part in
+        ["quota out", "widened ×2", "headroom 1.56 ×", "quota runs out", "move the batch, or agree on a larger quota with the vendor"]
+    {
+        assert!(of_relations.contains(part), "{part}: {of_relations}");
+    }
+    assert!(detail(relations).contains("widened interval: our share of the quota"));
+    assert!(page.find("Customer relations").unwrap() < page.find("ERP sales orders").unwrap(), "above what just passes: {page}");
+    // By what was declared the batch fits; by what is used it does not, but in the last hour before it.
+    let fit = &told["batches"][0]["policies"][0];
+    let begins = UnixMs(at("read_at").0.div_euclid(DAY_MS) * DAY_MS + 22 * HOUR_MS);
+    let in_time = at("read_at") < begins && begins < at("exhausted_at");
+    assert_eq!((&fit["fits"], fit["fits_as_used"].is_null()), (&json!(true), false), "{told}");
+    assert!(in_time || fit["fits_as_used"] == json!(false), "{told}");
 
     // The same in numbers.
     let scrape = ask("/metrics");

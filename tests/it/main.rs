@@ -6,6 +6,7 @@
 mod architecture;
 mod bad_config;
 mod budgets;
+mod bundle;
 mod canary;
 mod clock_steps;
 mod demo;

@@ -13,8 +13,8 @@ use soakwatch::record::{DurationCode, Record};
 use soakwatch::slots::Grid;
 use soakwatch::store::Store;
 
-/// 2026-11-23T08:00:00Z: the soak's start.
-pub(crate) const START: UnixMs = UnixMs(1_795_420_800_000);
+/// 2025-01-06T08:00:00Z: the soak's start.
+pub(crate) const START: UnixMs = UnixMs(1_736_150_400_000);
 /// The window's length in hours.
 pub(crate) const HOURS: i64 = 6;
 /// The window has just become full.
@@ -36,16 +36,16 @@ environment = "production"
 owner = "vendor"
 criticality = "normal"
 runbook = "https://wiki.example.com/crm"
-maintenance = [{ start = 2026-11-23T09:00:00Z, end = 2026-11-23T09:05:00Z, reason = "upgrade | of the CRM", by = "j.doe" }]
+maintenance = [{ start = 2025-01-06T09:00:00Z, end = 2025-01-06T09:05:00Z, reason = "upgrade | of the CRM", by = "j.doe" }]
 [integration.soak]
-start = 2026-11-23T08:00:00Z
+start = 2025-01-06T08:00:00Z
 window = "6h"
 attest = ["uat_signoff"]
 [[integration.waiver]]
 criterion = "certificate_days"
 reason = "renewed next week"
 approver = "b.boss"
-until = 2026-12-24T00:00:00Z
+until = 2025-02-06T00:00:00Z
 [[integration.check]]
 id = "list-orders"
 every = "30s"
@@ -63,7 +63,7 @@ environment = "production"
 owner = "us"
 runbook = "https://wiki.example.com/mail"
 [integration.soak]
-start = 2026-11-23T08:00:00Z
+start = 2025-01-06T08:00:00Z
 window = "6h"
 [[integration.check]]
 id = "send"
