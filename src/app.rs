@@ -97,6 +97,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// Its board.
     pub board: Arc<Board>,
+    /// Its soaks.
+    pub soaks: Arc<Soaks>,
     /// The way in for outcomes that are told.
     pub recorder: RecorderHandle,
     /// The way to a reload.
@@ -221,7 +223,7 @@ impl App {
             loader,
             resolver,
             board: Arc::clone(&board),
-            soaks,
+            soaks: Arc::clone(&soaks),
             recorder: recorder.clone(),
             own: Arc::clone(&own),
             clock,
@@ -236,7 +238,7 @@ impl App {
         // Runs in flight get their grace period, then the recorder gets time to write what is left.
         let patience = config.settings.scheduler.grace.0 + Duration::from_secs(30);
         let tasks = tokio::spawn(supervisor.run(patience));
-        Ok(Running { address, board, recorder, reload, stop, tasks })
+        Ok(Running { address, board, soaks, recorder, reload, stop, tasks })
     }
 }
 

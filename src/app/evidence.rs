@@ -52,7 +52,7 @@ impl Before {
             before.fold(record);
             soaks.learn(record);
         })?;
-        soaks.set_damage(verdict(&before.checked));
+        soaks.set_damage(verdict(&before.checked).as_deref());
         Ok(before)
     }
 
@@ -247,7 +247,7 @@ impl Checker {
     /// Tells everybody who must not rely on a damaged log.
     fn found(&self, checked: &Checked) {
         let damage = verdict(checked);
-        self.soaks.set_damage(damage.clone());
+        self.soaks.set_damage(damage.as_deref());
         self.health.set_evidence(damage);
     }
 }

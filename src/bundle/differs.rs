@@ -9,7 +9,7 @@ const COUNTED: usize = 10_000;
 /// The places in which `found` is not what it should be, such as `gate.integrations[0].soak.counts.fail: 3, not 4`.
 pub(super) fn differs(what: &str, found: &Value, should: &Value) -> Vec<String> {
     let mut places = Vec::new();
-    walk(what.to_owned(), Some(found), Some(should), &mut places);
+    walk(what, Some(found), Some(should), &mut places);
     if places.len() > NAMED {
         let more = places.len() - NAMED;
         places.truncate(NAMED);
@@ -18,7 +18,7 @@ pub(super) fn differs(what: &str, found: &Value, should: &Value) -> Vec<String> 
     places
 }
 
-fn walk(path: String, found: Option<&Value>, should: Option<&Value>, places: &mut Vec<String>) {
+fn walk(path: &str, found: Option<&Value>, should: Option<&Value>, places: &mut Vec<String>) {
     match (found, should) {
         _ if places.len() >= COUNTED => {}
         (Some(a), Some(b)) if a == b => {}
@@ -26,11 +26,11 @@ fn walk(path: String, found: Option<&Value>, should: Option<&Value>, places: &mu
             let mut keys: Vec<&String> = a.keys().chain(b.keys()).collect();
             keys.sort();
             keys.dedup();
-            keys.into_iter().for_each(|key| walk(format!("{path}.{key}"), a.get(key), b.get(key), places));
+            keys.into_iter().for_each(|key| walk(&format!("{path}.{key}"), a.get(key), b.get(key), places));
         }
         (Some(Value::Array(a)), Some(Value::Array(b))) => {
             for n in 0..a.len().max(b.len()) {
-                walk(format!("{path}[{n}]"), a.get(n), b.get(n), places);
+                walk(&format!("{path}[{n}]"), a.get(n), b.get(n), places);
             }
         }
         (a, b) => places.push(format!("{path}: {}, not {}", short(a), short(b))),

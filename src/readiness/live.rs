@@ -90,7 +90,7 @@ impl Soaks {
     }
 
     /// What the last check of the evidence log found; `None`: it is whole.
-    pub fn set_damage(&self, damage: Option<String>) {
+    pub fn set_damage(&self, damage: Option<&str>) {
         self.write(|inner| inner.doubts = damage.iter().map(|d| damaged_log(d)).collect());
     }
 

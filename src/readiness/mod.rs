@@ -22,7 +22,8 @@ pub mod said;
 mod tests;
 
 pub use answered::{Answered, Passed};
-pub use assemble::{Failed, answer_from, assemble, judged_from, observations, situation};
+pub(crate) use assemble::other_config;
+pub use assemble::{Failed, answer_from, assemble, doubt_clocks, judged_from, observations, situation};
 pub use basis::Basis;
 pub use case::{AttestedCase, Case, CheckCase, ExclusionCase, IncidentsCase, MaintenanceCase, Observed, SoakCase, WaiverCase};
 pub use decide::{Runs, Situation, decide};

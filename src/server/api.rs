@@ -23,7 +23,7 @@ pub(super) struct Problem {
     error: String,
     hint: String,
     headers: Vec<(HeaderName, HeaderValue)>,
-    more: Option<(&'static str, serde_json::Value)>,
+    more: Option<Box<(&'static str, serde_json::Value)>>,
 }
 
 impl Problem {
@@ -38,7 +38,7 @@ impl Problem {
     }
     /// The same with one more key.
     pub(super) fn with(mut self, key: &'static str, value: serde_json::Value) -> Self {
-        self.more = Some((key, value));
+        self.more = Some(Box::new((key, value)));
         self
     }
     pub(super) fn unauthorized(error: &str) -> Self {
@@ -69,7 +69,7 @@ impl Problem {
 impl From<Problem> for Response {
     fn from(p: Problem) -> Self {
         let mut body = json!({ "error": p.error, "hint": p.hint });
-        if let Some((key, value)) = p.more {
+        if let Some((key, value)) = p.more.map(|more| *more) {
             body[key] = value;
         }
         let mut response = (p.status, Json(body)).into_response();
