@@ -2,9 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
-
-use crate::soak::{Criterion, Shown, ShownCounts, ShownRow, percent, seconds};
+use crate::soak::{Shown, ShownCounts, ShownRow};
 
 /// The verdict's lines, without an end of line after the last.
 pub(super) fn table(shown: &Shown) -> String {
@@ -51,25 +49,7 @@ fn line(row: &ShownRow) -> [String; 5] {
         (Some(false), _) => "no",
         (None, _) => "-",
     };
-    let asked = if row.threshold.is_null() { "-".to_owned() } else { format!("{}{}", sign(&row.name), value(&row.name, &row.threshold)) };
-    [row.name.clone(), asked, value(&row.name, &row.observed), met.to_owned(), row.reason.clone()]
-}
-
-fn sign(name: &str) -> &'static str {
-    match Criterion::parse(name) {
-        Some(Criterion::LongestOutage | Criterion::LatencyP95 | Criterion::ThrottledRatio) => "<= ",
-        Some(Criterion::EveryRun | Criterion::Drift | Criterion::Incidents) | None => "",
-        Some(_) => ">= ",
-    }
-}
-
-fn value(name: &str, value: &Value) -> String {
-    let Some(x) = value.as_f64() else { return value.as_str().unwrap_or("-").to_owned() };
-    match Criterion::parse(name) {
-        Some(Criterion::SuccessRatio | Criterion::Coverage | Criterion::ThrottledRatio | Criterion::Reconciliation) => percent(x),
-        Some(Criterion::LongestOutage | Criterion::LatencyP95) => seconds(x),
-        _ => value.to_string(),
-    }
+    [row.name.clone(), row.asked(), row.seen(), met.to_owned(), row.reason.clone()]
 }
 
 fn counts(c: &ShownCounts) -> String {

@@ -53,7 +53,8 @@ struct Soak {
     /// The ruling that was said last.
     said: Option<String>,
     waived: BTreeSet<String>,
-    restarted: bool,
+    /// How often it began again.
+    restarts: u64,
     /// The last verdict, for while its folds are being made again.
     last: Option<Verdict>,
 }
@@ -153,6 +154,18 @@ impl Soaks {
         })
     }
 
+    /// Lets `f` see all that have a soak, under one lock: the entry's number, what it is judged by and its verdict (as in [`Soaks::judged`]; `None`: it
+    /// was never judged), and how often its soak began again.
+    pub fn each(&self, entries: &[IntegrationEntry], now: UnixMs, mut f: impl FnMut(usize, Option<(&Input<'_>, &Verdict)>, u64)) {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        for (n, entry) in entries.iter().enumerate() {
+            let Some(soak) = inner.soak(&entry.def.id) else { continue };
+            soak.with_input(&observations(entry, now), &inner.log, now, |input| {
+                f(n, soak.verdict(input).as_ref().map(|verdict| (input, verdict)), soak.restarts);
+            });
+        }
+    }
+
     /// The gate of an environment: the verdicts of all its integrations.
     pub fn gate(&self, entries: &[&IntegrationEntry], now: UnixMs) -> gate::Gate {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
@@ -217,7 +230,7 @@ impl Inner {
                 touched: true,
                 said: known.said.clone(),
                 waived: known.waived.clone(),
-                restarted: known.restarts > 0,
+                restarts: known.restarts,
                 last: None,
             });
         }
@@ -373,7 +386,7 @@ impl Soak {
             policy: &self.policy,
             since,
             go_live: self.def.go_live,
-            superseded: self.restarted && since <= now && nothing_yet(),
+            superseded: self.restarts > 0 && since <= now && nothing_yet(),
             checks,
             seen,
             waivers: &self.def.waivers,

@@ -105,6 +105,9 @@ impl Log {
 
     /// What was attested in an environment, the newest of each name.
     pub fn attestations(&self, customer: &str, environment: &str) -> Vec<Attestation> {
+        if self.attested.is_empty() {
+            return Vec::new();
+        }
         let of = self.attested.get(&(customer.to_owned(), environment.to_owned()));
         of.map(|a| a.values().cloned().collect()).unwrap_or_default()
     }

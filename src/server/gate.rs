@@ -28,6 +28,7 @@ fn handler(path: &str) -> &'static str {
         "/api/v1/status" => "status",
         "/api/v1/limits" => "limits",
         p if p.starts_with("/integrations/") => "integration_page",
+        p if p.starts_with("/readiness/") => "readiness_page",
         p if p.starts_with("/api/v1/integrations/") => "integration",
         p if p.starts_with("/api/v1/checks/") => "runs",
         _ => "other",

@@ -72,6 +72,11 @@ pub fn answer(verdict: &Verdict) -> Answer {
     answer_to(verdict.ruling).max(if known { Answer::Go } else { Answer::NotYet })
 }
 
+/// The answer for an environment by the verdicts of its integrations; `None`: it has no soak, or was never judged. Without integrations it is not yet.
+pub fn overall<'v>(verdicts: impl Iterator<Item = Option<&'v Verdict>>) -> Answer {
+    verdicts.map(|v| v.map_or(Answer::NotYet, answer)).max().unwrap_or(Answer::NotYet)
+}
+
 /// The answer for an environment.
 pub fn gate(candidates: &[Candidate<'_>]) -> Gate {
     let integrations: Vec<Passage> = candidates.iter().map(passage).collect();
@@ -81,8 +86,7 @@ pub fn gate(candidates: &[Candidate<'_>]) -> Gate {
     } else if candidates.iter().all(|c| c.soak.is_none()) {
         reasons.push("no integration of the environment has a soak".to_owned());
     }
-    let empty = if reasons.is_empty() { Answer::Go } else { Answer::NotYet };
-    let answer = integrations.iter().map(|p| p.answer).max().unwrap_or(Answer::NotYet).max(empty);
+    let answer = overall(candidates.iter().map(|c| c.soak.map(|(_, verdict)| verdict)));
     // Each has to be green: the latest of the earliest times. An unknown one makes it unknown.
     let times = candidates.iter().map(|c| c.soak.and_then(|(input, verdict)| super::earliest::earliest_pass(input, verdict)));
     let latest = times.collect::<Option<Vec<UnixMs>>>().and_then(|t| t.into_iter().max());
