@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::api::Problem;
 use super::page::{page, problem_page, words};
-use super::page_soak::{Part, answer_badge, budget, card, progress, utc, verdict_badge};
+use super::page_soak::{Part, answer_badge, budget, card, earliest, progress, utc, verdict_badge};
 use super::page_strip::legend;
 use super::{ServerState, Shared};
 use crate::board::IntegrationEntry;
@@ -78,7 +78,7 @@ fn body(view: &View, now: UnixMs) -> Markup {
         p.small { a href="/" { "All integrations" } " / " a href=(format!("/?customer={customer}")) { (customer_name) } " / "
             a href=(format!("/?customer={customer}&environment={environment}")) { (environment) } }
         div.head { h1 { "Readiness: " (customer_name) ", " (environment) } (answer_badge(gate.answer)) }
-        p.soft.small { (customer) "/" (environment) ", gate go-live. As JSON: " a href=(api) { (api) } ". For pipelines: `soakwatch gate " (customer) "/" (environment) "`." }
+        p.soft.small { (customer) "/" (environment) ", gate go-live. As JSON: " a href=(api) { (api) } ". For pipelines: " code { "soakwatch gate " (customer) "/" (environment) } "." }
         div.card.pad {
             p { b { (says(gate.answer)) } " " (tally(parts)) }
             @if gate.answer != Answer::Go {
@@ -90,7 +90,7 @@ fn body(view: &View, now: UnixMs) -> Markup {
             (reasons(gate, parts))
         }
         div.card.scroll { (summary(parts)) }
-        (legend())
+        @if parts.iter().any(|p| p.passage.soak.is_some()) { (legend()) }
         @for part in parts.iter().take(MOST_CARDS) { (card(part, now)) }
         @if parts.len() > MOST_CARDS {
             p role="status" { b { "And " (parts.len() - MOST_CARDS) " more." } " The first " (MOST_CARDS) " are shown with all their criteria, worst first; each of the others on its own page." }
@@ -120,9 +120,12 @@ fn reasons(gate: &Gate, parts: &[Part]) -> Markup {
             h3 { @if gate.answer == Answer::Go { "To be known" } @else { "Why" } }
             ul {
                 @for reason in &gate.reasons { li { (reason) } }
-                @for p in parts.iter().take(MOST_CARDS) { @for reason in &p.passage.reasons {
-                    li { a href=(format!("#{}", p.entry.def.id.integration())) { (p.entry.def.id.integration()) } ": " (reason) }
-                } }
+                @for p in parts.iter().take(MOST_CARDS).filter(|p| !p.passage.reasons.is_empty()) {
+                    li {
+                        a href=(format!("#{}", p.entry.def.id.integration())) { (p.entry.def.name) }
+                        ul { @for reason in &p.passage.reasons { li { (reason) } } }
+                    }
+                }
             }
         }
     }
@@ -150,7 +153,7 @@ fn summary(parts: &[Part]) -> Markup {
                         td { (verdict_badge(shown.verdict)) }
                         td { (progress(shown)) }
                         td { (budget(&shown.budget)) }
-                        td { @match &shown.earliest_pass { Some(at) => (utc(at)), None => span.none { "no time is known" } } }
+                        td { (earliest(shown)) }
                     }
                 }
             } } }

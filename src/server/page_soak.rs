@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::page::{clock_time, words};
+use super::page::{clock_time, seconds as took, words};
 use super::page_detail::fact;
 use super::page_strip::strip;
 use crate::board::IntegrationEntry;
@@ -66,21 +66,45 @@ fn bar(share: f64, class: &str, label: &str) -> Markup {
 /// How far the window has come.
 pub(super) fn progress(shown: &Shown) -> Markup {
     html! {
-        (bar(shown.progress, "done", &format!("{} of the window has passed", percent(shown.progress))))
+        (bar(shown.progress, "done", &format!("{:.0} % of the window has passed", (shown.progress * 100.0).floor())))
         span.small {
-            (percent(shown.progress))
-            @if let Some(left) = shown.time_left_s { ", " (seconds(left as f64)) " left" }
+            // Whole percents, cut: the bar shows the rest.
+            (format!("{:.0} %", (shown.progress * 100.0).floor()))
+            @if let Some(left) = shown.time_left_s { ", " (rough(left)) " left" }
         }
     }
 }
 
+/// Seconds that are left, in no smaller unit than matters: `4d23h`, `5h12m`.
+fn rough(s: i64) -> String {
+    let unit = if s >= 86_400 {
+        3_600
+    } else if s >= 3_600 {
+        60
+    } else {
+        1
+    };
+    seconds((s / unit * unit) as f64)
+}
+
 /// What may still fail.
 pub(super) fn budget(b: &ShownBudget) -> Markup {
-    let words = format!("{} of {} tolerable failures used, {} left", b.used, b.allowed, b.left);
+    let words = format!("{} of {} failures used, {} left", b.used, b.allowed, b.left);
     let share = if b.allowed > 0 { b.used as f64 / b.allowed as f64 } else { f64::from(u8::from(b.used > 0)) };
     html! {
         (bar(share, if b.used > b.allowed { "over" } else { "used" }, &words))
         span.small class=[(b.used > b.allowed).then_some("low")] { (words) }
+    }
+}
+
+/// When it can pass.
+pub(super) fn earliest(shown: &Shown) -> Markup {
+    html! {
+        @match &shown.earliest_pass {
+            _ if shown.verdict == Ruling::Passed => "it has passed",
+            Some(at) => (utc(at)),
+            None => span.none { "no time is known" },
+        }
     }
 }
 
@@ -118,17 +142,14 @@ fn soak(part: &Part, shown: &Shown, policy: &SoakPolicy, now: UnixMs) -> Markup 
         @if shown.as_of != now.to_string() {
             p.notice role="status" { "The runs are being counted again; this is the verdict of " (utc(&shown.as_of)) "." }
         }
-        @if frozen { p { "Frozen at go-live, " (utc(&shown.window.end)) ": what came after it changes nothing here." } }
+        @if frozen { p { "Frozen at go-live, " (utc(&shown.window.end)) ": runs after it change nothing here." } }
         @if let Some(at) = &shown.doomed_at { p { span.low { "It could not pass any more" } " from the run of " (utc(at)) " on." } }
         @if let Some(silent) = &shown.silent { p { span.low { "Nothing heard" } " of " (silent.check) " since " (utc(&silent.since)) "." } }
         dl.facts {
             (fact("Window", &html! { (utc(&shown.window.start)) " to " (utc(&shown.window.end)) }))
             (fact("Progress", &progress(shown)))
             (fact("Error budget", &budget(&shown.budget)))
-            (fact("Can pass at the earliest", &html! { @match &shown.earliest_pass {
-                Some(at) => (utc(at)),
-                None => span.none { "no time is known" },
-            } }))
+            (fact("Can pass at the earliest", &earliest(shown)))
         }
         @if let Some((start, end)) = time_of(&shown.window.start).zip(time_of(&shown.window.end)) {
             h3 { "Hour by hour" }
@@ -183,7 +204,8 @@ fn met(r: &ShownRow) -> Markup {
         (Some(false), ..) => mark("low", "✕", "no"),
         (None, _, Some(true)) => mark("", "▸", "so far"),
         (None, _, Some(false)) => mark("soon", "▸", "not yet"),
-        (None, _, None) => mark("none", "–", "open"),
+        // Nothing was seen: it does not apply, or is not decided. The reason says which.
+        (None, _, None) => html! { span.none { "–" } },
     }
 }
 
@@ -254,14 +276,12 @@ fn checks(shown: &Shown) -> Markup {
             None => span.none { "none" },
         } }
     };
-    let took = |s: Option<f64>| html! { @match s { Some(s) => (seconds(s)), None => span.none { "–" } } };
     html! {
         table {
             caption { "In the window, without what was excluded. Durations are those of passing runs, to within 2.5 %." }
             thead { tr {
-                th scope="col" { "Check" } (count_heads()) th.num scope="col" { "Success" } th.num scope="col" { "At least (95 %)" }
-                th.num scope="col" { "First attempt" } th.num scope="col" { "Coverage" } th scope="col" { "Longest outage" } th scope="col" { "Longest gap" }
-                th.num scope="col" { "p50" } th.num scope="col" { "p95" } th.num scope="col" { "p99" }
+                th scope="col" { "Check" } (count_heads()) th.num scope="col" { "Success" } th.num scope="col" { "First attempt" }
+                th.num scope="col" { "Coverage" } th scope="col" { "Longest outage" } th scope="col" { "Longest gap" } th.num scope="col" { "p95" }
             } }
             tbody { @for c in &shown.checks {
                 tr.informational[!c.judged] {
@@ -272,12 +292,19 @@ fn checks(shown: &Shown) -> Markup {
                         @if c.not_due > 0 { div.small.soft { (c.not_due) " slots not due" } }
                     }
                     (count_cells(&c.adjusted))
-                    td.num { (share(c.success_ratio)) } td.num { (share(c.lower_bound)) } td.num { (share(c.first_attempt_ratio)) } td.num { (share(c.coverage)) }
+                    td.num {
+                        (share(c.success_ratio))
+                        @if let Some(lower) = c.lower_bound { div.small.soft title="Lower end of the 95 % Wilson score interval" { "shows " (percent(lower)) } }
+                    }
+                    td.num { (share(c.first_attempt_ratio)) } td.num { (share(c.coverage)) }
                     td { (span(&c.longest_outage)) } td { (span(&c.longest_gap)) }
-                    td.num { (took(c.p50_s)) } td.num { (took(c.p95_s)) } td.num { (took(c.p99_s)) }
+                    td.num {
+                        @match c.p95_s { Some(s) => (took(s)), None => span.none { "–" } }
+                        @if let Some((p50, p99)) = c.p50_s.zip(c.p99_s) { div.small.soft { "p50 " (took(p50)) } div.small.soft { "p99 " (took(p99)) } }
+                    }
                 }
                 @if c.excluded > 0 {
-                    tr.informational { th scope="row" { span.soft { "as recorded, with " (c.excluded) " excluded" } } (count_cells(&c.counts)) td colspan="9" {} }
+                    tr.informational { th scope="row" { span.soft { "as recorded, with " (c.excluded) " excluded" } } (count_cells(&c.counts)) td colspan="6" {} }
                 }
             } }
         }
@@ -314,5 +341,21 @@ pub(super) fn section(entry: &IntegrationEntry, soaks: &Soaks, now: UnixMs) -> M
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_said_roughly() {
+        assert_eq!([rough(431_924), rough(18_725), rough(725), rough(59)], ["4d23h", "5h12m", "12m5s", "59 s"]);
+    }
+
+    #[test]
+    fn times_of_verdicts_are_shown_in_utc() {
+        assert!(utc("2026-11-21T12:00:00.123Z").into_string().contains(">2026-11-21 12:00:00 UTC<"));
+        assert!(utc("<b>").into_string().contains(">&lt;b&gt;<"), "what is no time is shown as it is");
     }
 }

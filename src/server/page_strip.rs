@@ -75,13 +75,13 @@ pub(super) fn strip(entry: &IntegrationEntry, window: Window, target: f64, now: 
     let forgotten = count(|c| *c == Cell::Forgotten);
     html! {
         @if forgotten == inside {
-            p.soft.small { "The hours of this window are no longer kept here; `soakwatch runs` reads its runs from the store." }
+            p.soft.small { "The hours of this window are no longer kept here; " code { "soakwatch runs" } " reads its runs from the store." }
         } @else {
             div.hours {
                 span.small.soft { "UTC" }
                 (axis(&cells))
                 @for row in cells.chunks(usize::try_from(HOURS).unwrap_or(24)) {
-                    @if row.iter().any(|(_, c)| *c != Cell::Outside) {
+                    @if row.iter().any(|(_, c)| !matches!(c, Cell::Outside | Cell::Forgotten)) {
                         span.small.soft.nowrap { (row.first().map(|(h, _)| hour_text(*h)).unwrap_or_default()) }
                         (day(row, target))
                     }
