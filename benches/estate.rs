@@ -76,8 +76,11 @@ fn start_target() -> (Target, String) {
 
 fn write_estate(dir: &Path, address: &str, checks: u64, every: u64) {
     std::fs::create_dir_all(dir.join("customers")).unwrap();
-    std::fs::write(dir.join("soakwatch.toml"), "[server]\nlisten = \"127.0.0.1:0\"\n[scheduler]\nper_host = 64\n[log]\nlevel = \"warn\"\n")
-        .unwrap();
+    std::fs::write(
+        dir.join("soakwatch.toml"),
+        "[server]\nlisten = \"127.0.0.1:0\"\n[scheduler]\nper_host = 64\n[rate_limit]\nmax_rate = \"1000000/s\"\n[log]\nlevel = \"warn\"\n",
+    )
+    .unwrap();
     for customer in 0..checks.div_ceil(100) {
         let mut text = format!("[customer]\nid = \"c{customer}\"\nname = \"Customer {customer}\"\nallow_private = true\n");
         for n in 0..(checks - customer * 100).min(100) {

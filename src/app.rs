@@ -28,6 +28,7 @@ use crate::store::StoreError;
 use crate::supervisor::Supervisor;
 use crate::transport::{Resolver, Transport};
 
+mod decisions;
 mod evidence;
 mod restart;
 mod soaks;
@@ -96,6 +97,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// Its board.
     pub board: Arc<Board>,
+    /// Its soaks.
+    pub soaks: Arc<Soaks>,
     /// The way in for outcomes that are told.
     pub recorder: RecorderHandle,
     /// The way to a reload.
@@ -140,6 +143,7 @@ impl App {
         let (config_sender, config_now) = watch::channel(Arc::clone(&config));
         let (transport_sender, transport_now) = watch::channel(Arc::clone(&transport));
         let (reload, reloads) = mpsc::channel(4);
+        let (decisions, decided) = mpsc::channel(16);
 
         // The port answers from now on: healthy, not ready.
         let mut supervisor = supervisor;
@@ -154,6 +158,7 @@ impl App {
             config: config_now.clone(),
             health: Arc::clone(&health),
             reload: reload.clone(),
+            decisions,
             store: path.clone(),
         };
         let serving = server::serve(listener, state, stop.clone());
@@ -180,15 +185,17 @@ impl App {
         for entry in soaks.configure(&config, clock.now()) {
             recorder.evidence(entry).await;
         }
-        let keeper = soaks::Keeper {
+        let mut keeper = soaks::Keeper {
             soaks: Arc::clone(&soaks),
             board: Arc::clone(&board),
             recorder: recorder.clone(),
             store: path.clone(),
             clock: clock.clone(),
+            said: None,
         };
         keeper.fold_again().await;
         supervisor.spawn("soaks", keeper.run(stop.clone()));
+        supervisor.spawn("decisions", decisions::run(decided, Arc::clone(&soaks), recorder.clone(), stop.clone()));
         restart::hold_again(&config, &holds, &budgets, &board, &clock, &recorder).await;
         restart::leave_alone_again(&away, &transport, &clock, &recorder).await;
 
@@ -198,6 +205,7 @@ impl App {
             recorder: recorder.clone(),
             own: Arc::clone(&own),
             health: Arc::clone(&health),
+            soaks: Arc::clone(&soaks),
         };
         supervisor.spawn("housekeeper", checker.run(log, stop.clone()));
         let means = Means {
@@ -215,7 +223,7 @@ impl App {
             loader,
             resolver,
             board: Arc::clone(&board),
-            soaks,
+            soaks: Arc::clone(&soaks),
             recorder: recorder.clone(),
             own: Arc::clone(&own),
             clock,
@@ -230,7 +238,7 @@ impl App {
         // Runs in flight get their grace period, then the recorder gets time to write what is left.
         let patience = config.settings.scheduler.grace.0 + Duration::from_secs(30);
         let tasks = tokio::spawn(supervisor.run(patience));
-        Ok(Running { address, board, recorder, reload, stop, tasks })
+        Ok(Running { address, board, soaks, recorder, reload, stop, tasks })
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::outcome::{Attribution, Cause, Class, Owner};
+use crate::outcome::{Attribution, Cause, Class, Lack, Owner};
 
 use Attribution::{
     Configuration as Conf, CustomerEnvironment as Cust, Monitor as Ours, Network as Net, ProductDefect as Prod, ThirdParty as Third,
@@ -137,6 +137,31 @@ pub fn remediation(class: Class, attribution: Attribution, owner: Owner) -> Stri
     }
 }
 
+/// One line of advice for a throttled run where the declared volume is more than the quota gives.
+pub fn too_much_declared(attribution: Attribution, owner: Owner) -> String {
+    let them = whom(attribution, owner);
+    format!("The declared volume is more than the quota gives. Agree on a larger quota with {them}, or have the callers slow down.")
+}
+
+/// One line of advice for a quota that will not be enough, before anybody is refused. `batches`: whether some are declared that could be moved.
+pub fn quota_advice(lack: Lack, batches: bool, owner: Owner) -> String {
+    let them = whom(Attribution::Configuration, owner);
+    match lack {
+        Lack::UsedUp | Lack::RunsOut => {
+            let moved = if batches { ", move the batch," } else { "" };
+            format!(
+                "With nothing left everybody is refused. Find out who uses it and have them slow down{moved} or agree on a larger quota with {them}."
+            )
+        }
+        Lack::TooSmall => {
+            format!("It passes now, but not at the declared volume. Agree on a larger quota with {them}, or have the callers slow down.")
+        }
+        Lack::Batch => {
+            format!("Move the batch to a time with more left, have the other callers slow down, or agree on a larger quota with {them}.")
+        }
+    }
+}
+
 /// One line of advice for a slot that was not judged.
 pub const fn cause_advice(cause: Cause) -> &'static str {
     match cause {
@@ -233,6 +258,12 @@ mod tests {
         }
         for cause in Cause::ALL {
             assert!(cause_advice(*cause).ends_with('.'), "{cause}");
+        }
+        for owner in Owner::ALL {
+            let advice = Lack::ALL.iter().flat_map(|lack| [true, false].map(|batches| quota_advice(*lack, batches, *owner)));
+            for text in advice.chain([too_much_declared(Attribution::ThirdParty, *owner)]) {
+                assert!(text.len() < 220 && text.contains(whom(Attribution::ThirdParty, *owner)) && text.ends_with('.'), "{text}");
+            }
         }
         assert!(remediation(Class::ServerError, Attribution::ProductDefect, Owner::Us).contains("the product team"));
         assert!(remediation(Class::ServerError, Attribution::ThirdParty, Owner::Vendor).contains("the vendor"));

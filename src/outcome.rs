@@ -218,6 +218,20 @@ closed_set! {
 }
 
 closed_set! {
+    /// What a quota lacks while nobody is refused yet, worst first.
+    Lack {
+        /// Nothing is left.
+        UsedUp => "quota_used_up",
+        /// As it is used, it runs out before it renews.
+        RunsOut => "quota_runs_out",
+        /// The declared volume is more than it gives.
+        TooSmall => "quota_too_small",
+        /// A declared batch does not fit, beside what is declared or beside what is used.
+        Batch => "batch_does_not_fit",
+    }
+}
+
+closed_set! {
     /// Who a token is (server and audit).
     Role {
         /// May read.

@@ -265,10 +265,11 @@ impl Scheduler {
     fn fire(&mut self, id: &CheckId, slot: UnixMs, now: UnixMs) {
         let Some(entry) = self.entries.get_mut(id) else { return };
         let interval = u32::try_from(entry.def.every.ms()).unwrap_or(u32::MAX);
-        let excused = || self.means.budgets.excuse(id, slot, now, entry.def.timeout).map(|_| Cause::RateLimit);
-        let excuse = not_due(&entry.def.integration, slot).or(entry.running.then_some(Cause::Overlap)).or_else(excused);
-        if let Some(cause) = excuse {
-            self.account(id, vec![Record::not_run(id.clone(), slot, interval, 1, cause)]);
+        let why = not_due(&entry.def.integration, slot).or(entry.running.then_some(Cause::Overlap)).map(|cause| (cause, None));
+        let excused =
+            || self.means.budgets.excuse(id, slot, now, entry.def.timeout).map(|e| (Cause::RateLimit, Some(e.words().to_owned())));
+        if let Some((cause, detail)) = why.or_else(excused) {
+            self.account(id, vec![Record { detail, ..Record::not_run(id.clone(), slot, interval, 1, cause) }]);
             return;
         }
         entry.running = true;
@@ -416,7 +417,8 @@ impl Job {
     }
 
     fn not_run(&self, cause: Cause) -> Record {
-        Record::not_run(self.def.id.clone(), self.slot, self.interval, 1, cause)
+        let detail = (cause == Cause::RateLimit).then(|| "our own pace: its turn would have come after its timeout".to_owned());
+        Record { detail, ..Record::not_run(self.def.id.clone(), self.slot, self.interval, 1, cause) }
     }
 
     /// Waits for a turn in the pace of host and credential, the host's turn and a place among all runs, at most the check's timeout; says how long

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::attribution::{cause_advice, remediation};
+use crate::attribution::{cause_advice, quota_advice, remediation, too_much_declared};
 use crate::board::{CheckEntry, Counts, IntegrationEntry};
 use crate::budget::{Hold as AskedAway, Views};
 use crate::clock::UnixMs;
 use crate::fields::{HttpUrl, Span};
-use crate::limits::{self, LimitsBrief};
+use crate::limits::{self, LimitsBrief, Shortage, words};
 use crate::observed::Phases;
-use crate::outcome::{Attribution, Cause, Class, Criticality, Outcome, Owner, Phase, closed_set};
+use crate::outcome::{Attribution, Cause, Class, Criticality, Lack, Outcome, Owner, Phase, closed_set};
 
 closed_set! {
     /// The state of an integration, or of a check, worst first.
@@ -174,18 +174,33 @@ fn asked_away<'v>(check: &CheckEntry, views: &'v Views, now: UnixMs) -> Option<&
     limits::in_force(views.get(&check.def.id)?, now)
 }
 
-/// What a run said, and that there will be no other before a hold ends.
-fn until_hold_ends(detail: Option<&str>, hold: Option<&AskedAway>) -> Option<String> {
-    let held = hold.map(|h| format!("held until {}: the host asked to be left alone, nothing is sent before", h.until.whole_seconds()));
-    match (detail, held) {
-        (Some(detail), Some(held)) => Some(format!("{detail}; {held}")),
-        (detail, held) => held.or(detail.map(str::to_owned)),
-    }
+/// That nothing is sent before a hold ends.
+fn held(hold: &AskedAway) -> String {
+    format!("held until {}, nothing is sent before: {}", hold.until.whole_seconds(), words::because(hold))
+}
+
+/// Below this the declared volume is more than the quota gives.
+const FITS: f64 = 1.0;
+
+/// What the last run said; where it was throttled and the declared volume does not fit, that; and that there will be no other run before a hold ends.
+fn detail(last: Option<&str>, headroom: Option<f64>, hold: Option<&AskedAway>) -> Option<String> {
+    let too_much = headroom.map(|h| format!("the declared volume is more than the quota gives: headroom {}", words::times(h)));
+    let all: Vec<String> = [last.map(str::to_owned), too_much, hold.map(held)].into_iter().flatten().collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 fn trouble(check: &CheckEntry, state: State, views: &Views, now: UnixMs) -> Option<Trouble> {
+    let hold = asked_away(check, views, now);
     if state == State::Pending {
-        return None;
+        // It has not run, and will not before the hold ends.
+        return hold.map(|hold| Trouble {
+            check: check.def.id.check().to_owned(),
+            class: None,
+            attribution: None,
+            cause: Some(Cause::RateLimit),
+            detail: Some(held(hold)),
+            remediation: cause_advice(Cause::RateLimit).into(),
+        });
     }
     let last = check.state.last.as_ref().filter(|l| l.outcome != Outcome::Pass || state == State::Unknown)?;
     if state == State::Unknown && last.outcome != Outcome::Unknown {
@@ -196,16 +211,19 @@ fn trouble(check: &CheckEntry, state: State, views: &Views, now: UnixMs) -> Opti
             attribution: None,
             cause: None,
             detail: Some(if last.slot > now {
-                format!("the last result is of {}, which is still to come: the clock was set back", last.slot)
+                format!("the last result is of {}, which is still to come: the clock was set back", last.slot.whole_seconds())
             } else {
-                format!("no result since {}, for more than {SILENT_INTERVALS} intervals", last.slot)
+                format!("no result since {}, for more than {SILENT_INTERVALS} intervals", last.slot.whole_seconds())
             }),
             remediation: "The check no longer runs, or its results are not kept. See what the monitor reports about itself.".into(),
         });
     }
     let owner = check.def.integration.owner;
+    let throttled = last.class == Some(Class::Throttled);
+    let too_much = limits::check_headroom(check, now).filter(|h| throttled && *h < FITS);
     let remediation = match (last.cause, last.class) {
         (Some(cause), _) => cause_advice(cause).to_owned(),
+        (None, Some(_)) if too_much.is_some() => too_much_declared(last.attribution.unwrap_or(Attribution::Unknown), owner),
         (None, Some(class)) => remediation(class, last.attribution.unwrap_or(Attribution::Unknown), owner),
         (None, None) => String::new(),
     };
@@ -214,9 +232,29 @@ fn trouble(check: &CheckEntry, state: State, views: &Views, now: UnixMs) -> Opti
         class: last.class,
         attribution: last.attribution,
         cause: last.cause,
-        detail: until_hold_ends(last.detail.as_deref(), asked_away(check, views, now)),
+        detail: detail(last.detail.as_deref(), too_much, hold),
         remediation,
     })
+}
+
+/// What will go wrong with a quota while all runs still pass.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Warning {
+    /// What it is.
+    pub kind: Lack,
+    /// Who most likely has to act.
+    pub attribution: Attribution,
+    /// In words.
+    pub detail: String,
+    /// What to do.
+    pub remediation: String,
+}
+
+/// The warning of an integration that passes. More is used, or declared, than was agreed on: whoever agreed has to act, whatever side the quota is on.
+fn warning(i: &IntegrationEntry, state: State, now: UnixMs) -> Option<Warning> {
+    let Shortage { lack: kind, detail, .. } = limits::shortage(i, now).filter(|_| state == State::Passing)?;
+    let remediation = quota_advice(kind, !i.def.volume.batches.is_empty(), i.def.owner);
+    Some(Warning { kind, attribution: Attribution::Configuration, detail, remediation })
 }
 
 /// The declared soak.
@@ -303,6 +341,8 @@ pub struct IntegrationStatus {
     pub go_live: Option<String>,
     /// The window that is judged before go-live.
     pub soak: Option<SoakShown>,
+    /// What will go wrong with a quota, where all passes.
+    pub warning: Option<Warning>,
     /// Held, widened, running out?
     #[serde(flatten)]
     pub limits: LimitsBrief,
@@ -360,15 +400,18 @@ pub fn integration_status(i: &IntegrationEntry, views: &Views, now: UnixMs) -> I
         volume_daily: def.volume.daily.map(|v| v.to_string()),
         go_live: def.go_live.map(|t| t.to_string()),
         soak: def.soak.as_ref().map(|s| SoakShown { start: s.start.to_string(), window: s.window, success_ratio: s.success_ratio.0 }),
+        warning: warning(i, state, now),
         limits: limits::brief(i, views, now),
         last_run_at,
     }
 }
 
-/// A key that sorts integrations worst first: state, then what matters most, then the lowest ratio of the day. Unknown ratios come last.
-pub fn sort_key(i: &IntegrationEntry, now: UnixMs) -> (State, Criticality, u64) {
+/// A key that sorts integrations worst first: state, of those that pass the ones with a warning, then what matters most, then the lowest ratio of the
+/// day. Unknown ratios come last.
+pub fn sort_key(i: &IntegrationEntry, now: UnixMs) -> (State, bool, Criticality, u64) {
     let ratio = worst_ratios(i, now).ratio_24h.map_or(u64::MAX, |r| (r * 1e9) as u64);
-    (integration_state(i, now), i.def.criticality, ratio)
+    let state = integration_state(i, now);
+    (state, state == State::Passing && warning(i, state, now).is_none(), i.def.criticality, ratio)
 }
 
 /// The last run of a check.

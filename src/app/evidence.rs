@@ -52,6 +52,7 @@ impl Before {
             before.fold(record);
             soaks.learn(record);
         })?;
+        soaks.set_damage(verdict(&before.checked).as_deref());
         Ok(before)
     }
 
@@ -208,13 +209,14 @@ pub(super) struct Checker {
     pub(super) recorder: RecorderHandle,
     pub(super) own: Arc<OwnMetrics>,
     pub(super) health: Arc<Health>,
+    pub(super) soaks: Arc<Soaks>,
 }
 
 impl Checker {
     /// Runs until stop. `before`: what the start found.
     pub(super) async fn run(self, before: Before, stop: CancellationToken) -> anyhow::Result<()> {
         let (mut known, mut last, mut whole_at) = (before.damage, before.checked, monotonic());
-        self.health.set_evidence(verdict(&last));
+        self.found(&last);
         known.extend(last.breaks.iter().map(ToString::to_string));
         loop {
             tokio::select! {
@@ -227,7 +229,7 @@ impl Checker {
             let (path, from) = (self.path.clone(), if whole { Checked::default() } else { last.clone() });
             match tokio::task::spawn_blocking(move || Reader::open(&path)?.check_evidence(from)).await? {
                 Ok(checked) => {
-                    self.health.set_evidence(verdict(&checked));
+                    self.found(&checked);
                     record_damage(&checked, &known, self.clock.now(), &self.recorder, &self.own).await;
                     known.extend(checked.breaks.iter().map(ToString::to_string));
                     last = checked;
@@ -238,6 +240,15 @@ impl Checker {
                 Err(e) => tracing::warn!(error = %e, "the evidence log could not be checked"),
             }
         }
+    }
+}
+
+impl Checker {
+    /// Tells everybody who must not rely on a damaged log.
+    fn found(&self, checked: &Checked) {
+        let damage = verdict(checked);
+        self.soaks.set_damage(damage.as_deref());
+        self.health.set_evidence(damage);
     }
 }
 

@@ -1,16 +1,16 @@
 //! Keeps the soaks' running state: folds again from the store what has to be, judges what was touched, and records what is said of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
-use crate::clock::{Clock, UnixMs};
+use crate::clock::Clock;
 use crate::readiness::{Asked, Soaks};
 use crate::recorder::RecorderHandle;
-use crate::store::{Reader, StoreError};
+use crate::store::{Damaged, Reader, StoreError};
 
 /// How often what was touched is judged.
 const LOOK: Duration = Duration::from_secs(1);
@@ -18,8 +18,6 @@ const LOOK: Duration = Duration::from_secs(1);
 const ALL_EVERY: u32 = 15;
 /// So many checks are folded again in one go.
 const AT_ONCE: usize = 200;
-/// The end of all time.
-const END: UnixMs = UnixMs(i64::MAX);
 
 /// What the keeper works with.
 pub(super) struct Keeper {
@@ -28,11 +26,13 @@ pub(super) struct Keeper {
     pub(super) recorder: RecorderHandle,
     pub(super) store: PathBuf,
     pub(super) clock: Clock,
+    /// What could not be read the last time, as it was said in the log.
+    pub(super) said: Option<String>,
 }
 
 impl Keeper {
     /// Runs until stop.
-    pub(super) async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+    pub(super) async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut looks = 0u32;
         loop {
             tokio::select! {
@@ -47,23 +47,40 @@ impl Keeper {
     }
 
     /// Folds everything again that has to be; at start that is everything.
-    pub(super) async fn fold_again(&self) {
+    pub(super) async fn fold_again(&mut self) {
+        let mut damaged: Option<String> = None;
         loop {
             let asked = self.soaks.stale(self.clock.now(), AT_ONCE);
             if asked.is_empty() {
+                // Nothing was read: what was said of it still holds.
                 return;
             }
             let (soaks, store, clock) = (Arc::clone(&self.soaks), self.store.clone(), self.clock.clone());
             let left = asked.clone();
-            let done = tokio::task::spawn_blocking(move || fold_blocking(&soaks, &store, &clock, &asked)).await;
-            let failed = match done {
-                Ok(Ok(())) => continue,
+            let failed = match tokio::task::spawn_blocking(move || fold_blocking(&soaks, &store, &clock, &asked)).await {
+                Ok(Ok(d)) => {
+                    damaged =
+                        damaged.or(d.first.map(|first| format!("parts of it are damaged, what is missing counts as unknown: {first}")));
+                    self.say(damaged.clone());
+                    continue;
+                }
                 Ok(Err(e)) => e.to_string(),
                 Err(e) => e.to_string(),
             };
-            tracing::error!(error = failed, "the store can't be read for verdicts; the last ones stand until it can");
             left.iter().for_each(|a| self.soaks.unread(&a.check));
+            self.say(Some(failed));
             return;
+        }
+    }
+
+    /// What is wrong is said when it begins, when it changes, and when it ends.
+    fn say(&mut self, wrong: Option<String>) {
+        if self.said != wrong {
+            match &wrong {
+                Some(why) => tracing::error!(error = why, "the store can't be read for verdicts"),
+                None => tracing::info!("the store can be read for verdicts again"),
+            }
+            self.said = wrong;
         }
     }
 
@@ -78,15 +95,17 @@ impl Keeper {
     }
 }
 
-fn fold_blocking(soaks: &Soaks, store: &std::path::Path, clock: &Clock, asked: &[Asked]) -> Result<(), StoreError> {
+fn fold_blocking(soaks: &Soaks, store: &Path, clock: &Clock, asked: &[Asked]) -> Result<Damaged, StoreError> {
     let reader = Reader::open(store)?;
-    for Asked { check, from } in asked {
-        let runs = reader.runs(check, 0, *from, END)?;
+    let mut damaged = Damaged::default();
+    for Asked { check, from, until } in asked {
+        let runs = reader.runs(check, 0, *from, *until)?;
         soaks.refold(check, &runs, clock.now());
+        let now = reader.damaged();
+        if now.count > damaged.count {
+            soaks.flawed(check, "stored runs can't be read".to_owned());
+        }
+        damaged = now;
     }
-    let damaged = reader.damaged();
-    if let Some(first) = damaged.first {
-        tracing::error!(damaged = damaged.count, first, "parts of the store could not be read: what is missing counts as unknown");
-    }
-    Ok(())
+    Ok(damaged)
 }

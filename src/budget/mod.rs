@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use hold::{HOLD_NOTE, Hold};
+pub use hold::{Because, HOLD_NOTE, Hold};
 use limiter::Limiter;
 pub use view::{CheckBudget, Paced, Reason, Views};
 
@@ -113,8 +113,18 @@ impl std::fmt::Debug for Budgets {
 pub enum Excuse {
     /// Its interval is widened, and this slot is none of those that run.
     Widened,
-    /// Its host asked us to stay away for longer than the check would wait.
-    Held,
+    /// Its host is held for longer than the check would wait.
+    Held(Because),
+}
+
+impl Excuse {
+    /// In words, the same each time.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Widened => "widened interval: our share of the quota",
+            Self::Held(because) => because.skipped(),
+        }
+    }
 }
 
 /// The first in the queue before a pace; others wait until it is dropped.
@@ -182,8 +192,8 @@ impl Budgets {
         let seat = inner.seats.get(check)?;
         let lane = inner.lanes.get(&seat.lane)?;
         let max = inner.settings.max_hold.0;
-        if lane.hold.as_ref().is_some_and(|h| h.left(now, max) >= patience) {
-            return Some(Excuse::Held);
+        if let Some(hold) = lane.hold.as_ref().filter(|h| h.left(now, max) >= patience) {
+            return Some(Excuse::Held(hold.because));
         }
         let factor = inner.factor(seat);
         let number = slot.0.div_euclid(seat.every.ms().max(1)).wrapping_add(i64::try_from(seat.key >> 33).unwrap_or(0));
@@ -232,7 +242,7 @@ impl Budgets {
     pub fn left_alone(&self, def: &CheckDef, now: UnixMs, left: Duration) {
         let mut inner = self.lock();
         let (max, asked_s) = (inner.settings.max_hold.0, left.as_secs());
-        let hold = Hold { until: now.plus(left.min(max)), since: now, asked_s, check: def.id.to_string() };
+        let hold = Hold { until: now.plus(left.min(max)), since: now, asked_s, check: def.id.to_string(), because: Because::Token };
         let Some(key) = inner.seats.get(&def.id).map(|s| s.lane.clone()) else { return };
         inner.keep(&key, hold, "a token endpoint");
     }
@@ -316,7 +326,8 @@ impl Inner {
     /// Requests a second the checks of a lane want.
     fn demand(&self, lane: &Lane) -> f64 {
         let wants = |s: &Seat| f64::from(s.cost.max(1)) / s.every.0.as_secs_f64().max(0.001);
-        lane.seats.iter().filter_map(|id| self.seats.get(id)).filter(|s| !s.idle).map(wants).sum()
+        // From 0.0: the sum of nothing would be -0.
+        lane.seats.iter().filter_map(|id| self.seats.get(id)).filter(|s| !s.idle).map(wants).fold(0.0, |sum, n| sum + n)
     }
 
     /// The lanes of a host that share its pace, having no quota of their own.
@@ -328,7 +339,7 @@ impl Inner {
 
     /// What they want.
     fn host_demand(&self, host: &Arc<str>) -> f64 {
-        self.unpaced(host).map(|l| self.demand(l)).sum()
+        self.unpaced(host).map(|l| self.demand(l)).fold(0.0, |sum, n| sum + n)
     }
 
     /// Sets pace and factor of a lane by what its checks were told, and its host's.
@@ -409,7 +420,14 @@ impl Inner {
             let asked = if said { told } else { told.saturating_mul(1 << lane.strikes.min(MOST_STRIKES)) };
             lane.strikes = if said { 0 } else { (lane.strikes + 1).min(MOST_STRIKES) };
             let until = h.at.plus(asked.min(max));
-            self.keep(key, Hold { until, since: h.at, asked_s: asked.as_secs(), check: def.id.to_string() }, &h.host);
+            let because = match (&h.limits.retry_after, h.limits.reset_in) {
+                _ if h.token => Because::Token,
+                _ if *h.host != *key.host => Because::Redirect,
+                (Some(_), _) => Because::Asked,
+                (None, Some(_)) => Because::Reset,
+                (None, None) => Because::Documented,
+            };
+            self.keep(key, Hold { until, since: h.at, asked_s: asked.as_secs(), check: def.id.to_string(), because }, &h.host);
         }
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let over = |h: &Hold| heard.iter().all(|heard| h.until < heard.at);
@@ -426,14 +444,13 @@ impl Inner {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let (since, asked) = (hold.since, Duration::from_secs(hold.asked_s));
         if asked >= NOTED && lane.hold.as_ref().is_none_or(|old| old.until < since) {
-            let (host, until) = (&*key.host, hold.until);
-            tracing::warn!(
-                check = hold.check,
-                host,
-                %until,
-                "{who} asks to be left alone for {}: the checks of {host} are skipped until then",
-                Span(asked)
-            );
+            let (host, until) = (&*key.host, hold.until.whole_seconds());
+            let says = match hold.because {
+                Because::Reset => "refused, and its quota renews in",
+                Because::Documented => "refused, and by its vendor's word is to be left alone for",
+                Because::Asked | Because::Token | Because::Redirect => "asks to be left alone for",
+            };
+            tracing::warn!(check = hold.check, host, %until, "{who} {says} {}: the checks of {host} are skipped until then", Span(asked));
         }
         let hold = hold.join(lane.hold.take());
         if hold.until.since(since) >= NOTED {

@@ -266,7 +266,7 @@ fn a_hold_is_for_all_who_share_it_and_survives() {
     budgets.heard(&all[0], &[told], zero);
     let held = |b: &Budgets, s: u64| {
         let at = START.plus(Duration::from_secs(s));
-        all.iter().map(|d| b.excuse(&d.id, at, at, d.timeout) == Some(Excuse::Held)).collect::<Vec<_>>()
+        all.iter().map(|d| b.excuse(&d.id, at, at, d.timeout) == Some(Excuse::Held(Because::Asked))).collect::<Vec<_>>()
     };
     assert_eq!(held(&budgets, 60), [true, true, false, false]);
     // No longer than max_hold, whatever was asked for.
@@ -329,4 +329,47 @@ fn a_changed_configuration_forgets_neither_quota_nor_hold() {
     budgets.plan(&config("60s", 0, |_| None), |_| None, zero);
     budgets.plan(&before, |_| Some(limits.clone()), zero);
     assert_eq!(view(&def.id), Some((Some("burst".into()), true)));
+}
+
+#[test]
+fn a_hold_says_what_it_comes_from() {
+    let (config, zero) = (config("60s", 1, |_| None), crate::clock::monotonic());
+    let def = config.checks().next().unwrap();
+    let (own, s) = (format!("{HOST}:443"), Duration::from_secs);
+    let because = |host: &str, token, retry_after, reset_in, dialect| {
+        let budgets = Budgets::new(&config.settings.rate_limit);
+        budgets.plan(&config, |_| None, zero);
+        let limits = crate::ratelimit::RateLimit { throttled: true, retry_after, reset_in, ..Default::default() };
+        let stay_away = limits.stay_away(dialect);
+        budgets.heard(def, &[Heard { host: host.into(), token, at: START, limits, stay_away }], zero);
+        let excuse = budgets.excuse(&def.id, START, START, def.timeout).unwrap();
+        assert_eq!(excuse, Excuse::Held(budgets.view(&def.id, START, zero).unwrap().hold.unwrap().because));
+        excuse.words()
+    };
+    assert_eq!(because(&own, false, Some(s(60)), Some(s(90)), Dialect::Auto), "held: the host asked to be left alone");
+    assert_eq!(because(&own, false, None, Some(s(90)), Dialect::Auto), "held: the host refused, and said when its quota renews");
+    assert_eq!(because(&own, false, None, None, Dialect::Github), "held: the host refused, and its vendor documents a pause");
+    assert_eq!(because("login.example.com:443", true, Some(s(60)), None, Dialect::Auto), "held: the token endpoint is to be left alone");
+    assert_eq!(
+        because("www.example.com:443", false, Some(s(60)), None, Dialect::Auto),
+        "held: where the host leads to is to be left alone"
+    );
+    // A note of before it was kept.
+    let old = format!("{{\"until\":{},\"since\":{},\"asked_s\":60,\"check\":\"acme/production/i0/c\"}}", START.0 + 60_000, START.0);
+    assert_eq!(serde_json::from_str::<Hold>(&old).unwrap().because, Because::Asked);
+}
+
+#[test]
+fn what_is_paused_wants_nothing_at_all() {
+    let (mut config, zero) = (config("60s", 1, |_| None), crate::clock::monotonic());
+    let customer = &mut config.customers[0];
+    let mut paused = crate::config::model::Integration::clone(&customer.integrations[0]);
+    paused.paused = Some(crate::config::model::Paused { reason: "why".into(), by: "me".into() });
+    customer.integrations[0] = Arc::new(paused);
+    let check = CheckDef { integration: Arc::clone(&customer.integrations[0]), ..CheckDef::clone(&customer.checks[0]) };
+    customer.checks[0] = Arc::new(check);
+    let budgets = Budgets::new(&config.settings.rate_limit);
+    budgets.plan(&config, |_| None, zero);
+    let wanted = budgets.view(&config.checks().next().unwrap().id, START, zero).unwrap().wanted_per_s;
+    assert!(wanted == 0.0 && wanted.is_sign_positive(), "{wanted:?}");
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::header::CONTENT_LENGTH;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::Value;
 
@@ -14,11 +14,18 @@ use crate::secret::SecretRef;
 const MAX_ANSWER: usize = 64 << 20;
 
 /// Which daemon, and as whom.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Daemon {
     /// Where the daemon listens
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9464")]
     url: Url,
+    #[command(flatten)]
+    credential: Credential,
+}
+
+/// As whom.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Credential {
     /// The environment variable that holds the token
     #[arg(long, value_name = "NAME", conflicts_with = "token_file")]
     token_env: Option<String>,
@@ -28,8 +35,23 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
+    /// The daemon at a URL.
+    pub(super) fn at(url: Url, credential: Credential) -> Self {
+        Self { url, credential }
+    }
+
     /// Makes one call; status and body. An error means that there was no answer.
     pub(super) async fn call(&self, method: Method, path: &str) -> Result<(StatusCode, String), CliError> {
+        self.send(method, path, None).await
+    }
+
+    /// Posts a JSON object; status and answer.
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<(StatusCode, Value), CliError> {
+        let (status, answer) = self.send(Method::POST, path, Some(body)).await?;
+        Ok((status, serde_json::from_str(&answer).unwrap_or(Value::Null)))
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, String), CliError> {
         let url = self.url.join(path).map_err(|e| Exit::Usage.with(e))?;
         let unreachable = |e: reqwest::Error| {
             let shown = self.url.origin().ascii_serialization();
@@ -46,7 +68,11 @@ impl Daemon {
         // Another part of the program may have installed it already; both are the same one.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client = Client::builder().timeout(Duration::from_secs(30)).no_proxy().redirect(reqwest::redirect::Policy::none()).build();
-        let mut request = client.map_err(|e| Exit::Internal.with(e))?.request(method, url).header(CONTENT_LENGTH, 0);
+        let request = client.map_err(|e| Exit::Internal.with(e))?.request(method, url);
+        let mut request = match body {
+            Some(body) => request.header(CONTENT_TYPE, "application/json").body(body.to_string()),
+            None => request.header(CONTENT_LENGTH, 0),
+        };
         if let Some(secret) = self.token() {
             let token = secret.read().await.map_err(|why| Exit::BadInput.with(anyhow::anyhow!("the token: {why}")))?;
             request = request.bearer_auth(token.expose());
@@ -65,7 +91,8 @@ impl Daemon {
     }
 
     fn token(&self) -> Option<SecretRef> {
-        self.token_env.clone().map(SecretRef::Env).or_else(|| self.token_file.clone().map(SecretRef::File))
+        let Credential { token_env, token_file } = &self.credential;
+        token_env.clone().map(SecretRef::Env).or_else(|| token_file.clone().map(SecretRef::File))
     }
 }
 

@@ -49,7 +49,7 @@ async fn watched(args: &Demo, estate: &Estate, clock: &Clock, own: Arc<OwnMetric
     let mut int = signal(SignalKind::interrupt()).map_err(|e| Exit::Internal.with(e))?;
     let running = demo::watch(estate, args.listen, clock.clone(), own).await.map_err(super::run::start_error)?;
     introduce(args, estate, &running);
-    let (board, stop) = (Arc::clone(&running.board), running.stop.clone());
+    let (board, soaks, stop) = (Arc::clone(&running.board), Arc::clone(&running.soaks), running.stop.clone());
     let mut ended = Box::pin(running.ended());
     let over = async {
         match args.duration {
@@ -67,11 +67,12 @@ async fn watched(args: &Demo, estate: &Estate, clock: &Clock, own: Arc<OwnMetric
         _ = int.recv() => {}
         () = over => {}
     }
-    // Stopping cuts runs short; the table is of the moment before.
-    let table = board.read(|entries| summary::table(entries, clock.now()));
+    // Stopping cuts runs short; the tables are of the moment before.
+    let now = clock.now();
+    let (table, gates) = board.read(|entries| (summary::table(entries, &soaks, now), summary::gates(entries, &soaks, now)));
     stop.cancel();
     ended.await.map_err(|e| Exit::Internal.with(e))?;
-    say(format_args!("\n{table}"));
+    say(format_args!("\n{table}\n({}.)\n\n{gates}", estate.made().told()));
     Ok(Exit::Yes)
 }
 
@@ -89,6 +90,13 @@ fn introduce(args: &Demo, estate: &Estate, running: &Running) {
     say(format_args!("          curl -s {url}/api/v1/integrations/borealis/production/payroll-export"));
     say(format_args!("          curl -s {url}/metrics | grep soakwatch_run_failure_classes_total"));
     say(format_args!("          soakwatch limits cobalt --forecast --url {url}"));
+    say(format_args!(
+        "  gates   acme/production is \"go\" once its window is full, in seconds; acme/staging and cobalt/production are \"no_go\","
+    ));
+    say(format_args!(
+        "          elmwood/staging is \"not_yet\". Windows are one hour instead of seven days, and {}.",
+        estate.made().told()
+    ));
     say(format_args!("  read    {dir}/customers/*.toml (gone when the demo ends)"));
     say(format_args!("  change  one of them, then: curl -sX POST {url}/-/reload"));
     say(format_args!("  mend    cobalt/production/ledger-postings, whose secret was rotated:"));

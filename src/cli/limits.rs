@@ -11,6 +11,7 @@ use super::{CliError, CliResult, Exit, block_on, say};
 use crate::clock::UnixMs;
 use crate::explain::plain;
 use crate::fields::Slug;
+use crate::limits::batch::BatchFit;
 use crate::limits::{HoldShown, IntegrationLimits, words};
 
 /// Show the rate limits that endpoints told a running daemon, how often its checks run because of them, and who is held. Times are UTC
@@ -101,16 +102,15 @@ fn text(i: &IntegrationLimits, forecast: bool, now: UnixMs) -> String {
         blocks.push(budgets(i));
     }
     if forecast {
-        blocks.push(forecast_of(i));
+        blocks.extend(Some(forecast_of(i)).filter(|text| !text.is_empty()));
         blocks.extend(batches(i));
     }
     blocks.join("\n")
 }
 
 fn held(h: &HoldShown, now: UnixMs) -> String {
-    let (until, asked) = (h.until.whole_seconds(), words::span(h.asked_s));
-    let left = words::span(h.until.since(now).as_secs());
-    format!("{INDENT}held until {until} (for {left}): {} asked {} to wait {asked}; waiting: {}\n", h.host, h.told, h.checks.join(", "))
+    let (until, left) = (h.until.whole_seconds(), words::span(h.until.since(now).as_secs()));
+    format!("{INDENT}held until {until} (for {left}): {}; waiting: {}\n", words::said(h), h.checks.join(", "))
 }
 
 fn moment(at: UnixMs) -> String {
@@ -131,7 +131,7 @@ fn policies(i: &IntegrationLimits, now: UnixMs) -> String {
             or_dash(p.limit.map(|n| format!("{n}{unit}"))),
             or_dash(p.remaining.map(|n| n.to_string())),
             or_dash(p.window_s.map(words::span)),
-            or_dash(p.reset_at.map(resets)),
+            or_dash(p.reset_at.map(resets).or(p.assumed_reset_at.map(|at| format!("not told, by {}", moment(at))))),
             format!("{} ago", words::span(now.since(p.read_at).as_secs())),
         ]);
     }
@@ -142,7 +142,11 @@ fn budgets(i: &IntegrationLimits) -> String {
     let mut lines = vec![["check", "every", "in effect", "coverage lost", "why"].map(str::to_owned)];
     for b in &i.budgets {
         let widened = if b.factor > 1 { format!(" (×{})", b.factor) } else { String::new() };
-        let lost = if b.factor > 1 { words::percent(b.coverage_lost) } else { "none".into() };
+        let lost = match (b.held_until, b.factor) {
+            (Some(until), _) => format!("held, no slot runs until {}", moment(until)),
+            (None, 2..) => words::percent(b.coverage_lost),
+            (None, _) => "none".into(),
+        };
         lines.push([b.check.clone(), b.every.to_string(), format!("{}{widened}", b.effective_interval), lost, plain(&b.reason)]);
     }
     aligned(&lines, INDENT)
@@ -151,7 +155,9 @@ fn budgets(i: &IntegrationLimits) -> String {
 fn forecast_of(i: &IntegrationLimits) -> String {
     let mut out = match i.headroom {
         Some(h) => format!("{INDENT}headroom: {} the declared volume\n", words::times(h)),
-        None => format!("{INDENT}headroom: not known (it takes a quota whose window is told, and volume.peak or volume.daily)\n"),
+        // It is said already that no quota is told.
+        None if i.policies.is_empty() => String::new(),
+        None => format!("{INDENT}headroom: not known (it takes a quota whose window is told, and the volume declared for such a window)\n"),
     };
     if !i.policies.is_empty() {
         let mut lines = vec![["policy", "headroom", "used", "runs out as used", "runs out as declared"].map(str::to_owned)];
@@ -170,27 +176,41 @@ fn forecast_of(i: &IntegrationLimits) -> String {
 }
 
 fn batches(i: &IntegrationLimits) -> Option<String> {
-    let mut lines = vec![["batch", "calls", "policy", "fits", "takes", "ends", "why"].map(str::to_owned)];
+    let mut lines = vec![["batch", "calls", "policy", "fits", "as used", "takes", "ends", "why"].map(str::to_owned)];
     for b in &i.batches {
         for fit in &b.policies {
             lines.push([
                 b.start.to_string(),
                 b.calls.to_string(),
                 plain(&fit.policy),
-                match fit.fits {
-                    Some(true) => "yes".into(),
-                    Some(false) => "no".into(),
-                    None => "not known".into(),
-                },
+                yes(fit.fits),
+                yes(fit.fits_as_used),
                 or_dash(fit.takes_s.map(words::span)),
                 or_dash(fit.ends.map(|t| t.to_string())),
-                plain(&fit.why),
+                plain(&why(fit)),
             ]);
         }
         if b.policies.is_empty() {
             let unknown = "no quota of requests is known yet";
-            lines.push([b.start.to_string(), b.calls.to_string(), "-".into(), "not known".into(), "-".into(), "-".into(), unknown.into()]);
+            let calls = b.calls.to_string();
+            lines.push([b.start.to_string(), calls, "-".into(), yes(None), yes(None), "-".into(), "-".into(), unknown.into()]);
         }
     }
     (lines.len() > 1).then(|| aligned(&lines, INDENT))
+}
+
+fn yes(fits: Option<bool>) -> String {
+    match fits {
+        Some(true) => "yes".into(),
+        Some(false) => "no".into(),
+        None => "not known".into(),
+    }
+}
+
+/// Why; beside what is used where that makes another answer.
+fn why(fit: &BatchFit) -> String {
+    match &fit.why_as_used {
+        Some(used) if fit.fits_as_used != fit.fits => format!("{}; as used: {used}", fit.why),
+        _ => fit.why.clone(),
+    }
 }

@@ -9,19 +9,24 @@ use clap::{Parser, Subcommand};
 
 mod columns;
 mod control;
+mod decide;
 mod demo;
 mod explain;
+mod gate;
 mod ids;
+mod keygen;
 mod limits;
 mod plan;
 mod probe;
 mod reload;
+mod report;
 mod run;
 mod runs;
 mod simulate;
 mod token;
 mod validate;
 mod verdict;
+mod verify;
 
 /// Exit codes of all commands (product.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,8 +105,14 @@ enum Command {
     Demo(demo::Demo),
     Runs(runs::Runs),
     Plan(plan::Plan),
+    Gate(gate::Gate),
+    Exclude(decide::Exclude),
+    Attest(decide::Attest),
     Limits(limits::Limits),
     Simulate(simulate::Simulate),
+    Report(report::Report),
+    Verify(verify::Verify),
+    Keygen(keygen::Keygen),
     /// Makes a token for the server and shows it once
     Token(token::TokenArgs),
 }
@@ -118,8 +129,14 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Runs(args) => runs::run(&args),
             Command::Plan(args) => plan::run(&args),
+            Command::Gate(args) => gate::run(&args),
+            Command::Exclude(args) => decide::exclude(&args),
+            Command::Attest(args) => decide::attest(&args),
             Command::Limits(args) => limits::run(&args),
             Command::Simulate(args) => simulate::run(&args),
+            Command::Report(args) => report::run(&args),
+            Command::Verify(args) => verify::run(&args),
+            Command::Keygen(args) => keygen::run(&args),
             Command::Token(args) => token::run(&args),
         }
     }

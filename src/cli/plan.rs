@@ -8,13 +8,14 @@ use super::{CliError, CliResult, Exit, complain, say};
 use crate::app::store_path;
 use crate::board::Board;
 use crate::budget::Budgets;
-use crate::clock::{Clock, monotonic};
+use crate::clock::{Clock, UnixMs, monotonic};
 use crate::config::model::Config;
 use crate::config::{self, LoadOptions};
 use crate::explain::plain;
 use crate::fields::{IntegrationId, Point, Slug};
 use crate::limits::words::times;
-use crate::plan::{Answer, CheckPlan, Finding, IntegrationPlan, plan};
+use crate::plan::{Answer, CheckPlan, Finding, History, IntegrationPlan, plan};
+use crate::readiness::Log;
 use crate::soak::percent;
 use crate::store::Reader;
 
@@ -56,12 +57,15 @@ pub(super) fn run(args: &Plan) -> CliResult {
     }
     let board = Board::default();
     board.configure(&config);
-    remember(args, &config, &board)?;
+    let log = remember(args, &config, &board, now)?;
     let budgets = Budgets::new(&config.settings.rate_limit);
     let mono = monotonic();
     budgets.plan(&config, |id| board.check(id).map(|c| c.state.limits), mono);
     let paces = budgets.views(now, mono);
-    let made = board.read(|entries| plan(entries.iter().filter(|e| wanted.is(&e.def.id)), &paces, now));
+    let made = board.read(|entries| {
+        let wanted = entries.iter().filter(|e| wanted.is(&e.def.id));
+        plan(wanted.map(|e| (e, history(&e.def.id, &config, &log))), &paces, now)
+    });
     if args.json {
         say(serde_json::to_string_pretty(&made).map_err(|e| Exit::Internal.with(e))?);
     } else {
@@ -75,11 +79,12 @@ pub(super) fn run(args: &Plan) -> CliResult {
     })
 }
 
-/// Brings what the store knows of each check onto the board. No store is no error: nothing was observed yet.
-fn remember(args: &Plan, config: &Config, board: &Board) -> Result<(), CliError> {
+/// Brings what the store knows of each check onto the board, and gives what the evidence log knows. No store is no error: nothing was observed yet.
+fn remember(args: &Plan, config: &Config, board: &Board, now: UnixMs) -> Result<Log, CliError> {
     let path = args.store.clone().unwrap_or_else(|| store_path(config));
+    let mut log = Log::default();
     if args.store.is_none() && !path.exists() {
-        return Ok(());
+        return Ok(log);
     }
     let reader = Reader::open(&path).map_err(|e| Exit::Io.with(e))?;
     for check in config.checks() {
@@ -87,11 +92,22 @@ fn remember(args: &Plan, config: &Config, board: &Board) -> Result<(), CliError>
             board.update(&check.id, |_, known| *known = state);
         }
     }
+    let (customer, environment) = args.id.split_once('/').unwrap_or_default();
+    let environment = environment.split('/').next().unwrap_or_default();
+    let records = reader.evidence(customer, environment, now).map_err(|e| Exit::Io.with(e))?;
+    records.iter().filter_map(|l| l.record.as_ref()).for_each(|r| log.take(r));
     let damaged = reader.damaged();
     match damaged.first {
         Some(first) => Err(Exit::Io.with(anyhow::anyhow!("{} stored rows can't be read; the first: {first}", damaged.count))),
-        None => Ok(()),
+        None => Ok(log),
     }
+}
+
+/// What was recorded of an integration's soak, against what is configured.
+fn history(id: &IntegrationId, config: &Config, log: &Log) -> History {
+    let began = log.known(id).and_then(|k| k.began.as_ref());
+    let change = began.and_then(|b| Some(config.fingerprint(id)?.since(&b.fingerprint)));
+    History { since: began.map(|b| b.since), change, attestations: log.attestations(id.customer(), id.environment()) }
 }
 
 /// What was asked for.

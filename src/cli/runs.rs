@@ -60,7 +60,7 @@ struct Shown<'a> {
     detail: Option<String>,
 }
 
-/// The stored runs of one check, and what explains its failures.
+/// The stored runs of one check, and what explains those that did not pass.
 struct History {
     check: CheckId,
     runs: Vec<Run>,
@@ -155,7 +155,7 @@ fn shown<'a>(h: &'a History, r: &Run) -> Shown<'a> {
         duration_s: if r.attempts == 0 { 0.0 } else { round(r.duration.seconds()) },
         attempts: r.attempts,
         first_attempt_passed: r.first_attempt_passed,
-        detail: detail(h, r),
+        detail: FailureRow::said(&h.failures, r),
     }
 }
 
@@ -164,15 +164,8 @@ fn round(seconds: f64) -> f64 {
     (seconds * 1e4).round() / 1e4
 }
 
-/// What was said about a failure. Where the same failure was told in different words meanwhile, all of them.
-fn detail(h: &History, r: &Run) -> Option<String> {
-    let mut words: Vec<&str> = h.failures.iter().filter(|f| f.covers(0, r)).filter_map(|f| f.detail.as_deref()).collect();
-    words.dedup();
-    (!words.is_empty()).then(|| words.join(" | "))
-}
-
 fn table(h: &History, since: UnixMs, until: UnixMs) -> String {
-    let mut out = format!("{} from {since} to {until}\n", h.check);
+    let mut out = format!("{} from {} to {}\n", h.check, since.whole_seconds(), until.whole_seconds());
     if h.runs.is_empty() {
         out.push_str("no runs are stored of this time");
         return out;
@@ -202,7 +195,7 @@ fn line(h: &History, r: &Run) -> [String; 7] {
     let why = r.cause.map(Cause::as_str).or(r.class.map(Class::as_str)).unwrap_or_default();
     let attribution = r.attribution.map(Attribution::as_str).unwrap_or_default();
     let retried = (r.outcome == Outcome::Pass && !r.first_attempt_passed).then(|| "passed on retry".to_owned());
-    let remark = detail(h, r).or(retried).unwrap_or_default();
+    let remark = FailureRow::said(&h.failures, r).or(retried).unwrap_or_default();
     if r.count > 1 {
         let what = format!("{} slots {}", r.count, r.outcome);
         return [time(r.slot), what, why.into(), attribution.into(), String::new(), String::new(), {

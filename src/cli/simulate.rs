@@ -10,7 +10,9 @@ use crate::fields::{CheckId, Expected, Ratio, Span};
 use crate::outcome::{Cause, Class, Criticality, Outcome};
 use crate::record::{DurationCode, Run};
 use crate::slots::grid::Grid;
-use crate::soak::{CheckFold, CheckInput, Confidence, Frame, Input, Judge, Observations, Policy, Rules, Share, Shown, judge, shown};
+use crate::soak::{
+    CheckFold, CheckInput, Confidence, Doubts, Frame, Input, Judge, Observations, Policy, Rules, Share, Shown, judge, shown,
+};
 
 /// Simulated time begins here, a Monday.
 const START: UnixMs = UnixMs(1_767_571_200_000);
@@ -149,6 +151,7 @@ fn simulate(args: &Simulate) -> Result<Shown, String> {
         seen: &Observations::default(),
         waivers: &[],
         attestations: &[],
+        doubts: Doubts::default(),
     };
     Ok(shown(&input, &judge(&input)))
 }

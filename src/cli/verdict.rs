@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::columns::aligned;
+use crate::explain::plain;
 use crate::soak::{Shown, ShownCounts, ShownRow};
 
 /// The verdict's lines, without an end of line after the last.
@@ -11,19 +13,7 @@ pub(super) fn table(shown: &Shown) -> String {
         let _ = write!(out, " (could not pass any more from {at} on)");
     }
     let _ = writeln!(out, "\nwindow:  {} to {}\n", shown.window.start, shown.window.end);
-    let head = ["criterion", "asked for", "observed", "met", "why"].map(str::to_owned);
-    let lines: Vec<[String; 5]> = std::iter::once(head).chain(shown.criteria.iter().map(line)).collect();
-    let mut widths = [0; 5];
-    for cells in &lines {
-        widths.iter_mut().zip(cells).for_each(|(w, cell)| *w = (*w).max(cell.chars().count()));
-    }
-    for cells in &lines {
-        let text = cells.iter().zip(widths).fold(String::new(), |mut text, (cell, width)| {
-            let _ = write!(text, "{cell:width$}  ");
-            text
-        });
-        let _ = writeln!(out, "{}", text.trim_end());
-    }
+    out.push_str(&criteria(shown, ""));
     let _ = writeln!(out, "\n{}", counts(&shown.counts));
     if shown.excluded > 0 {
         let _ = writeln!(out, "{} slots were excluded; without them: {}", shown.excluded, counts(&shown.adjusted));
@@ -42,6 +32,13 @@ pub(super) fn table(shown: &Shown) -> String {
     out
 }
 
+/// One line a criterion.
+pub(super) fn criteria(shown: &Shown, indent: &str) -> String {
+    let head = ["criterion", "asked for", "observed", "met", "why"].map(str::to_owned);
+    let lines: Vec<[String; 5]> = std::iter::once(head).chain(shown.criteria.iter().map(line)).collect();
+    aligned(&lines, indent)
+}
+
 fn line(row: &ShownRow) -> [String; 5] {
     let met = match (row.met, &row.waived) {
         (_, Some(_)) => "waived",
@@ -49,9 +46,10 @@ fn line(row: &ShownRow) -> [String; 5] {
         (Some(false), _) => "no",
         (None, _) => "-",
     };
-    [row.name.clone(), row.asked(), row.seen(), met.to_owned(), row.reason.clone()]
+    [plain(&row.name), row.asked(), plain(&row.seen()), met.to_owned(), plain(&row.reason)]
 }
 
-fn counts(c: &ShownCounts) -> String {
+/// Slots by outcome.
+pub(super) fn counts(c: &ShownCounts) -> String {
     format!("due {}: pass {}, fail {}, throttled {}, unknown {}, skipped {}", c.due, c.pass, c.fail, c.throttled, c.unknown, c.skipped)
 }

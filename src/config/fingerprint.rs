@@ -1,28 +1,57 @@
 //! The fingerprint of what is judged of one integration: a versioned hash, and a short hash of each key, so that a change can be named.
 //!
-//! Made from [`super::judged`]'s words; compared with what was recorded when the soak began. Holds no value of the configuration, only hashes.
+//! Made from the words of `config::judged`; compared with what was recorded when the soak began. Holds no value of the configuration, only hashes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Stands before the hash. A change of what the words mean, or of how they are hashed, needs another.
 const VERSION: &str = "1";
-/// Hex digits of the hash of one key.
-const PART: usize = 16;
 
 /// What is judged, hashed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// `1:` and 64 hex digits: SHA-256 over all keys and values.
     fingerprint: String,
-    /// Each key (`check.list-orders.http.url`) with the first 16 hex digits of the SHA-256 of its values.
+    /// Each key (`check.list-orders.http.url`) with the hash of its values.
     #[serde(default)]
-    parts: BTreeMap<String, String>,
+    parts: Parts,
     /// Keys that name a file nobody could read when this was made. Their part says nothing.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     unread: BTreeSet<String>,
+}
+
+/// Each key with the first 8 bytes of the SHA-256 of its values, as JSON 16 hex digits; sorted by key. Shared: a daemon holds one of each soak twice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Parts(Arc<[(Box<str>, u64)]>);
+
+impl Parts {
+    fn of(&self, key: &str) -> Option<u64> {
+        let place = self.0.binary_search_by(|(k, _)| (**k).cmp(key)).ok()?;
+        self.0.get(place).map(|(_, hash)| *hash)
+    }
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(key, _)| &**key)
+    }
+}
+
+impl Serialize for Parts {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_map(self.0.iter().map(|(key, hash)| (key, format!("{hash:016x}"))))
+    }
+}
+
+impl<'de> Deserialize<'de> for Parts {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let hash = |text: &str| Some(text).filter(|t| t.len() == 16).and_then(|t| u64::from_str_radix(t, 16).ok());
+        let read = |(key, text): (String, String)| Some((key.into_boxed_str(), hash(&text)?));
+        let all: Option<Vec<_>> = BTreeMap::<String, String>::deserialize(d)?.into_iter().map(read).collect();
+        all.map(|all| Self(all.into())).ok_or_else(|| D::Error::custom("expected 16 hex digits for each key"))
+    }
 }
 
 /// How one fingerprint differs from another.
@@ -40,7 +69,7 @@ impl Fingerprint {
     /// Of these keys, each with its values in one fixed order; `None`: the file it names can't be read.
     pub fn of<'m>(keys: impl Iterator<Item = (&'m str, Option<String>)>) -> Self {
         let mut whole = format!("soakwatch fingerprint {VERSION}\n");
-        let (mut parts, mut unread) = (BTreeMap::new(), BTreeSet::new());
+        let (mut parts, mut unread) = (Vec::new(), BTreeSet::new());
         let sorted: BTreeMap<&str, Option<String>> = keys.collect();
         for (key, value) in sorted {
             let value = value.unwrap_or_else(|| {
@@ -49,9 +78,10 @@ impl Fingerprint {
             });
             // Lengths first, so that no value can pass for a key.
             whole.push_str(&format!("{}:{key}{}:{value}", key.len(), value.len()));
-            parts.insert(key.to_owned(), sha256(&value).chars().take(PART).collect());
+            parts.push((key.into(), sha256(&value).iter().take(8).fold(0, |n, b| (n << 8) | u64::from(*b))));
         }
-        Self { fingerprint: format!("{VERSION}:{}", sha256(&whole)), parts, unread }
+        let digest: String = sha256(&whole).iter().map(|b| format!("{b:02x}")).collect();
+        Self { fingerprint: format!("{VERSION}:{digest}"), parts: Parts(parts.into()), unread }
     }
 
     /// `1:` and 64 hex digits.
@@ -61,15 +91,15 @@ impl Fingerprint {
 
     /// What differs between this, which is in force, and what was recorded.
     pub fn since(&self, recorded: &Self) -> Change {
-        let unread: BTreeSet<&String> = self.unread.union(&recorded.unread).collect();
+        let unread: BTreeSet<&str> = self.unread.iter().chain(&recorded.unread).map(String::as_str).collect();
         if self.fingerprint == recorded.fingerprint && unread.is_empty() {
             return Change::None;
         }
-        let keys: BTreeSet<&String> = self.parts.keys().chain(recorded.parts.keys()).collect();
-        let differs = |key: &&&String| self.parts.get(**key) != recorded.parts.get(**key) && !unread.contains(**key);
-        let changed: Vec<String> = keys.iter().filter(differs).map(|k| (*k).clone()).collect();
+        let keys: BTreeSet<&str> = self.parts.keys().chain(recorded.parts.keys()).collect();
+        let differs = |key: &&&str| self.parts.of(key) != recorded.parts.of(key) && !unread.contains(**key);
+        let changed: Vec<String> = keys.iter().filter(differs).map(ToString::to_string).collect();
         match (changed.is_empty(), unread.is_empty()) {
-            (true, false) => Change::Unsure(unread.into_iter().cloned().collect()),
+            (true, false) => Change::Unsure(unread.into_iter().map(str::to_owned).collect()),
             _ => Change::Some(changed),
         }
     }
@@ -81,9 +111,8 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-fn sha256(text: &str) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-    digest.as_ref().iter().map(|b| format!("{b:02x}")).collect()
+fn sha256(text: &str) -> Vec<u8> {
+    aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()).as_ref().to_vec()
 }
 
 #[cfg(test)]
@@ -128,5 +157,8 @@ mod tests {
         let parts = "{\"ca\":\"2cc1c371db104eb5\",\"url\":\"996c34a7728681da\"}";
         assert_eq!(json, format!("{{\"fingerprint\":\"{hash}\",\"parts\":{parts},\"unread\":[\"ca\"]}}"));
         assert_eq!(serde_json::from_str::<Fingerprint>(&json).unwrap(), one);
+        for bad in ["2cc1", "2cc1c371db104ebx", ""] {
+            assert!(serde_json::from_str::<Fingerprint>(&json.replace("2cc1c371db104eb5", bad)).is_err(), "{bad}");
+        }
     }
 }

@@ -78,6 +78,10 @@ pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: 
             "expected fewer checks, or a higher limit if Prometheus can take it".into(),
         );
     }
+    if let Some(why) = s.evidence.signing_key.as_ref().and_then(|key| key.read_blocking().err()) {
+        let expected = "expected a private key that can be read where soakwatch runs: bundles can't be signed".to_owned();
+        source.report(0..0, "evidence.signing_key", why, expected, true);
+    }
     s.store.path = source.dir.join(&s.store.path);
     if let Some(ca) = s.probe.ca.as_mut() {
         *ca = source.dir.join(&*ca);

@@ -1,7 +1,8 @@
 //! What is judged of one integration, in words: the thresholds of its soak, and each judged check with its schedule and its kind's table.
 //!
 //! A change of any of it starts the soak again. Names, owners, links, dates, pauses, windows of maintenance, volumes, waivers and attestations are
-//! not in it: they say who, when and what else is asked for, not how a run is judged. Every field is named, so that a new one must be placed here.
+//! not in it: they say who, when and what else is asked for, not how a run is judged. Neither are the daemon's settings, which are the monitor's and
+//! nobody's in particular. Every field is named, so that a new one must be placed here.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -94,17 +95,17 @@ fn thresholds(policy: &SoakPolicy) -> Material {
     } = policy;
     let mut m = Material::default();
     // As resolved, defaults too: where a default changes, so does what is asked for.
-    m.say("window", window.ms());
-    m.say("success_ratio", success_ratio.0);
+    m.say("window", &window.ms());
+    m.say("success_ratio", &success_ratio.0);
     m.say("confidence", confidence);
-    m.say("coverage", coverage.0);
-    m.say("longest_outage", longest_outage.ms());
-    latency_p95.iter().for_each(|most| m.say("latency_p95", most.ms()));
-    m.say("throttled_ratio", throttled_ratio.0);
+    m.say("coverage", &coverage.0);
+    m.say("longest_outage", &longest_outage.ms());
+    latency_p95.iter().for_each(|most| m.say("latency_p95", &most.ms()));
+    m.say("throttled_ratio", &throttled_ratio.0);
     m.say("quota_headroom", quota_headroom);
     m.say("certificate_days", certificate_days);
-    m.say("reconciliation", reconciliation.0);
-    m.say("valid_for", valid_for.ms());
+    m.say("reconciliation", &reconciliation.0);
+    m.say("valid_for", &valid_for.ms());
     declared.iter().for_each(|criterion| m.say("declared", criterion));
     m
 }
@@ -112,8 +113,8 @@ fn thresholds(policy: &SoakPolicy) -> Material {
 fn of_check(check: &CheckDef) -> Material {
     let CheckDef { id: _, key: _, integration: _, every, timeout, retries, judged: _, judge, kind } = check;
     let mut m = Material::default();
-    m.say("every", every.ms());
-    m.say("timeout", timeout.as_millis());
+    m.say("every", &every.ms());
+    m.say("timeout", &timeout.as_millis());
     m.say("retries", retries);
     m.say("judge", judge);
     m.say("kind", kind.name());

@@ -12,6 +12,7 @@ use crate::fields::{Bytes, CheckId, HttpUrl, IntegrationId, Ratio, Slug, Span, T
 use crate::outcome::{Attribution, Class, Criticality, Owner, Role};
 use crate::probe::Kind;
 use crate::ratelimit::Dialect;
+use crate::secret::SecretRef;
 use crate::soak::{Judge, Waiver};
 
 pub use crate::soak::Policy as SoakPolicy;
@@ -61,6 +62,8 @@ pub struct Settings {
     pub probe: ProbeSettings,
     /// `[metrics]`
     pub metrics: MetricsSettings,
+    /// `[evidence]`
+    pub evidence: EvidenceSettings,
     /// `[log]`
     pub log: LogSettings,
 }
@@ -174,6 +177,13 @@ pub struct MetricsSettings {
     pub check_histograms: bool,
     /// `max_series`: refuse a configuration that would export more lines.
     pub max_series: u64,
+}
+
+/// `[evidence]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EvidenceSettings {
+    /// `signing_key`: the private key that signs bundles, PEM; unset: bundles are not signed.
+    pub signing_key: Option<SecretRef>,
 }
 
 /// `[log]`.

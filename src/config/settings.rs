@@ -7,12 +7,14 @@ use toml::de::DeValue;
 
 use super::field::Share;
 use super::model::{
-    ControlTarget, LogSettings, MetricsSettings, ProbeSettings, RateLimitSettings, SchedulerSettings, SelfCheckSettings, ServerSettings,
-    Settings, StoreSettings, Token,
+    ControlTarget, EvidenceSettings, LogSettings, MetricsSettings, ProbeSettings, RateLimitSettings, SchedulerSettings, SelfCheckSettings,
+    ServerSettings, Settings, StoreSettings, Token,
 };
 use super::table::{Field, Table};
 use crate::fields::{Bytes, Expected, HttpUrl, Ratio, Slug, Span, Volume};
 use crate::probe::http::MAX_BODY;
+use crate::secret::SecretRef;
+use crate::transport::auth::rooted;
 
 /// The recorder holds a failure at most 15 s for a self-check that began after it.
 const SELF_CHECK_TIMEOUT: Span = Span::seconds(10);
@@ -50,6 +52,7 @@ impl Default for Settings {
                 ca: None,
             },
             metrics: MetricsSettings { check_histograms: false, max_series: 2_000_000 },
+            evidence: EvidenceSettings::default(),
             log: LogSettings { level: tracing::Level::INFO, json: None },
         }
     }
@@ -78,6 +81,10 @@ pub fn read(mut root: Table<'_>) -> Settings {
     }
     if let Some(t) = root.table("metrics") {
         metrics(t, &mut settings.metrics);
+    }
+    if let Some(mut t) = root.table("evidence") {
+        settings.evidence.signing_key = t.opt::<SecretRef>("signing_key").map(|key| rooted(key, &t));
+        t.finish();
     }
     if let Some(t) = root.table("log") {
         log(t, &mut settings.log);

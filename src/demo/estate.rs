@@ -9,7 +9,7 @@ use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -28,6 +28,7 @@ use tokio_util::task::TaskTracker;
 
 use super::certificates::Authority;
 use super::files;
+use super::history::Made;
 use super::stories::{Answer, Ask, ENDPOINTS, Endpoint, Wire};
 use crate::clock::{Clock, UnixMs};
 
@@ -49,6 +50,7 @@ pub type Lookup = Arc<dyn Fn(&str, u16) -> Result<Vec<SocketAddr>, String> + Sen
 #[derive(Debug)]
 pub struct Estate {
     dir: tempfile::TempDir,
+    pub(super) made: OnceLock<Made>,
     names: Arc<Names>,
     served: BTreeMap<&'static str, Arc<Visits>>,
     stop: CancellationToken,
@@ -121,12 +123,24 @@ impl Estate {
         })
         .await
         .context("writing the demo's configuration was cut off")??;
-        Ok(Self { dir, names: Arc::new(Names { places, cut: AtomicBool::new(false), dead, _closed: closed }), served, stop, tasks })
+        Ok(Self {
+            dir,
+            made: OnceLock::new(),
+            names: Arc::new(Names { places, cut: AtomicBool::new(false), dead, _closed: closed }),
+            served,
+            stop,
+            tasks,
+        })
     }
 
     /// The directory with `soakwatch.toml`; it goes when the estate goes.
     pub fn config_dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// The history that was made when a daemon first watched the estate.
+    pub fn made(&self) -> Made {
+        self.made.get().cloned().unwrap_or_default()
     }
 
     /// The estate's own name service. The machine's is never asked.

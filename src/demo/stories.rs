@@ -126,7 +126,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at("payroll.borealis.example", 443, Wire::Https(Validity::Expired, false, healthy)),
     at("sso.borealis.example", 443, Wire::Https(Validity::NineDays, false, healthy)),
     at("chat.wardtalk.example", 443, Wire::Https(Validity::Long, true, quotas::ward_alerts)),
-    // Cobalt: soaking, and nothing works yet.
+    // Cobalt: its soak has begun, and it can't pass any more.
     at("ledger.bankcore.example", 443, Wire::Https(Validity::Long, false, rotated)),
     at("kyc.partnerscreen.example", 443, Wire::Https(Validity::Long, false, forbidden)),
     at("statements.cobalt.example", 443, Wire::Alert),
@@ -137,7 +137,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at("customs.dunlin.example", 8443, Wire::Closed),
     at("routes.mapvendor.example", 80, Wire::Silent),
     at("labels.soakwatch-product.example", 80, Wire::Http(not_found)),
-    // Elmwood: live for long.
+    // Elmwood: live for long, and one new connection.
+    at("loans.libraryvendor.example", 80, Wire::Http(healthy)),
     at("students.campusvendor.example", 443, Wire::Https(Validity::Long, false, wrong_json)),
     at("catalogue.libraryvendor.example", 80, Wire::Http(redirect_loop)),
     at("timetable.elmwood.example", 80, Wire::Http(huge)),

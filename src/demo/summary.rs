@@ -1,36 +1,25 @@
-//! The table at the demo's end: one line per integration, from the board. Pure: entries and a time in, text out.
+//! The tables at the demo's end: one line per integration, from the board and the soaks, and one per environment, from the gate. Pure: entries and a
+//! time in, text out.
 
 use std::collections::BTreeMap;
 
-use crate::attribution::remediation;
+use crate::attribution::{remediation, too_much_declared};
 use crate::board::{Counts, IntegrationEntry};
 use crate::clock::UnixMs;
 use crate::limits::words::times;
 use crate::outcome::{Attribution, Class};
+use crate::readiness::Soaks;
+use crate::soak::gate::Gate;
 use crate::status::{IntegrationStatus, integration_status};
 
-const HEAD: [&str; 8] = ["INTEGRATION", "PHASE", "STATE", "RUNS", "SUCCESS", "CLASS", "ATTRIBUTION", "WHAT TO DO"];
+const HEAD: [&str; 9] = ["INTEGRATION", "PHASE", "STATE", "VERDICT", "RUNS", "SUCCESS", "CLASS", "ATTRIBUTION", "WHAT TO DO"];
+const GATES: [&str; 3] = ["ENVIRONMENT", "GATE", "WHY"];
 /// A certificate with fewer days left is worth a line.
 const CERTIFICATE_DAYS: i64 = 30;
 
-/// The table, with a line of totals. Columns are as wide as their widest cell; the last one is not padded.
-pub fn table(entries: &[IntegrationEntry], now: UnixMs) -> String {
-    let rows: Vec<[String; 8]> = entries.iter().map(|entry| row(entry, now)).collect();
-    let mut widths = HEAD.map(|h| h.chars().count());
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let line = |cells: &[String; 8]| {
-        let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        padded.join("  ").trim_end().to_owned()
-    };
-    let mut out = line(&HEAD.map(str::to_owned));
-    for row in &rows {
-        out.push('\n');
-        out.push_str(&line(row));
-    }
+/// The table of integrations, with a line of totals.
+pub fn table(entries: &[IntegrationEntry], soaks: &Soaks, now: UnixMs) -> String {
+    let mut out = columns(HEAD, &entries.iter().map(|entry| row(entry, soaks, now)).collect::<Vec<_>>());
     let all = entries.iter().map(counts).fold(Counts::default(), |mut sum, c| {
         sum.merge(&c);
         sum
@@ -46,6 +35,48 @@ pub fn table(entries: &[IntegrationEntry], now: UnixMs) -> String {
         all.unknown
     ));
     out
+}
+
+/// The gate of every environment, in order of the entries: the answer, and the integrations it comes from.
+pub fn gates(entries: &[IntegrationEntry], soaks: &Soaks, now: UnixMs) -> String {
+    let mut environments: Vec<((&str, &str), Vec<&IntegrationEntry>)> = Vec::new();
+    for entry in entries {
+        let place = (entry.def.id.customer(), entry.def.id.environment());
+        match environments.iter_mut().find(|(known, _)| *known == place) {
+            Some((_, those)) => those.push(entry),
+            None => environments.push((place, vec![entry])),
+        }
+    }
+    let row = |((customer, environment), those): &((&str, &str), Vec<&IntegrationEntry>)| {
+        let gate = soaks.gate(those, now);
+        [format!("{customer}/{environment}"), gate.answer.to_string(), why(&gate)]
+    };
+    columns(GATES, &environments.iter().map(row).collect::<Vec<_>>())
+}
+
+/// The integrations that decide, each with its verdict.
+fn why(gate: &Gate) -> String {
+    let decide = gate.integrations.iter().filter(|p| p.answer == gate.answer);
+    let each = decide.map(|p| {
+        let name = p.integration.rsplit('/').next().unwrap_or_default();
+        p.soak.as_ref().map_or_else(|| format!("{name} has no soak"), |s| format!("{name} {}", s.verdict))
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// Columns as wide as their widest cell; the last one is not padded.
+fn columns<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
+    let mut widths = head.map(|h| h.chars().count());
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |cells: &[String; N]| {
+        let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    std::iter::once(line(&head.map(str::to_owned))).chain(rows.iter().map(line)).collect::<Vec<_>>().join("\n")
 }
 
 fn counts(entry: &IntegrationEntry) -> Counts {
@@ -66,7 +97,7 @@ pub fn most_frequent_failure(entry: &IntegrationEntry) -> Option<(Class, Attribu
     sums.into_iter().rev().max_by_key(|(_, n)| *n).map(|((class, attribution), n)| (class, attribution, n))
 }
 
-fn row(entry: &IntegrationEntry, now: UnixMs) -> [String; 8] {
+fn row(entry: &IntegrationEntry, soaks: &Soaks, now: UnixMs) -> [String; 9] {
     // The table tells what was; who is held just now is on the page.
     let status = integration_status(entry, &Default::default(), now);
     let counts = counts(entry);
@@ -77,6 +108,7 @@ fn row(entry: &IntegrationEntry, now: UnixMs) -> [String; 8] {
         status.id,
         status.phase.to_string(),
         status.state.to_string(),
+        soaks.judged(entry, now, |_, verdict| verdict.ruling.to_string()).unwrap_or_else(none),
         counts.counted().to_string(),
         counts.success_ratio(entry.def.throttled_excluded).map_or_else(none, percent),
         failure.map_or_else(none, |(class, _, n)| format!("{class} ({n})")),
@@ -93,14 +125,13 @@ fn what_to_do(entry: &IntegrationEntry, status: &IntegrationStatus, failure: Opt
     if let Some((class, attribution, _)) = failure {
         return match status.limits.headroom {
             Some(h) if h < 1.0 && class == Class::Throttled => {
-                format!("The quota is {} the declared volume: agree on a higher one, or spread the calls.", times(h))
+                format!("{} (headroom {})", too_much_declared(attribution, entry.def.owner), times(h))
             }
             _ => remediation(class, attribution, entry.def.owner),
         };
     }
-    if let Some(at) = status.limits.exhausted_at {
-        let at = UnixMs(at.0.div_euclid(1000) * 1000);
-        return format!("It passes, but as its quota is used now it runs out at {at}: agree on a higher one, or find out who uses it.");
+    if let Some(w) = &status.warning {
+        return format!("It passes, but {}. {}", w.detail, w.remediation);
     }
     if let Some(days) = status.certificate_days.filter(|d| *d < CERTIFICATE_DAYS) {
         return format!("It passes, but its certificate has {days} days left: have it renewed.");
@@ -216,15 +247,15 @@ mod tests {
             entry("a/production/new", &[], |_| ()),
         ];
         assert_eq!(
-            table(&entries, NOW),
+            table(&entries, &Soaks::default(), NOW),
             "\
-INTEGRATION         PHASE   STATE        RUNS  SUCCESS  CLASS             ATTRIBUTION  WHAT TO DO
-a/production/good   build   passing      2     100.0 %  -                 -
-a/production/flaky  build   passing      3     66.6 %   server_error (1)  third_party  The endpoint fails by itself (5xx). Report it to the vendor with the times shown here.
-a/production/down   build   failing      3     0.0 %    timeout (2)       third_party  The connection stands, but no complete answer comes in time. Ask the vendor about load and hanging work behind the endpoint.
-a/production/calm   paused  paused       0     -        -                 -            Nothing is due: why (me)
-a/production/work   build   maintenance  0     -        -                 -            Nothing is due until 2023-11-14T22:14:20Z: move (me)
-a/production/new    build   pending      0     -        -                 -
+INTEGRATION         PHASE   STATE        VERDICT  RUNS  SUCCESS  CLASS             ATTRIBUTION  WHAT TO DO
+a/production/good   build   passing      -        2     100.0 %  -                 -
+a/production/flaky  build   passing      -        3     66.6 %   server_error (1)  third_party  The endpoint fails by itself (5xx). Report it to the vendor with the times shown here.
+a/production/down   build   failing      -        3     0.0 %    timeout (2)       third_party  The connection stands, but no complete answer comes in time. Ask the vendor about load and hanging work behind the endpoint.
+a/production/calm   paused  paused       -        0     -        -                 -            Nothing is due: why (me)
+a/production/work   build   maintenance  -        0     -        -                 -            Nothing is due until 2023-11-14T22:14:20Z: move (me)
+a/production/new    build   pending      -        0     -        -                 -
 
 6 integrations, 8 runs: 4 passed, 4 failed, 0 throttled; 0 skipped, 0 unknown"
         );
@@ -244,14 +275,34 @@ a/production/new    build   pending      0     -        -                 -
         let mut going = entry("a/production/going", &[(Outcome::Pass, None)], |_| ());
         told(&mut going, 60, 20);
         told(&mut going, 40, 0);
-        let table = table(&[throttled, going], NOW);
-        assert!(table.contains("The quota is 0.5 × the declared volume: agree"), "{table}");
-        assert!(table.contains("it runs out at 2023-11-14T22:14:00Z: agree"), "{table}");
+        let table = table(&[throttled, going], &Soaks::default(), NOW);
+        assert!(
+            table.contains(
+                "more than the quota gives. Agree on a larger quota with the vendor, or have the callers slow down. (headroom 0.5 ×)"
+            ),
+            "{table}"
+        );
+        assert!(
+            table.contains("It passes, but policy hour runs out at 2023-11-14T22:14:00Z as it is used now (1/s): 40 of 100 are left;"),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn every_environment_has_its_gate() {
+        let entries = [entry("a/production/x", &[], |_| ()), entry("a/staging/x", &[], |_| ()), entry("a/production/y", &[], |_| ())];
+        assert_eq!(
+            gates(&entries, &Soaks::default(), NOW),
+            "\
+ENVIRONMENT   GATE     WHY
+a/production  not_yet  x has no soak, y has no soak
+a/staging     not_yet  x has no soak"
+        );
     }
 
     #[test]
     fn an_empty_board_is_no_error() {
-        let text = Board::default().read(|all| table(all, NOW));
+        let text = Board::default().read(|all| table(all, &Soaks::default(), NOW));
         assert!(text.ends_with("0 integrations, 0 runs: 0 passed, 0 failed, 0 throttled; 0 skipped, 0 unknown"), "{text}");
     }
 }

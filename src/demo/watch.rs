@@ -1,9 +1,10 @@
-//! Lets the daemon, whole and as it is, watch the estate: the estate's files through the ordinary loader, its names through its own look-up.
+//! Lets the daemon, whole and as it is, watch the estate: the estate's files through the ordinary loader, its names through its own look-up, its made
+//! history in the store before it starts.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::Estate;
+use super::{Estate, history};
 use crate::app::{App, Loader, Parts, Running, StartError};
 use crate::clock::Clock;
 use crate::config::{self, LoadOptions, Loaded};
@@ -28,6 +29,21 @@ pub async fn watch(estate: &Estate, listen: SocketAddr, clock: Clock, own: Arc<O
         let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
         return Err(StartError::Internal(anyhow::anyhow!("the demo's own configuration is wrong: {}", all.join("; "))));
     };
+    let (config, made) = match estate.made.get() {
+        Some(_) => (config, None),
+        None => {
+            let now = clock.now();
+            let write = move || history::write_blocking(&config, now).map(|made| (config, Some(made)));
+            tokio::task::spawn_blocking(write).await.map_err(|e| StartError::Internal(anyhow::Error::new(e)))??
+        }
+    };
     let resolver = Some(Resolver::Fixed(estate.lookup()));
-    App::start(Parts { config, reload: Some(loader), resolver, clock, own }).await
+    let running = App::start(Parts { config, reload: Some(loader), resolver, clock: clock.clone(), own }).await?;
+    if let Some(made) = made {
+        for entry in made.said(clock.now()) {
+            running.recorder.evidence(entry).await;
+        }
+        let _ = estate.made.set(made);
+    }
+    Ok(running)
 }

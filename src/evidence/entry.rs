@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn what_is_too_much_is_cut() {
-        let long = entry(json!({ "a": "x".repeat(5_000), "b": ["y\u{0}z".repeat(1)] }));
+        let long = entry(json!({ "a": "x".repeat(5_000), "b": ["y\u{0}z"] }));
         assert_eq!(long.body()["a"].as_str().map(|t| t.chars().count()), Some(MAX_TEXT));
         assert_eq!(long.body()["b"], json!(["y z"]));
         let deep = (0..100).fold(json!(1), |inner, _| json!({ "a": inner }));

@@ -9,6 +9,7 @@
 pub mod chain;
 pub mod entry;
 pub mod hash;
+pub mod written;
 
 pub use chain::{Break, Checked, Link};
 pub use entry::{Entry, Kind, Recorded, Scope};

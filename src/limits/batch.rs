@@ -1,9 +1,11 @@
-//! Whether the declared batches fit into a quota, and how long each takes at least.
+//! Whether the declared batches fit into a quota beside what is declared, and how long each takes at least. Whether they fit beside what is used now is
+//! `as_used`'s.
 
 use serde::{Deserialize, Serialize};
 
-use super::forecast::{DAY_S, Quota, per_s};
-use super::{PolicyShown, words, written};
+use super::forecast::{DAY_S, Quota, in_batches, per_s};
+use super::{PolicyShown, as_used, words, written};
+use crate::clock::UnixMs;
 use crate::config::model::{Batch, DeclaredVolume};
 use crate::fields::{Span, TimeOfDay};
 
@@ -24,14 +26,18 @@ pub struct BatchShown {
 }
 
 /// What one policy means for one batch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BatchFit {
     /// The policy's label.
     pub policy: String,
-    /// Whether it fits; absent where the policy does not tell enough.
+    /// Whether it fits beside the declared volume; absent where the policy does not tell enough.
     pub fits: Option<bool>,
     /// Why, in words.
     pub why: String,
+    /// Whether it fits the next time, if the quota is used on as it is now; absent where nobody knows how it is used.
+    pub fits_as_used: Option<bool>,
+    /// Why, in words.
+    pub why_as_used: Option<String>,
     /// So many seconds it takes at least; absent where the policy sets no pace (a window of a day or more), or leaves none.
     pub takes_s: Option<u64>,
     /// When it ends at the earliest.
@@ -40,19 +46,26 @@ pub struct BatchFit {
 }
 
 /// Every declared batch against every policy.
-pub(super) fn batches(volume: &DeclaredVolume, policies: &[PolicyShown]) -> Vec<BatchShown> {
+pub(super) fn batches(volume: &DeclaredVolume, policies: &[PolicyShown], now: UnixMs) -> Vec<BatchShown> {
     let shown = |b: &Batch| BatchShown {
         start: b.start,
         rows: b.rows,
         calls_per_row: b.calls_per_row,
         calls: b.calls() as u64,
-        policies: policies.iter().filter(|p| p.unit.is_none()).map(|p| fit(b, volume, p)).collect(),
+        policies: policies.iter().filter(|p| p.unit.is_none()).map(|p| fit(b, volume, p, now)).collect(),
     };
     volume.batches.iter().map(shown).collect()
 }
 
-fn fit(batch: &Batch, volume: &DeclaredVolume, p: &PolicyShown) -> BatchFit {
-    let answer = |fits, why| BatchFit { policy: p.policy.clone(), fits, why, takes_s: None, ends: None };
+fn fit(batch: &Batch, volume: &DeclaredVolume, p: &PolicyShown, now: UnixMs) -> BatchFit {
+    let (fits_as_used, why_as_used) = as_used::fits(batch, p, now).unzip();
+    let policy = p.policy.clone();
+    BatchFit { policy, fits_as_used, why_as_used, ..as_declared(batch, volume, p) }
+}
+
+/// Whether it fits beside the rest of what is declared.
+fn as_declared(batch: &Batch, volume: &DeclaredVolume, p: &PolicyShown) -> BatchFit {
+    let answer = |fits, why| BatchFit { fits, why, ..BatchFit::default() };
     let (limit, window_s) = match (p.limit.filter(|l| *l > 0), p.window_s.filter(|s| *s > 0)) {
         (Some(limit), Some(window_s)) => (limit, window_s),
         (None, _) => return answer(None, "it tells no limit".into()),
@@ -103,8 +116,7 @@ pub fn takes_s(calls: f64, volume: &DeclaredVolume, quota: Quota) -> Option<u64>
 /// Whether a window of days holds all batches of these days and the rest of the declared volume.
 fn within_days(volume: &DeclaredVolume, quota: Quota) -> (bool, String) {
     let days = quota.window_s as f64 / DAY_S as f64;
-    let in_batches: f64 = volume.batches.iter().map(Batch::calls).sum::<f64>() * days;
-    let all = in_batches + volume.daily.map_or(0.0, per_s) * quota.window_s as f64;
+    let all = in_batches(volume) * days + volume.daily.map_or(0.0, per_s) * quota.window_s as f64;
     let fits = all <= quota.limit as f64;
     let beside = match volume.daily {
         Some(daily) => format!("the batches and {daily} beside them"),
@@ -134,7 +146,7 @@ mod tests {
     }
 
     fn first(volume: &DeclaredVolume, p: PolicyShown) -> (Option<bool>, Option<u64>, Option<String>, String) {
-        let fit = batches(volume, &[p]).remove(0).policies.remove(0);
+        let fit = batches(volume, &[p], UnixMs(0)).remove(0).policies.remove(0);
         (fit.fits, fit.takes_s, fit.ends.map(|t| t.to_string()), fit.why)
     }
 
@@ -173,8 +185,8 @@ mod tests {
         assert_eq!(first(&v, PolicyShown { limit: None, ..policy(5, 60) }).0, None);
         assert_eq!(first(&v, policy(0, 60)).0, None);
         let bytes = PolicyShown { unit: Some("content-bytes".into()), ..policy(5, 60) };
-        assert_eq!(batches(&v, &[bytes])[0].policies, []);
-        assert_eq!(batches(&volume("1/s", "", &[]), &[policy(5, 60)]), []);
+        assert_eq!(batches(&v, &[bytes], UnixMs(0))[0].policies, []);
+        assert_eq!(batches(&volume("1/s", "", &[]), &[policy(5, 60)], UnixMs(0)), []);
     }
 
     proptest! {
@@ -189,7 +201,7 @@ mod tests {
             let peak = peak.map(|calls| crate::fields::Volume { calls: u64::from(calls), per_s: 60 });
             let batch = Batch { start: TimeOfDay(86_399), rows, calls_per_row };
             let v = DeclaredVolume { peak, daily: peak, batches: vec![batch] };
-            let all = batches(&v, &[policy(limit, window_s), policy(limit + 1, window_s)]);
+            let all = batches(&v, &[policy(limit, window_s), policy(limit + 1, window_s)], UnixMs(0));
             let [a, b] = all[0].policies.as_slice() else { panic!("two policies") };
             prop_assert!(!(a.fits == Some(true) && b.fits == Some(false)), "{a:?} {b:?}");
             if let (Some(x), Some(y)) = (a.takes_s, b.takes_s) {

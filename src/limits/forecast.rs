@@ -2,10 +2,10 @@
 //! can't be told (nothing declared, no window, numbers that overflow) is absent.
 
 use crate::clock::UnixMs;
-use crate::config::model::DeclaredVolume;
+use crate::config::model::{Batch, DeclaredVolume};
 use crate::fields::Volume;
 
-/// Seconds of a day: quotas with a window of at least that are set against what is declared a day, shorter ones against the peak.
+/// Seconds of a day: quotas with a window of at least that are set against what is declared a day, the batches among it, shorter ones against the peak.
 pub const DAY_S: u64 = 86_400;
 /// The last millisecond of the year 9999. A later time is a mistake somewhere, and not shown.
 const LAST_MS: i64 = 253_402_300_799_999;
@@ -32,13 +32,27 @@ pub(super) fn per_s(v: Volume) -> f64 {
     v.calls as f64 / v.per_s.max(1) as f64
 }
 
-/// The declared requests a second that count for a window: the peak, or over a day and more the mean of it.
-pub fn declared_per_s(volume: &DeclaredVolume, window_s: u64) -> Option<f64> {
-    if window_s < DAY_S { volume.peak } else { volume.daily }.map(per_s)
+/// The calls of all declared batches of a day.
+pub(super) fn in_batches(volume: &DeclaredVolume) -> f64 {
+    volume.batches.iter().map(Batch::calls).fold(0.0, |sum, n| sum + n)
 }
 
-/// The declared requests of one window, without the batches: the peak all through it, but no more than the whole day has; from a day on, what is declared
-/// a day.
+/// The declared requests of a day: `daily` and the batches. Where there is a peak but no `daily`, nobody knows the rest of the day.
+fn in_a_day(volume: &DeclaredVolume) -> Option<f64> {
+    match (volume.daily, volume.peak) {
+        (Some(daily), _) => Some(per_s(daily) * DAY_S as f64 + in_batches(volume)),
+        (None, None) if !volume.batches.is_empty() => Some(in_batches(volume)),
+        (None, _) => None,
+    }
+}
+
+/// The declared requests a second that count for a window: the peak, or over a day and more the mean of it.
+pub fn declared_per_s(volume: &DeclaredVolume, window_s: u64) -> Option<f64> {
+    if window_s < DAY_S { volume.peak.map(per_s) } else { Some(in_a_day(volume)? / DAY_S as f64) }
+}
+
+/// The declared requests of one window: the peak all through it, but no more than the whole day has besides batches; from a day on, what is declared a
+/// day, batches and all.
 pub fn declared_use(volume: &DeclaredVolume, window_s: u64) -> Option<f64> {
     let used = declared_per_s(volume, window_s)? * window_s as f64;
     let day = volume.daily.filter(|_| window_s < DAY_S).map(|d| per_s(d) * DAY_S as f64);
@@ -85,6 +99,18 @@ mod tests {
         assert_eq!(headroom(10_000, 3_600, &volume("600/min", "5000/day")), Some(2.0));
         assert_eq!(headroom(100_000, 86_400, &volume("600/min", "40000/day")), Some(2.5));
         assert_eq!(headroom(560_000, 7 * 86_400, &volume("", "40000/day")), Some(2.0));
+    }
+
+    #[test]
+    fn the_batches_are_a_part_of_the_day() {
+        let batch = |rows| Batch { start: crate::fields::TimeOfDay(0), rows, calls_per_row: 0.5 };
+        let with = |v: DeclaredVolume| DeclaredVolume { batches: vec![batch(15_000), batch(5_000)], ..v };
+        let v = with(volume("600/min", "40000/day"));
+        assert_eq!((headroom(100_000, 86_400, &v), headroom(700_000, 7 * 86_400, &v)), (Some(2.0), Some(2.0)));
+        assert_eq!(headroom(1_200, 60, &v), Some(2.0), "a short window has the peak, and each batch is set against it by itself");
+        assert_eq!(headroom(20_000, 86_400, &with(volume("", ""))), Some(2.0), "nothing but batches is declared");
+        assert_eq!(headroom(20_000, 86_400, &with(volume("600/min", ""))), None, "nobody says what the day has besides");
+        assert_eq!(declared_per_s(&v, 86_400), Some(50_000.0 / 86_400.0));
     }
 
     #[test]

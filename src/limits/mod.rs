@@ -10,13 +10,17 @@ use crate::clock::{DAY_MS, UnixMs};
 use crate::config::model::Integration;
 use crate::ratelimit::PolicyState;
 
+mod as_used;
 pub mod batch;
 pub mod forecast;
+mod labels;
+mod shortage;
 mod shown;
 pub mod words;
 mod written;
 
 use forecast::{Quota, dated};
+pub use shortage::{Shortage, check_headroom, shortage};
 pub use shown::{BudgetShown, HoldShown, IntegrationLimits, LimitsBrief, RetryAfter, brief, in_force, integration_limits};
 
 /// So many policies of one integration are shown.
@@ -28,7 +32,7 @@ const SHOWN_MS: i64 = DAY_MS;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PolicyShown {
     /// Its label, of its own in the integration: the policy's name; behind `host:port/` where the check that was told talks to another host than the
-    /// integration's first check.
+    /// integration's first check, behind `check/` where a check before it talks to the same host with another credential.
     pub policy: String,
     /// The integration's checks that were told of it, by their own ids.
     pub checks: Vec<String>,
@@ -41,6 +45,9 @@ pub struct PolicyShown {
     /// When there is more, as told.
     #[serde(with = "written::rfc3339_option", default)]
     pub reset_at: Option<UnixMs>,
+    /// Where no reset is told: when there is more at the latest, a window after it was read. The forecast assumes that nothing comes back before.
+    #[serde(with = "written::rfc3339_option", default)]
+    pub assumed_reset_at: Option<UnixMs>,
     /// What is counted; absent: requests.
     pub unit: Option<String>,
     /// When it was read.
@@ -50,10 +57,10 @@ pub struct PolicyShown {
     pub headroom: Option<f64>,
     /// What everybody together used of it per second, in the window it was read in.
     pub used_per_s: Option<f64>,
-    /// When it runs out before its reset at that rate; when it was read where nothing was left.
+    /// When it runs out before its reset (told or assumed) at that rate; when it was read where nothing was left.
     #[serde(with = "written::rfc3339_option", default)]
     pub exhausted_at: Option<UnixMs>,
-    /// When it runs out before its reset at the declared rate: `peak` for windows below a day, else `daily`.
+    /// When it runs out before its reset at the declared rate: `peak` for windows below a day, else `daily` and the batches, evenly.
     #[serde(with = "written::rfc3339_option", default)]
     pub exhausted_at_declared: Option<UnixMs>,
 }
@@ -87,12 +94,13 @@ struct Told<'e> {
 }
 
 fn told(entry: &IntegrationEntry, now: UnixMs) -> BTreeMap<String, Told<'_>> {
-    let first = entry.checks.iter().find_map(|c| c.def.kind.host());
     let mut all: BTreeMap<String, Told<'_>> = BTreeMap::new();
-    for check in &entry.checks {
-        let elsewhere = check.def.kind.host().filter(|h| first.as_ref() != Some(h));
+    if entry.checks.iter().all(|c| c.state.limits.is_empty()) {
+        return all;
+    }
+    for (check, prefix) in entry.checks.iter().zip(labels::prefixes(entry)) {
         for (name, state) in check.state.limits.iter().filter(|(_, p)| lately(check, p, now)) {
-            let label = elsewhere.as_ref().map_or_else(|| name.to_owned(), |host| format!("{host}/{name}"));
+            let label = format!("{prefix}{name}");
             let known = all.entry(label).or_insert_with_key(|label| Told { label: label.clone(), checks: Vec::new(), state });
             known.checks.push(check.def.id.check());
             if newer(state, known.state) {
@@ -127,7 +135,8 @@ fn quota(def: &Integration, p: &PolicyState) -> Option<Quota> {
 
 fn shown(def: &Integration, Told { label, checks, state }: Told<'_>, now: UnixMs) -> PolicyShown {
     let (last, window_s, quota) = (&state.last, window_s(def, state), quota(def, state));
-    let end = last.reset_at.or(window_s.map(|s| last.at.plus(std::time::Duration::from_secs(s))));
+    let assumed = window_s.filter(|_| last.reset_at.is_none()).map(|s| last.at.plus(std::time::Duration::from_secs(s)));
+    let end = last.reset_at.or(assumed);
     let runs_out = |rate| forecast::runs_out(last.at, last.remaining?, rate, end?, now);
     let declared = window_s.filter(|_| state.counts_requests()).and_then(|s| forecast::declared_per_s(&def.volume, s));
     PolicyShown {
@@ -137,6 +146,7 @@ fn shown(def: &Integration, Told { label, checks, state }: Told<'_>, now: UnixMs
         remaining: last.remaining,
         window_s,
         reset_at: last.reset_at.and_then(dated),
+        assumed_reset_at: assumed.and_then(dated),
         unit: last.unit.clone(),
         read_at: last.at,
         headroom: quota.and_then(|q| q.headroom(&def.volume)),

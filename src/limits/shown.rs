@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::batch::{BatchShown, batches};
 use super::forecast::dated;
-use super::{PolicyShown, headroom, policies, words, written};
+use super::{PolicyShown, headroom, policies, shortage, words, written};
 use crate::board::{CheckEntry, IntegrationEntry};
-use crate::budget::{CheckBudget, Hold, Views};
+use crate::budget::{Because, CheckBudget, Hold, Views};
 use crate::clock::UnixMs;
 use crate::fields::Span;
 
@@ -46,15 +46,17 @@ pub struct RetryAfter {
 /// A hold in force.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HoldShown {
-    /// `host:port` that asked for it.
+    /// `host:port` that is left alone.
     pub host: String,
+    /// What its end comes from.
+    pub because: Because,
     /// Until when nothing is sent.
     #[serde(with = "written::rfc3339")]
     pub until: UnixMs,
     /// When it was asked for.
     #[serde(with = "written::rfc3339")]
     pub since: UnixMs,
-    /// For how many seconds: more than the hold where `max_hold` cut it.
+    /// For how many seconds it was asked for, or until the quota renews: more than the hold where `max_hold` cut it.
     pub asked_s: u64,
     /// The check that was told, whole id: with the same credential it may be another integration's.
     pub told: String,
@@ -75,8 +77,11 @@ pub struct BudgetShown {
     pub effective_interval: Span,
     /// Every so many slots run; 1: all.
     pub factor: u32,
-    /// The share of configured slots that are left out.
+    /// The share of configured slots that are left out because the interval is widened.
     pub coverage_lost: f64,
+    /// The end of a hold in force: until then no slot runs at all.
+    #[serde(with = "written::rfc3339_option", default)]
+    pub held_until: Option<UnixMs>,
     /// Why, in words.
     pub reason: String,
     /// `host:port` whose patience it is.
@@ -99,8 +104,8 @@ pub fn integration_limits(entry: &IntegrationEntry, views: &Views, now: UnixMs) 
         headroom: headroom(entry, now),
         retry_after: entry.checks.iter().filter_map(|c| retry_after(c, now)).max_by_key(|r| r.until),
         holds: holds(budgets(), now),
-        budgets: budgets().map(|(c, b)| budget(c, b)).collect(),
-        batches: batches(&entry.def.volume, &policies),
+        budgets: budgets().map(|(c, b)| budget(c, b, now)).collect(),
+        batches: batches(&entry.def.volume, &policies, now),
         policies,
     }
 }
@@ -122,6 +127,7 @@ fn holds<'e>(budgets: impl Iterator<Item = (&'e CheckEntry, &'e CheckBudget)>, n
             Some(known) => known.checks.push(check),
             None => all.push(HoldShown {
                 host: b.host.clone(),
+                because: hold.because,
                 until: hold.until,
                 since: hold.since,
                 asked_s: hold.asked_s,
@@ -138,13 +144,14 @@ pub fn in_force(b: &CheckBudget, now: UnixMs) -> Option<&Hold> {
     b.hold.as_ref().filter(|h| h.until > now)
 }
 
-fn budget(c: &CheckEntry, b: &CheckBudget) -> BudgetShown {
+fn budget(c: &CheckEntry, b: &CheckBudget, now: UnixMs) -> BudgetShown {
     BudgetShown {
         check: c.def.id.check().to_owned(),
         every: c.def.every,
         effective_interval: b.effective_interval,
         factor: b.factor,
         coverage_lost: b.coverage_lost(),
+        held_until: in_force(b, now).map(|h| h.until),
         reason: words::reason(b),
         host: b.host.clone(),
         allowed_per_s: b.allowed_per_s,
@@ -163,18 +170,22 @@ pub struct LimitsBrief {
     pub interval_factor: Option<u32>,
     /// The smallest headroom.
     pub headroom: Option<f64>,
-    /// When the first quota runs out before its reset, at the observed rate.
+    /// When the first quota runs out before its reset, at the observed rate: a time to come, of a window of five minutes or more.
     #[serde(with = "written::rfc3339_option")]
     pub exhausted_at: Option<UnixMs>,
+    /// Whether nothing is left of a quota with such a window.
+    pub used_up: bool,
 }
 
 /// These facts of an integration.
 pub fn brief(entry: &IntegrationEntry, views: &Views, now: UnixMs) -> LimitsBrief {
     let budgets = || entry.checks.iter().filter_map(|c| views.get(&c.def.id));
+    let policies = policies(entry, now);
     LimitsBrief {
         held_until: budgets().filter_map(|b| Some(in_force(b, now)?.until)).max(),
         interval_factor: budgets().map(|b| b.factor).max(),
         headroom: headroom(entry, now),
-        exhausted_at: policies(entry, now).iter().filter_map(|p| p.exhausted_at).min(),
+        exhausted_at: policies.iter().filter_map(|p| shortage::runs_out(p, now)).min(),
+        used_up: policies.iter().any(|p| shortage::used_up(p, now)),
     }
 }

@@ -1,6 +1,10 @@
 //! Numbers of rate limits in words, the same on the page and on the command line.
 
-use crate::budget::{CheckBudget, Reason};
+use std::time::Duration;
+
+use super::HoldShown;
+use crate::budget::{Because, CheckBudget, Hold, Reason};
+use crate::clock::UnixMs;
 use crate::fields::{Ratio, Span};
 
 /// Spans longer than this are not spelled out.
@@ -29,7 +33,7 @@ fn unit(per_s: f64) -> (f64, &'static str) {
 
 /// One of another, in the unit of the smaller: `30 of 83.33/min`.
 fn rate_of(part: f64, whole: f64) -> String {
-    let (size, unit) = unit(part.min(whole));
+    let (size, unit) = unit(if part > 0.0 { part.min(whole) } else { whole });
     format!("{} of {}/{unit}", count(part * size), count(whole * size))
 }
 
@@ -47,6 +51,37 @@ pub fn percent(share: f64) -> String {
 /// How many times the declared use fits: `2.4 ×`. Cut, not rounded: what does not fit never shows as 1.
 pub fn times(headroom: f64) -> String {
     format!("{} ×", count((headroom * 100.0).floor() / 100.0))
+}
+
+/// Why nothing is sent for now.
+pub fn because(hold: &Hold) -> String {
+    match hold.because {
+        Because::Asked => "the host asked to be left alone".into(),
+        Because::Reset => format!("the host refused, and its quota renews at {}", asked_until(hold.since, hold.asked_s)),
+        Because::Documented => "the host refused, and its vendor documents a pause".into(),
+        Because::Token => "the token endpoint is left alone".into(),
+        Because::Redirect => "where the host leads to is left alone".into(),
+    }
+}
+
+/// Who said what to whom: `HOST asked CHECK to be left alone for 45s`.
+pub fn said(h: &HoldShown) -> String {
+    let HoldShown { host, told, asked_s, .. } = h;
+    let asked = span(*asked_s);
+    match h.because {
+        Because::Asked => format!("{host} asked {told} to be left alone for {asked}"),
+        Because::Reset => format!("{host} refused {told}, and its quota renews at {}", asked_until(h.since, *asked_s)),
+        Because::Documented => format!("{host} refused {told}; its vendor documents a pause of {asked}"),
+        Because::Token => {
+            format!("the token endpoint refused {told}, and is left alone for {asked}; without a token nothing can be sent to {host}")
+        }
+        Because::Redirect => format!("where {host} leads to, {told} was asked to stay away for {asked}"),
+    }
+}
+
+/// Later than the hold ends where `max_hold` cut it.
+fn asked_until(since: UnixMs, asked_s: u64) -> UnixMs {
+    since.plus(Duration::from_secs(asked_s)).whole_seconds()
 }
 
 /// Why a check runs as often as it does.
@@ -100,6 +135,27 @@ mod tests {
     }
 
     #[test]
+    fn a_hold_says_who_said_what() {
+        let hold = |because| Hold { until: UnixMs(60_500), since: UnixMs(500), asked_s: 7_200, check: "a/b/c/d".into(), because };
+        let shown = |because| HoldShown {
+            host: "h:443".into(),
+            because,
+            until: UnixMs(60_500),
+            since: UnixMs(500),
+            asked_s: 7_200,
+            told: "a/b/c/d".into(),
+            checks: Vec::new(),
+        };
+        assert_eq!(said(&shown(Because::Asked)), "h:443 asked a/b/c/d to be left alone for 2h");
+        // Nobody asked, and the hold ends before, at `max_hold`.
+        assert_eq!(said(&shown(Because::Reset)), "h:443 refused a/b/c/d, and its quota renews at 1970-01-01T02:00:00Z");
+        assert_eq!(because(&hold(Because::Reset)), "the host refused, and its quota renews at 1970-01-01T02:00:00Z");
+        for b in Because::ALL {
+            assert_eq!(because(&hold(*b)).contains("asked"), *b == Because::Asked, "{b}");
+        }
+    }
+
+    #[test]
     fn a_reason_says_who_wants_what_of_whose_quota() {
         let quota = Reason { policy: "default".into(), limit: 100, window_s: 60, window_told: true, share: Ratio(0.05) };
         let b = CheckBudget {
@@ -114,6 +170,8 @@ mod tests {
             hold: None,
         };
         assert_eq!(reason(&b), "every 3rd slot: 2 checks together want 12 of 5/min (5 % of 100 in 1m, policy default)");
+        let idle = CheckBudget { wanted_per_s: 0.0, factor: 1, ..b.clone() };
+        assert_eq!(reason(&idle), "as configured: 2 checks together want 0 of 5/min (5 % of 100 in 1m, policy default)");
         let guessed = CheckBudget { quota: Some(Reason { window_told: false, ..quota }), ..b.clone() };
         assert!(reason(&guessed).contains("100 in 1m, a window it does not tell, policy default"));
         let free = CheckBudget { quota: None, factor: 1, shared_by: 1, allowed_per_s: 1.0, wanted_per_s: 0.1, ..b };

@@ -57,17 +57,33 @@ enum Worst {
 
 /// Judges all integrations, and puts the gate of each environment on its first one with a soak.
 pub(super) fn judge(rows: &mut [Row], all: &[IntegrationEntry], soaks: &Soaks, now: UnixMs) {
-    let mut gates: HashMap<(&str, &str), (usize, GateRow)> = HashMap::new();
-    soaks.each(all, now, |n, judged, restarts| {
-        let (Some(entry), Some(row)) = (all.get(n), rows.get_mut(n)) else { return };
-        row.soak = Some(SoakRow { restarts, numbers: judged.map(|(input, verdict)| Numbers::of(input, verdict)) });
-        let first = || (n, GateRow { answer: Answer::Go, criteria: BTreeMap::new(), incomplete: false });
-        let (_, gate) = gates.entry((entry.def.id.customer(), entry.def.id.environment())).or_insert_with(first);
-        gate.add(judged);
+    let environment = |e: &'_ IntegrationEntry| (e.def.id.customer().to_owned(), e.def.id.environment().to_owned());
+    let mut gates: HashMap<(String, String), (usize, GateRow)> = HashMap::new();
+    for ((n, entry), restarts) in all.iter().enumerate().zip(soaks.restarts(all)) {
+        if let (Some(row), Some(restarts)) = (rows.get_mut(n), restarts) {
+            row.soak = Some(SoakRow { restarts, numbers: None });
+            gates.entry(environment(entry)).or_insert_with(|| (n, GateRow::default()));
+        }
+    }
+    let mut next = 0;
+    soaks.each_judged(all, now, |entry, input, verdict| {
+        // They come in the order of `all`.
+        while all.get(next).is_some_and(|e| e.def.id != entry.def.id) {
+            next += 1;
+        }
+        if let Some(soak) = rows.get_mut(next).and_then(|row| row.soak.as_mut()) {
+            soak.numbers = Some(Numbers::of(input, verdict));
+        }
+        if let Some((_, gate)) = gates.get_mut(&environment(entry)) {
+            gate.add(input, verdict);
+        }
     });
-    for (entry, _) in all.iter().zip(rows.iter()).filter(|(_, row)| row.soak.is_none()) {
-        if let Some((_, gate)) = gates.get_mut(&(entry.def.id.customer(), entry.def.id.environment())) {
-            gate.answer = gate.answer.max(gate::overall(std::iter::once(None)));
+    for (entry, row) in all.iter().zip(rows.iter()) {
+        // Without a soak, or without a verdict.
+        let unknown = row.soak.as_ref().is_none_or(|s| s.numbers.is_none());
+        if let Some((_, gate)) = gates.get_mut(&environment(entry)).filter(|_| unknown) {
+            gate.answer = gate.answer.max(Answer::NotYet);
+            gate.incomplete |= row.soak.is_some();
         }
     }
     for (n, gate) in gates.into_values() {
@@ -77,13 +93,15 @@ pub(super) fn judge(rows: &mut [Row], all: &[IntegrationEntry], soaks: &Soaks, n
     }
 }
 
+impl Default for GateRow {
+    fn default() -> Self {
+        Self { answer: Answer::Go, criteria: BTreeMap::new(), incomplete: false }
+    }
+}
+
 impl GateRow {
-    fn add(&mut self, judged: Option<(&Input<'_>, &Verdict)>) {
-        self.answer = self.answer.max(gate::overall(std::iter::once(judged.map(|(_, verdict)| verdict))));
-        let Some((input, verdict)) = judged else {
-            self.incomplete = true;
-            return;
-        };
+    fn add(&mut self, input: &Input<'_>, verdict: &Verdict) {
+        self.answer = self.answer.max(gate::answer(verdict));
         for row in &verdict.rows {
             let worst = match (row.met(), row.state) {
                 (Some(false), _) => Worst::NotMet,
@@ -93,7 +111,7 @@ impl GateRow {
             };
             let name = match row.name {
                 Name::Criterion(c) => Cow::Borrowed(c.as_str()),
-                Name::Attested(n) => Cow::Owned(input.policy.attest.get(n).cloned().unwrap_or_default()),
+                Name::Attested(n) => Cow::Owned(input.policy.attest.get(n as usize).cloned().unwrap_or_default()),
             };
             let known = self.criteria.entry(name).or_insert(worst);
             *known = worst.min(*known);

@@ -18,6 +18,9 @@ use crate::soak::{Criterion, Judge, Policy, Share, Window, allowed, percent};
 /// Of the slots of a window at most one in so many is taken out because it was not due (product.md: 5 %).
 const NOT_DUE_ONE_IN: u64 = 20;
 
+/// No check runs more rarely.
+const LONGEST: Span = Span::days(7);
+
 /// A judged check in numbers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CheckPlan {
@@ -35,6 +38,9 @@ pub struct CheckPlan {
     pub one_in: u32,
     /// What that comes from.
     pub pace: Option<String>,
+    /// Checks that share the pace, this one included.
+    #[serde(skip)]
+    shared_by: usize,
     /// Slots that can be run.
     pub runs: Option<u64>,
     /// Runs it takes to show the target; absent: each run is judged by itself, or no number is enough.
@@ -45,6 +51,13 @@ pub struct CheckPlan {
     pub may_fail: Option<u64>,
     /// So many of them one after the other.
     pub in_a_row: Option<u64>,
+}
+
+/// What a check is planned by.
+struct Of<'a> {
+    def: &'a CheckDef,
+    policy: &'a Policy,
+    window: Window,
 }
 
 /// The counts of the window if everything is run that can be.
@@ -77,6 +90,7 @@ pub(super) fn plan(entry: &CheckEntry, policy: &Policy, window: Window, pace: Op
         maintenance: 0,
         one_in: 1,
         pace: None,
+        shared_by: pace.map_or(1, |p| p.shared_by),
         runs: None,
         runs_needed: (def.judge == Judge::Ratio).then(|| Share::of(policy.success_ratio).runs_needed()).flatten(),
         coverage: None,
@@ -101,7 +115,7 @@ pub(super) fn plan(entry: &CheckEntry, policy: &Policy, window: Window, pace: Op
     (plan.may_fail, plan.in_a_row) = (Some(may_fail), Some(in_a_row));
     coverage(&plan, &c, policy, weigh);
     match def.judge {
-        Judge::Ratio => ratio(&plan, &c, policy, weigh),
+        Judge::Ratio => ratio(&plan, &c, &Of { def, policy, window }, weigh),
         Judge::Every => every(&plan, &c, weigh),
     }
     plan
@@ -120,7 +134,9 @@ fn coverage(plan: &CheckPlan, c: &Counts, policy: &Policy, weigh: &mut Weigh<'_>
         return;
     }
     if Share::of(policy.coverage).reached(c.runs, c.due) {
-        if plan.one_in > 1 || c.maintenance > c.slots / NOT_DUE_ONE_IN {
+        // Where each run counts more is said of it.
+        let tells = plan.judge == Judge::Ratio && (plan.one_in > 1 || c.maintenance > c.slots / NOT_DUE_ONE_IN);
+        if tells {
             let what = format!("coverage is {} at best ({})", percent(c.runs as f64 / c.due as f64), why(plan, c));
             weigh.worth_knowing(Some(&plan.check), what, String::new());
         }
@@ -147,13 +163,24 @@ fn why(plan: &CheckPlan, c: &Counts) -> String {
 
 /// An interval at which every slot runs, where that is still often enough; else more of the quota.
 fn slower(plan: &CheckPlan, c: &Counts) -> String {
-    let every = Span(plan.every.0 * plan.one_in);
     let more = "a higher max_rate or quota_share, or a higher quota on their side";
-    let enough = plan.judge == Judge::Every || plan.runs_needed.is_some_and(|needed| c.slots / u64::from(plan.one_in) >= needed);
-    if enough { format!("every = \"{every}\", so that each slot is run, or {more}") } else { more.to_owned() }
+    let enough = plan.judge == Judge::Every || plan.runs_needed.is_some_and(|needed| c.runs >= needed);
+    if !enough {
+        return more.to_owned();
+    }
+    let every = Span(plan.every.0 * plan.one_in);
+    if every > LONGEST {
+        return more.to_owned();
+    }
+    let others = match plan.shared_by {
+        0 | 1 => "",
+        _ => ", the others that share the pace slowed alike",
+    };
+    format!("every = \"{every}\", so that each slot is run{others}; or {more}")
 }
 
-fn ratio(plan: &CheckPlan, c: &Counts, policy: &Policy, weigh: &mut Weigh<'_>) {
+fn ratio(plan: &CheckPlan, c: &Counts, of: &Of<'_>, weigh: &mut Weigh<'_>) {
+    let policy = of.policy;
     let target = percent(policy.success_ratio.0);
     let Some(needed) = plan.runs_needed else {
         let what = format!("no number of runs shows a success_ratio of {target}");
@@ -163,7 +190,7 @@ fn ratio(plan: &CheckPlan, c: &Counts, policy: &Policy, weigh: &mut Weigh<'_>) {
     };
     if c.runs < needed {
         let what = format!("{} runs are too few to show a success_ratio of {target}: it takes {needed}, even if all pass", c.runs);
-        weigh.criterion(Answer::NotProvable, Criterion::SampleSize, Some(&plan.check), what, more_runs(plan, c, policy, needed));
+        weigh.criterion(Answer::NotProvable, Criterion::SampleSize, Some(&plan.check), what, more_runs(plan, c, of, needed));
         return;
     }
     if plan.in_a_row == Some(0) {
@@ -173,23 +200,31 @@ fn ratio(plan: &CheckPlan, c: &Counts, policy: &Policy, weigh: &mut Weigh<'_>) {
                 format!("a single failed run fails the soak: it is an outage of {}, and {} are allowed", plan.every, policy.longest_outage)
             }
         };
-        weigh.worth_knowing(Some(&plan.check), what, format!("every = \"{}\" or less, if that is too strict", often(policy, needed)));
+        weigh.worth_knowing(Some(&plan.check), what, format!("every = \"{}\" or less, if that is too strict", often(of, needed)));
     }
 }
 
-fn more_runs(plan: &CheckPlan, c: &Counts, policy: &Policy, needed: u64) -> String {
+fn more_runs(plan: &CheckPlan, c: &Counts, of: &Of<'_>, needed: u64) -> String {
     if plan.one_in > 1 && c.slots - c.maintenance >= needed {
         return "a higher max_rate or quota_share, a higher quota on their side, or a longer soak.window".into();
     }
-    format!("every = \"{}\" or less, a longer soak.window, or judge = \"every\" if it is rare by nature", often(policy, needed))
+    format!("every = \"{}\" or less, a longer soak.window, or judge = \"every\" if it is rare by nature", often(of, needed))
 }
 
-/// The longest interval that gives enough runs and lets one of them fail, in whole minutes where it is some.
-fn often(policy: &Policy, needed: u64) -> Span {
-    let by_runs = policy.window.0.as_secs() / needed.max(1);
-    let outage = policy.longest_outage.0.as_secs();
-    let s = if outage > 0 { by_runs.min(outage) } else { by_runs };
-    Span::seconds(if s >= 120 { s / 60 * 60 } else { s.max(1) })
+/// A long interval that gives enough runs, also outside of maintenance, and lets one of them fail; in whole minutes where it is some.
+fn often(of: &Of<'_>, needed: u64) -> Span {
+    let outage = of.policy.longest_outage.0.as_secs();
+    let mut s = of.policy.window.0.as_secs() / needed.max(1);
+    s = if outage > 0 { s.min(outage) } else { s };
+    loop {
+        let every = Span::seconds(if s >= 120 { s / 60 * 60 } else { s.max(1) });
+        let runs = counts(&CheckDef { every, ..of.def.clone() }, of.window, 1).runs;
+        if runs >= needed || s <= 1 {
+            return every;
+        }
+        // At least a tenth less each time: it ends.
+        s = (u128::from(s) * u128::from(runs) / u128::from(needed)).try_into().unwrap_or(s).min(s - s.div_ceil(10));
+    }
 }
 
 fn every(plan: &CheckPlan, c: &Counts, weigh: &mut Weigh<'_>) {

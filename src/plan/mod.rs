@@ -18,10 +18,11 @@ use weigh::Weigh;
 use crate::board::{CheckEntry, IntegrationEntry};
 use crate::budget::Views;
 use crate::clock::UnixMs;
+use crate::config::fingerprint::Change;
 use crate::config::model::Integration;
 use crate::fields::Span;
 use crate::outcome::closed_set;
-use crate::soak::{Frame, Policy, Window};
+use crate::soak::{Attestation, Frame, Policy, Window};
 
 closed_set! {
     /// What is said of a plan, the worst last.
@@ -59,6 +60,17 @@ pub struct WaiverPlan {
     pub until: String,
     /// Whether it is still in force when the window ends.
     pub in_force: bool,
+}
+
+/// What was recorded of an integration's soak, if a daemon has taken it over before.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// Since when runs count.
+    pub since: Option<UnixMs>,
+    /// How what is judged differs from what is planned here.
+    pub change: Option<Change>,
+    /// What was attested, the newest of each name.
+    pub attestations: Vec<Attestation>,
 }
 
 /// One integration.
@@ -107,14 +119,14 @@ pub struct Plan {
     pub integrations: Vec<IntegrationPlan>,
 }
 
-/// Plans these integrations, by what is known of them and of the pace of their checks.
-pub fn plan<'e>(entries: impl Iterator<Item = &'e IntegrationEntry>, paces: &Views, now: UnixMs) -> Plan {
-    let integrations: Vec<IntegrationPlan> = entries.map(|e| one(e, paces, now)).collect();
+/// Plans these integrations, by what is known of them, what was recorded, and the pace of their checks.
+pub fn plan<'e>(entries: impl Iterator<Item = (&'e IntegrationEntry, History)>, paces: &Views, now: UnixMs) -> Plan {
+    let integrations: Vec<IntegrationPlan> = entries.map(|(e, history)| one(e, &history, paces, now)).collect();
     let answer = integrations.iter().map(|i| i.answer).max().unwrap_or(Answer::NotProvable);
     Plan { as_of: now.to_string(), answer, integrations }
 }
 
-fn one(entry: &IntegrationEntry, paces: &Views, now: UnixMs) -> IntegrationPlan {
+fn one(entry: &IntegrationEntry, history: &History, paces: &Views, now: UnixMs) -> IntegrationPlan {
     let i = &*entry.def;
     let mut plan = IntegrationPlan {
         integration: i.id.to_string(),
@@ -134,7 +146,7 @@ fn one(entry: &IntegrationEntry, paces: &Views, now: UnixMs) -> IntegrationPlan 
         findings: Vec::new(),
     };
     match &i.soak {
-        Some(policy) => judged(&mut plan, entry, policy, paces, now),
+        Some(policy) => judged(&mut plan, entry, policy, history, paces, now),
         None => plan.findings.push(Finding {
             answer: Answer::NotProvable,
             check: None,
@@ -147,10 +159,10 @@ fn one(entry: &IntegrationEntry, paces: &Views, now: UnixMs) -> IntegrationPlan 
     plan
 }
 
-fn judged(plan: &mut IntegrationPlan, entry: &IntegrationEntry, policy: &Policy, paces: &Views, now: UnixMs) {
+fn judged(plan: &mut IntegrationPlan, entry: &IntegrationEntry, policy: &Policy, history: &History, paces: &Views, now: UnixMs) {
     let i = &*entry.def;
     let checks: Vec<&CheckEntry> = entry.checks.iter().filter(|c| c.def.judged).collect();
-    let earliest = earliest(policy, &checks, now);
+    let earliest = earliest(policy, &checks, history, now);
     let in_time = i.go_live.is_none_or(|g| g >= earliest);
     let window = window(policy, i.go_live.filter(|_| in_time), earliest);
     let mut weigh = Weigh::new(&i.waivers, window.end);
@@ -159,6 +171,7 @@ fn judged(plan: &mut IntegrationPlan, entry: &IntegrationEntry, policy: &Policy,
     plan.earliest_pass = in_time.then(|| earliest.to_string());
     (plan.from, plan.until) = (Some(window.start.to_string()), Some(window.end.to_string()));
     time(&mut weigh, i, earliest, in_time, now);
+    changed(&mut weigh, i, history, now);
     if i.paused.is_some() {
         weigh.against("it is paused: nothing runs, so nothing can be shown".into(), "take out paused, here or on the customer".into());
     }
@@ -169,7 +182,8 @@ fn judged(plan: &mut IntegrationPlan, entry: &IntegrationEntry, policy: &Policy,
     observed::certificate(plan, entry, policy, window, &mut weigh);
     observed::headroom(plan, entry, policy, now, &mut weigh);
     observed::reconciliation(policy, &mut weigh);
-    plan.attest = policy.attest.iter().filter(|name| !weigh.is_waived(name)).cloned().collect();
+    let holds = |name: &str| history.attestations.iter().any(|a| a.name == name && a.until.is_none_or(|t| window.end < t));
+    plan.attest = policy.attest.iter().filter(|name| !weigh.is_waived(name) && !holds(name)).cloned().collect();
     plan.waivers = i
         .waivers
         .iter()
@@ -187,11 +201,32 @@ fn judged(plan: &mut IntegrationPlan, entry: &IntegrationEntry, policy: &Policy,
     plan.findings = weigh.findings;
 }
 
-/// When a window can be full: one length after the start, or after now where the start has gone by unwatched.
-fn earliest(policy: &Policy, checks: &[&CheckEntry], now: UnixMs) -> UnixMs {
-    let watched = !checks.is_empty() && checks.iter().all(|c| c.state.last_run.is_some_and(|t| t >= policy.start));
-    let since = if watched { policy.start } else { policy.start.max(now) };
+/// When a window can be full: one length after runs began to count, or after now where that has gone by unwatched or begins again.
+fn earliest(policy: &Policy, checks: &[&CheckEntry], history: &History, now: UnixMs) -> UnixMs {
+    let start = policy.start.max(history.since.unwrap_or(policy.start));
+    let watched = !checks.is_empty() && checks.iter().all(|c| c.state.last_run.is_some_and(|t| t >= start));
+    let goes_on = watched && !matches!(history.change, Some(Change::Some(_)));
+    let since = if goes_on { start } else { policy.start.max(now) };
     since.plus(policy.window.0)
+}
+
+/// What is planned is not what is judged so far.
+fn changed(weigh: &mut Weigh<'_>, i: &Integration, history: &History, now: UnixMs) {
+    if i.go_live.is_some_and(|g| g <= now) {
+        return;
+    }
+    match &history.change {
+        None | Some(Change::None) => {}
+        Some(Change::Some(keys)) => {
+            let keys = if keys.is_empty() { "by another version of Soakwatch".to_owned() } else { keys.join(", ") };
+            let what = format!("what is judged differs from what the daemon took over before ({keys}): the soak starts again");
+            weigh.worth_knowing(None, what, "nothing, if it is meant; else put back what was changed".into());
+        }
+        Some(Change::Unsure(keys)) => {
+            let what = format!("whether what is judged has changed can't be said here: files can't be read ({})", keys.join(", "));
+            weigh.worth_knowing(None, what, "ask on the daemon's machine".into());
+        }
+    }
 }
 
 /// The last window that can end by go-live; without go-live the first.

@@ -12,7 +12,13 @@ use crate::soak::{Criterion, Policy, Window};
 pub(super) fn certificate(plan: &mut IntegrationPlan, entry: &IntegrationEntry, policy: &Policy, window: Window, weigh: &mut Weigh<'_>) {
     let seen = entry.checks.iter().filter_map(|c| Some((c.state.certificate_expiry?, c.def.id.check())));
     let Some((ends, check)) = seen.min() else {
-        not_observed(policy, Criterion::CertificateDays, "no certificate was observed yet", "soakwatch probe shows them", weigh);
+        not_observed(
+            policy,
+            Criterion::CertificateDays,
+            "no certificate was observed yet",
+            "it is seen once the checks run; soakwatch probe shows it now",
+            weigh,
+        );
         return;
     };
     plan.certificate_ends = Some(ends.to_string());

@@ -87,6 +87,11 @@ impl HttpCheck {
         }
     }
 
+    /// Whether both use the same credential.
+    pub fn shares_credential(&self, other: &Self) -> bool {
+        self.auth == other.auth && self.secrets() == other.secrets()
+    }
+
     /// The URL as it may be shown: of its query, and of what is added to it, only the names.
     pub fn url_shown(&self) -> String {
         let mut url = self.url.url().clone();

@@ -18,20 +18,20 @@ pub struct Material {
 
 impl Material {
     /// Says a value of a key, besides those it has.
-    pub fn say(&mut self, key: impl Into<String>, value: impl ToString) {
+    pub fn say(&mut self, key: impl Into<String>, value: &(impl ToString + ?Sized)) {
         self.texts.entry(key.into()).or_default().insert(value.to_string());
     }
 
     /// Says a value unless it is the one that holds where nothing is written.
     pub fn unless<T: PartialEq + ToString>(&mut self, default: &T, key: &str, value: &T) {
         if value != default {
-            self.say(key, value.to_string());
+            self.say(key, value);
         }
     }
 
     /// Says a value that consists of several parts.
     pub fn parts(&mut self, key: &str, parts: &Value) {
-        self.say(key, canonical(parts));
+        self.say(key, &canonical(parts));
     }
 
     /// Says that the contents of a file belong to it, wherever it lies.

@@ -119,6 +119,15 @@ impl Kind {
         }
     }
 
+    /// Whether two checks are the same to them, as far as a quota is concerned: as [`Kind::credential`] has it, without making the text.
+    pub fn shares_credential(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Http(a), Self::Http(b)) => a.shares_credential(b),
+            #[cfg(test)]
+            _ => true,
+        }
+    }
+
     /// Every secret a run reads, so that loading the configuration can say which ones are not there.
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {

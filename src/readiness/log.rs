@@ -3,58 +3,35 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
-
-use crate::clock::UnixMs;
-use crate::config::fingerprint::Fingerprint;
-use crate::evidence::entry::DAEMON;
-use crate::evidence::{Entry, Kind, Recorded, Scope, time_of, time_text};
-use crate::fields::IntegrationId;
+use super::case::{AttestedCase, ExclusionCase};
+use super::said::{Began, text, waiver_key};
+use crate::evidence::{Entry, Kind, Recorded};
+use crate::fields::{CheckId, IntegrationId};
 use crate::soak::{Attestation, Exclusion};
-
-/// Since when runs count, and what was judged then.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Began {
-    /// Since when.
-    pub since: UnixMs,
-    /// What was judged.
-    pub fingerprint: Fingerprint,
-}
-
-/// Runs that were taken out of the judgement after the fact.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Excluded {
-    /// From when to when.
-    #[serde(flatten)]
-    pub span: Exclusion,
-    /// Why.
-    pub reason: String,
-    /// Who: the token's name.
-    pub by: String,
-    /// When it was recorded.
-    pub at: UnixMs,
-}
 
 /// What the log knows of one integration's soak.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Known {
-    /// Since when runs count; `None`: no soak was ever seen.
+    /// Since when runs count, and what was judged then; `None`: no soak was ever seen.
     pub began: Option<Began>,
-    /// How often it began again.
+    /// It began again because what is judged was changed.
+    pub again: bool,
+    /// How often it did.
     pub restarts: u64,
     /// What was excluded, in order of the log.
-    pub excluded: Vec<Excluded>,
+    pub exclusions: Vec<ExclusionCase>,
     /// The verdict that was recorded last.
     pub said: Option<String>,
+    /// Whether it was said of a window that is frozen.
+    pub said_frozen: bool,
     /// Waivers whose use was recorded, as `criterion until`.
     pub waived: BTreeSet<String>,
 }
 
 impl Known {
-    /// The spans that were excluded, as the engine takes them.
-    pub fn exclusions(&self) -> Vec<Exclusion> {
-        Exclusion::tidy(self.excluded.iter().map(|x| x.span).collect())
+    /// What was taken out of a check, as the engine takes it.
+    pub fn excluded(&self, check: &CheckId) -> Vec<Exclusion> {
+        ExclusionCase::of(&self.exclusions, check)
     }
 }
 
@@ -62,33 +39,33 @@ impl Known {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Log {
     soaks: BTreeMap<(String, String, String), Known>,
-    attested: BTreeMap<(String, String), BTreeMap<String, Attestation>>,
+    attested: BTreeMap<(String, String), BTreeMap<String, AttestedCase>>,
+    config: Option<String>,
 }
 
 impl Log {
+    /// What these records mean, taken in their order.
+    pub fn of<'r>(records: impl IntoIterator<Item = &'r Recorded>) -> Self {
+        let mut log = Self::default();
+        records.into_iter().for_each(|r| log.take(r));
+        log
+    }
+
     /// Takes the next record.
     pub fn take(&mut self, r: &Recorded) {
-        let (Some(kind), Some(at)) = (r.kind(), r.time()) else { return };
-        let (Some(customer), Some(environment)) = (&r.customer, &r.environment) else { return };
-        if kind == Kind::Attestation {
-            if let Some(attestation) = attestation(&r.body, &r.actor, at) {
+        match (r.kind(), &r.customer, &r.environment, &r.integration) {
+            (Some(Kind::ConfigApplied), None, ..) => self.config = text(&r.body, "hash").or(self.config.take()),
+            (Some(Kind::Attestation), Some(customer), Some(environment), None) => {
+                let Some(a) = AttestedCase::read(r) else { return };
                 let of = self.attested.entry((customer.clone(), environment.clone())).or_default();
-                of.insert(attestation.name.clone(), attestation);
+                if of.get(&a.name).is_none_or(|known| known.seq <= a.seq) {
+                    of.insert(a.name.clone(), a);
+                }
             }
-            return;
-        }
-        let Some(integration) = &r.integration else { return };
-        let known = self.soaks.entry((customer.clone(), environment.clone(), integration.clone())).or_default();
-        match kind {
-            Kind::SoakStarted | Kind::SoakRestarted => {
-                let Some(began) = began(&r.body) else { return };
-                known.restarts += u64::from(kind == Kind::SoakRestarted);
-                (known.began, known.said) = (Some(began), None);
-                known.waived.clear();
+            (Some(kind), Some(customer), Some(environment), Some(integration)) => {
+                let known = self.soaks.entry((customer.clone(), environment.clone(), integration.clone())).or_default();
+                known.take(kind, r);
             }
-            Kind::Verdict => known.said = text(&r.body, "verdict"),
-            Kind::WaiverUsed => known.waived.extend(waiver_key(&r.body)),
-            Kind::Exclusion => known.excluded.extend(excluded(&r.body, &r.actor, at)),
             _ => {}
         }
     }
@@ -103,63 +80,41 @@ impl Log {
         self.soaks.get(&(id.customer().to_owned(), id.environment().to_owned(), id.integration().to_owned()))
     }
 
-    /// What was attested in an environment, the newest of each name.
-    pub fn attestations(&self, customer: &str, environment: &str) -> Vec<Attestation> {
-        if self.attested.is_empty() {
-            return Vec::new();
-        }
+    /// What was attested in an environment, the newest of each name, by name.
+    pub fn attested(&self, customer: &str, environment: &str) -> Vec<AttestedCase> {
         let of = self.attested.get(&(customer.to_owned(), environment.to_owned()));
         of.map(|a| a.values().cloned().collect()).unwrap_or_default()
     }
+
+    /// The same as the engine takes it.
+    pub fn attestations(&self, customer: &str, environment: &str) -> Vec<Attestation> {
+        let of = self.attested.get(&(customer.to_owned(), environment.to_owned()));
+        of.into_iter().flatten().map(|(_, a)| a.into()).collect()
+    }
+
+    /// The hash of the configuration that came into force last.
+    pub fn config(&self) -> Option<&str> {
+        self.config.as_deref()
+    }
 }
 
-/// The record that a soak begins, or begins again. `changed`: the keys that differ from before.
-pub(super) fn begin(id: &IntegrationId, began: &Began, again: Option<&[String]>, now: UnixMs) -> Entry {
-    let kind = if again.is_some() { Kind::SoakRestarted } else { Kind::SoakStarted };
-    let body = json!({ "since": time_text(began.since), "judged": began.fingerprint, "changed": again });
-    Entry::new(now, kind, Scope::integration(id), DAEMON, body)
-}
-
-/// The record of an exclusion.
-pub fn exclude(id: &IntegrationId, span: Exclusion, reason: &str, remark: Option<&str>, actor: &str, now: UnixMs) -> Entry {
-    let body = json!({ "from": time_text(span.from), "to": time_text(span.to), "reason": reason, "by": remark });
-    Entry::new(now, Kind::Exclusion, Scope::integration(id), actor, body)
-}
-
-/// The record of an attestation.
-pub fn attest(customer: &str, environment: &str, a: &Attestation, note: &str, remark: Option<&str>) -> Entry {
-    let body = json!({ "name": a.name, "value": a.value, "until": a.until.map(time_text), "note": note, "by": remark });
-    Entry::new(a.at, Kind::Attestation, Scope::environment(customer, environment), &a.by, body)
-}
-
-/// How a waiver's use is told apart from that of another.
-pub(super) fn waiver_key(body: &Map<String, Value>) -> Option<String> {
-    Some(format!("{} {}", text(body, "criterion")?, text(body, "until")?))
-}
-
-fn text(body: &Map<String, Value>, key: &str) -> Option<String> {
-    body.get(key)?.as_str().map(str::to_owned)
-}
-
-fn time(body: &Map<String, Value>, key: &str) -> Option<UnixMs> {
-    time_of(body.get(key)?.as_str()?)
-}
-
-fn began(body: &Map<String, Value>) -> Option<Began> {
-    let fingerprint = serde_json::from_value(body.get("judged")?.clone()).ok()?;
-    Some(Began { since: time(body, "since")?, fingerprint })
-}
-
-fn excluded(body: &Map<String, Value>, actor: &str, at: UnixMs) -> Option<Excluded> {
-    let span = Exclusion { from: time(body, "from")?, to: time(body, "to")? };
-    Some(Excluded { span, reason: text(body, "reason")?, by: actor.to_owned(), at })
-}
-
-fn attestation(body: &Map<String, Value>, actor: &str, at: UnixMs) -> Option<Attestation> {
-    let until = match body.get("until") {
-        None | Some(Value::Null) => None,
-        // An end that can't be read has come.
-        Some(_) => Some(time(body, "until").unwrap_or(UnixMs(0))),
-    };
-    Some(Attestation { name: text(body, "name")?, value: text(body, "value"), by: actor.to_owned(), at, until })
+impl Known {
+    fn take(&mut self, kind: Kind, r: &Recorded) {
+        match kind {
+            Kind::SoakStarted | Kind::SoakRestarted => {
+                let Some(began) = Began::read(r) else { return };
+                self.again = kind == Kind::SoakRestarted;
+                self.restarts += u64::from(self.again);
+                (self.began, self.said, self.said_frozen) = (Some(began), None, false);
+                self.waived.clear();
+            }
+            Kind::Verdict => {
+                self.said = text(&r.body, "verdict");
+                self.said_frozen = r.body.get("frozen").and_then(serde_json::Value::as_bool).unwrap_or(false);
+            }
+            Kind::WaiverUsed => self.waived.extend(waiver_key(&r.body)),
+            Kind::Exclusion => self.exclusions.extend(ExclusionCase::read(r)),
+            _ => {}
+        }
+    }
 }

@@ -1,26 +1,32 @@
-//! Is a customer ready? What the configuration asks for, what the evidence log knows, and the runs, brought together for the verdict engine.
+//! Readiness: may this environment go live? What the configuration asks for, what the evidence log knows, and the runs, brought together for the verdict
+//! engine: from the configuration and the store ([`assemble()`]), from a daemon's running state ([`Soaks`]), or from a bundle that somebody else wrote.
 //!
-//! [`Log`] reads the evidence log's records as what they mean for a soak; [`Soaks`] keeps every soak's running state beside the board, so that a verdict
-//! costs no scan. Owns no store and no clock, and never judges: that is `soak`'s.
+//! - `case`: what an integration is judged by, owned, as it is written into a bundle
+//! - `said`: how records of the evidence log are written and read; `log`: what all of them together mean for each soak
+//! - `basis`: how what is configured stands to what was recorded: since when runs count, what was changed, what can't be told
+//! - `assemble`: from configuration and store; `decide`: the answer from the runs; `answered`: the answer as every output shows it
+//! - `live`, `running`: every soak's running state, so that a verdict costs no scan
+//!
+//! Owns no store and no clock, never writes. What a criterion means is `soak`'s.
 
+mod answered;
+mod assemble;
+mod basis;
+mod case;
+mod decide;
 mod live;
 mod log;
+mod running;
+pub mod said;
 #[cfg(test)]
 mod tests;
 
+pub use answered::{Answered, Passed};
+pub(crate) use assemble::other_config;
+pub use assemble::{Failed, answer_from, assemble, doubt_clocks, judged_from, observations, situation};
+pub use basis::Basis;
+pub use case::{AttestedCase, Case, CheckCase, ExclusionCase, IncidentsCase, MaintenanceCase, Observed, SoakCase, WaiverCase};
+pub use decide::{Runs, Situation, decide};
 pub use live::{Asked, Soaks};
-pub use log::{Began, Excluded, Known, Log, attest, exclude};
-
-use crate::board::IntegrationEntry;
-use crate::clock::UnixMs;
-use crate::limits;
-use crate::soak::Observations;
-
-/// What was observed of an integration beside its runs.
-pub fn observations(entry: &IntegrationEntry, now: UnixMs) -> Observations {
-    Observations {
-        quota_headroom: limits::headroom(entry, now),
-        certificate_expiry: entry.checks.iter().filter(|c| c.def.judged).filter_map(|c| c.state.certificate_expiry).min(),
-        ..Observations::default()
-    }
-}
+pub use log::{Known, Log};
+pub use said::Began;

@@ -131,6 +131,24 @@ async fn a_check_s_records_keep_the_order_of_their_slots() {
 }
 
 #[tokio::test]
+async fn a_slot_that_is_not_run_for_a_quota_s_sake_says_why() {
+    let mut bench = Bench::new(&[("ping", "60s")]);
+    bench.scheduler.plan();
+    let def = bench.scheduler.means.config.borrow().checks().next().unwrap().clone();
+    let limits = crate::ratelimit::RateLimit { throttled: true, retry_after: Some(Duration::from_secs(100)), ..Default::default() };
+    let (host, stay_away) = (def.kind.host().unwrap(), limits.retry_after);
+    let heard = crate::observed::Heard { host, token: false, at: START, limits, stay_away };
+    bench.scheduler.means.budgets.heard(&def, &[heard], Instant::now().into_std());
+    let first = bench.next("ping");
+    bench.at(first);
+    bench.scheduler.fire_due();
+    let record = bench.scheduler.waiting[0].record();
+    assert_eq!((record.cause, record.detail.as_deref()), (Some(Cause::RateLimit), Some("held: the host asked to be left alone")));
+    let next = Record { slot: UnixMs(first.0 + 60_000), ..record.clone() };
+    assert!(record.clone().join(&next), "slots in a row are one span");
+}
+
+#[tokio::test]
 async fn reloads_leave_nothing_behind() {
     let mut bench = Bench::new(&[("ping", "7d"), ("pong", "7d")]);
     bench.scheduler.plan();

@@ -23,16 +23,22 @@ pub(super) struct Problem {
     error: String,
     hint: String,
     headers: Vec<(HeaderName, HeaderValue)>,
+    more: Option<Box<(&'static str, serde_json::Value)>>,
 }
 
 impl Problem {
     /// A problem with a hint what to do.
     pub(super) fn new(status: StatusCode, error: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { status, error: error.into(), hint: hint.into(), headers: Vec::new() }
+        Self { status, error: error.into(), hint: hint.into(), headers: Vec::new(), more: None }
     }
     /// The same with one more header.
     pub(super) fn header(mut self, name: HeaderName, value: &'static str) -> Self {
         self.headers.push((name, HeaderValue::from_static(value)));
+        self
+    }
+    /// The same with one more key.
+    pub(super) fn with(mut self, key: &'static str, value: serde_json::Value) -> Self {
+        self.more = Some(Box::new((key, value)));
         self
     }
     pub(super) fn unauthorized(error: &str) -> Self {
@@ -62,7 +68,11 @@ impl Problem {
 
 impl From<Problem> for Response {
     fn from(p: Problem) -> Self {
-        let mut response = (p.status, Json(json!({ "error": p.error, "hint": p.hint }))).into_response();
+        let mut body = json!({ "error": p.error, "hint": p.hint });
+        if let Some(more) = p.more {
+            body[more.0] = more.1;
+        }
+        let mut response = (p.status, Json(body)).into_response();
         response.headers_mut().extend(p.headers);
         response
     }
@@ -79,14 +89,27 @@ pub(super) fn too_slow() -> Response {
 }
 
 /// What there is, for the hint of a 404.
-const PATHS: [&str; 7] = ["/", "/metrics", "/-/healthy", "/-/ready", "/-/reload", "/api/v1/status", "/api/v1/limits"];
+const PATHS: [&str; 10] = [
+    "/",
+    "/metrics",
+    "/-/healthy",
+    "/-/ready",
+    "/-/reload",
+    "/api/v1/status",
+    "/api/v1/limits",
+    "/api/v1/soaks",
+    "/api/v1/exclusions",
+    "/api/v1/attestations",
+];
+/// Those that change something.
+const CHANGES: [&str; 3] = ["/-/reload", "/api/v1/exclusions", "/api/v1/attestations"];
 
 pub(super) async fn not_found(uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();
     let hint = match nearest(&path, &PATHS) {
         Some(near) => format!("Did you mean {near} ?"),
         None => format!(
-            "There are {}, /integrations/C/E/I, /readiness/C/E, /api/v1/integrations/C/E/I and /api/v1/checks/C/E/I/CHECK/runs?since=24h.",
+            "There are {}, /integrations/C/E/I, /readiness/C/E, /api/v1/gates/C/E, /api/v1/integrations/C/E/I and /api/v1/checks/C/E/I/CHECK/runs?since=24h.",
             PATHS.join(", ")
         ),
     };
@@ -94,7 +117,7 @@ pub(super) async fn not_found(uri: Uri) -> Problem {
 }
 
 pub(super) async fn wrong_method(method: Method, uri: Uri) -> Problem {
-    let allowed = if uri.path() == "/-/reload" { "POST" } else { "GET" };
+    let allowed = if CHANGES.contains(&uri.path()) { "POST" } else { "GET" };
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not for this path"), format!("Use {allowed}."))
         .header(header::ALLOW, if allowed == "POST" { "POST" } else { "GET, HEAD" })
 }

@@ -27,10 +27,14 @@ fn handler(path: &str) -> &'static str {
         "/-/reload" => "reload",
         "/api/v1/status" => "status",
         "/api/v1/limits" => "limits",
+        "/api/v1/soaks" => "soaks",
+        EXCLUSIONS => "exclusions",
+        "/api/v1/attestations" => "attestations",
         p if p.starts_with("/integrations/") => "integration_page",
         p if p.starts_with("/readiness/") => "readiness_page",
         p if p.starts_with("/api/v1/integrations/") => "integration",
         p if p.starts_with("/api/v1/checks/") => "runs",
+        p if p.starts_with("/api/v1/gates/") => "gate",
         _ => "other",
     }
 }
@@ -40,9 +44,16 @@ fn public(path: &str) -> bool {
     matches!(path, "/-/healthy" | "/-/ready")
 }
 
+/// Takes runs out of a judgement.
+const EXCLUSIONS: &str = "/api/v1/exclusions";
+
 /// What a request needs. Everything that changes something is a POST.
-fn needed(method: &Method) -> Role {
-    if reads(method) { Role::Viewer } else { Role::Operator }
+fn needed(method: &Method, path: &str) -> Role {
+    match path {
+        _ if reads(method) => Role::Viewer,
+        EXCLUSIONS => Role::Approver,
+        _ => Role::Operator,
+    }
 }
 
 fn reads(method: &Method) -> bool {
@@ -88,7 +99,7 @@ async fn admit(shared: &Shared, request: &mut Parts) -> Result<(), Problem> {
     let Ends { peer, local } = ends.unwrap_or(Ends { peer: SocketAddr::from(([0, 0, 0, 0], 0)), local: shared.local });
     check_host(settings, request, local)?;
     let actor = check_actor(shared, settings, request, peer).await?;
-    let needed = needed(&request.method);
+    let needed = needed(&request.method, request.uri.path());
     if actor.role < needed {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,

@@ -14,22 +14,22 @@ use crate::limits::{IntegrationLimits, integration_limits};
 const LONGEST_ID: usize = 3 * 63 + 2;
 
 /// `customer`, `customer/environment` or `customer/environment/integration`.
-struct Asked(String);
+pub(super) struct Asked(String);
 
 impl Asked {
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let parts = text.split('/').count();
         let fits = text.len() <= LONGEST_ID && parts <= 3 && text.split('/').all(|p| p.parse::<Slug>().is_ok());
         fits.then(|| Self(text.to_owned()))
     }
 
     /// Whether it names this integration, or what it belongs to.
-    fn names(&self, id: &IntegrationId) -> bool {
+    pub(super) fn names(&self, id: &IntegrationId) -> bool {
         id.as_str().strip_prefix(&self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The known name with as many parts that looks most like it.
-    fn nearest<'i>(&self, ids: impl Iterator<Item = &'i IntegrationId>) -> Option<String> {
+    pub(super) fn nearest<'i>(&self, ids: impl Iterator<Item = &'i IntegrationId>) -> Option<String> {
         let parts = self.0.split('/').count();
         let names = ids.map(|id| id.as_str().split('/').take(parts).collect::<Vec<_>>().join("/"));
         names.min_by_key(|name| strsim::damerau_levenshtein(&self.0, name))
@@ -66,12 +66,12 @@ pub(super) async fn limits(State(shared): State<Shared>, QueryOf(query): Query) 
     }
 }
 
-fn no_id() -> Problem {
+pub(super) fn no_id() -> Problem {
     let hint = "Give id=customer, id=customer/environment or id=customer/environment/integration.";
     Problem::new(StatusCode::BAD_REQUEST, "id is not readable", hint)
 }
 
-fn unknown(near: Option<String>) -> Problem {
+pub(super) fn unknown(near: Option<String>) -> Problem {
     let hint = near.map_or_else(|| "No integrations are configured yet.".to_owned(), |near| format!("Did you mean {near} ?"));
     Problem::new(StatusCode::NOT_FOUND, "no such integration, environment or customer is configured", hint)
 }

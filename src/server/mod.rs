@@ -1,4 +1,4 @@
-//! The daemon's own listener: metrics, health, API, pages. Reads the board, never changes it; the one thing it sets off is a reload.
+//! The daemon's own listener: metrics, health, API, pages. Reads the board, never changes it; what it sets off is a reload, or the record of a decision.
 //!
 //! A request goes through `accept` (limits of connections and time), `gate` (host, origin, token, body size, counting) and one handler.
 
@@ -19,13 +19,16 @@ use crate::budget::{Budgets, Views};
 use crate::clock::{Clock, UnixMs, monotonic};
 use crate::config::model::{Config, ServerSettings};
 use crate::config::table::Problem;
+use crate::evidence::{Entry, Link};
 use crate::health::Health;
 use crate::metrics::own::OwnMetrics;
 use crate::readiness::Soaks;
 
 mod accept;
 mod api;
+mod asked;
 mod auth;
+mod decisions;
 mod gate;
 mod limits;
 mod origin;
@@ -37,11 +40,14 @@ mod page_soak;
 mod page_strip;
 mod runs;
 mod scrape;
+mod soaks;
 
 /// The largest request body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 /// Scrapes answered at once: each holds a copy of the board.
 const SCRAPES_AT_ONCE: usize = 4;
+/// Gates of the past judged at once: each reads the runs of an environment.
+const READINGS_AT_ONCE: usize = 2;
 
 /// What the server reads from, and whom it asks for a reload.
 #[derive(Clone, Debug)]
@@ -62,6 +68,8 @@ pub struct ServerState {
     pub health: Arc<Health>,
     /// Where reloads are asked for.
     pub reload: mpsc::Sender<ReloadRequest>,
+    /// Where decisions go to be recorded.
+    pub decisions: mpsc::Sender<DecisionRequest>,
     /// The store's file, for reading runs.
     pub store: PathBuf,
 }
@@ -77,6 +85,15 @@ impl ServerState {
         let of = |c: &CheckEntry| Some((c.def.id.clone(), self.budgets.view(&c.def.id, now, monotonic())?));
         entry.checks.iter().filter_map(of).collect()
     }
+}
+
+/// Somebody decided something that is to be recorded.
+#[derive(Debug)]
+pub struct DecisionRequest {
+    /// The record.
+    pub entry: Entry,
+    /// Where it is told that it stands in the log, or why it does not.
+    pub answer: oneshot::Sender<Result<Link, String>>,
 }
 
 /// Somebody asks for a reload.
@@ -118,6 +135,7 @@ struct Shared {
     local: SocketAddr,
     failures: Arc<auth::Failures>,
     scrapes: Arc<Semaphore>,
+    readings: Arc<Semaphore>,
 }
 
 /// Whether a listener may open: outside loopback only with tokens, or with `auth = "none"` written. The error says what to do.
@@ -146,7 +164,8 @@ pub async fn bind(settings: &ServerSettings) -> Result<TcpListener, String> {
 pub async fn serve(listener: TcpListener, state: ServerState, stop: CancellationToken) -> io::Result<()> {
     let local = listener.local_addr()?;
     may_listen(&state.config.borrow().settings.server, local).map_err(io::Error::other)?;
-    let shared = Shared { state, local, failures: Arc::default(), scrapes: Arc::new(Semaphore::new(SCRAPES_AT_ONCE)) };
+    let (scrapes, readings) = (Arc::new(Semaphore::new(SCRAPES_AT_ONCE)), Arc::new(Semaphore::new(READINGS_AT_ONCE)));
+    let shared = Shared { state, local, failures: Arc::default(), scrapes, readings };
     accept::run(listener, &shared, router(shared.clone()), stop).await;
     Ok(())
 }
@@ -162,6 +181,10 @@ fn router(shared: Shared) -> Router {
         .route("/-/reload", post(api::reload))
         .route("/api/v1/status", get(api::status))
         .route("/api/v1/limits", get(limits::limits))
+        .route("/api/v1/soaks", get(soaks::soaks))
+        .route("/api/v1/gates/{customer}/{environment}", get(soaks::gate))
+        .route("/api/v1/exclusions", post(decisions::exclude))
+        .route("/api/v1/attestations", post(decisions::attest))
         .route("/api/v1/integrations/{customer}/{environment}/{integration}", get(api::integration))
         .route("/api/v1/checks/{customer}/{environment}/{integration}/{check}/runs", get(runs::runs))
         .fallback(api::not_found)

@@ -448,7 +448,7 @@ fn row(i: &IntegrationStatus, verdict: Option<Ruling>, now: UnixMs) -> Markup {
     }
 }
 
-/// Class, attribution, detail and advice; or why nothing is watched just now.
+/// Class, attribution, detail and advice; or why nothing is watched just now; or what will go wrong.
 pub(super) fn why(i: &IntegrationStatus) -> Markup {
     html! {
         @if let Some(hold) = &i.hold {
@@ -463,6 +463,10 @@ pub(super) fn why(i: &IntegrationStatus) -> Markup {
             }
             @if let Some(detail) = &i.detail { p.detail { (detail) } }
             @if let Some(advice) = &i.remediation { p.small.soft { (advice) } }
+        } @else if let Some(w) = &i.warning {
+            p { b { (words(w.kind.as_str())) } " · " (words(w.attribution.as_str())) }
+            p.detail { (w.detail) }
+            p.small.soft { (w.remediation) }
         }
     }
 }

@@ -13,10 +13,13 @@ use super::runs::{self, Stored};
 use crate::board::{CheckEntry, IntegrationEntry};
 use crate::budget::Views;
 use crate::clock::{HOUR_MS, UnixMs};
+use crate::config::model::{Batch, DeclaredVolume};
+use crate::fields::Volume;
 use crate::limits::integration_limits;
 use crate::outcome::Outcome;
 use crate::readiness::Soaks;
 use crate::status::{CheckStatus, check_status, integration_status};
+use crate::store::FailureRow;
 
 /// Runs shown of each check.
 const MOST_RUNS: usize = 60;
@@ -45,7 +48,7 @@ fn body(entry: &IntegrationEntry, views: &Views, soaks: &Soaks, stored: &[Option
             a href=(page_soak::href(&i.customer, &i.environment, None)) { (i.environment) } }
         div.head { h1 { (i.name) } (badge_of(&i)) (notes(&i.limits, now)) }
         p.soft.small { (i.id) }
-        @if i.hold.is_some() || i.remediation.is_some() || i.detail.is_some() {
+        @if i.hold.is_some() || i.remediation.is_some() || i.detail.is_some() || i.warning.is_some() {
             div.card.pad.why { (why(&i)) }
         }
         div.card.pad {
@@ -63,13 +66,7 @@ fn body(entry: &IntegrationEntry, views: &Views, soaks: &Soaks, stored: &[Option
                 @if let Some(soak) = &i.soak {
                     (fact("Soak", &html! { "from " (soak.start) ", " (soak.window) ", success " (objective(soak.success_ratio)) }))
                 }
-                @if i.volume_peak.is_some() || i.volume_daily.is_some() {
-                    (fact("Declared volume", &html! {
-                        @if let Some(v) = &i.volume_peak { (v) " at peak" }
-                        @if i.volume_peak.is_some() && i.volume_daily.is_some() { ", " }
-                        @if let Some(v) = &i.volume_daily { (v) " in all" }
-                    }))
-                }
+                @if let Some(volume) = declared(&entry.def.volume) { (fact("Declared volume", &html! { (volume) })) }
                 (fact("Runbook", &html! { @match &i.runbook {
                     Some(url) => a href=(url.url()) rel="noreferrer noopener" { (url) },
                     None => span.none { "none given" },
@@ -86,6 +83,15 @@ fn body(entry: &IntegrationEntry, views: &Views, soaks: &Soaks, stored: &[Option
             (check_card(check, views, stored.get(n).and_then(Option::as_ref), now))
         }
     }
+}
+
+/// What is declared, if anything is: `600/min at peak, 40000/day in all`. The batches come on top.
+fn declared(volume: &DeclaredVolume) -> Option<String> {
+    let daily = |v: &Volume| format!("{v} {}", if volume.batches.is_empty() { "in all" } else { "besides batches" });
+    let batch = |b: &Batch| format!("{} calls at {}", b.calls(), b.start);
+    let all =
+        volume.peak.iter().map(|v| format!("{v} at peak")).chain(volume.daily.iter().map(daily)).chain(volume.batches.iter().map(batch));
+    Some(all.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty())
 }
 
 /// A share as it was declared, in percent: `99.9 %`.
@@ -213,7 +219,7 @@ fn recent(stored: Option<&Stored>, now: UnixMs) -> Markup {
                         td { (words(r.cause.map(|c| c.as_str()).or(r.class.map(|c| c.as_str())).unwrap_or_default())) }
                         td.num { @if r.attempts > 0 { (seconds(r.duration.seconds())) } }
                         td.num { @if r.attempts > 0 { (r.attempts) } }
-                        td { @if let Some(f) = failures.iter().find(|f| f.covers(0, r)) { @if let Some(detail) = &f.detail { span.detail { (detail) } } } }
+                        td { @if let Some(detail) = FailureRow::said(failures, r) { span.detail { (detail) } } }
                     } } }
                 } }
             },
@@ -240,6 +246,16 @@ mod tests {
     use crate::outcome::{Attribution, Cause, Class};
     use crate::record::Record;
     use crate::store::{Reader, Store};
+
+    #[test]
+    fn batches_come_on_top_of_what_is_declared_a_day() {
+        let of = |peak: &str, daily: &str| DeclaredVolume { peak: peak.parse().ok(), daily: daily.parse().ok(), batches: Vec::new() };
+        assert_eq!(declared(&of("600/min", "40000/day")).as_deref(), Some("600/min at peak, 40000/day in all"));
+        let batch = Batch { start: "22:00Z".parse().unwrap(), rows: 5_000, calls_per_row: 0.5 };
+        let with = DeclaredVolume { batches: vec![batch], ..of("", "40000/day") };
+        assert_eq!(declared(&with).as_deref(), Some("40000/day besides batches, 2500 calls at 22:00Z"));
+        assert_eq!(declared(&of("", "")), None);
+    }
 
     #[test]
     fn stored_runs_show_what_happened_and_how_long_a_span_is() {

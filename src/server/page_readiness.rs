@@ -3,17 +3,18 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use http::StatusCode;
 use maud::{Markup, html};
 
 use super::api::Problem;
 use super::page::{page, problem_page, words};
 use super::page_soak::{Part, answer_badge, budget, card, earliest, progress, utc, verdict_badge};
 use super::page_strip::legend;
+use super::soaks::unknown;
 use super::{ServerState, Shared};
 use crate::board::IntegrationEntry;
 use crate::clock::UnixMs;
-use crate::soak::gate::{Answer, Gate};
+use crate::readiness::{Answered, Passed};
+use crate::soak::gate::Answer;
 
 /// Integrations shown with all their criteria, the worst first; the others have a row.
 const MOST_CARDS: usize = 100;
@@ -22,10 +23,8 @@ const MOST_ROWS: usize = 1_000;
 
 /// What the page shows.
 struct View {
-    customer: String,
-    environment: String,
     customer_name: String,
-    gate: Gate,
+    answered: Answered,
     /// The worst first.
     parts: Vec<Part>,
 }
@@ -35,14 +34,12 @@ pub(super) async fn environment(State(shared): State<Shared>, Path((customer, en
     // Judging and writing a large environment takes some milliseconds: not on the runtime's threads.
     let work = tokio::task::spawn_blocking(move || {
         let now = inner.state.clock.now();
-        match look(&inner.state, customer, environment, now) {
-            Some(view) => page(
-                &inner,
-                &format!("{}: {}/{}", words(view.gate.answer.as_str()), view.customer, view.environment),
-                false,
-                &body(&view, now),
-            ),
-            None => problem_page(&inner, &no_environment()),
+        match look(&inner.state, &customer, &environment, now) {
+            Ok(view) => {
+                let title = format!("{}: {customer}/{environment}", words(view.answered.answer.as_str()));
+                page(&inner, &title, false, &body(&view, &customer, &environment, now))
+            }
+            Err(problem) => problem_page(&inner, &problem),
         }
     });
     work.await.unwrap_or_else(|e| {
@@ -51,46 +48,44 @@ pub(super) async fn environment(State(shared): State<Shared>, Path((customer, en
     })
 }
 
-fn no_environment() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "no such environment is configured", "The overview lists all: each row leads to its environment.")
-}
-
-/// The gate of an environment; `None`: there is no such environment.
-fn look(state: &ServerState, customer: String, environment: String, now: UnixMs) -> Option<View> {
+/// The gate of an environment.
+fn look(state: &ServerState, customer: &str, environment: &str, now: UnixMs) -> Result<View, Problem> {
     let here = |i: &&IntegrationEntry| i.def.id.customer() == customer && i.def.id.environment() == environment;
-    let entries: Vec<IntegrationEntry> = state.board.read(|all| all.iter().filter(here).cloned().collect());
-    let customer_name = entries.first()?.def.customer_name.clone();
-    let mut gate = state.soaks.gate(&entries.iter().collect::<Vec<_>>(), now);
-    let passages = std::mem::take(&mut gate.integrations);
-    let part = |(entry, passage): (IntegrationEntry, _)| {
-        let excluded = state.soaks.known(&entry.def.id).map(|k| k.excluded).unwrap_or_default();
-        Part { entry, passage, excluded }
+    let mut entries: Vec<IntegrationEntry> = state.board.read(|all| all.iter().filter(here).cloned().collect());
+    // The answer's order.
+    entries.sort_by(|a, b| a.def.id.cmp(&b.def.id));
+    let Some(customer_name) = entries.first().map(|e| e.def.customer_name.clone()) else {
+        return Err(state.board.read(|all| unknown(all, customer, environment)));
     };
-    let mut parts: Vec<Part> = entries.into_iter().zip(passages).map(part).collect();
-    parts.sort_by_key(|p| std::cmp::Reverse(p.passage.answer));
-    Some(View { customer, environment, customer_name, gate, parts })
+    let hash = state.config.borrow().hash.clone();
+    let all: Vec<&IntegrationEntry> = entries.iter().collect();
+    let mut answered = state.soaks.answered((customer, environment), &all, &hash, now);
+    let passed: Vec<Passed> = std::mem::take(&mut answered.integrations);
+    let mut parts: Vec<Part> = entries.into_iter().zip(passed).map(|(entry, passed)| Part { entry, passed }).collect();
+    parts.sort_by_key(|p| std::cmp::Reverse(p.passed.answer));
+    Ok(View { customer_name, answered, parts })
 }
 
-fn body(view: &View, now: UnixMs) -> Markup {
-    let View { customer, environment, customer_name, gate, parts } = view;
+fn body(view: &View, customer: &str, environment: &str, now: UnixMs) -> Markup {
+    let View { customer_name, answered, parts } = view;
     let api = format!("/api/v1/gates/{customer}/{environment}");
     html! {
         p.small { a href="/" { "All integrations" } " / " a href=(format!("/?customer={customer}")) { (customer_name) } " / "
             a href=(format!("/?customer={customer}&environment={environment}")) { (environment) } }
-        div.head { h1 { "Readiness: " (customer_name) ", " (environment) } (answer_badge(gate.answer)) }
+        div.head { h1 { "Readiness: " (customer_name) ", " (environment) } (answer_badge(answered.answer)) }
         p.soft.small { (customer) "/" (environment) ", gate go-live. As JSON: " a href=(api) { (api) } ". For pipelines: " code { "soakwatch gate " (customer) "/" (environment) } "." }
         div.card.pad {
-            p { b { (says(gate.answer)) } " " (tally(parts)) }
-            @if gate.answer != Answer::Go {
-                p { "Green at the earliest: " @match &gate.earliest {
+            p { b { (says(answered.answer)) } " " (tally(parts)) }
+            @if answered.answer != Answer::Go {
+                p { "Green at the earliest: " @match &answered.earliest {
                     Some(at) => b { (utc(at)) },
                     None => b { "no time is known" },
                 } "." }
             }
-            (reasons(gate, parts))
+            (reasons(answered, parts))
         }
         div.card.scroll { (summary(parts)) }
-        @if parts.iter().any(|p| p.passage.soak.is_some()) { (legend()) }
+        @if parts.iter().any(|p| p.passed.soak.is_some()) { (legend()) }
         @for part in parts.iter().take(MOST_CARDS) { (card(part, now)) }
         @if parts.len() > MOST_CARDS {
             p role="status" { b { "And " (parts.len() - MOST_CARDS) " more." } " The first " (MOST_CARDS) " are shown with all their criteria, worst first; each of the others on its own page." }
@@ -108,22 +103,22 @@ fn says(answer: Answer) -> &'static str {
 
 /// How many integrations got which answer.
 fn tally(parts: &[Part]) -> String {
-    let of = |a: Answer| parts.iter().filter(|p| p.passage.answer == a).count();
+    let of = |a: Answer| parts.iter().filter(|p| p.passed.answer == a).count();
     let said = Answer::ALL.iter().rev().filter(|a| of(**a) > 0).map(|a| format!("{} {}", of(*a), words(a.as_str())));
     let plural = if parts.len() == 1 { "integration" } else { "integrations" };
     format!("{} {plural}: {}.", parts.len(), said.collect::<Vec<_>>().join(", "))
 }
 
-fn reasons(gate: &Gate, parts: &[Part]) -> Markup {
+fn reasons(answered: &Answered, parts: &[Part]) -> Markup {
     html! {
-        @if !gate.reasons.is_empty() || parts.iter().any(|p| !p.passage.reasons.is_empty()) {
-            h3 { @if gate.answer == Answer::Go { "To be known" } @else { "Why" } }
+        @if !answered.reasons.is_empty() || parts.iter().any(|p| !p.passed.reasons.is_empty()) {
+            h3 { @if answered.answer == Answer::Go { "To be known" } @else { "Why" } }
             ul {
-                @for reason in &gate.reasons { li { (reason) } }
-                @for p in parts.iter().take(MOST_CARDS).filter(|p| !p.passage.reasons.is_empty()) {
+                @for reason in &answered.reasons { li { (reason) } }
+                @for p in parts.iter().take(MOST_CARDS).filter(|p| !p.passed.reasons.is_empty()) {
                     li {
                         a href=(format!("#{}", p.entry.def.id.integration())) { (p.entry.def.name) }
-                        ul { @for reason in &p.passage.reasons { li { (reason) } } }
+                        ul { @for reason in &p.passed.reasons { li { (reason) } } }
                     }
                 }
             }
@@ -146,8 +141,8 @@ fn summary(parts: &[Part]) -> Markup {
                     @if n < MOST_CARDS { a href=(format!("#{}", p.entry.def.id.integration())) { (p.entry.def.name) } }
                     @else { a href=(format!("/integrations/{}", p.entry.def.id)) { (p.entry.def.name) } }
                 }
-                td { (answer_badge(p.passage.answer)) }
-                @match &p.passage.soak {
+                td { (answer_badge(p.passed.answer)) }
+                @match &p.passed.soak {
                     None => td colspan="4" { span.none { "no soak" } },
                     Some(shown) => {
                         td { (verdict_badge(shown.verdict)) }

@@ -9,8 +9,8 @@ use crate::board::IntegrationEntry;
 use crate::clock::UnixMs;
 use crate::config::model::SoakPolicy;
 use crate::outcome::Phase;
-use crate::readiness::{Excluded, Soaks};
-use crate::soak::gate::{Answer, Passage};
+use crate::readiness::{Passed, Soaks};
+use crate::soak::gate::Answer;
 use crate::soak::{Criterion, Ruling, Shown, ShownBudget, ShownCheck, ShownCounts, ShownRow, ShownSpan, Window, percent, seconds};
 
 /// A verdict as symbol and word.
@@ -111,25 +111,24 @@ pub(super) fn earliest(shown: &Shown) -> Markup {
 /// What the readiness page knows of an integration.
 pub(super) struct Part {
     pub(super) entry: IntegrationEntry,
-    pub(super) passage: Passage,
-    pub(super) excluded: Vec<Excluded>,
+    pub(super) passed: Passed,
 }
 
 /// All of it.
 pub(super) fn card(part: &Part, now: UnixMs) -> Markup {
-    let (def, passage) = (&part.entry.def, &part.passage);
+    let (def, passed) = (&part.entry.def, &part.passed);
     html! {
         section.card.pad.soak id=(def.id.integration()) aria-label=(def.name) {
             div.head {
                 h2 { a href=(format!("/integrations/{}", def.id)) { (def.name) } }
-                @if let Some(shown) = &passage.soak { (verdict_badge(shown.verdict)) }
-                (answer_badge(passage.answer))
+                @if let Some(shown) = &passed.soak { (verdict_badge(shown.verdict)) }
+                (answer_badge(passed.answer))
                 span.tag { (part.entry.phase(now)) }
                 span.soft.small { (def.id.integration()) ", " (def.criticality) ", owner " (def.owner) }
             }
-            @match (&passage.soak, &def.soak) {
+            @match (&passed.soak, &def.soak) {
                 (Some(shown), Some(policy)) => (soak(part, shown, policy, now)),
-                _ => ul { @for reason in &passage.reasons { li { (reason) } } },
+                _ => ul { @for reason in &passed.reasons { li { (reason) } } },
             }
         }
     }
@@ -139,7 +138,7 @@ fn soak(part: &Part, shown: &Shown, policy: &SoakPolicy, now: UnixMs) -> Markup 
     let frozen = matches!(part.entry.phase(now), Phase::Hypercare | Phase::Steady);
     let (attested, criteria): (Vec<&ShownRow>, Vec<&ShownRow>) = shown.criteria.iter().partition(|r| Criterion::parse(&r.name).is_none());
     html! {
-        @if shown.as_of != now.to_string() {
+        @if time_of(&shown.as_of).is_some_and(|at| at < now) {
             p.notice role="status" { "The runs are being counted again; this is the verdict of " (utc(&shown.as_of)) "." }
         }
         @if frozen { p { "Frozen at go-live, " (utc(&shown.window.end)) ": runs after it change nothing here." } }
@@ -235,15 +234,19 @@ fn waivers(part: &Part, shown: &Shown, now: UnixMs) -> Markup {
 /// What was taken out after the fact, and what it changes.
 fn exclusions(part: &Part, shown: &Shown) -> Markup {
     html! {
-        @if !part.excluded.is_empty() {
+        @if !part.passed.exclusions.is_empty() {
             h3 { "Exclusions" }
             div.scroll { table {
-                caption { "Taken out after the fact, by whoever is named." }
+                caption { "Taken out of the window after the fact, by whoever is named." }
                 thead { tr {
-                    th scope="col" { "From" } th scope="col" { "To" } th scope="col" { "By" } th scope="col" { "Recorded" } th scope="col" { "Reason" }
+                    th scope="col" { "From" } th scope="col" { "To" } th scope="col" { "Checks" } th scope="col" { "By" } th scope="col" { "Recorded" }
+                    th scope="col" { "Reason" }
                 } }
-                tbody { @for x in &part.excluded { tr {
-                    td { (utc(&x.span.from.to_string())) } td { (utc(&x.span.to.to_string())) } td { (x.by) } td { (utc(&x.at.to_string())) } td { (x.reason) }
+                tbody { @for x in &part.passed.exclusions { tr {
+                    td { (utc(&x.from.to_string())) } td { (utc(&x.to.to_string())) }
+                    td { (x.check.as_deref().unwrap_or("all")) }
+                    td { (x.by) @if let Some(remark) = &x.remark { div.small.soft { (remark) } } }
+                    td { (utc(&x.at.to_string())) } td { (x.reason) }
                 } } }
             } }
             div.scroll { table {
@@ -319,26 +322,22 @@ pub(super) fn word(entry: &IntegrationEntry, soaks: &Soaks, now: UnixMs) -> Opti
 /// The section of an integration's page.
 pub(super) fn section(entry: &IntegrationEntry, soaks: &Soaks, now: UnixMs) -> Markup {
     let id = &entry.def.id;
-    let shown = soaks.judged(entry, now, crate::soak::shown);
     html! {
-        @if entry.def.soak.is_some() {
+        @if let Some(Passed { soak, reasons, .. }) = soaks.passed(entry, now) {
             section.card.pad aria-label="Soak" {
                 div.head {
                     h2 { "Soak" }
-                    @if let Some(shown) = &shown { (verdict_badge(shown.verdict)) }
+                    @if let Some(shown) = &soak { (verdict_badge(shown.verdict)) }
                     a.small href=(href(id.customer(), id.environment(), Some(id.integration()))) { "every criterion, and the gate" }
                 }
-                @match &shown {
-                    None => p.soft { "It has not been judged yet: its runs are being read from the store." },
-                    Some(shown) => {
-                        dl.facts {
-                            (fact("Window", &html! { (utc(&shown.window.start)) " to " (utc(&shown.window.end)) }))
-                            (fact("Progress", &progress(shown)))
-                            (fact("Error budget", &budget(&shown.budget)))
-                        }
-                        @if !shown.missing.is_empty() { ul { @for what in &shown.missing { li { (what) } } } }
+                @if let Some(shown) = &soak {
+                    dl.facts {
+                        (fact("Window", &html! { (utc(&shown.window.start)) " to " (utc(&shown.window.end)) }))
+                        (fact("Progress", &progress(shown)))
+                        (fact("Error budget", &budget(&shown.budget)))
                     }
                 }
+                @if !reasons.is_empty() { ul { @for reason in &reasons { li { (reason) } } } }
             }
         }
     }

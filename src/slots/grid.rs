@@ -24,7 +24,7 @@ impl Grid {
 
     /// The latest slot at or before a time.
     pub fn at_or_before(self, t: UnixMs) -> UnixMs {
-        UnixMs((t.0 - self.phase).div_euclid(self.interval) * self.interval + self.phase)
+        UnixMs(self.number(t) * self.interval + self.phase)
     }
 
     /// The first slot after a time.
@@ -34,7 +34,12 @@ impl Grid {
 
     /// How many slots lie in `(after, until]`.
     pub fn count(self, after: UnixMs, until: UnixMs) -> i64 {
-        ((self.at_or_before(until).0 - self.at_or_before(after).0) / self.interval).max(0)
+        (self.number(until) - self.number(after)).max(0)
+    }
+
+    /// The number of the latest slot at or before a time, counted from the one at the phase.
+    fn number(self, t: UnixMs) -> i64 {
+        (t.0 - self.phase).div_euclid(self.interval)
     }
 
     /// How many slots lie in `[from, until)`.

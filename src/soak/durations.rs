@@ -49,12 +49,21 @@ impl Durations {
 
     /// The smallest code that at least `percent` % of the runs do not exceed (the nearest rank); `None` without runs.
     pub fn percentile(&self, percent: u64) -> Option<DurationCode> {
-        let rank = (self.total() * percent.min(100)).div_ceil(100).max(1);
-        let mut seen = 0;
-        self.entries.iter().find_map(|(code, n)| {
-            seen += u64::from(*n);
-            (seen >= rank).then_some(DurationCode(*code))
-        })
+        self.percentile_of(self.total(), percent)
+    }
+
+    /// The same where the number of runs is known. From the top, because few are there.
+    pub(super) fn percentile_of(&self, total: u64, percent: u64) -> Option<DurationCode> {
+        let may_exceed = total - (total * percent.min(100)).div_ceil(100).max(1).min(total);
+        let mut above = 0;
+        let mut entries = self.entries.iter().rev().peekable();
+        while let Some((code, n)) = entries.next() {
+            above += u64::from(*n);
+            if above > may_exceed || entries.peek().is_none() {
+                return Some(DurationCode(*code));
+            }
+        }
+        None
     }
 
     /// Bytes beside its own size.

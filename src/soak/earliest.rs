@@ -23,15 +23,32 @@ pub fn earliest_pass(input: &Input<'_>, verdict: &Verdict) -> Option<UnixMs> {
         _ => {}
     }
     let length = input.policy.window.ms();
+    let judged = || input.checks.iter().filter(|c| c.judged);
+    judged().next()?;
+    let passes = |start: UnixMs, end: i64| judged().all(|c| can_pass(c, &frame, Window { start, end: UnixMs(end) }));
+    if let Some(go_live) = input.go_live.filter(|g| g.0 < input.since.0 + length) {
+        // The window will not be full, and is judged all the same.
+        return Some(go_live).filter(|g| passes(input.since, g.0));
+    }
     let first = (frame.window.start.0 - input.since.0) / HOUR_MS;
     // After one more window nothing that happened until now is left in it.
     let hours = length / HOUR_MS + 1;
     let starts = (first..=first + hours).map(|k| UnixMs(input.since.0 + k * HOUR_MS));
-    let judged = || input.checks.iter().filter(|c| c.judged);
-    let found = starts
-        .map(|start| Window { start, end: UnixMs((start.0 + length).max(input.now.0)) })
-        .find(|w| judged().next().is_some() && judged().all(|c| can_pass(c, &frame, *w)));
-    found.and_then(|w| before_go_live(input, w.end))
+    let bounds = |start: UnixMs| {
+        let longest = start.0 + length + HOUR_MS - 1;
+        (start, (start.0 + length).max(input.now.0), input.go_live.map_or(longest, |g| g.0.min(longest)))
+    };
+    // Of windows with the same beginning the longest has the best chance.
+    let (start, soonest, longest) = starts.map(bounds).find(|(start, from, to)| from <= to && passes(*start, *to))?;
+    if passes(start, soonest) {
+        return Some(UnixMs(soonest));
+    }
+    let (mut no, mut yes) = (soonest, longest);
+    while yes - no > 1 {
+        let middle = no + (yes - no) / 2;
+        if passes(start, middle) { yes = middle } else { no = middle }
+    }
+    Some(UnixMs(yes))
 }
 
 fn before_go_live(input: &Input<'_>, at: UnixMs) -> Option<UnixMs> {
@@ -44,20 +61,24 @@ fn can_pass(check: &CheckInput<'_>, frame: &Frame, window: Window) -> bool {
     let hour = (window.start.0 - frame.window.start.0) / HOUR_MS;
     let inside = fold.blemishes.iter().rev().take_while(|b| i64::from(b.hour) >= hour);
     let (bad, gone) = inside.fold((0, 0), |(bad, gone), b| (bad + u64::from(b.bad), gone + u64::from(b.gone)));
-    let (end, ms) = fold.outages.last_long;
-    let outage = ms.min(end.0.saturating_sub(window.start.0));
-    if ms > 0 && outage > policy.longest_outage.ms() {
+    let (first, ms) = fold.outages.last_long;
+    // As if every slot that leaves the window had been one of its.
+    let left_out = (window.start.0.saturating_sub(first.0)).max(0);
+    let left_out = rules.grid.map_or(left_out, |g| (left_out + g.interval() - 1) / g.interval() * g.interval());
+    if ms > 0 && ms - left_out > policy.longest_outage.ms() {
         return false;
     }
-    let Some(due) = slots_in(window, rules) else { return rules.judge == Judge::Ratio || bad == 0 };
-    let counted = due.saturating_sub(gone);
+    let full = window.end.max(UnixMs(window.start.0 + policy.window.ms()));
+    let slots = |end| slots_in(Window { end, ..window }, rules);
+    let (Some(due), Some(own)) = (slots(full), slots(window.end)) else { return rules.judge == Judge::Ratio || bad == 0 };
+    let counted = own.saturating_sub(gone);
     let covered = Share::of(policy.coverage).reached(counted, due);
     let enough = match rules.judge {
         Judge::Ratio => {
             bad <= allowed(policy.success_ratio, policy.confidence, due)
-                && Share::of(policy.success_ratio).runs_needed().is_some_and(|needed| due >= needed)
+                && Share::of(policy.success_ratio).runs_needed().is_some_and(|needed| own >= needed)
         }
-        Judge::Every => bad == 0 && gone == 0,
+        Judge::Every => bad == 0 && gone == 0 && own == due,
     };
     covered && enough
 }

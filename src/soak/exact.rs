@@ -6,9 +6,9 @@ use crate::soak::policy::Confidence;
 /// z of the 95 % interval.
 const Z: f64 = 1.96;
 /// Its square, in ten-thousandths: exact.
-const Z2_E4: u128 = 38_416;
+const Z2_E4: u64 = 38_416;
 
-/// A share between 0 and 1 in billionths.
+/// A share between 0 and 1 in billionths; what it is taken of are numbers of slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Share(u64);
 
@@ -17,17 +17,17 @@ impl Share {
 
     /// The nearest billionth of a ratio; a number that is none is taken into 0 to 1.
     pub fn of(ratio: Ratio) -> Self {
-        Self((ratio.0.clamp(0.0, 1.0) * 1e9).round() as u64)
+        Self((ratio.0.clamp(0.0, 1.0) * 1e9 + 0.5) as u64)
     }
 
     /// This share of a number, rounded down.
     pub fn floor_of(self, n: u64) -> u64 {
-        u64::try_from(u128::from(self.0) * u128::from(n) / u128::from(Self::ONE)).unwrap_or(u64::MAX)
+        self.0 * bounded(n) / Self::ONE
     }
 
     /// This share of a number, rounded to the nearest, half up.
     pub fn round_of(self, n: u64) -> u64 {
-        u64::try_from((u128::from(self.0) * u128::from(n) + u128::from(Self::ONE / 2)) / u128::from(Self::ONE)).unwrap_or(u64::MAX)
+        (self.0 * bounded(n) + Self::ONE / 2) / Self::ONE
     }
 
     /// What is left to 1.
@@ -37,21 +37,25 @@ impl Share {
 
     /// Whether `part` of `whole` is at least this share.
     pub fn reached(self, part: u64, whole: u64) -> bool {
-        u128::from(part) * u128::from(Self::ONE) >= u128::from(self.0) * u128::from(whole)
+        bounded(part) * Self::ONE >= self.0 * bounded(whole)
     }
 
     /// Whether `part` of `whole` is at most this share.
     pub fn kept(self, part: u64, whole: u64) -> bool {
-        u128::from(part) * u128::from(Self::ONE) <= u128::from(self.0) * u128::from(whole)
+        bounded(part) * Self::ONE <= self.0 * bounded(whole)
     }
 
     /// How many runs, all of them passing, it takes until the lower end of the interval reaches this share: n / (n + z^2) >= share. 381 for 99 %;
     /// `None`: no number does.
     pub fn runs_needed(self) -> Option<u64> {
-        let rest = u128::from(Self::ONE - self.0) * 10_000;
-        let n = (u128::from(self.0) * Z2_E4).checked_div(rest)? + u128::from(!(u128::from(self.0) * Z2_E4).is_multiple_of(rest));
-        u64::try_from(n.max(1)).ok()
+        let rest = (Self::ONE - self.0) * 10_000;
+        (rest > 0).then(|| (self.0 * Z2_E4).div_ceil(rest).max(1))
     }
+}
+
+/// A number of slots, so that its product with a billion still fits. Three hundred years of slots each second do.
+fn bounded(n: u64) -> u64 {
+    n.min(10_000_000_000)
 }
 
 /// The lower end of the 95 % Wilson score interval of `pass` out of `n`; no runs: no interval.

@@ -5,7 +5,7 @@
 
 use super::durations::Durations;
 use super::given::Rules;
-use super::track::{Outages, Track};
+use super::track::{CertainOutage, Mark, Track, is_slow};
 use super::window::{Frame, Window};
 use crate::clock::{HOUR_MS, UnixMs};
 use crate::outcome::Outcome;
@@ -48,6 +48,38 @@ impl Tally {
     }
 }
 
+/// Outages as they are observed: spans of non-passing runs in slot time, which missing runs neither extend nor end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Outages {
+    /// The longest: its first slot and its milliseconds.
+    pub(super) longest: (UnixMs, i64),
+    /// The one that goes on, if its milliseconds are not 0.
+    running: (UnixMs, i64),
+    /// The last that was longer than the policy allows.
+    pub(super) last_long: (UnixMs, i64),
+}
+
+impl Outages {
+    fn add(&mut self, run: &Run, rules: &Rules<'_>) {
+        match Mark::of(run, rules) {
+            Mark::Pass => self.running = (NEVER, 0),
+            Mark::Bad(ms) => {
+                if self.running.1 == 0 {
+                    self.running.0 = run.slot;
+                }
+                self.running.1 += ms;
+                if self.running.1 > self.longest.1 {
+                    self.longest = self.running;
+                }
+                if self.running.1 > rules.policy.longest_outage.ms() {
+                    self.last_long = self.running;
+                }
+            }
+            Mark::Missing | Mark::Neither => {}
+        }
+    }
+}
+
 /// An hour of the window in which not every run passed. Numbers stay at their largest rather than overflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Blemish {
@@ -64,6 +96,8 @@ pub(super) struct Blemish {
 pub struct CheckFold {
     /// Runs from here on count.
     pub(super) start: UnixMs,
+    /// Runs from here on are looked at ([`Frame::reads_from`]).
+    reads_from: UnixMs,
     /// Up to here, exclusive: go-live.
     until: UnixMs,
     /// As recorded.
@@ -74,6 +108,8 @@ pub struct CheckFold {
     pub(super) first_attempts: u32,
     /// Adjusted.
     pub(super) outages: Outages,
+    /// The same, had every missing run passed.
+    pub(super) certain: CertainOutage,
     /// Durations of the adjusted passes.
     pub(super) durations: Durations,
     /// The last slot that was recorded, also before `start`.
@@ -87,7 +123,7 @@ pub struct CheckFold {
     /// Hours that were not spotless, ascending.
     pub(super) blemishes: Vec<Blemish>,
     /// The windows on which it is decided whether the soak can still pass.
-    pub(super) ahead: Vec<Track>,
+    pub(super) ahead: Box<[Track]>,
 }
 
 impl CheckFold {
@@ -96,28 +132,77 @@ impl CheckFold {
         let nothing = (NEVER, 0);
         Self {
             start: frame.window.start,
+            reads_from: frame.reads_from(),
             until: frame.go_live.unwrap_or(NEVER),
             raw: Tally::default(),
             adjusted: Tally::default(),
             first_attempts: 0,
-            outages: Outages::default(),
+            outages: Outages { longest: nothing, running: nothing, last_long: nothing },
+            certain: CertainOutage::default(),
             durations: Durations::default(),
             newest: UnixMs(i64::MIN),
             heard: UnixMs(i64::MIN),
             last_counted: NEVER,
             gap: nothing,
             blemishes: Vec::new(),
-            ahead: frame.last.iter().flatten().map(|w| Track::new(*w, frame.length, rules)).collect(),
+            ahead: frame.last.iter().flatten().enumerate().map(|(n, w)| Track::new(*w, frame.length, n > 0, rules)).collect(),
         }
     }
 
     /// A fold of runs in slot order. Those after the end of the frame's window are left out, so that a verdict can be made for any time.
-    pub fn of<'r>(frame: &Frame, rules: &Rules<'_>, runs: impl IntoIterator<Item = &'r Run>) -> Self {
+    pub fn of(frame: &Frame, rules: &Rules<'_>, runs: &[Run]) -> Self {
         let mut fold = Self::new(frame, rules);
-        for run in runs.into_iter().filter_map(|r| r.clip(UnixMs(i64::MIN), frame.window.end)) {
+        let end = frame.window.end;
+        let whole = runs.partition_point(|r| r.last_slot() < end);
+        let (before, rest) = runs.split_at(whole);
+        let all_taken = fold.take_all(before, rules);
+        debug_assert!(all_taken, "runs in slot order");
+        for run in rest.iter().filter_map(|r| r.clip(UnixMs(i64::MIN), end)) {
             fold.apply(&run, rules);
         }
         fold
+    }
+
+    /// Takes in many runs in slot order, such as those of an hour; faster than one by one. `false`: not all of them were taken in, because one does not
+    /// come after what was ([`CheckFold::take`]).
+    #[must_use = "runs out of order are not taken in"]
+    pub fn take_all(&mut self, runs: &[Run], rules: &Rules<'_>) -> bool {
+        let mut rest = runs;
+        let mut streak = Streak::default();
+        while let Some(next) = rest.first() {
+            let n = if rules.exclusions.is_empty() && next.slot >= self.start { streak.measure(rest, self.until, rules) } else { 0 };
+            let (passes, after) = rest.split_at(n);
+            rest = after;
+            if let [first, ..] = passes {
+                if first.slot <= self.newest {
+                    return false;
+                }
+                self.pass(&Run { count: u32::try_from(n).unwrap_or(u32::MAX), ..*first }, streak.first_attempts, rules);
+            } else if let Some((next, after)) = rest.split_first() {
+                if !self.take(next, rules) {
+                    return false;
+                }
+                rest = after;
+            }
+        }
+        streak
+            .durations
+            .into_iter()
+            .enumerate()
+            .for_each(|(code, n)| self.durations.add(DurationCode(u16::try_from(code).unwrap_or(0)), n));
+        true
+    }
+
+    /// Takes in passes that follow one another at once, of which none was slow; their durations are added by the caller.
+    fn pass(&mut self, run: &Run, first_attempts: u32, rules: &Rules<'_>) {
+        self.note_unrecorded(run, rules);
+        self.newest = run.last_slot();
+        self.record(run, rules);
+        self.ahead.iter_mut().for_each(|track| track.add(run, rules));
+        self.adjusted.add(Outcome::Pass, run.count);
+        self.first_attempts = self.first_attempts.saturating_add(first_attempts);
+        self.outages.add(run, rules);
+        self.certain.add(Mark::Pass);
     }
 
     /// Whether this fold is of the window that is judged now; if not, the check is to be folded again.
@@ -144,14 +229,11 @@ impl CheckFold {
 
     fn apply(&mut self, run: &Run, rules: &Rules<'_>) {
         let Some(run) = run.clip(UnixMs(i64::MIN), self.until) else { return };
+        self.note_unrecorded(&run, rules);
         self.newest = self.newest.max(run.last_slot());
-        let Some(run) = run.clip(self.start, self.until) else { return };
-        self.raw.add(run.outcome, run.count);
-        if run.outcome.counted() {
-            self.close_gap(&run, rules);
-        }
-        if run.outcome.counted() || run.outcome == Outcome::NotDue {
-            self.heard = run.last_slot();
+        let Some(run) = run.clip(self.reads_from, self.until) else { return };
+        if let Some(run) = run.clip(self.start, self.until) {
+            self.record(&run, rules);
         }
         let mut rest = Some(run);
         let first = rules.exclusions.partition_point(|x| x.to <= run.slot);
@@ -167,18 +249,40 @@ impl CheckFold {
         }
     }
 
+    /// Slots between the newest and this run that nobody recorded are missing runs.
+    fn note_unrecorded(&mut self, run: &Run, rules: &Rules<'_>) {
+        let between = Window { start: UnixMs(self.newest.0.saturating_add(1)).max(self.reads_from), end: run.slot };
+        if between.end.0 - between.start.0 >= run.step() && slots_in(between, rules).is_some_and(|n| n > 0) {
+            self.certain.add(Mark::Missing);
+            self.ahead.iter_mut().for_each(Track::skip);
+        }
+    }
+
+    /// Takes in a run of the window as it was recorded.
+    fn record(&mut self, run: &Run, rules: &Rules<'_>) {
+        self.raw.add(run.outcome, run.count);
+        if run.outcome.counted() {
+            self.close_gap(run, rules);
+        }
+        if run.outcome.counted() || run.outcome == Outcome::NotDue {
+            self.heard = run.last_slot();
+        }
+    }
+
     /// Takes in a part that was not excluded.
     fn adjust(&mut self, run: &Run, rules: &Rules<'_>) {
+        for track in &mut self.ahead {
+            track.add(run, rules);
+        }
+        let Some(run) = &run.clip(self.start, self.until) else { return };
         self.adjusted.add(run.outcome, run.count);
         self.outages.add(run, rules);
+        self.certain.add(Mark::of(run, rules));
         if run.outcome == Outcome::Pass {
             self.durations.add(run.duration, run.count);
             self.first_attempts = self.first_attempts.saturating_add(if run.first_attempt_passed { run.count } else { 0 });
         } else {
             self.note_blemish(run, rules);
-        }
-        for track in &mut self.ahead {
-            track.add(run, rules);
         }
     }
 
@@ -226,8 +330,43 @@ impl CheckFold {
 
     /// Bytes it takes in memory.
     pub fn bytes(&self) -> usize {
-        let lists = self.blemishes.capacity() * size_of::<Blemish>() + self.ahead.capacity() * size_of::<Track>();
+        let lists = self.blemishes.capacity() * size_of::<Blemish>() + self.ahead.len() * size_of::<Track>();
         size_of::<Self>() + lists + self.durations.heap_bytes()
+    }
+}
+
+/// Passes one after the other, as they lie in the store.
+struct Streak {
+    /// By code, of all streaks.
+    durations: Vec<u32>,
+    /// Of the last streak.
+    first_attempts: u32,
+}
+
+impl Default for Streak {
+    fn default() -> Self {
+        Self { durations: vec![0; usize::from(DurationCode::MAX.0) + 1], first_attempts: 0 }
+    }
+}
+
+impl Streak {
+    /// How many runs there are at the beginning that pass in time, each a slot after the one before; their durations are counted.
+    fn measure(&mut self, runs: &[Run], until: UnixMs, rules: &Rules<'_>) -> usize {
+        let Some(first) = runs.first() else { return 0 };
+        let (mut due, mut n) = (first.slot.0, 0);
+        self.first_attempts = 0;
+        for run in runs {
+            let fits = run.outcome == Outcome::Pass && run.count == 1 && run.slot.0 == due && run.interval_ms == first.interval_ms;
+            let Some(sum) = self.durations.get_mut(usize::from(run.duration.0)).filter(|_| fits && run.slot < until) else { break };
+            if rules.policy.latency_p95.is_some() && is_slow(run, rules) {
+                break;
+            }
+            *sum += 1;
+            self.first_attempts += u32::from(run.first_attempt_passed);
+            due += run.step();
+            n += 1;
+        }
+        n
     }
 }
 

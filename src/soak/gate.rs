@@ -1,10 +1,11 @@
 //! The gate: the verdicts of an environment become one answer, the worst of all. Pure; it never says go on stale, unknown or missing data.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::given::Input;
 use super::shown::{Shown, shown};
 use super::verdict::{Name, Ruling, Verdict};
+use super::window::Stage;
 use crate::clock::UnixMs;
 use crate::fields::IntegrationId;
 use crate::outcome::closed_set;
@@ -26,12 +27,14 @@ closed_set! {
 pub struct Candidate<'a> {
     /// Which one.
     pub id: &'a IntegrationId,
-    /// What its verdict was made from, and the verdict; `None`: it has no soak, so nothing judges it.
+    /// What its verdict was made from, and the verdict; `None`: there is none.
     pub soak: Option<(&'a Input<'a>, &'a Verdict)>,
+    /// Whether it has a soak: without one nothing judges it.
+    pub has_soak: bool,
 }
 
 /// The answer for one environment.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gate {
     /// The worst of all.
     pub answer: Answer,
@@ -44,7 +47,7 @@ pub struct Gate {
 }
 
 /// What the gate says to one integration.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Passage {
     /// customer/environment/integration.
     pub integration: String,
@@ -56,6 +59,14 @@ pub struct Passage {
     pub soak: Option<Shown>,
 }
 
+impl Gate {
+    /// There is a doubt about what all of it was made from: it is not `go`.
+    pub fn doubt(&mut self, why: String) {
+        self.answer = self.answer.max(Answer::NotYet);
+        self.reasons.push(why);
+    }
+}
+
 /// What a ruling comes to by itself.
 pub fn answer_to(ruling: Ruling) -> Answer {
     match ruling {
@@ -65,51 +76,83 @@ pub fn answer_to(ruling: Ruling) -> Answer {
     }
 }
 
-/// What a verdict comes to: its ruling, and whether it is heard of and everything asked for is attested.
+/// What a verdict comes to: its ruling, and whether it is heard of, everything asked for is attested, and nothing is doubted.
 pub fn answer(verdict: &Verdict) -> Answer {
     let attested = verdict.rows.iter().filter(|r| matches!(r.name, Name::Attested(_))).all(super::Row::lets_pass);
-    let known = attested && verdict.silent.is_none();
+    let known = attested && verdict.silent.is_none() && !verdict.doubted;
     answer_to(verdict.ruling).max(if known { Answer::Go } else { Answer::NotYet })
 }
 
-/// The answer for an environment by the verdicts of its integrations; `None`: it has no soak, or was never judged. Without integrations it is not yet.
-pub fn overall<'v>(verdicts: impl Iterator<Item = Option<&'v Verdict>>) -> Answer {
-    verdicts.map(|v| v.map_or(Answer::NotYet, answer)).max().unwrap_or(Answer::NotYet)
+/// The integrations of an environment, one after the other.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    integrations: Vec<Passage>,
+    has_soak: bool,
+    /// The latest of the earliest times; one of them is not known.
+    earliest: Option<UnixMs>,
+    never: bool,
+    /// They are the same for all integrations.
+    doubts: Vec<String>,
+}
+
+impl Gathered {
+    /// Takes in the next integration.
+    pub fn add(&mut self, candidate: &Candidate<'_>) {
+        self.has_soak |= candidate.has_soak;
+        // Each has to be green.
+        match candidate.soak.and_then(|(input, verdict)| super::earliest::earliest_pass(input, verdict)) {
+            Some(at) => self.earliest = self.earliest.max(Some(at)),
+            None => self.never = true,
+        }
+        if let Some((input, _)) = candidate.soak.filter(|_| self.doubts.is_empty()) {
+            self.doubts = input.doubts.shared.to_vec();
+        }
+        self.integrations.push(passage(candidate));
+    }
+
+    /// The answer for the environment.
+    pub fn gate(self) -> Gate {
+        let Self { integrations, has_soak, earliest, never, doubts } = self;
+        let mut reasons = Vec::new();
+        if integrations.is_empty() {
+            reasons.push("the environment has no integrations".to_owned());
+        } else if !has_soak {
+            reasons.push("no integration of the environment has a soak".to_owned());
+        }
+        reasons.extend(doubts);
+        let answer = integrations.iter().map(|p| p.answer).max().unwrap_or(Answer::NotYet);
+        let earliest = earliest.filter(|_| !never && answer != Answer::Go).map(|t| t.to_string());
+        Gate { answer, reasons, earliest, integrations }
+    }
 }
 
 /// The answer for an environment.
 pub fn gate(candidates: &[Candidate<'_>]) -> Gate {
-    let integrations: Vec<Passage> = candidates.iter().map(passage).collect();
-    let mut reasons = Vec::new();
-    if candidates.is_empty() {
-        reasons.push("the environment has no integrations".to_owned());
-    } else if candidates.iter().all(|c| c.soak.is_none()) {
-        reasons.push("no integration of the environment has a soak".to_owned());
-    }
-    let answer = overall(candidates.iter().map(|c| c.soak.map(|(_, verdict)| verdict)));
-    // Each has to be green: the latest of the earliest times. An unknown one makes it unknown.
-    let times = candidates.iter().map(|c| c.soak.and_then(|(input, verdict)| super::earliest::earliest_pass(input, verdict)));
-    let latest = times.collect::<Option<Vec<UnixMs>>>().and_then(|t| t.into_iter().max());
-    let earliest = latest.filter(|_| answer != Answer::Go).map(|t| t.to_string());
-    Gate { answer, reasons, earliest, integrations }
+    let mut gathered = Gathered::default();
+    candidates.iter().for_each(|c| gathered.add(c));
+    gathered.gate()
 }
 
 fn passage(candidate: &Candidate<'_>) -> Passage {
     let integration = candidate.id.to_string();
     let Some((input, verdict)) = candidate.soak else {
-        return Passage { integration, answer: Answer::NotYet, reasons: vec!["it has no soak: nothing judges it".to_owned()], soak: None };
+        let why = if candidate.has_soak { "its runs are still being read" } else { "it has no soak: nothing judges it" };
+        return Passage { integration, answer: Answer::NotYet, reasons: vec![why.to_owned()], soak: None };
     };
     let shown = shown(input, verdict);
     let answer = answer(verdict);
     let mut reasons = Vec::new();
     match verdict.ruling {
-        Ruling::Passed | Ruling::Running | Ruling::InsufficientEvidence | Ruling::Failed | Ruling::Doomed => {}
-        Ruling::NotStarted => {}
+        Ruling::Passed | Ruling::Running | Ruling::InsufficientEvidence | Ruling::Failed | Ruling::Doomed | Ruling::NotStarted => {}
         Ruling::Stale => {
-            reasons.push(format!("it passed at go-live, {}; that was valid for {}", verdict.window.end, input.policy.valid_for))
+            reasons.push(format!("it passed at go-live, {}; that was valid for {}", verdict.window.end, input.policy.valid_for));
+        }
+        Ruling::Superseded if verdict.stage == Stage::Frozen => {
+            reasons.push("what is judged was changed in the configuration after go-live: it is not what these runs show".to_owned());
         }
         Ruling::Superseded => reasons.push("what is judged was changed in the configuration: the soak starts again".to_owned()),
     }
+    reasons.extend(input.doubts.own.iter().cloned());
     if let Some(at) = verdict.doomed_at {
         reasons.push(format!("from the run of {at} on it could not pass any more"));
     }

@@ -8,10 +8,10 @@ use crate::clock::UnixMs;
 use crate::fields::CheckId;
 use crate::slots::grid::Grid;
 
-/// Everything about one integration that [`super::judge`] looks at.
+/// Everything about one integration that [`super::judge()`] looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
-    /// The time it is judged for.
+    /// The time it is judged for: after the newest slot in the folds ([`super::as_of`]).
     pub now: UnixMs,
     /// What is asked for.
     pub policy: &'a Policy,
@@ -29,6 +29,24 @@ pub struct Input<'a> {
     pub waivers: &'a [Waiver],
     /// Attestations that are at hand, by name; the newest of each.
     pub attestations: &'a [Attestation],
+    /// Why what is given here can't be relied on.
+    pub doubts: Doubts<'a>,
+}
+
+/// Why what a verdict is made from can't be relied on, in words. They change no verdict; with any of them the gate does not say go.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Doubts<'a> {
+    /// What concerns the whole environment.
+    pub shared: &'a [String],
+    /// What concerns this integration.
+    pub own: &'a [String],
+}
+
+impl Doubts<'_> {
+    /// Whether there are any.
+    pub fn any(&self) -> bool {
+        !(self.shared.is_empty() && self.own.is_empty())
+    }
 }
 
 /// One check and its runs.

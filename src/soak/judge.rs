@@ -1,7 +1,7 @@
 //! The judge: from the folds of an integration's checks, and what was seen beside them, to a [`Verdict`]. A pure function that makes no text and costs
 //! well under a microsecond a check.
 
-use super::fold::NEVER;
+use super::fold::{CheckFold, NEVER};
 use super::given::{CheckInput, Input};
 use super::policy::Criterion;
 use super::rows::{Judged, rows};
@@ -21,6 +21,11 @@ pub fn frame(input: &Input<'_>) -> Frame {
     Frame::at(input.since, input.policy.window, input.go_live, input.now)
 }
 
+/// The time for which living folds can be judged: now, or, where the clock was set back, just after the newest slot that they hold.
+pub fn as_of<'f>(now: UnixMs, folds: impl IntoIterator<Item = &'f CheckFold>) -> UnixMs {
+    folds.into_iter().filter_map(CheckFold::newest).fold(now, |now, slot| now.max(UnixMs(slot.0 + 1)))
+}
+
 /// Judges. Every fold must be one of [`frame`], and hold no run at or after `now`.
 pub fn judge(input: &Input<'_>) -> Verdict {
     let frame = frame(input);
@@ -29,12 +34,14 @@ pub fn judge(input: &Input<'_>) -> Verdict {
         .checks
         .iter()
         .zip(&checks)
-        .enumerate()
-        .filter(|(_, (c, _))| c.judged)
-        .map(|(n, (c, s))| Judged::new(n, c, s, &frame, input.now))
+        .zip(0..)
+        .filter(|((c, _), _)| c.judged)
+        .map(|((c, s), n)| Judged::new(n, c, s, &frame, input.now))
         .collect();
     let mut rows = rows(input, &frame, &judged);
-    rows.iter_mut().for_each(|row| row.waiver = waiver(input, row, &frame));
+    if !input.waivers.is_empty() {
+        rows.iter_mut().for_each(|row| row.waiver = waiver(input, row, &frame));
+    }
     let doomed = doomed(input, &frame);
     let ruling = ruling(input, &frame, &rows, doomed.is_some());
     let ended_as_doomed = frame.stage == Stage::Frozen || frame.window.start == input.since;
@@ -48,7 +55,8 @@ pub fn judge(input: &Input<'_>) -> Verdict {
     Verdict {
         ruling,
         as_of: input.now,
-        doomed_at: doomed.filter(|_| said),
+        // What was lost with the end itself was never doomed.
+        doomed_at: doomed.filter(|at| said && *at < frame.window.end),
         window: frame.window,
         stage: frame.stage,
         progress: (passed as f64 / input.policy.window.ms().max(1) as f64).clamp(0.0, 1.0),
@@ -57,6 +65,7 @@ pub fn judge(input: &Input<'_>) -> Verdict {
         adjusted,
         budget: tightest(&checks),
         silent: silent(input, &frame),
+        doubted: input.doubts.any(),
         checks,
     }
 }
@@ -102,10 +111,10 @@ fn doomed(input: &Input<'_>, frame: &Frame) -> Option<UnixMs> {
 }
 
 /// The waiver that is in force and makes a criterion count as met that is not.
-fn waiver(input: &Input<'_>, row: &Row, frame: &Frame) -> Option<usize> {
+fn waiver(input: &Input<'_>, row: &Row, frame: &Frame) -> Option<u32> {
     let name = match row.name {
         Name::Criterion(c) => c.as_str(),
-        Name::Attested(n) => input.policy.attest.get(n)?,
+        Name::Attested(n) => input.policy.attest.get(n as usize)?,
     };
     let fails = match row.state {
         State::Lost | State::Short => true,
@@ -115,23 +124,23 @@ fn waiver(input: &Input<'_>, row: &Row, frame: &Frame) -> Option<usize> {
     active_waiver(input, name).filter(|_| fails)
 }
 
-fn active_waiver(input: &Input<'_>, name: &str) -> Option<usize> {
-    input.waivers.iter().position(|w| w.criterion == name && input.now < w.until)
+fn active_waiver(input: &Input<'_>, name: &str) -> Option<u32> {
+    (0..).zip(input.waivers).find(|(_, w)| w.criterion == name && input.now < w.until).map(|(n, _)| n)
 }
 
 /// The budget of the judged check that can take the fewest further failures.
 fn tightest(checks: &[Standing]) -> Budget {
-    let judged = checks.iter().enumerate().filter(|(_, s)| s.judged);
+    let judged = (0..).zip(checks).filter(|(_, s)| s.judged);
     let tightest = judged.min_by_key(|(_, s)| (s.budget.left, s.budget.allowed));
     tightest.map_or_else(Budget::default, |(n, s)| Budget { check: Some(n), ..s.budget })
 }
 
 /// The judged check that has been silent the longest, if that is too long.
-fn silent(input: &Input<'_>, frame: &Frame) -> Option<(usize, UnixMs)> {
+fn silent(input: &Input<'_>, frame: &Frame) -> Option<(u32, UnixMs)> {
     if matches!(frame.stage, Stage::NotStarted | Stage::Frozen) {
         return None;
     }
-    let judged = input.checks.iter().enumerate().filter(|(_, c)| c.judged);
+    let judged = (0..).zip(input.checks).filter(|(_, c)| c.judged);
     let silent = judged.filter_map(|(n, c)| {
         let since = c.fold.heard.max(frame.window.start);
         let patience = SILENT_INTERVALS * c.rules.grid?.interval() + PATIENCE_MS;

@@ -14,61 +14,74 @@ use crate::fields::Ratio;
 /// One judged check, as the criteria look at it.
 pub(super) struct Judged<'a> {
     /// Its number in the input.
-    index: usize,
+    index: u32,
     input: &'a CheckInput<'a>,
     standing: &'a Standing,
     /// Which of [`CAN_BE_LOST`] can't hold any more.
     lost: [bool; 5],
-    /// While the window is not over: the window it may still pass in.
-    aim: Option<Aim<'a>>,
+    frame: &'a Frame,
+    now: UnixMs,
 }
 
-/// The last window that may still pass.
-struct Aim<'a> {
-    track: &'a Track,
-    /// Slots of it that are still to come; `None`: nobody knows.
-    to_come: Option<u64>,
+/// A window that may still pass.
+struct Aim {
+    /// Runs of it that the ratio is taken over, and those that coverage counts.
+    judged: u64,
+    counted: u64,
+    /// Slots of it that are still to come.
+    to_come: u64,
+    /// Slots that are due in all of it.
+    due: u64,
     /// It is the one that is shown: what was seen of it is all there was.
     shown: bool,
 }
 
 impl<'a> Judged<'a> {
-    pub(super) fn new(index: usize, input: &'a CheckInput<'a>, standing: &'a Standing, frame: &Frame, now: UnixMs) -> Self {
+    pub(super) fn new(index: u32, input: &'a CheckInput<'a>, standing: &'a Standing, frame: &'a Frame, now: UnixMs) -> Self {
+        let mut lost = [false; 5];
         if frame.is_over() {
             let due = standing.slots.unwrap_or_else(|| standing.adjusted.due());
-            return Self { index, input, standing, lost: sums(input).lost(&input.rules, Some(due)), aim: None };
+            lost = sums(input).lost(&input.rules, Some(due));
+        } else {
+            for (which, lost) in lost.iter_mut().enumerate() {
+                let mut ahead = input.fold.ahead.iter().filter(|t| t.window.end > now).peekable();
+                *lost = ahead.peek().is_some() && ahead.all(|t| t.lost.get(which).is_some_and(|at| *at != NEVER));
+            }
         }
-        let aim = input.fold.ahead.first().map(|track| {
+        Self { index, input, standing, lost, frame, now }
+    }
+
+    /// While the window is not over: the windows it may still pass in, the last one first. `None`: nobody knows how many runs come.
+    fn aims(&self) -> impl Iterator<Item = Option<Aim>> {
+        let (fold, rules, frame, now) = (self.input.fold, &self.input.rules, self.frame, self.now);
+        let ahead = fold.ahead.iter().filter(move |t| !frame.is_over() && t.window.end > now);
+        ahead.map(move |track: &Track| {
             let rest = Window { start: frame.window.end.max(track.window.start), end: track.window.end };
-            let waits = pending(input, frame, now).is_some_and(|slot| slot >= track.window.start);
-            let to_come = slots_in(rest, &input.rules).map(|n| n + u64::from(waits));
-            Aim { track, to_come, shown: track.window.start == frame.window.start }
-        });
-        let mut lost = [false; 5];
-        for (which, lost) in lost.iter_mut().enumerate() {
-            let mut ahead = input.fold.ahead.iter().filter(|t| t.window.end > now).peekable();
-            *lost = ahead.peek().is_some() && ahead.all(|t| t.lost.get(which).is_some_and(|at| *at != NEVER));
-        }
-        Self { index, input, standing, lost, aim }
+            let waits = pending(self.input, frame, now).is_some_and(|slot| slot >= track.window.start);
+            let [pass, fail, throttled] = [track.sums.pass, track.sums.fail, track.sums.throttled].map(u64::from);
+            Some(Aim {
+                judged: pass + fail + if rules.throttled_excluded { 0 } else { throttled },
+                counted: pass + fail + throttled,
+                to_come: slots_in(rest, rules)? + u64::from(waits),
+                due: track.due()?,
+                shown: track.window.start == frame.window.start,
+            })
+        })
     }
 
     fn lost(&self, criterion: Criterion) -> bool {
         CAN_BE_LOST.iter().zip(self.lost).any(|(c, lost)| *c == criterion && lost)
     }
 
-    /// Whether it will hold although all that is to come is as bad as can be: `f` is given the slots to come.
-    fn secure(&self, f: impl Fn(u64) -> bool) -> bool {
-        self.aim.as_ref().filter(|a| a.shown).and_then(|a| a.to_come).is_some_and(f)
+    /// Whether it will hold although all that is to come is as bad as can be.
+    fn secure(&self, holds: impl Fn(&Aim) -> bool) -> bool {
+        self.aims().next().flatten().is_some_and(|aim| aim.shown && holds(&aim))
     }
 
-    /// Whether so many runs can't come together any more in the window that may still pass: `f` is given the most there can be, and the slots due.
-    fn hopeless(&self, f: impl Fn(u64, u64) -> bool) -> bool {
-        let most = |a: &Aim<'_>| {
-            let sums = &a.track.sums;
-            let out = if self.input.rules.throttled_excluded { 0 } else { sums.throttled };
-            Some((u64::from(sums.pass) + u64::from(sums.fail) + u64::from(out) + a.to_come?, a.track.due()?))
-        };
-        self.aim.as_ref().and_then(most).is_some_and(|(most, due)| f(most, due))
+    /// Whether too little is to come, in every window that may still pass.
+    fn hopeless(&self, fails: impl Fn(&Aim) -> bool) -> bool {
+        let mut aims = self.aims().peekable();
+        aims.peek().is_some() && aims.all(|aim| aim.is_some_and(|a| fails(&a)))
     }
 
     fn seen(&self, observed: Value, behind: u64, so_far: Option<bool>, state: State, margin: f64) -> Seen {
@@ -77,10 +90,10 @@ impl<'a> Judged<'a> {
 
     /// A criterion that can be lost, or is met by what was observed once the window is over.
     fn state(&self, criterion: Criterion, so_far: Option<bool>, secure: bool) -> State {
-        match self.aim {
+        match (self.frame.is_over(), so_far) {
             _ if self.lost(criterion) => State::Lost,
-            None if so_far == Some(true) => State::Met,
-            Some(_) if secure => State::Met,
+            (true, Some(true)) => State::Met,
+            (false, _) if secure => State::Met,
             _ => State::Open,
         }
     }
@@ -93,7 +106,7 @@ impl<'a> Judged<'a> {
         let (pass, n) = (counts.pass, judged_runs(counts, rules));
         let reached = |n| reaches(policy.success_ratio, policy.confidence, pass, n);
         let so_far = (n > 0).then(|| reached(n));
-        let state = self.state(Criterion::SuccessRatio, so_far, self.secure(|more| n > 0 && reached(n + more)));
+        let state = self.state(Criterion::SuccessRatio, so_far, self.secure(|aim| n > 0 && reached(n + aim.to_come)));
         let ratio = if policy.confidence == Confidence::Wilson95 { self.standing.lower } else { self.standing.ratio };
         Some(self.seen(number(ratio), n, so_far, state, ratio.unwrap_or(2.0)))
     }
@@ -102,19 +115,13 @@ impl<'a> Judged<'a> {
         let (counts, asked) = (&self.standing.adjusted, Share::of(self.input.rules.policy.coverage));
         let (counted, due) = (counts.counted(), counts.due());
         let so_far = (due > 0).then(|| asked.reached(counted, due));
-        let state = match (&self.aim, so_far) {
-            (None, Some(true)) => State::Met,
-            (None, Some(false)) => State::Short,
-            (Some(a), _) => {
-                let sums = &a.track.sums;
-                let had = u64::from(sums.pass) + u64::from(sums.fail) + u64::from(sums.throttled);
-                match (a.to_come, a.track.due()) {
-                    (Some(more), Some(due)) if !asked.reached(had + more, due) => State::Short,
-                    (Some(_), Some(due)) if a.shown && asked.reached(had, due) => State::Met,
-                    _ => State::Open,
-                }
-            }
-            (None, None) => State::Open,
+        let state = match (self.frame.is_over(), so_far) {
+            (true, Some(true)) => State::Met,
+            (true, Some(false)) => State::Short,
+            (true, None) => State::Open,
+            (false, _) if self.hopeless(|aim| !asked.reached(aim.counted + aim.to_come, aim.due)) => State::Short,
+            (false, _) if self.secure(|aim| asked.reached(aim.counted, aim.due)) => State::Met,
+            (false, _) => State::Open,
         };
         self.seen(number(self.standing.coverage), due, so_far, state, self.standing.coverage.unwrap_or(2.0))
     }
@@ -129,12 +136,12 @@ impl<'a> Judged<'a> {
             return Some(self.seen(Value::Whole(n), n, Some(false), State::Short, -1.0));
         };
         let enough = n >= needed;
-        let state = match self.aim {
-            None if enough => State::Met,
-            None => State::Short,
-            Some(_) if self.hopeless(|most, _| most < needed) => State::Short,
-            Some(_) if self.secure(|_| enough) => State::Met,
-            Some(_) => State::Open,
+        let state = match self.frame.is_over() {
+            true if enough => State::Met,
+            true => State::Short,
+            false if self.hopeless(|aim| aim.judged + aim.to_come < needed) => State::Short,
+            false if self.secure(|_| enough) => State::Met,
+            false => State::Open,
         };
         Some(self.seen(Value::Whole(n), n, Some(enough), state, n as f64))
     }
@@ -160,7 +167,7 @@ impl<'a> Judged<'a> {
         let (counts, most) = (&self.standing.adjusted, Share::of(self.input.rules.policy.throttled_ratio));
         let (throttled, counted) = (counts.throttled, counts.counted());
         let so_far = (counted > 0).then(|| most.kept(throttled, counted));
-        let secure = self.secure(|more| counted > 0 && most.kept(throttled + more, counted + more));
+        let secure = self.secure(|aim| counted > 0 && most.kept(throttled + aim.to_come, counted + aim.to_come));
         let ratio = (counted > 0).then(|| throttled as f64 / counted as f64);
         let state = self.state(Criterion::ThrottledRatio, so_far, secure);
         self.seen(number(ratio), counted, so_far, state, -ratio.unwrap_or(0.0))
@@ -180,6 +187,7 @@ impl<'a> Judged<'a> {
 }
 
 /// What was seen of one check.
+#[derive(Clone, Copy)]
 struct Seen {
     state: State,
     so_far: Option<bool>,
@@ -187,7 +195,7 @@ struct Seen {
     margin: f64,
     observed: Value,
     behind: u64,
-    check: Option<usize>,
+    check: Option<u32>,
 }
 
 impl Seen {
@@ -245,7 +253,7 @@ pub(super) fn rows(input: &Input<'_>, frame: &Frame, checks: &[Judged<'_>]) -> V
         rows.push(worst(Criterion::EveryRun, Value::Whole(0), checks.iter().filter_map(Judged::every_run)));
     }
     observed(input, frame, &mut rows);
-    rows.extend(policy.attest.iter().enumerate().map(|(n, name)| attested(input, n, name)));
+    rows.extend((0..).zip(&policy.attest).map(|(n, name)| attested(input, n, name)));
     rows
 }
 
@@ -280,11 +288,11 @@ fn observed(input: &Input<'_>, frame: &Frame, rows: &mut Vec<Row>) {
     push(Criterion::Reconciliation, Value::Number(policy.reconciliation.0), agreed, false);
 }
 
-fn attested(input: &Input<'_>, number: usize, name: &str) -> Row {
-    let found = input.attestations.iter().position(|a| a.name == name);
-    let holds = found.and_then(|n| input.attestations.get(n)).is_some_and(|a| a.at <= input.now && a.until.is_none_or(|t| input.now < t));
+fn attested(input: &Input<'_>, number: u32, name: &str) -> Row {
+    let found = (0..).zip(input.attestations).find(|(_, a)| a.name == name);
+    let holds = found.is_some_and(|(_, a)| a.at <= input.now && a.until.is_none_or(|t| input.now < t));
     let (state, so_far) = if holds { (State::Met, true) } else { (State::Open, false) };
-    let observed = found.map_or(Value::Absent, Value::Attested);
+    let observed = found.map_or(Value::Absent, |(n, _)| Value::Attested(n));
     let seen = Seen { state, so_far: Some(so_far), margin: 0.0, observed, behind: u64::from(found.is_some()), check: None };
     row(Name::Attested(number), Value::Absent, seen)
 }

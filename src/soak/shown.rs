@@ -1,6 +1,6 @@
 //! A verdict as it is shown: the JSON object every output uses, with its words. The first keys and their order are fixed (docs/verdicts.md).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::earliest::earliest_pass;
@@ -13,7 +13,7 @@ use crate::clock::UnixMs;
 use crate::record::{Counts, DurationCode};
 
 /// A verdict in words and numbers, complete in itself.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct Shown {
     pub verdict: Ruling,
@@ -36,7 +36,7 @@ pub struct Shown {
 }
 
 /// The judged window, its end exclusive.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownWindow {
     pub start: String,
@@ -44,7 +44,7 @@ pub struct ShownWindow {
 }
 
 /// One criterion.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownRow {
     pub name: String,
@@ -59,7 +59,7 @@ pub struct ShownRow {
 }
 
 /// The waiver in force.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownWaiver {
     pub reason: String,
@@ -68,7 +68,7 @@ pub struct ShownWaiver {
 }
 
 /// Counts; `due` is the sum of the others.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownCounts {
     pub due: u64,
@@ -80,7 +80,7 @@ pub struct ShownCounts {
 }
 
 /// Failures that can be taken.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownBudget {
     pub allowed: u64,
@@ -90,7 +90,7 @@ pub struct ShownBudget {
 }
 
 /// The check nothing has been heard of.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownSilence {
     pub check: String,
@@ -98,7 +98,7 @@ pub struct ShownSilence {
 }
 
 /// One check.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownCheck {
     pub check: String,
@@ -121,7 +121,7 @@ pub struct ShownCheck {
 }
 
 /// A span of slots.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownSpan {
     pub from: String,
@@ -148,7 +148,7 @@ pub fn shown(input: &Input<'_>, verdict: &Verdict) -> Shown {
         earliest_pass: earliest.map(|t| t.to_string()),
         missing: missing(input, verdict, earliest),
         silent: verdict.silent.map(|(n, since)| ShownSilence { check: check_name(input, n), since: since.to_string() }),
-        checks: verdict.checks.iter().enumerate().map(|(n, s)| check(input, n, s)).collect(),
+        checks: (0..).zip(&verdict.checks).map(|(n, s)| check(input, n, s)).collect(),
     }
 }
 
@@ -159,14 +159,14 @@ fn time_left(input: &Input<'_>, verdict: &Verdict) -> Option<i64> {
     (verdict.stage == Stage::Filling).then_some(end.0 - input.now.0)
 }
 
-fn check_name(input: &Input<'_>, n: usize) -> String {
-    input.checks.get(n).map(|c| c.id.to_string()).unwrap_or_default()
+fn check_name(input: &Input<'_>, n: u32) -> String {
+    input.checks.get(n as usize).map(|c| c.id.to_string()).unwrap_or_default()
 }
 
 fn row(input: &Input<'_>, verdict: &Verdict, r: &Row) -> ShownRow {
     let (name, threshold) = match r.name {
         Name::Criterion(c) => (c.as_str().to_owned(), json(input, r.threshold)),
-        Name::Attested(n) => (input.policy.attest.get(n).cloned().unwrap_or_default(), Json::from("attested")),
+        Name::Attested(n) => (input.policy.attest.get(n as usize).cloned().unwrap_or_default(), Json::from("attested")),
     };
     let waived = |w: &Waiver| ShownWaiver { reason: w.reason.clone(), approver: w.approver.clone(), until: w.until.to_string() };
     ShownRow {
@@ -178,7 +178,7 @@ fn row(input: &Input<'_>, verdict: &Verdict, r: &Row) -> ShownRow {
         so_far: r.so_far,
         check: r.check.map(|n| check_name(input, n)),
         behind: r.behind,
-        waived: r.waiver.and_then(|n| input.waivers.get(n)).map(waived),
+        waived: r.waiver.and_then(|n| input.waivers.get(n as usize)).map(waived),
     }
 }
 
@@ -193,7 +193,7 @@ fn json(input: &Input<'_>, value: Value) -> Json {
         Value::Number(x) => number(x),
         Value::Whole(n) => Json::from(n),
         Value::Attested(n) => {
-            input.attestations.get(n).map_or(Json::Null, |a| Json::from(a.value.clone().unwrap_or_else(|| "attested".to_owned())))
+            input.attestations.get(n as usize).map_or(Json::Null, |a| Json::from(a.value.clone().unwrap_or_else(|| "attested".to_owned())))
         }
     }
 }
@@ -207,8 +207,8 @@ fn budget(input: &Input<'_>, b: Budget) -> ShownBudget {
     ShownBudget { allowed: b.allowed, used: b.used, left: b.left, check: b.check.map(|n| check_name(input, n)) }
 }
 
-fn check(input: &Input<'_>, n: usize, s: &Standing) -> ShownCheck {
-    let given = input.checks.get(n);
+fn check(input: &Input<'_>, n: u32, s: &Standing) -> ShownCheck {
+    let given = input.checks.get(n as usize);
     let at = |percent| given.and_then(|c| c.fold.percentile(percent)).map(DurationCode::seconds).map(round);
     let span = |(from, ms): (UnixMs, i64)| ShownSpan { from: from.to_string(), seconds: number(ms as f64 / 1000.0) };
     ShownCheck {

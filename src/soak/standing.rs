@@ -1,7 +1,7 @@
 //! The numbers of one check in the window: what its fold says, held against the slots that were due. Pure.
 
 use super::exact::{allowed, wilson_lower};
-use super::fold::{Tally, excluded_in, slots_in};
+use super::fold::{NEVER, Tally, excluded_in};
 use super::given::{CheckInput, Rules};
 use super::policy::Judge;
 use super::track::{NOT_DUE_ONE_IN, Sums};
@@ -26,15 +26,19 @@ pub(super) fn standing(check: &CheckInput<'_>, frame: &Frame, now: UnixMs) -> St
     // Slots that should have been recorded by now. A frozen window that could not become full is counted as if it had.
     let past = Window { end: pending.unwrap_or(window.end), ..window };
     let beyond = Window { start: window.end, end: if frame.stage == Stage::Frozen { frame.full_end } else { window.end } };
-    let slots = |w| rules.grid.map_or(0, |g| g.within(w, past.end) + g.within(beyond.start, beyond.end));
-    let expected = slots(past.start);
-    let excluded = excluded_in(past, rules) + excluded_in(beyond, rules);
-    let cap = rules.grid.map_or_else(|| recorded(fold.raw), |g| g.within(whole.start, whole.end)) / NOT_DUE_ONE_IN;
+    let all = rules.grid.map(|g| g.within(whole.start, whole.end));
+    let is_all = past.end == whole.end;
+    let expected = rules
+        .grid
+        .zip(all)
+        .map_or(0, |(g, all)| if is_all { all } else { g.within(past.start, past.end) + g.within(beyond.start, beyond.end) });
+    let excluded = excluded_in(past, rules) + if is_all { 0 } else { excluded_in(beyond, rules) };
+    let cap = all.unwrap_or_else(|| recorded(fold.raw)) / NOT_DUE_ONE_IN;
     let counts = fill(fold.raw, expected, cap);
     let adjusted = fill(fold.adjusted, expected - excluded, cap);
     let not_due = u64::from(fold.adjusted.not_due).min(cap);
     let n = judged_runs(&adjusted, rules);
-    let due = slots_in(whole, rules).map(|n| n.saturating_sub(not_due));
+    let due = all.map(|n| n - excluded_in(whole, rules)).map(|n| n.saturating_sub(not_due));
     let ratio = |part: u64| (n > 0).then(|| part as f64 / n as f64);
     Standing {
         judged: check.judged,
@@ -49,7 +53,7 @@ pub(super) fn standing(check: &CheckInput<'_>, frame: &Frame, now: UnixMs) -> St
         coverage: adjusted.coverage(),
         outage: (fold.outages.longest.1 > 0).then_some(fold.outages.longest),
         gap: gap(check, frame, past),
-        p95: fold.durations.percentile(95),
+        p95: fold.durations.percentile_of(adjusted.pass, 95),
         budget: budget(&adjusted, due.unwrap_or_else(|| adjusted.due()), rules),
     }
 }
@@ -69,7 +73,7 @@ pub(super) fn sums(check: &CheckInput<'_>) -> Sums {
         throttled: tally.throttled,
         not_due: tally.not_due,
         slow: u32::try_from(slow).unwrap_or(u32::MAX),
-        outages: fold.outages,
+        outage: fold.certain,
     }
 }
 
@@ -99,7 +103,10 @@ fn budget(counts: &Counts, due: u64, rules: &Rules<'_>) -> Budget {
 fn gap(check: &CheckInput<'_>, frame: &Frame, past: Window) -> Option<(UnixMs, i64)> {
     let fold = check.fold;
     let running = check.rules.grid.and_then(|g| {
-        let after = if fold.last_counted == super::fold::NEVER { UnixMs(frame.window.start.0 - 1) } else { fold.last_counted };
+        if fold.last_counted != NEVER && fold.last_counted.0 + g.interval() >= past.end.0 {
+            return None;
+        }
+        let after = if fold.last_counted == NEVER { UnixMs(frame.window.start.0 - 1) } else { fold.last_counted };
         let first = g.after(after);
         let ms = i64::try_from(g.within(first, past.end)).unwrap_or(0) * g.interval();
         (ms > 0).then_some((first, ms))

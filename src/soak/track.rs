@@ -1,5 +1,5 @@
 //! When a soak became impossible to pass: the same runs, held against the last window in which it could. A criterion is lost at the slot from which on it
-//! fails even if everything that is missing and everything that is to come passes. Also the outages both folds share.
+//! fails even if everything that is missing and everything that is to come passes.
 
 use super::exact::{Share, allowed};
 use super::fold::{NEVER, slots_in};
@@ -18,45 +18,46 @@ pub(super) const CAN_BE_LOST: [Criterion; 5] =
 /// Of the slots of a window at most one in so many is taken out because it was not due.
 pub(super) const NOT_DUE_ONE_IN: u64 = 20;
 
-/// Spans of non-passing runs, in slot time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Outages {
-    /// The longest: its first slot and its milliseconds.
-    pub(super) longest: (UnixMs, i64),
-    /// The one that goes on, if its milliseconds are not 0.
-    pub(super) running: (UnixMs, i64),
-    /// The last that was longer than the policy allows: the end of its last slot, and its milliseconds.
-    pub(super) last_long: (UnixMs, i64),
+/// What a run is to outages, with what it is worth in slot time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// It ends one.
+    Pass,
+    /// It extends one by so many milliseconds.
+    Bad(i64),
+    /// It was due and nobody ran it.
+    Missing,
+    /// It was not due, or is not looked at: it does neither.
+    Neither,
 }
 
-impl Default for Outages {
-    fn default() -> Self {
-        let none = (NEVER, 0);
-        Self { longest: none, running: none, last_long: none }
+impl Mark {
+    pub(super) fn of(run: &Run, rules: &Rules<'_>) -> Self {
+        match run.outcome {
+            Outcome::Pass => Self::Pass,
+            Outcome::Throttled if rules.throttled_excluded => Self::Neither,
+            Outcome::Fail | Outcome::Throttled => Self::Bad(run.step() * i64::from(run.count)),
+            Outcome::Skipped | Outcome::Unknown => Self::Missing,
+            Outcome::NotDue => Self::Neither,
+        }
     }
 }
 
-impl Outages {
-    /// A passing run ends an outage, a non-passing one extends it; all else (unknown, skipped, not due, and throttled where that is excluded) does
-    /// neither.
-    pub(super) fn add(&mut self, run: &Run, rules: &Rules<'_>) {
-        match run.outcome {
-            Outcome::Pass => self.running = (NEVER, 0),
-            Outcome::Throttled if rules.throttled_excluded => {}
-            Outcome::Fail | Outcome::Throttled => {
-                if self.running.1 == 0 {
-                    self.running.0 = run.slot;
-                }
-                self.running.1 += run.step() * i64::from(run.count);
-                if self.running.1 > self.longest.1 {
-                    self.longest = self.running;
-                }
-                if self.running.1 > rules.policy.longest_outage.ms() {
-                    self.last_long = (UnixMs(run.last_slot().0 + run.step()), self.running.1);
-                }
-            }
-            Outcome::Skipped | Outcome::Unknown | Outcome::NotDue => {}
+/// The longest outage if every missing run had passed: what is certain. (The observed one is not ended by missing runs: [`super::fold`].)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct CertainOutage {
+    running_ms: i64,
+    pub(super) longest_ms: i64,
+}
+
+impl CertainOutage {
+    pub(super) fn add(&mut self, mark: Mark) {
+        match mark {
+            Mark::Pass | Mark::Missing => self.running_ms = 0,
+            Mark::Bad(ms) => self.running_ms += ms,
+            Mark::Neither => {}
         }
+        self.longest_ms = self.longest_ms.max(self.running_ms);
     }
 }
 
@@ -69,7 +70,7 @@ pub(super) struct Sums {
     pub(super) not_due: u32,
     /// Passes that took longer than the policy's `latency_p95`.
     pub(super) slow: u32,
-    pub(super) outages: Outages,
+    pub(super) outage: CertainOutage,
 }
 
 impl Sums {
@@ -79,13 +80,13 @@ impl Sums {
             Outcome::Fail => &mut self.fail,
             Outcome::Throttled => &mut self.throttled,
             Outcome::NotDue => &mut self.not_due,
-            Outcome::Skipped | Outcome::Unknown => return,
+            Outcome::Skipped | Outcome::Unknown => return self.outage.add(Mark::Missing),
         };
         *sum = sum.saturating_add(run.count);
         if is_slow(run, rules) {
             self.slow = self.slow.saturating_add(run.count);
         }
-        self.outages.add(run, rules);
+        self.outage.add(Mark::of(run, rules));
     }
 
     /// Runs the success ratio counts against.
@@ -102,7 +103,7 @@ impl Sums {
         let lost_of = |f: &dyn Fn(u64) -> bool| due.is_some_and(f);
         [
             by_ratio && lost_of(&|due| bad > allowed(policy.success_ratio, policy.confidence, due.saturating_sub(out))),
-            self.outages.longest.1 > policy.longest_outage.ms(),
+            self.outage.longest_ms > policy.longest_outage.ms(),
             // By the nearest rank one run in twenty may be slower.
             self.slow > 0 && lost_of(&|due| u64::from(self.slow) > due.saturating_sub(u64::from(self.fail) + throttled) / 20),
             lost_of(&|due| throttled > Share::of(policy.throttled_ratio).floor_of(due)),
@@ -112,7 +113,7 @@ impl Sums {
 }
 
 /// A pass that took longer than the policy's `latency_p95`.
-fn is_slow(run: &Run, rules: &Rules<'_>) -> bool {
+pub(super) fn is_slow(run: &Run, rules: &Rules<'_>) -> bool {
     run.outcome == Outcome::Pass && rules.policy.latency_p95.is_some_and(|most| run.duration.seconds() > most.0.as_secs_f64())
 }
 
@@ -130,14 +131,18 @@ pub(super) struct Track {
 }
 
 impl Track {
-    pub(super) fn new(window: Window, length: Span, rules: &Rules<'_>) -> Self {
+    /// `earlier`: it stands for all windows that begin before the last one. They are equally long, and hold one slot more or less where the interval does
+    /// not divide the hour: the most is taken.
+    pub(super) fn new(window: Window, length: Span, earlier: bool, rules: &Rules<'_>) -> Self {
         let whole = Window { end: UnixMs(window.end.0.max(window.start.0 + length.ms())), ..window };
         let all = rules.grid.map_or(0, |g| g.within(whole.start, whole.end));
+        let most = rules.grid.map_or(0, |g| u64::try_from((whole.end.0 - whole.start.0 + g.interval() - 1) / g.interval()).unwrap_or(0));
+        let more = if earlier { most.saturating_sub(all) } else { 0 };
         Self {
             window,
-            slots: slots_in(whole, rules),
+            slots: slots_in(whole, rules).map(|n| n + more),
             cap: u32::try_from(all / NOT_DUE_ONE_IN).unwrap_or(u32::MAX),
-            sums: Sums { pass: 0, fail: 0, throttled: 0, not_due: 0, slow: 0, outages: Outages::default() },
+            sums: Sums { pass: 0, fail: 0, throttled: 0, not_due: 0, slow: 0, outage: CertainOutage::default() },
             lost: [NEVER; 5],
         }
     }
@@ -145,6 +150,11 @@ impl Track {
     /// Slots that are due in the whole window, by what is known of it.
     pub(super) fn due(&self) -> Option<u64> {
         due(self.slots, self.cap, &self.sums)
+    }
+
+    /// Slots before the next run were due, and nobody recorded them.
+    pub(super) fn skip(&mut self) {
+        self.sums.outage.add(Mark::Missing);
     }
 
     pub(super) fn add(&mut self, run: &Run, rules: &Rules<'_>) {

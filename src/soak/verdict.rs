@@ -55,7 +55,9 @@ pub struct Verdict {
     /// Every check in the input's order.
     pub checks: Vec<Standing>,
     /// The judged check of which nothing has been heard for too long, and since when; `None` at go-live and after it.
-    pub silent: Option<(usize, UnixMs)>,
+    pub silent: Option<(u32, UnixMs)>,
+    /// There are doubts about what it was made from.
+    pub doubted: bool,
 }
 
 /// Failures the tightest judged check can take in the whole window. All 0 where every run counts.
@@ -68,7 +70,7 @@ pub struct Budget {
     /// So many more.
     pub left: u64,
     /// Whose it is, by its number in the input.
-    pub check: Option<usize>,
+    pub check: Option<u32>,
 }
 
 /// One criterion.
@@ -85,11 +87,11 @@ pub struct Row {
     /// Whether it would hold if the window ended now on what was observed; `None`: it does not apply, or nothing was observed.
     pub so_far: Option<bool>,
     /// The check that decided, by its number in the input.
-    pub check: Option<usize>,
+    pub check: Option<u32>,
     /// How many runs or observations are behind `observed`.
     pub behind: u64,
     /// The waiver that makes a criterion that is not met count as met, by its number in the input.
-    pub waiver: Option<usize>,
+    pub waiver: Option<u32>,
 }
 
 /// What a row is about.
@@ -98,7 +100,7 @@ pub enum Name {
     /// One of product.md's criteria.
     Criterion(Criterion),
     /// What people attest, by its number in the policy.
-    Attested(usize),
+    Attested(u32),
 }
 
 /// A number in a criterion: ratios as such, times in seconds.
@@ -111,7 +113,7 @@ pub enum Value {
     /// Whole number.
     Whole(u64),
     /// Attested, by its number in the input.
-    Attested(usize),
+    Attested(u32),
 }
 
 /// What comes of a criterion.

@@ -67,6 +67,11 @@ impl Frame {
         Self { window, stage, length: asked, go_live, full_end: UnixMs(end.0.max(window.start.0 + length)), last }
     }
 
+    /// The runs that matter begin here: at the window, or at the earlier one that tells when a soak was lost.
+    pub fn reads_from(&self) -> UnixMs {
+        self.last.iter().flatten().map(|w| w.start).fold(self.window.start, UnixMs::min)
+    }
+
     /// Whether the window is judged as it stands: it is full, or will not grow.
     pub fn is_over(&self) -> bool {
         matches!(self.stage, Stage::Full | Stage::Frozen)

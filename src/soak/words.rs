@@ -66,14 +66,14 @@ struct Told<'a> {
 /// Why a criterion is met, is not, or can't be decided.
 pub(super) fn reason(input: &Input<'_>, verdict: &Verdict, row: &Row) -> String {
     let over = matches!(verdict.stage, Stage::Full | Stage::Frozen);
-    let check = row.check.and_then(|n| verdict.checks.get(n));
+    let check = row.check.and_then(|n| verdict.checks.get(n as usize));
     let told = Told { input, verdict, row, check, over };
     let mut words = told.words();
     let several = verdict.checks.iter().filter(|c| c.judged).count() > 1;
-    if let Some(id) = row.check.filter(|_| several).and_then(|n| input.checks.get(n)) {
+    if let Some(id) = row.check.filter(|_| several).and_then(|n| input.checks.get(n as usize)) {
         words = format!("{}: {words}", id.id.check());
     }
-    if let Some(w) = row.waiver.and_then(|n| input.waivers.get(n)) {
+    if let Some(w) = row.waiver.and_then(|n| input.waivers.get(n as usize)) {
         words = format!("{words}; waived by {} until {}: {}", w.approver, w.until, w.reason);
     }
     words
@@ -82,7 +82,7 @@ pub(super) fn reason(input: &Input<'_>, verdict: &Verdict, row: &Row) -> String 
 impl Told<'_> {
     fn words(&self) -> String {
         let criterion = match self.row.name {
-            Name::Attested(n) => return self.attested(n),
+            Name::Attested(_) => return self.attested(),
             Name::Criterion(criterion) => criterion,
         };
         if self.verdict.stage == Stage::NotStarted {
@@ -173,6 +173,9 @@ impl Told<'_> {
         let most = self.input.policy.longest_outage;
         match self.row.state {
             State::Lost => format!("an outage of {} from {from} on is longer than {most}", seconds(s)),
+            State::Open if self.over => {
+                format!("the longest outage took {}, from {from} on, {most} is asked for; the missing runs decide", seconds(s))
+            }
             _ => format!("{}the longest outage took {}, from {from} on", self.so_far(), seconds(s)),
         }
     }
@@ -224,9 +227,11 @@ impl Told<'_> {
         if self.row.state == State::Idle { "never observed, and not asked for by name" } else { "asked for, and never observed" }.to_owned()
     }
 
-    fn attested(&self, _number: usize) -> String {
+    fn attested(&self) -> String {
         let Value::Attested(n) = self.row.observed else { return "nobody has attested it".to_owned() };
-        let Some(Attestation { by, at, until, .. }) = self.input.attestations.get(n) else { return "nobody has attested it".to_owned() };
+        let Some(Attestation { by, at, until, .. }) = self.input.attestations.get(n as usize) else {
+            return "nobody has attested it".to_owned();
+        };
         match until {
             Some(t) if *t <= self.input.now => format!("attested by {by} on {at}, which expired {t}"),
             Some(t) => format!("attested by {by} on {at}, until {t}"),
@@ -257,7 +262,7 @@ pub(super) fn missing(input: &Input<'_>, verdict: &Verdict, earliest: Option<Uni
     for row in verdict.rows.iter().filter(holds_back) {
         let name = match row.name {
             Name::Criterion(c) => c.as_str(),
-            Name::Attested(n) => input.policy.attest.get(n).map_or("attestation", String::as_str),
+            Name::Attested(n) => input.policy.attest.get(n as usize).map_or("attestation", String::as_str),
         };
         words.push(format!("{name}: {}", reason(input, verdict, row)));
     }

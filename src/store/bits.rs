@@ -105,28 +105,37 @@ impl<'a> BitReader<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// The next `n` bits (at most 32) as a number.
-    pub(super) fn get(&mut self, n: u8) -> Result<u32, Damage> {
-        let mut out = 0u64;
-        let mut left = n;
-        while left > 0 {
-            let byte = *self.bytes.get(self.at / 8).ok_or(SHORT)?;
-            let have = 8 - (self.at % 8) as u8;
-            let now = left.min(have);
-            let chunk = (u32::from(byte) >> (have - now)) & ((1u32 << now) - 1);
-            out = (out << now) | u64::from(chunk);
-            self.at += usize::from(now);
-            left -= now;
-        }
-        Ok(out as u32)
+    /// The next bits from the highest down, 57 at least; behind the end there are zeros.
+    fn ahead(&self) -> u64 {
+        let rest = self.bytes.get(self.at / 8..).unwrap_or_default();
+        let eight = match rest.first_chunk::<8>() {
+            Some(whole) => u64::from_be_bytes(*whole),
+            None => rest.iter().zip(0..).fold(0, |bits, (byte, n)| bits | u64::from(*byte) << (56 - 8 * n)),
+        };
+        eight << (self.at % 8)
     }
 
-    /// How many ones come before the next zero, at most `limit` (then no zero is read).
-    pub(super) fn ones(&mut self, limit: u32) -> Result<u32, Damage> {
-        let mut n = 0;
-        while n < limit && self.get(1)? == 1 {
-            n += 1;
+    /// Passes over bits, if there are so many.
+    fn pass(&mut self, n: u32) -> Result<(), Damage> {
+        let at = self.at + n as usize;
+        if at > 8 * self.bytes.len() {
+            return Err(SHORT);
         }
+        self.at = at;
+        Ok(())
+    }
+
+    /// The next `n` bits (at most 32) as a number.
+    pub(super) fn get(&mut self, n: u8) -> Result<u32, Damage> {
+        let found = (self.ahead() >> 1 >> (63 - n.min(32))) as u32;
+        self.pass(u32::from(n.min(32)))?;
+        Ok(found)
+    }
+
+    /// How many ones come before the next zero, at most `limit` (then no zero is read), which is at most 56.
+    pub(super) fn ones(&mut self, limit: u32) -> Result<u32, Damage> {
+        let n = self.ahead().leading_ones().min(limit);
+        self.pass(if n < limit { n + 1 } else { n })?;
         Ok(n)
     }
 
@@ -165,6 +174,26 @@ mod tests {
             }
             prop_assert_eq!(r.untouched(), 0);
             prop_assert!(r.get(8).is_err());
+        }
+
+        #[test]
+        fn ones_are_counted_as_if_bit_by_bit(bytes in proptest::collection::vec(prop_oneof![Just(0xff), any::<u8>()], 0..30), limit in 0u32..57) {
+            let (mut fast, mut slow) = (BitReader::new(&bytes), BitReader::new(&bytes));
+            while slow.untouched() > 0 {
+                let mut n = Ok(0);
+                while let Ok(so_far) = n && so_far < limit {
+                    match slow.get(1) {
+                        Ok(1) => n = Ok(so_far + 1),
+                        Ok(_) => break,
+                        Err(e) => n = Err(e),
+                    }
+                }
+                prop_assert_eq!(fast.ones(limit), n);
+                prop_assert!(n.is_err() || fast.at == slow.at);
+                if limit == 0 {
+                    break;
+                }
+            }
         }
 
         #[test]

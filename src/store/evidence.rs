@@ -329,7 +329,7 @@ mod tests {
         let reader = Reader::open(&path).unwrap();
         let checked = reader.check_evidence(Checked::default()).unwrap();
         store.append_evidence(&[entry(4, "acme")]).unwrap();
-        let further = reader.check_evidence(checked.clone()).unwrap();
+        let further = reader.check_evidence(checked).unwrap();
         assert_eq!((further.seq, further.whole()), (4, true));
         // A log that was written anew, whole in itself, is not the one that was checked.
         tamper(&path, "UPDATE evidence SET chain_hash = zeroblob(32) WHERE seq = 4");

@@ -1,4 +1,5 @@
-//! Failure rows: what went wrong, when, how often, in words. One row stands for all repetitions of the same failure until the check passes.
+//! Failure rows: what went wrong, when, how often, in words. One row stands for all repetitions of the same failure until the check passes; slots that
+//! were skipped with a word of why are kept in the same way, until slots are skipped with another word.
 //!
 //! A fold over records, in memory; written to the file when the check is sealed. Until then the journal holds the details, and a reader
 //! folds them on top of the rows in the same way.
@@ -30,7 +31,7 @@ pub struct FailureRow {
     pub last: UnixMs,
     /// Slots with this failure.
     pub count: u64,
-    /// `fail`, `throttled` or `unknown`.
+    /// `fail`, `throttled`, `unknown` or `skipped`.
     pub outcome: Outcome,
     /// What kind it was.
     pub class: Option<Class>,
@@ -43,9 +44,16 @@ pub struct FailureRow {
 }
 
 impl FailureRow {
-    /// Whether this row explains a run.
+    /// Whether this row explains a run, or a part of the slots it stands for.
     pub fn covers(&self, vantage: u16, run: &Run) -> bool {
-        self.same_result(vantage, run) && (self.first..=self.last).contains(&run.slot)
+        self.same_result(vantage, run) && self.first <= run.last_slot() && run.slot <= self.last
+    }
+
+    /// What these rows say about a run. Where it was told in different words meanwhile, all of them.
+    pub fn said(rows: &[Self], run: &Run) -> Option<String> {
+        let mut words: Vec<&str> = rows.iter().filter(|f| f.covers(0, run)).filter_map(|f| f.detail.as_deref()).collect();
+        words.dedup();
+        (!words.is_empty()).then(|| words.join(" | "))
     }
 
     fn same_result(&self, vantage: u16, run: &Run) -> bool {
@@ -113,16 +121,27 @@ impl Failures {
     pub(super) fn fold(&mut self, vantage: u16, run: &Run, detail: Option<&str>) {
         match run.outcome {
             Outcome::Pass => {
-                for t in self.list.iter_mut().filter(|t| t.open && t.row.vantage == vantage) {
+                // With a widened interval every other run passes, and those between are skipped for one reason all the time.
+                for t in self.list.iter_mut().filter(|t| t.open && t.row.vantage == vantage && t.row.outcome != Outcome::Skipped) {
                     (t.open, t.changed) = (false, true);
                 }
             }
-            Outcome::Fail | Outcome::Throttled | Outcome::Unknown => self.fail(vantage, run, detail),
-            Outcome::Skipped | Outcome::NotDue => {}
+            Outcome::Fail | Outcome::Throttled | Outcome::Unknown => self.note(vantage, run, detail),
+            Outcome::Skipped => {
+                // No two rows are about the same slots.
+                let other = |t: &&mut Tracked| t.open && t.row.same_result(vantage, run) && !same_words(t.row.detail.as_deref(), detail);
+                for t in self.list.iter_mut().filter(other) {
+                    (t.open, t.changed) = (false, true);
+                }
+                if detail.is_some() {
+                    self.note(vantage, run, detail);
+                }
+            }
+            Outcome::NotDue => {}
         }
     }
 
-    fn fail(&mut self, vantage: u16, run: &Run, detail: Option<&str>) {
+    fn note(&mut self, vantage: u16, run: &Run, detail: Option<&str>) {
         let count = u64::from(run.count);
         let same = |t: &&mut Tracked| t.open && t.row.same_result(vantage, run) && same_words(t.row.detail.as_deref(), detail);
         if let Some(t) = self.list.iter_mut().find(same) {
@@ -295,11 +314,27 @@ mod tests {
         // Alternating failures are two rows, not one for each run; a pass ends both.
         let rows = fold(&[dns(10), slow(20), dns(30), slow(40), passed(ID, 50), dns(60)]);
         assert_eq!(rows, "10-30 2x no such name; 20-40 2x took 3 s; 60-60 1x no such name");
-        // Another detail is another row; skipped slots neither end nor extend one.
+        // Another detail is another row; skipped slots neither end nor extend one of a failure.
         let mut skipped = passed(ID, 15);
         skipped.outcome = Outcome::Skipped;
         let rows = fold(&[dns(10), skipped, dns(20), failed(ID, 30, Class::Dns, "timed out")]);
         assert_eq!(rows, "10-20 2x no such name; 30-30 1x timed out");
+    }
+
+    #[test]
+    fn skipped_slots_are_one_row_until_they_are_skipped_for_another_reason() {
+        let skip = |slot, why: &str| crate::record::Record {
+            detail: (!why.is_empty()).then(|| why.to_owned()),
+            ..crate::record::Record::not_run(ID.parse().unwrap(), UnixMs(slot), 10, 1, Cause::RateLimit)
+        };
+        let rows =
+            fold(&[skip(10, "widened"), passed(ID, 20), skip(30, "widened"), skip(40, "held"), skip(50, "held"), skip(60, "widened")]);
+        assert_eq!(rows, "10-30 2x widened; 40-50 2x held; 60-60 1x widened");
+        assert_eq!(
+            fold(&[skip(10, "held"), skip(20, ""), skip(30, "held")]),
+            "10-10 1x held; 30-30 1x held",
+            "older versions said no word"
+        );
     }
 
     #[test]

@@ -250,14 +250,36 @@ pub(super) fn pack(records: &[(u64, &Record)]) -> Result<Batch, Damage> {
 }
 
 /// A key's mark.
-pub(super) fn mark(key: u64) -> [u8; 2] {
+fn mark(key: u64) -> [u8; 2] {
     let [a, b, ..] = key.to_be_bytes();
     [a, b]
 }
 
-/// Whether a row with these marks may hold records of this key.
-pub(super) fn may_hold(marks: &[u8], key: u64) -> bool {
-    marks.chunks_exact(2).any(|m| m == mark(key))
+/// The marks of some keys, a bit each.
+#[derive(Debug)]
+pub(super) struct Marks(Vec<u64>);
+
+impl Marks {
+    /// Of these keys.
+    pub(super) fn of(keys: impl IntoIterator<Item = u64>) -> Self {
+        let mut bits = vec![0; (1 << 16) / 64];
+        for key in keys {
+            let (word, bit) = Self::place(mark(key));
+            bits.get_mut(word).into_iter().for_each(|b| *b |= bit);
+        }
+        Self(bits)
+    }
+
+    fn place(mark: [u8; 2]) -> (usize, u64) {
+        let n = u16::from_be_bytes(mark);
+        (usize::from(n / 64), 1 << (n % 64))
+    }
+
+    /// Whether a row with these marks may hold records of one of the keys.
+    pub(super) fn may_be_in(&self, marks: &[u8]) -> bool {
+        let (all, _) = marks.as_chunks::<2>();
+        all.iter().map(|m| Self::place(*m)).any(|(word, bit)| self.0.get(word).is_some_and(|b| b & bit != 0))
+    }
 }
 
 /// Hands out a batch's records, in order. Nothing is handed out unless the checksum holds.
@@ -304,9 +326,9 @@ mod tests {
             let want: Vec<_> = keyed.iter().map(|(k, r)| (*k, (*r).clone())).collect();
             prop_assert_eq!(back(&batch.bytes).unwrap(), want);
             for (key, _) in &keyed {
-                prop_assert!(may_hold(&batch.marks, *key));
+                prop_assert!(Marks::of([*key]).may_be_in(&batch.marks));
             }
-            prop_assert!(!may_hold(&batch.marks, u64::MAX));
+            prop_assert!(!Marks::of([u64::MAX]).may_be_in(&batch.marks));
             // One changed byte anywhere is noticed.
             let mut broken = batch.bytes.clone();
             let at = flip.0 % broken.len();

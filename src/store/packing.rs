@@ -277,6 +277,7 @@ pub(super) fn unpack(hour: i64, packed: &[u8], out: &mut Vec<Run>) -> Result<(),
         let count = if head & COUNT != 0 { shape.varint_u32()? } else { 1 };
         let runs = if head & SEVERAL != 0 { shape.varint()? } else { 1 };
         // Each run takes a bit at least, so a false number ends with the bits, after as many runs as the blob could hold.
+        out.reserve(usize::try_from(runs).unwrap_or(usize::MAX).min(8 * times.untouched()));
         for _ in 0..runs {
             let duration = DurationCode(guess.get(&mut times)?);
             let Symbol { outcome, class, cause, attribution, attempts, first_attempt_passed } = *symbol;

@@ -1,13 +1,14 @@
 //! Reading the store beside the daemon, or after it: segments, and the open journal on top of them. Never writes.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::bits::Damage;
 use super::failures::{self, Failures};
-use super::journal::Line;
+use super::journal::{Line, Marks};
 use super::memory::unsealed;
 use super::run::join;
 use super::segment::{self, Place};
@@ -42,42 +43,44 @@ impl Reader {
         Ok(ids)
     }
 
-    /// The runs whose slots lie in `since..until`, sorted by slot, each once. Spans that reach out of it are cut. About 56 bytes a run: the
+    /// The runs whose slots lie in `since..until`, sorted by slot, each once. Spans that reach out of it are cut. About 24 bytes a run: the
     /// caller bounds the time.
     pub fn runs(&self, check: &CheckId, vantage: u16, since: UnixMs, until: UnixMs) -> Result<Vec<Run>, StoreError> {
-        let key = check.key();
-        let mut all = Vec::new();
-        if since >= until {
-            return Ok(all);
-        }
+        let mut found = Vec::new();
+        self.runs_of(&[(check, since)], vantage, until, &mut |_, runs| std::mem::swap(&mut found, runs))?;
+        Ok(found)
+    }
+
+    /// The same of many checks, each from a time of its own on, one after the other: the journal is read once for all of them, so that it costs little
+    /// more for many than for one. What it holds of them all is in memory meanwhile, 32 bytes a run of the last hour or two.
+    pub fn runs_of(&self, asked: &[(&CheckId, UnixMs)], vantage: u16, until: UnixMs, each: &mut EachCheck<'_>) -> Result<(), StoreError> {
         let moment = self.conn.unchecked_transaction()?;
-        let mut damaged = self.damaged.borrow_mut();
-        let sql = "SELECT hour, runs FROM segment WHERE key = ?1 AND vantage = ?2 AND hour BETWEEN ?3 AND ?4 ORDER BY hour";
-        let params = (key as i64, vantage, since.hour(), until.hour());
-        rows::each(&moment, sql, params, &format!("an hour of {check}"), &mut damaged, &mut |row| {
-            let place = Place { key, vantage, hour: row.get(0)? };
-            let before = all.len();
-            segment::read(place, blob(row, 1)?, &mut all)?;
-            // Only the first and the last hour may hold too much.
-            if place.hour == since.hour() || place.hour == until.hour() {
-                let inside: Vec<Run> = all.drain(before..).filter_map(|r| r.clip(since, until)).collect();
-                all.extend(inside);
+        let mut open: HashMap<u64, Vec<(i64, Run)>> =
+            asked.iter().filter(|(_, s)| *s < until).map(|(c, _)| (c.key(), Vec::new())).collect();
+        open_rows(&moment, &Marks::of(open.keys().copied()), 0, &mut self.damaged.borrow_mut(), &mut |seq, line| {
+            if let Some(lines) = open.get_mut(&line.key).filter(|_| line.vantage() == vantage) {
+                lines.push((seq, line.run()?));
             }
             Ok(())
         })?;
-        let sealed = all.len();
-        let (as_of, sealed_until) = position(&moment, key)?;
-        open_rows(&moment, key, 0, &mut damaged, &mut |seq, line| {
-            if line.vantage() == vantage {
-                all.extend(unsealed(&line.run()?, seq, as_of, sealed_until).and_then(|r| r.clip(since, until)));
+        let mut all = Vec::new();
+        for (check, since) in asked {
+            all.clear();
+            if *since < until {
+                sealed_runs(&moment, check, vantage, (*since, until), &mut self.damaged.borrow_mut(), &mut all)?;
+                let from = all.len();
+                let (as_of, sealed_until) = position(&moment, check.key())?;
+                let lines = open.get(&check.key()).into_iter().flatten();
+                all.extend(lines.filter_map(|(seq, run)| unsealed(run, *seq, as_of, sealed_until)?.clip(*since, until)));
+                // What is sealed is sorted, and as a rule what is not comes after it.
+                if !all.iter().skip(from.saturating_sub(1)).is_sorted_by_key(|r| r.slot) {
+                    all.sort_by_key(|r| r.slot);
+                }
+                join(&mut all);
             }
-            Ok(())
-        })?;
-        if all.len() > sealed {
-            all.sort_by_key(|r| r.slot);
+            each(check, &mut all);
         }
-        join(&mut all);
-        Ok(all)
+        Ok(())
     }
 
     /// The failures that reach into `since..until`, oldest first.
@@ -88,8 +91,10 @@ impl Reader {
         let mut all = Failures::default();
         failures::read(&moment, Some(key), &mut damaged, &mut |_, id, open, row| all.adopt(id, open, row))?;
         let (as_of, _) = position(&moment, key)?;
-        open_rows(&moment, key, as_of + 1, &mut damaged, &mut |_, line| {
-            all.fold(line.vantage(), &line.run()?, line.detail());
+        open_rows(&moment, &Marks::of([key]), as_of + 1, &mut damaged, &mut |_, line| {
+            if line.key == key {
+                all.fold(line.vantage(), &line.run()?, line.detail());
+            }
             Ok(())
         })?;
         let mut found = all.into_rows();
@@ -110,11 +115,22 @@ impl Reader {
             Ok(())
         })?;
         let (as_of, _) = position(&moment, key)?;
-        open_rows(&moment, key, as_of + 1, &mut damaged, &mut |_, line| {
-            found.get_or_insert_with(CheckState::default).apply(&line.record(check)?);
+        open_rows(&moment, &Marks::of([key]), as_of + 1, &mut damaged, &mut |_, line| {
+            if line.key == key {
+                found.get_or_insert_with(CheckState::default).apply(&line.record(check)?);
+            }
             Ok(())
         })?;
         Ok(found)
+    }
+
+    /// Whether everything that was asked for since the reader was opened could be read.
+    pub fn whole(&self) -> Result<(), StoreError> {
+        let damaged = self.damaged();
+        match damaged.first {
+            Some(first) => Err(StoreError::Corrupt(format!("{} stored rows can't be read; the first: {first}", damaged.count))),
+            None => Ok(()),
+        }
     }
 
     /// What could not be read since the reader was opened, and is missing in what it gave.
@@ -133,20 +149,48 @@ fn position(conn: &Connection, key: u64) -> Result<(i64, i64), StoreError> {
 /// Takes a line of the journal, with its row.
 type EachLine<'a> = dyn FnMut(i64, &Line<'_>) -> Result<(), Damage> + 'a;
 
-/// Hands out what the journal holds of a check, from row `from` on.
-fn open_rows(conn: &Connection, key: u64, from: i64, damaged: &mut Damaged, f: &mut EachLine<'_>) -> Result<(), StoreError> {
+/// Takes a check and its runs.
+type EachCheck<'a> = dyn FnMut(&CheckId, &mut Vec<Run>) + 'a;
+
+/// Appends the runs of a check that lie in sealed hours.
+fn sealed_runs(
+    conn: &Connection,
+    check: &CheckId,
+    vantage: u16,
+    (since, until): (UnixMs, UnixMs),
+    damaged: &mut Damaged,
+    all: &mut Vec<Run>,
+) -> Result<(), StoreError> {
+    let key = check.key();
+    let sql = "SELECT hour, runs FROM segment WHERE key = ?1 AND vantage = ?2 AND hour BETWEEN ?3 AND ?4 ORDER BY hour";
+    let params = (key as i64, vantage, since.hour(), until.hour());
+    rows::each(conn, sql, params, &format!("an hour of {check}"), damaged, &mut |row| {
+        let place = Place { key, vantage, hour: row.get(0)? };
+        let before = all.len();
+        segment::read(place, blob(row, 1)?, all)?;
+        // Only the first and the last hour may hold too much.
+        if place.hour == since.hour() || place.hour == until.hour() {
+            let inside: Vec<Run> = all.drain(before..).filter_map(|r| r.clip(since, until)).collect();
+            all.extend(inside);
+        }
+        Ok(())
+    })
+}
+
+/// Hands out the lines of journal rows that may hold one of some checks, from row `from` on; lines of other checks are among them.
+fn open_rows(conn: &Connection, wanted: &Marks, from: i64, damaged: &mut Damaged, f: &mut EachLine<'_>) -> Result<(), StoreError> {
     // Two steps: SQLite would read every row's batch, and most rows do not hold the check.
     let mut candidates: Vec<i64> = Vec::new();
     let sql = "SELECT seq, marks FROM journal WHERE seq >= ?1 ORDER BY seq";
     rows::each(conn, sql, [from], "a journal row", damaged, &mut |row| {
-        if journal::may_hold(blob(row, 1)?, key) {
+        if wanted.may_be_in(blob(row, 1)?) {
             candidates.push(row.get(0)?);
         }
         Ok(())
     })?;
     for seq in candidates {
         rows::each(conn, "SELECT batch FROM journal WHERE seq = ?1", [seq], "a journal row", damaged, &mut |row| {
-            Ok(journal::unpack(blob(row, 0)?, &mut |line| if line.key == key { f(seq, line) } else { Ok(()) })?)
+            Ok(journal::unpack(blob(row, 0)?, &mut |line| f(seq, line))?)
         })?;
     }
     Ok(())

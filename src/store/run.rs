@@ -27,8 +27,10 @@ fn same_result(a: &Run, b: &Run) -> bool {
 /// Joins spans that were cut at an hour's end. `runs` are sorted by slot.
 pub(super) fn join(runs: &mut Vec<Run>) {
     runs.dedup_by(|b, a| {
-        let follows = b.slot.0 == a.last_slot().0.saturating_add(a.step());
-        let joined = follows && a.count.max(b.count) > 1 && a.last_slot().hour() != b.slot.hour() && same_result(a, b);
+        // First of all, for most are single runs.
+        let span = a.count.max(b.count) > 1;
+        let follows = || b.slot.0 == a.last_slot().0.saturating_add(a.step());
+        let joined = span && follows() && a.last_slot().hour() != b.slot.hour() && same_result(a, b);
         if joined {
             a.count = a.count.saturating_add(b.count);
         }

@@ -117,9 +117,10 @@ fn fake() -> u16 {
 fn configuration(dir: &Path, port: u16) -> usize {
     std::fs::create_dir_all(dir.join("customers")).unwrap();
     std::fs::write(dir.join("secret.txt"), format!("{}\n", SECRETS[6].1)).unwrap();
+    assert_eq!(output(soakwatch().args(["keygen", "--out"]).arg(dir.join("evidence.key"))).status.code(), Some(0));
     std::fs::write(
         dir.join("soakwatch.toml"),
-        "[server]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"trace\"\n[scheduler]\nper_host = 32\n",
+        "[server]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"trace\"\n[scheduler]\nper_host = 32\n[evidence]\nsigning_key = { file = \"evidence.key\" }\n",
     )
     .unwrap();
     let base = format!("http://127.0.0.1:{port}");
@@ -147,7 +148,7 @@ fn configuration(dir: &Path, port: u16) -> usize {
             r#"expect = { matches = "^never$", headers = [{ name = "x-b64-1", equals = "x" }], json = [{ path = "$.encoded", is = "array" }] }"#,
         ),
     ];
-    let mut text = "[customer]\nid = \"acme\"\nname = \"Acme\"\nallow_private = true\n[[integration]]\nid = \"echo\"\nenvironment = \"staging\"\nowner = \"vendor\"\n".to_owned();
+    let mut text = "[customer]\nid = \"acme\"\nname = \"Acme\"\nallow_private = true\n[[integration]]\nid = \"echo\"\nenvironment = \"staging\"\nowner = \"vendor\"\nsoak = { start = 2025-01-01T00:00:00Z }\n".to_owned();
     for (a, auth) in auths.iter().enumerate() {
         for (name, expect) in expectations {
             text += &format!(
@@ -258,4 +259,23 @@ fn no_output_holds_a_secret() {
     for file in std::fs::read_dir(dir.path()).unwrap().flatten().filter(|f| f.file_name().to_string_lossy().starts_with("soakwatch.db")) {
         assert_clean("the store", &[b".".as_slice(), &std::fs::read(file.path()).unwrap()].concat());
     }
+
+    let bundle = dir.path().join("bundle");
+    let report = output(soakwatch().args(["report", "acme/staging", "--config"]).arg(dir.path()).arg("--out").arg(&bundle));
+    assert_eq!(report.status.code(), Some(0), "{}", String::from_utf8_lossy(&report.stderr));
+    assert_clean("report", &report.stdout);
+    let verify = output(soakwatch().arg("verify").arg(&bundle));
+    assert_eq!(verify.status.code(), Some(2), "{}", String::from_utf8_lossy(&verify.stdout));
+    let private = std::fs::read_to_string(dir.path().join("evidence.key")).unwrap();
+    let private = private.lines().nth(1).unwrap();
+    for file in std::fs::read_dir(&bundle).unwrap().flatten() {
+        let mut bytes = std::fs::read(file.path()).unwrap();
+        if file.file_name() == "runs.csv.zst" {
+            bytes = zstd::decode_all(bytes.as_slice()).unwrap();
+            assert!(String::from_utf8_lossy(&bytes).contains("acme/staging/echo/ok-0"), "the bundle holds runs");
+        }
+        assert_clean(&file.file_name().to_string_lossy(), &bytes);
+        assert!(!String::from_utf8_lossy(&bytes).contains(private), "the bundle holds the private key");
+    }
+    assert!(!log.contains(private) && !String::from_utf8_lossy(&verify.stdout).contains(private));
 }

@@ -10,8 +10,8 @@ use soakwatch::budget::Budgets;
 use soakwatch::clock::{Clock, UnixMs};
 use soakwatch::config::fingerprint::Fingerprint;
 use soakwatch::config::model::{
-    CheckDef, Config, Customer, DeclaredVolume, Integration, LogSettings, Maintenance, MetricsSettings, Paused, ProbeSettings,
-    RateLimitSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, SoakPolicy, StoreSettings,
+    CheckDef, Config, Customer, DeclaredVolume, EvidenceSettings, Integration, LogSettings, Maintenance, MetricsSettings, Paused,
+    ProbeSettings, RateLimitSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, SoakPolicy, StoreSettings,
 };
 use soakwatch::config::table::{Source, Table};
 use soakwatch::fields::{Bytes, IntegrationId, Ratio, Slug, Span};
@@ -50,6 +50,7 @@ pub(crate) fn settings() -> Settings {
             ca: None,
         },
         metrics: MetricsSettings { check_histograms: false, max_series: 1_000_000 },
+        evidence: EvidenceSettings::default(),
         log: LogSettings { level: tracing::Level::INFO, json: None },
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use soakwatch::board::{Board, IntegrationEntry};
-use soakwatch::budget::{Budgets, Views};
+use soakwatch::budget::{Because, Budgets, Views};
 use soakwatch::clock::{UnixMs, monotonic};
 use soakwatch::config::model::{Batch, CheckDef, Config, DeclaredVolume, Integration};
 use soakwatch::fields::Span;
@@ -23,11 +23,18 @@ use crate::support::probing;
 /// One integration with checks on these hosts, named `c0`, `c1`, ...
 fn board(i: Integration, hosts: &[&str]) -> (Config, Board) {
     let names: Vec<String> = (0..hosts.len()).map(|n| format!("c{n}")).collect();
-    let (i, checks) = with_checks(i, &names.iter().map(String::as_str).collect::<Vec<_>>());
-    let on = |(def, host): (&Arc<CheckDef>, &&str)| {
-        Arc::new(CheckDef { kind: probing::check(&format!("url = \"https://{host}/x\"")).kind, ..CheckDef::clone(def) })
+    let keys = names.iter().zip(hosts).map(|(name, host)| (name.as_str(), *host, ""));
+    board_with_keys(i, &keys.collect::<Vec<_>>())
+}
+
+/// The same with names of their own and a credential each: check, host, key.
+fn board_with_keys(i: Integration, all: &[(&str, &str, &str)]) -> (Config, Board) {
+    let (i, checks) = with_checks(i, &all.iter().map(|(name, ..)| *name).collect::<Vec<_>>());
+    let on = |(def, (_, host, key)): (&Arc<CheckDef>, &(&str, &str, &str))| {
+        let auth = if key.is_empty() { String::new() } else { format!("auth = {{ bearer = {{ env = \"{key}\" }} }}") };
+        Arc::new(CheckDef { kind: probing::check(&format!("url = \"https://{host}/x\"\n{auth}")).kind, ..CheckDef::clone(def) })
     };
-    let checks = checks.iter().zip(hosts).map(on).collect();
+    let checks = checks.iter().zip(all).map(on).collect();
     let config = config(settings(), vec![(i, checks)]);
     let board = Board::default();
     board.configure(&config);
@@ -91,6 +98,30 @@ fn a_label_is_the_name_and_another_host_stands_before_it() {
 }
 
 #[test]
+fn two_credentials_on_one_host_are_two_quotas() {
+    let host = "one.example";
+    let all = [
+        ("a", host, "A"),
+        ("b", host, "B"),
+        ("c", host, "A"),
+        ("token", host, "C"),
+        ("e", host, "B"),
+        ("f", "two.example", "A"),
+        ("g", "two.example", ""),
+    ];
+    let (config, board) = board_with_keys(acme(DeclaredVolume::default()), &all);
+    let labels = || -> Vec<(String, Option<u64>)> { shown(&board, NOW).into_iter().map(|p| (p.policy, p.remaining)).collect() };
+    tell(&config, &board, 4, &[reading("hour", 100, 4, 10)]);
+    assert_eq!(labels(), [("b/hour".into(), Some(4))], "whoever is told first, the order of the configuration decides");
+    for n in [0, 1, 2, 3, 5, 6] {
+        tell(&config, &board, n, &[reading("hour", 100, n as u64, 9 - n as i64)]);
+    }
+    tell(&config, &board, 0, &[reading("token/hour", 100, 99, 5)]);
+    let expected = [("b/hour", 1), ("check:token/hour", 3), ("g/hour", 6), ("hour", 2), ("token/hour", 99), ("two.example:443/hour", 5)];
+    assert_eq!(labels(), expected.map(|(label, left)| (label.to_owned(), Some(left))), "each quota once, with a label of its own");
+}
+
+#[test]
 fn of_too_many_policies_the_same_tightest_ones_stay() {
     let hosts = ["one.example", "two.example"];
     let (config, board) = board(acme(volume("60/min", "")), &hosts);
@@ -123,7 +154,7 @@ fn the_forecast_of_a_policy() {
     let p = shown(&board, NOW).remove(0);
     assert_eq!((p.used_per_s, p.headroom), (Some(2.0), Some(100.0 / 240.0)));
     assert_eq!((p.exhausted_at, p.exhausted_at_declared), (Some(UnixMs(NOW.0 + 20_000)), Some(UnixMs(NOW.0 + 10_000))));
-    assert_eq!(brief(&entry(&board), &Views::new(), NOW).exhausted_at, Some(UnixMs(NOW.0 + 20_000)));
+    assert_eq!(brief(&entry(&board), &Views::new(), NOW).exhausted_at, None, "a minute's quota is full again before anybody has read it");
     // Once it was reset nobody knows what is left.
     let after = shown(&board, UnixMs(NOW.0 + 60_000)).remove(0);
     assert_eq!((after.remaining, after.exhausted_at, after.exhausted_at_declared), (Some(40), None, None));
@@ -131,6 +162,25 @@ fn the_forecast_of_a_policy() {
     // Nothing left: since it was read.
     tell(&config, &board, 0, &[Reading { reset_at: Some(UnixMs(NOW.0 + 60_000)), ..reading("default", 100, 0, -1) }]);
     assert_eq!(shown(&board, UnixMs(NOW.0 + 2_000))[0].exhausted_at, Some(UnixMs(NOW.0 + 1_000)));
+}
+
+#[test]
+fn a_row_says_when_a_quota_runs_out_if_that_is_to_come_and_the_window_is_long() {
+    let (config, board) = board(acme(DeclaredVolume::default()), &["one.example"]);
+    let five = |remaining, ago_s: i64| Reading {
+        window_s: Some(300),
+        reset_at: Some(UnixMs(NOW.0 + 200_000)),
+        ..reading("five", 100, remaining, ago_s)
+    };
+    tell(&config, &board, 0, &[five(80, 20), five(40, 0)]);
+    let brief = |ms: i64| {
+        let b = brief(&entry(&board), &Views::new(), UnixMs(NOW.0 + ms));
+        (b.exhausted_at, b.used_up)
+    };
+    assert_eq!((brief(0), brief(19_999)), ((Some(UnixMs(NOW.0 + 20_000)), false), (Some(UnixMs(NOW.0 + 20_000)), false)));
+    assert_eq!(brief(20_000), (None, false), "nobody has read it since, and the time is past");
+    tell(&config, &board, 0, &[five(0, -30)]);
+    assert_eq!((brief(31_000), brief(200_000)), ((None, true), (None, false)), "used up until it renews");
 }
 
 #[test]
@@ -145,6 +195,7 @@ fn a_window_is_told_or_configured_but_not_guessed() {
     let p = shown(&configured, NOW).remove(0);
     assert_eq!((p.window_s, p.headroom), (Some(172_800), Some(1.0)));
     assert_eq!(p.exhausted_at_declared, Some(UnixMs(NOW.0 - 10_000 + 24 * 60 * MINUTE)), "50 are left for a day");
+    assert_eq!((p.reset_at, p.assumed_reset_at), (None, Some(UnixMs(NOW.0 - 10_000 + 2 * 24 * 60 * MINUTE))), "nobody told when it renews");
     // Bytes are no requests.
     let bytes = Reading { unit: Some("content-bytes".into()), ..reading("bytes", 100, 50, 10) };
     tell(&two, &configured, 0, &[bytes]);
@@ -189,7 +240,8 @@ fn budgets_and_holds_are_told_with_their_reason() {
     assert_eq!(l.budgets[2].factor, 1);
     let h = &l.holds[0];
     assert_eq!((l.holds.len(), h.host.as_str(), h.told.as_str(), h.asked_s), (1, "two.example:443", "acme/production/api/c2", 90));
-    assert_eq!((h.until, h.checks.join(" ")), (UnixMs(NOW.0 + 90_000), "c2".to_owned()));
+    assert_eq!((h.until, h.checks.join(" "), h.because), (UnixMs(NOW.0 + 90_000), "c2".to_owned(), Because::Asked));
+    assert_eq!((l.budgets[1].held_until, l.budgets[2].held_until), (None, Some(UnixMs(NOW.0 + 90_000))));
     let fit = &l.batches[0].policies[0];
     assert_eq!((fit.fits, fit.takes_s, fit.ends.map(|t| t.to_string()).as_deref()), (Some(true), Some(600), Some("22:10Z")));
     let b = brief(&entry(&board), &views, NOW);
@@ -284,18 +336,30 @@ fn a_running_daemon_tells_api_page_and_command_the_same() {
     ] {
         assert!(page.contains(part), "{part}: {page}");
     }
-    assert!(daemon.get("/integrations/acme/staging/held").contains("to be left alone for 10m. Until then nothing is sent for list."));
+    assert!(daemon.get("/integrations/acme/staging/held").contains("asked acme/staging/held/list to be left alone for 10m ("));
+    assert!(daemon.get("/integrations/acme/staging/held").contains("held, no slot runs until "));
+
+    // Why slots were left out: on the page, and in the store.
+    for (id, why) in [("held", "held: the host asked to be left alone"), ("tight", "widened interval: our share of the quota")] {
+        let page = daemon.get(&format!("/integrations/acme/staging/{id}"));
+        assert!(page.contains(&format!("<span class=\"detail\">{why}</span>")), "{page}");
+        let ran = output(soakwatch().args(["runs", &format!("acme/staging/{id}/list"), "--config"]).arg(dir.path()));
+        let text = String::from_utf8(ran.stdout).unwrap();
+        assert!(text.lines().any(|l| l.contains("skipped") && l.contains("rate_limit") && l.ends_with(why)), "{text}");
+    }
 
     // The command.
     let text = stdout(&daemon, &[]);
-    for part in ["acme/staging/spent (spent)\n", "10s (×10)  90 %", "held until 20", "to wait 10m; waiting: list", "hour    100000"] {
+    for part in
+        ["acme/staging/spent (spent)\n", "10s (×10)  90 %", "held until 20", "to be left alone for 10m; waiting: list", "hour    100000"]
+    {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!text.contains("headroom"), "{text}");
     let text = stdout(&daemon, &["acme/staging/spent", "--forecast"]);
     assert!(text.contains("headroom: 0.5 × the declared volume") && text.contains("runs out as used") && !text.contains("tight"), "{text}");
     assert!(
-        text.contains("22:00Z  5000   hour    no    -      -     the declared peak of 200000/h leaves nothing of 100000 in 1h"),
+        text.contains("22:00Z  5000   hour    no    no       -      -     the declared peak of 200000/h leaves nothing of 100000 in 1h"),
         "{text}"
     );
     let answer: Value = serde_json::from_str(&stdout(&daemon, &["acme", "--json"])).unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use soakwatch::board::Board;
 use soakwatch::budget::Budgets;
 use soakwatch::clock::{UnixMs, monotonic};
-use soakwatch::config::model::{Config, Settings};
+use soakwatch::config::model::{Batch, CheckDef, Config, DeclaredVolume, Integration, Settings};
 use soakwatch::metrics::encode::{Encoder, Scrape};
 use soakwatch::outcome::Cause;
 use soakwatch::ratelimit::Reading;
@@ -16,6 +16,7 @@ use soakwatch::record::{DurationCode, Facts, Record};
 use crate::estate::{Ended, MINUTE, NOW, config, estate, integration, record, settings, with_checks};
 use crate::metrics::encoded;
 use crate::support::daemon::series;
+use crate::support::probing;
 
 /// A policy as it was read so many seconds from [`NOW`].
 pub(crate) fn reading(policy: &str, limit: u64, remaining: u64, window_s: u64, at_s: i64) -> Reading {
@@ -99,6 +100,29 @@ fn quota_and_remaining_have_the_same_labels() {
         assert_eq!(quota, labels("soakwatch_rate_limit_remaining", policy));
         assert_eq!(quota, labels("soakwatch_rate_limit_headroom_ratio", policy));
     }
+}
+
+#[test]
+fn two_credentials_on_one_host_are_two_series_and_batches_count_as_use_of_a_day() {
+    let batches = vec![Batch { start: "22:00Z".parse().unwrap(), rows: 20_000, calls_per_row: 1.0 }];
+    let volume = DeclaredVolume { daily: "80000/day".parse().ok(), batches, ..DeclaredVolume::default() };
+    let (i, checks) = with_checks(Integration { volume, ..integration("acme", "production", "crm") }, &["read", "write"]);
+    let with_key = |def: &Arc<CheckDef>| {
+        let text = format!("url = \"https://api.example.com/x\"\nauth = {{ bearer = {{ env = \"{}\" }} }}", def.id.check().to_uppercase());
+        Arc::new(CheckDef { kind: probing::check(&text).kind, ..CheckDef::clone(def) })
+    };
+    let config = config(settings(), vec![(i, checks.iter().map(with_key).collect())]);
+    let board = Board::default();
+    board.configure(&config);
+    let day = |remaining| vec![reading("day", 200_000, remaining, 86_400, -20)];
+    board.apply(&[
+        learned(&config, "acme/production/crm/write", |f| f.limits = day(5)),
+        learned(&config, "acme/production/crm/read", |f| f.limits = day(7)),
+    ]);
+    let text = encoded(&config, &board);
+    let value = |name: &str, policy: &str| of(&text, &format!("rate_limit_{name}"), "crm", &[&format!("policy=\"{policy}\"")]);
+    assert_eq!([value("remaining", "day"), value("remaining", "write/day")], [Some(7.0), Some(5.0)], "{text}");
+    assert_eq!(value("headroom_ratio", "day"), Some(2.0));
 }
 
 #[test]

@@ -30,6 +30,7 @@ async fn answers_at(estate: Soaked, clock: Clock, paths: &[&str]) -> Vec<(u16, S
         config: watch::channel(Arc::new(estate.config)).1,
         health,
         reload: mpsc::channel(1).0,
+        decisions: mpsc::channel(1).0,
         store: std::env::temp_dir().join("soakwatch-no-store-in-this-test.db"),
     };
     let stop = CancellationToken::new();
@@ -76,7 +77,7 @@ async fn the_gate_says_what_and_why_worst_first() {
             "<li>support_handoff: nobody has attested it</li>",
         ],
     );
-    let places: Vec<usize> = ["stock", "orders", "feed"].iter().map(|i| page.find(&format!("id=\"{i}\"")).unwrap()).collect();
+    let places: Vec<usize> = ["stock", "feed", "orders"].iter().map(|i| page.find(&format!("id=\"{i}\"")).unwrap()).collect();
     assert!(places.is_sorted(), "{places:?}");
     assert!(!page.contains("http-equiv=\"refresh\""));
 
@@ -110,6 +111,7 @@ async fn an_integration_is_shown_with_every_criterion_and_whatever_people_decide
             // Excluded by whom, and the numbers with and without.
             "load test &lt;b&gt;&quot;&amp;",
             "pipeline-token",
+            "m.lee &lt;b&gt;&quot;&amp;",
             "without the 12 excluded slots",
             "informational",
         ],

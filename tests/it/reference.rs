@@ -148,7 +148,15 @@ fn every_setting_stands_in_the_reference_with_its_default() {
     let unset: Vec<&str> = asked.difference(&active.shown).map(String::as_str).collect();
     assert_eq!(
         unset,
-        ["probe.ca", "probe.user_agent", "server.token", "server.token[].hash", "server.token[].name", "server.token[].role"]
+        [
+            "evidence.signing_key",
+            "probe.ca",
+            "probe.user_agent",
+            "server.token",
+            "server.token[].hash",
+            "server.token[].name",
+            "server.token[].role"
+        ]
     );
 }
 

@@ -72,6 +72,7 @@ async fn start_with(settings: Settings, answer: ReloadAnswer, estate: impl FnOnc
         config: receiver,
         health: Arc::clone(&health),
         reload,
+        decisions: mpsc::channel(1).0,
         store: std::env::temp_dir().join("soakwatch-no-store-in-this-test.db"),
     };
     let stop = CancellationToken::new();
@@ -300,6 +301,7 @@ async fn a_hanging_reload_ends_within_the_timeout() {
         config: watch::channel(Arc::new(config)).1,
         health: Arc::default(),
         reload,
+        decisions: mpsc::channel(1).0,
         store: "none.db".into(),
     };
     tokio::spawn(serve(listener, state, CancellationToken::new()));

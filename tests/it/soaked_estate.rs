@@ -8,12 +8,13 @@ use soakwatch::board::Board;
 use soakwatch::clock::UnixMs;
 use soakwatch::config::fingerprint::Fingerprint;
 use soakwatch::config::model::{CheckDef, Config, Integration, Settings, SoakPolicy};
+use soakwatch::evidence::{Hash, Link};
 use soakwatch::fields::Span;
 use soakwatch::outcome::{Cause, Class, Criticality};
-use soakwatch::readiness::{Soaks, attest, exclude};
+use soakwatch::readiness::{AttestedCase, ExclusionCase, Soaks};
 use soakwatch::record::Record;
 use soakwatch::slots::Grid;
-use soakwatch::soak::{Attestation, Criterion, Exclusion, Waiver};
+use soakwatch::soak::{Criterion, Waiver};
 
 use crate::estate::{Ended, NOW, config, fold, integration, record, settings, with_checks};
 
@@ -134,17 +135,29 @@ pub(crate) fn soaked(settings: Settings) -> Soaked {
     before.customers[0].fingerprints.insert("acme/staging/api".parse().unwrap(), other);
     soaks.configure(&before, NOW.minus(HOUR * 40));
     soaks.configure(&config, NOW);
-    let at = Exclusion { from: NOW.minus(HOUR * 30), to: NOW.minus(HOUR * 29) };
-    let orders = "acme/production/orders".parse().unwrap();
-    soaks.recorded(&exclude(&orders, at, &format!("load test {HOSTILE}"), None, "pipeline-token", NOW.minus(HOUR * 20)));
-    let attestation = Attestation {
+    let exclusion = ExclusionCase {
+        seq: 0,
+        check: None,
+        from: NOW.minus(HOUR * 30),
+        to: NOW.minus(HOUR * 29),
+        reason: format!("load test {HOSTILE}"),
+        by: "pipeline-token".into(),
+        remark: Some(format!("m.lee {HOSTILE}")),
+        at: NOW.minus(HOUR * 20),
+    };
+    let attestation = AttestedCase {
+        seq: 0,
         name: "uat_signoff".into(),
         value: Some(format!("signed {HOSTILE}")),
+        note: None,
         by: "lee-token".into(),
+        remark: None,
         at: NOW.minus(HOUR * 5),
         until: Some(NOW.plus(HOUR * 24 * 20)),
     };
-    soaks.recorded(&attest("acme", "production", &attestation, "a note", None));
+    let link = |seq| Link { seq, record: Hash::of(&[]), chain: Hash::of(&[]) };
+    soaks.recorded(&exclusion.entry(&"acme/production/orders".parse().unwrap()), link(1));
+    soaks.recorded(&attestation.entry("acme", "production"), link(2));
     fold(&soaks, &records);
     Soaked { config, board, soaks }
 }

@@ -1,10 +1,14 @@
 //! What is said about integrations: states, ratios, blame.
 
+use std::sync::Arc;
+
 use soakwatch::board::{Board, IntegrationEntry};
-use soakwatch::budget::{CheckBudget, Hold, Views};
+use soakwatch::budget::{Because, CheckBudget, Hold, Views};
 use soakwatch::clock::UnixMs;
+use soakwatch::config::model::{Batch, CheckDef, DeclaredVolume, Integration};
 use soakwatch::fields::{IntegrationId, Span};
-use soakwatch::outcome::{Attribution, Cause, Class};
+use soakwatch::outcome::{Attribution, Cause, Class, Lack};
+use soakwatch::ratelimit::Reading;
 use soakwatch::status::{IntegrationStatus, State, check_status, integration_state, integration_status, sort_key};
 
 use crate::estate::{Ended, MINUTE, NOW, config, estate, integration, record, runs, settings, with_checks};
@@ -136,7 +140,7 @@ fn excluded_throttling_is_in_no_ratio() {
 }
 
 /// A board with one check every minute, and the check.
-fn one() -> (Board, std::sync::Arc<soakwatch::config::model::CheckDef>) {
+fn one() -> (Board, Arc<CheckDef>) {
     let made = with_checks(integration("acme", "production", "api"), &["a"]);
     let check = made.1[0].clone();
     let board = Board::default();
@@ -216,7 +220,13 @@ fn who_spares_a_quota_is_not_silent() {
     // The clock was set back behind the skips: they are no word about now.
     assert_eq!(state(UnixMs(NOW.0 - 30 * MINUTE)), State::Unknown);
 
-    let hold = Hold { until: UnixMs(NOW.0 + 5 * MINUTE), since: UnixMs(NOW.0 - 60 * MINUTE), asked_s: 3_900, check: check.id.to_string() };
+    let hold = Hold {
+        until: UnixMs(NOW.0 + 5 * MINUTE),
+        since: UnixMs(NOW.0 - 60 * MINUTE),
+        asked_s: 3_900,
+        check: check.id.to_string(),
+        because: Because::Asked,
+    };
     let budget = CheckBudget {
         host: "api.example.com:443".into(),
         quota: None,
@@ -231,9 +241,143 @@ fn who_spares_a_quota_is_not_silent() {
     let views = Views::from([(check.id.clone(), budget)]);
     let at = |now| integration_status(&entry(&board, "acme/production/api"), &views, now);
     let s = at(NOW);
-    assert_eq!(s.detail.as_deref(), Some("held until 2026-11-21T12:05:00Z: the host asked to be left alone, nothing is sent before"));
+    assert_eq!(s.detail.as_deref(), Some("held until 2026-11-21T12:05:00Z, nothing is sent before: the host asked to be left alone"));
     assert_eq!((s.limits.held_until, s.limits.interval_factor), (Some(UnixMs(NOW.0 + 5 * MINUTE)), Some(4)));
     assert_eq!(at(UnixMs(NOW.0 + 5 * MINUTE)).limits.held_until, None, "it is over");
     let c = check_status(&entry(&board, "acme/production/api").checks[0], &views, NOW);
     assert!(c.trouble.unwrap().detail.unwrap().starts_with("held until"));
+}
+
+/// A board with one integration a volume (peak, daily, rows of the batch at 22:00), and the checks, every minute, all passing.
+fn passing_with(volumes: &[(&str, &str, &str, Option<u64>)]) -> (Board, Vec<Arc<CheckDef>>) {
+    let made = volumes.iter().map(|(id, peak, daily, rows)| {
+        let batch = |rows: &u64| Batch { start: "22:00Z".parse().unwrap(), rows: *rows, calls_per_row: 1.0 };
+        let batches = rows.iter().map(batch).collect();
+        let volume = DeclaredVolume { peak: peak.parse().ok(), daily: daily.parse().ok(), batches };
+        with_checks(Integration { volume, ..integration("acme", "production", id) }, &["a"])
+    });
+    let made: Vec<_> = made.collect();
+    let checks: Vec<Arc<CheckDef>> = made.iter().flat_map(|(_, checks)| checks.clone()).collect();
+    let board = Board::default();
+    board.configure(&config(settings(), made));
+    checks.iter().for_each(|c| board.apply(&runs(c, 3, |_| Ended::Pass)));
+    (board, checks)
+}
+
+/// A run that was told what is left of a quota, so many seconds ago.
+fn told(board: &Board, check: &CheckDef, ended: &Ended, limit: u64, window_s: u64, left: &[(u64, i64)]) {
+    for (remaining, ago_s) in left {
+        let at = UnixMs(NOW.0 - ago_s * 1000);
+        let reading = Reading {
+            policy: "q".into(),
+            limit: Some(limit),
+            remaining: Some(*remaining),
+            window_s: Some(window_s),
+            at,
+            ..Reading::default()
+        };
+        let mut run = record(check, at, ended);
+        run.facts.limits = vec![reading];
+        board.apply(&[run]);
+    }
+}
+
+#[test]
+fn what_passes_and_will_not_is_warned_of_and_stands_above_what_just_passes() {
+    let volumes = [
+        ("a-fits", "60/min", "", None),
+        ("b-small", "600/min", "", None),
+        ("c-out", "", "1000/day", Some(10)),
+        ("d-batch", "60/min", "", Some(1_000_000)),
+        ("e-batch-as-used", "", "1000/day", Some(33_000)),
+        ("f-minute", "", "", None),
+        ("g-used-up", "", "", None),
+        ("h-plain", "", "", None),
+    ];
+    let (board, checks) = passing_with(&volumes);
+    let pass = |n: usize, limit, window_s, left: &[(u64, i64)]| told(&board, &checks[n], &Ended::Pass, limit, window_s, left);
+    pass(0, 600, 60, &[(500, 10)]);
+    pass(1, 300, 60, &[(290, 10)]);
+    pass(2, 86_400, 86_400, &[(10_060, 60), (10_000, 0)]);
+    pass(3, 120, 60, &[(110, 10)]);
+    pass(4, 86_400, 86_400, &[(36_100, 1_000), (36_000, 0)]);
+    pass(5, 60, 60, &[(40, 10), (20, 0)]);
+    pass(6, 60, 3_600, &[(0, 10)]);
+    let warning = |n: usize| said(&board, &format!("acme/production/{}", volumes[n].0)).warning;
+    let kinds = [0, 1, 2, 3, 4, 5, 6, 7].map(|n| warning(n).map(|w| w.kind));
+    let (small, out, batch, used_up) = (Some(Lack::TooSmall), Some(Lack::RunsOut), Some(Lack::Batch), Some(Lack::UsedUp));
+    assert_eq!(kinds, [None, small, out, batch, batch, None, used_up, None], "a minute's quota is full again before it is out");
+
+    let said = |n: usize| warning(n).map(|w| (w.attribution, w.detail, w.remediation)).unwrap();
+    let who = Attribution::Configuration;
+    let small = "the declared volume, 600/min, is more than the quota gives, 300 in 1m (policy q): headroom 0.5 ×";
+    let advice = "It passes now, but not at the declared volume. Agree on a larger quota with the vendor, or have the callers slow down.";
+    assert_eq!(said(1), (who, small.to_owned(), advice.to_owned()));
+    let out = "policy q runs out at 2026-11-21T14:46:40Z as it is used now (1/s): 10000 of 86400 are left; when it renews is not told, \
+               2026-11-22T12:00:00Z at the latest";
+    assert_eq!(said(2).1, out);
+    assert!(said(2).2.contains("have them slow down, move the batch, or agree on a larger quota with the vendor."), "{:?}", said(2));
+    assert!(said(3).1.starts_with("the batch of 22:00Z, policy q: at 1/s, what the peak leaves, it takes 11d"), "{:?}", said(3));
+    let late =
+        "the batch of 22:00Z, policy q: as it is used now, it makes 33000 calls, more than the 32400 that are left at 2026-11-21T22:00:00Z";
+    assert_eq!(said(4).1, late);
+    assert_eq!(said(6).1, "policy q is used up, nothing is left of 60; when it renews is not told, 2026-11-21T12:59:50Z at the latest");
+
+    let order: Vec<String> = board.read(|all| {
+        let mut all: Vec<&IntegrationEntry> = all.iter().collect();
+        all.sort_by_key(|i| (sort_key(i, NOW), i.def.id.clone()));
+        all.iter().map(|i| i.def.id.integration()[..1].to_owned()).collect()
+    });
+    assert_eq!(order.concat(), "bcdegafh");
+    // What does not pass has more urgent trouble.
+    told(&board, &checks[2], &Ended::Fail(Class::Dns, "no such name"), 86_400, 86_400, &[(9_000, -1)]);
+    assert_eq!(warning(2), None);
+}
+
+#[test]
+fn throttled_at_a_volume_that_was_declared_too_large_is_said() {
+    let (board, checks) = passing_with(&[("small", "600/min", "", None), ("enough", "60/min", "", None)]);
+    for check in &checks {
+        told(&board, check, &Ended::Throttled, 300, 60, &[(0, 0)]);
+    }
+    let s = said(&board, "acme/production/small");
+    assert_eq!(
+        (s.state, s.class, s.attribution),
+        (State::Throttled, Some(Class::Throttled), Some(Attribution::ThirdParty)),
+        "the map's word"
+    );
+    let more = "the declared volume is more than the quota gives: headroom 0.5 ×";
+    assert!(s.detail.clone().unwrap().ends_with(more), "{s:?}");
+    let advice =
+        "The declared volume is more than the quota gives. Agree on a larger quota with the vendor, or have the callers slow down.";
+    assert_eq!(s.remediation.as_deref(), Some(advice));
+    let trouble = check_status(&entry(&board, "acme/production/small").checks[0], &Views::new(), NOW).trouble.unwrap();
+    assert_eq!((Some(trouble.remediation), trouble.detail), (s.remediation, s.detail), "the check says the same");
+    let s = said(&board, "acme/production/enough");
+    assert!(!s.detail.unwrap_or_default().contains("declared") && s.remediation.unwrap().contains("Compare the declared volume"));
+}
+
+#[test]
+fn what_is_held_before_its_first_run_says_so() {
+    let (board, check) = one();
+    let hold =
+        Hold { until: UnixMs(NOW.0 + 60_334), since: NOW, asked_s: 60, check: "acme/production/other/a".into(), because: Because::Reset };
+    let budget = CheckBudget {
+        host: "api.example.com:443".into(),
+        quota: None,
+        allowed_per_s: 1.0,
+        wanted_per_s: 1.0,
+        shared_by: 2,
+        factor: 1,
+        effective_interval: Span::seconds(60),
+        tokens: 1.0,
+        hold: Some(hold),
+    };
+    let views = Views::from([(check.id.clone(), budget)]);
+    let s = integration_status(&entry(&board, "acme/production/api"), &views, NOW);
+    assert_eq!((s.state, s.cause), (State::Pending, Some(Cause::RateLimit)));
+    let held = "held until 2026-11-21T12:01:00Z, nothing is sent before: the host refused, and its quota renews at 2026-11-21T12:01:00Z";
+    assert_eq!(s.detail.as_deref(), Some(held));
+    let s = integration_status(&entry(&board, "acme/production/api"), &views, UnixMs(NOW.0 + 61_000));
+    assert_eq!((s.state, s.detail), (State::Pending, None), "it is over");
 }

@@ -40,7 +40,7 @@ pub(super) fn of(check: &HttpCheck) -> Material {
     }
     m.unless(&0, "redirects", redirects);
     if let Some(max) = max_body {
-        m.say("max_body", max.0);
+        m.say("max_body", &max.0);
     }
     expected(&mut m, expect);
     for Observe { name: _, path, required } in observe {
@@ -131,8 +131,8 @@ fn expected(m: &mut Material, expect: &Expect) {
     contains.iter().for_each(|text| m.say("expect.contains", text));
     not_contains.iter().for_each(|text| m.say("expect.not_contains", text));
     matches.iter().for_each(|pattern| m.say("expect.matches", pattern.source()));
-    size_min.iter().for_each(|size| m.say("expect.size.min", size.0));
-    size_max.iter().for_each(|size| m.say("expect.size.max", size.0));
-    within.iter().for_each(|span| m.say("expect.within", span.ms()));
+    size_min.iter().for_each(|size| m.say("expect.size.min", &size.0));
+    size_max.iter().for_each(|size| m.say("expect.size.max", &size.0));
+    within.iter().for_each(|span| m.say("expect.within", &span.ms()));
     certificate_days.iter().for_each(|days| m.say("expect.certificate_days", days));
 }

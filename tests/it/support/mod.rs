@@ -5,3 +5,4 @@ pub(crate) mod fake;
 pub(crate) mod fake_api;
 pub(crate) mod pki;
 pub(crate) mod probing;
+pub(crate) mod soaked;

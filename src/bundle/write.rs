@@ -1,0 +1,162 @@
+//! Writing a bundle: five files into an empty directory, the manifest last, so that a bundle that was cut off is none.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{Context, SHA256};
+
+use super::csv::Lines;
+use super::key::SigningKey;
+use super::manifest::{self, FileEntry, Manifest};
+use super::{EVIDENCE, HTML, MARKDOWN, RUNS, ZSTD_LEVEL};
+use crate::evidence::{Hash, canonical, time_text};
+use crate::files::words;
+use crate::readiness::{Runs, Situation, decide};
+use crate::report::{CheckStats, Document, LogPart, Program, Report, RunsPart, html, markdown};
+use crate::soak::gate::Gate;
+use crate::store::Logged;
+
+/// What goes into a bundle, but for the runs.
+#[derive(Debug)]
+pub struct Content {
+    /// What is judged, and by what.
+    pub situation: Situation,
+    /// The evidence log as it was then.
+    pub log: Vec<Logged>,
+}
+
+/// A bundle that was written.
+#[derive(Debug)]
+pub struct Written {
+    /// The answer it holds.
+    pub gate: Gate,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Runs and spans in it.
+    pub lines: u64,
+}
+
+/// Why there is no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum NotWritten<E> {
+    /// The directory holds something already.
+    #[error("{} is not empty: a bundle is written into a directory of its own", .0.display())]
+    NotEmpty(PathBuf),
+    /// A file can't be written.
+    #[error("{}: {}", path.display(), words(error.kind()))]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The runs can't be read.
+    #[error(transparent)]
+    Runs(E),
+    /// A defect of ours.
+    #[error("the evidence can't be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Counts and hashes what goes through it.
+struct Hashing<W: Write> {
+    inner: W,
+    context: Context,
+    bytes: u64,
+}
+
+impl<W: Write> Hashing<W> {
+    fn new(inner: W) -> Self {
+        Self { inner, context: Context::new(&SHA256), bytes: 0 }
+    }
+
+    fn finish(self) -> (W, Hash, u64) {
+        (self.inner, Hash::from_slice(self.context.finish().as_ref()).unwrap_or(Hash([0; 32])), self.bytes)
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(data)?;
+        self.context.update(data.get(..n).unwrap_or_default());
+        self.bytes += n as u64;
+        Ok(n)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Judges, and writes everything behind the answer into a directory, which is made or empty. `runs` is asked once for each check, in order. Blocking.
+pub fn write_bundle<E>(content: &Content, runs: &mut Runs<'_, E>, dir: &Path, key: Option<&SigningKey>) -> Result<Written, NotWritten<E>> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |error: io::Error| NotWritten::File { path, error }
+    };
+    std::fs::create_dir_all(dir).map_err(at(dir))?;
+    if std::fs::read_dir(dir).map_err(at(dir))?.next().is_some() {
+        return Err(NotWritten::NotEmpty(dir.to_owned()));
+    }
+    let Content { situation, log } = content;
+    let (gate, stats, runs_part, runs_entry) = write_runs(situation, runs, &dir.join(RUNS))?;
+    let lines = runs_part.lines;
+    let document = Document::new(situation.clone(), &gate, LogPart::of(log), runs_part)?;
+    let report = Report { document: &document, gate: &gate, stats: &stats };
+    let mut files = vec![runs_entry];
+    for (name, bytes) in [(EVIDENCE, document.bytes()?), (HTML, html(&report).into_bytes()), (MARKDOWN, markdown(&report).into_bytes())] {
+        write_file(&dir.join(name), &bytes).map_err(at(&dir.join(name)))?;
+        files.push(FileEntry { name: name.to_owned(), bytes: bytes.len() as u64, sha256: Hash::of(&bytes) });
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    let manifest = Manifest {
+        schema: manifest::SCHEMA.to_owned(),
+        program: Program::this(),
+        customer: situation.customer.clone(),
+        environment: situation.environment.clone(),
+        as_of: time_text(situation.as_of),
+        files,
+        chain_head: document.log.head,
+        chain_records: document.log.records.last().map_or(0, |r| r.seq),
+        key_id: None,
+        public_key: None,
+        signature: None,
+    };
+    let manifest = manifest.signed(key)?;
+    let path = dir.join(manifest::NAME);
+    write_file(&path, &canonical(&manifest)?).map_err(at(&path))?;
+    // The names too are on disk.
+    File::open(dir).and_then(|d| d.sync_all()).map_err(at(dir))?;
+    Ok(Written { gate, manifest, lines })
+}
+
+type RunsWritten = (Gate, Vec<CheckStats>, RunsPart, FileEntry);
+
+/// One check at a time: judged, counted, written, forgotten.
+fn write_runs<E>(situation: &Situation, runs: &mut Runs<'_, E>, path: &Path) -> Result<RunsWritten, NotWritten<E>> {
+    let at = |error: io::Error| NotWritten::File { path: path.to_owned(), error };
+    let file = File::options().write(true).create_new(true).open(path).map_err(at)?;
+    let mut packed = zstd::Encoder::new(Hashing::new(BufWriter::with_capacity(1 << 16, file)), ZSTD_LEVEL).map_err(at)?;
+    packed.include_checksum(true).map_err(at)?;
+    // Chunks of one size, so that the packed bytes follow from the runs alone.
+    let mut lines = Lines::new(BufWriter::with_capacity(1 << 17, Hashing::new(packed))).map_err(at)?;
+    let mut stats = Vec::new();
+    let gate = decide(situation, &mut |check, window| {
+        let found = runs(check, window).map_err(NotWritten::Runs)?;
+        lines.write(&check.check, &found).map_err(at)?;
+        stats.push(CheckStats::of(&check.check, &found, situation.window_of(&check.check).map_or(window.start, |w| w.start)));
+        Ok::<_, NotWritten<E>>(found)
+    })?;
+    let (count, slots) = (lines.lines, lines.slots);
+    let (packed, sha256, _) = lines.into_inner().into_inner().map_err(|e| at(e.into_error()))?.finish();
+    let (out, packed_sha256, bytes) = packed.finish().map_err(at)?.finish();
+    out.into_inner().map_err(|e| at(e.into_error()))?.sync_all().map_err(at)?;
+    let part = RunsPart { file: RUNS.to_owned(), lines: count, slots, sha256 };
+    Ok((gate, stats, part, FileEntry { name: RUNS.to_owned(), bytes, sha256: packed_sha256 }))
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::options().write(true).create_new(true).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
