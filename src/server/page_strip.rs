@@ -88,7 +88,7 @@ pub(super) fn strip(entry: &IntegrationEntry, window: Window, target: f64, now: 
                 }
             }
             p.small.soft {
-                "Of " (inside) " hours: " (count(|c| *c == Cell::Good)) " without a failure, "
+                "Of " (inside) @if inside == 1 { " hour: " } @else { " hours: " } (count(|c| *c == Cell::Good)) " without a failure, "
                 (count(|c| matches!(c, Cell::Fair(_)))) " with failures and at least " (percent(target)) ", "
                 (count(|c| matches!(c, Cell::Bad(_)))) " below, " (count(|c| *c == Cell::Missing)) " due but not run, "
                 (count(|c| *c == Cell::Empty)) " without anything due or recorded"
