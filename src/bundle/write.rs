@@ -139,7 +139,7 @@ fn write_runs<E>(situation: &Situation, runs: &mut Runs<'_, E>, path: &Path) -> 
     let mut packed = zstd::Encoder::new(Hashing::new(BufWriter::with_capacity(1 << 16, file)), ZSTD_LEVEL).map_err(at)?;
     packed.include_checksum(true).map_err(at)?;
     // Chunks of one size, so that the packed bytes follow from the runs alone.
-    let mut lines = Lines::new(Hashing::new(BufWriter::with_capacity(1 << 17, packed))).map_err(at)?;
+    let mut lines = Lines::new(BufWriter::with_capacity(1 << 17, Hashing::new(packed))).map_err(at)?;
     let mut stats = Vec::new();
     let gate = decide(situation, &mut |check, window| {
         let found = runs(check, window).map_err(NotWritten::Runs)?;
@@ -148,8 +148,7 @@ fn write_runs<E>(situation: &Situation, runs: &mut Runs<'_, E>, path: &Path) -> 
         Ok::<_, NotWritten<E>>(found)
     })?;
     let (count, slots) = (lines.lines, lines.slots);
-    let (buffered, sha256, _) = lines.into_inner().finish();
-    let packed = buffered.into_inner().map_err(|e| at(e.into_error()))?;
+    let (packed, sha256, _) = lines.into_inner().into_inner().map_err(|e| at(e.into_error()))?.finish();
     let (out, packed_sha256, bytes) = packed.finish().map_err(at)?.finish();
     out.into_inner().map_err(|e| at(e.into_error()))?.sync_all().map_err(at)?;
     let part = RunsPart { file: RUNS.to_owned(), lines: count, slots, sha256 };

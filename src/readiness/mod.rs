@@ -1,5 +1,5 @@
 //! Readiness: may this environment go live? What the configuration asks for, what the evidence log knows, and the runs, brought together for the verdict
-//! engine: from the configuration and the store ([`assemble`]), from a daemon's running state ([`Soaks`]), or from a bundle that somebody else wrote.
+//! engine: from the configuration and the store ([`assemble()`]), from a daemon's running state ([`Soaks`]), or from a bundle that somebody else wrote.
 //!
 //! - `case`: what an integration is judged by, owned, as it is written into a bundle
 //! - `said`: how records of the evidence log are written and read; `log`: what all of them together mean for each soak
