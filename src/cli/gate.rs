@@ -17,7 +17,7 @@ use crate::explain::plain;
 use crate::fields::{Point, Slug};
 use crate::readiness::{Answered, Failed, Passed, answer_from};
 use crate::soak::gate::Answer;
-use crate::soak::{Ruling, Shown, ShownCounts, percent};
+use crate::soak::{Shown, ShownCounts, percent};
 use crate::store::Reader;
 
 /// Say whether an environment may go live, and why not. Exit code: 0 go, 1 no_go (it failed), 2 not_yet (something is missing or can't be shown)
@@ -167,8 +167,7 @@ fn integration(out: &mut String, p: &Passed) {
         list(out, "why not:", INDENT, &p.reasons);
         return;
     };
-    let progress = if soak.verdict == Ruling::Running { format!(", {} of the window", percent(soak.progress)) } else { String::new() };
-    let _ = writeln!(out, ", soak {}{progress}, {} to {}", soak.verdict, soak.window.start, soak.window.end);
+    let _ = writeln!(out, ", soak {}, {} to {}", soak.verdict, soak.window.start, soak.window.end);
     out.push_str(&criteria(soak, INDENT));
     let _ = writeln!(out, "{INDENT}{}", counts(&soak.counts));
     let budget = &soak.budget;

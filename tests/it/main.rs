@@ -16,6 +16,8 @@ mod estate;
 mod evidence;
 mod exactness;
 mod fingerprint;
+mod gate;
+mod gate_live;
 mod hostile_config;
 mod hostile_estate;
 mod limits;

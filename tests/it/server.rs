@@ -170,6 +170,11 @@ async fn who_may_what() {
         ("GET", "/readiness/acme/production", [401, 401, 200, 200]),
         ("GET", check, [401, 401, 200, 200]),
         ("GET", "/nothing", [401, 401, 404, 404]),
+        ("GET", "/api/v1/soaks", [401, 401, 200, 200]),
+        ("GET", "/api/v1/gates/acme/production", [401, 401, 200, 200]),
+        ("POST", "/api/v1/exclusions", [401, 401, 403, 403]),
+        ("POST", "/api/v1/attestations", [401, 401, 403, 400]),
+        ("GET", "/api/v1/attestations", [401, 401, 405, 405]),
         ("POST", "/-/reload", [401, 401, 403, 200]),
         ("GET", "/-/reload", [401, 401, 405, 405]),
     ] {

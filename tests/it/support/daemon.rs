@@ -102,15 +102,26 @@ impl Drop for Daemon {
 
 /// A plain GET or POST over HTTP/1.0, so that nothing is chunked; status and body.
 pub(crate) fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> (u16, String) {
+    send(method, url, headers, "")
+}
+
+/// A plain POST with a body.
+pub(crate) fn post(url: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+    send("POST", url, headers, body)
+}
+
+fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
     use std::io::{Read as _, Write as _};
     let rest = url.strip_prefix("http://").unwrap();
     let (authority, path) = rest.split_once('/').map_or((rest, "/".to_owned()), |(a, p)| (a, format!("/{p}")));
     let mut socket = std::net::TcpStream::connect(authority).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let extra: String = headers.iter().map(|(k, v)| format!("{k}: {v}\r\n")).collect();
-    write!(socket, "{method} {path} HTTP/1.0\r\nhost: {authority}\r\ncontent-length: 0\r\n{extra}\r\n").unwrap();
+    let length = body.len();
+    // Of what is refused for its size the rest is not read.
+    let _ = write!(socket, "{method} {path} HTTP/1.0\r\nhost: {authority}\r\ncontent-length: {length}\r\n{extra}\r\n{body}");
     let mut answer = Vec::new();
-    socket.read_to_end(&mut answer).unwrap();
+    let _ = socket.read_to_end(&mut answer);
     let text = String::from_utf8_lossy(&answer).into_owned();
     let status = text.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
     (status, text.split_once("\r\n\r\n").map(|(_, b)| b.to_owned()).unwrap_or_default())

@@ -89,7 +89,7 @@ impl Soaked {
         std::fs::create_dir(dir.path().join("customers")).unwrap();
         std::fs::write(dir.path().join("soakwatch.toml"), settings).unwrap();
         let moved = ["08:00:00Z", "09:00:00Z", "09:05:00Z"].iter().fold(customer.to_owned(), |text, time| {
-            let written = format!("2026-11-23T{time}");
+            let written = format!("2025-01-06T{time}");
             let at = UnixMs::from(written.parse::<jiff::Timestamp>().unwrap());
             text.replace(&written, &UnixMs(at.0 - START.0 + start.0).to_string())
         });
@@ -108,7 +108,7 @@ impl Soaked {
             serde_json::json!({ "added": ["zeta-other-customer/production/x/y"] }),
         ));
         for i in config.integrations() {
-            let fingerprint = config.customers[0].fingerprints[&i.id].clone();
+            let Some(fingerprint) = config.fingerprint(&i.id).cloned() else { continue };
             log.push(Began { since: start, fingerprint }.entry(start, &i.id, None));
         }
         log.push(attested(UnixMs(start.0 + 1_000), None));
