@@ -262,24 +262,38 @@ pub(super) struct Marks(Vec<u64>);
 impl Marks {
     /// Of these keys.
     pub(super) fn of(keys: impl IntoIterator<Item = u64>) -> Self {
-        let mut bits = vec![0; (1 << 16) / 64];
-        for key in keys {
-            let (word, bit) = Self::place(mark(key));
-            bits.get_mut(word).into_iter().for_each(|b| *b |= bit);
-        }
-        Self(bits)
+        let mut marks = Self(vec![0; (1 << 16) / 64]);
+        keys.into_iter().for_each(|key| marks.add(&mark(key)));
+        marks
     }
 
-    fn place(mark: [u8; 2]) -> (usize, u64) {
-        let n = u16::from_be_bytes(mark);
-        (usize::from(n / 64), 1 << (n % 64))
+    /// Adds those of a row.
+    pub(super) fn add(&mut self, row: &[u8]) {
+        for (word, bit) in places(row) {
+            self.0.get_mut(word).into_iter().for_each(|b| *b |= bit);
+        }
+    }
+
+    /// Adds all there are.
+    pub(super) fn add_all(&mut self) {
+        self.0.fill(u64::MAX);
     }
 
     /// Whether a row with these marks may hold records of one of the keys.
-    pub(super) fn may_be_in(&self, marks: &[u8]) -> bool {
-        let (all, _) = marks.as_chunks::<2>();
-        all.iter().map(|m| Self::place(*m)).any(|(word, bit)| self.0.get(word).is_some_and(|b| b & bit != 0))
+    pub(super) fn may_be_in(&self, row: &[u8]) -> bool {
+        places(row).any(|(word, bit)| self.0.get(word).is_some_and(|b| b & bit != 0))
     }
+
+    /// Whether this may be one of the keys.
+    pub(super) fn may_hold(&self, key: u64) -> bool {
+        self.may_be_in(&mark(key))
+    }
+}
+
+/// Where the bits of a row's marks are.
+fn places(row: &[u8]) -> impl Iterator<Item = (usize, u64)> {
+    let (marks, _) = row.as_chunks::<2>();
+    marks.iter().map(|m| u16::from_be_bytes(*m)).map(|n| (usize::from(n / 64), 1 << (n % 64)))
 }
 
 /// Hands out a batch's records, in order. Nothing is handed out unless the checksum holds.
