@@ -260,7 +260,10 @@ impl Point {
 impl FromStr for Point {
     type Err = Expected;
     fn from_str(s: &str) -> Result<Self, Expected> {
-        let day = || s.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|z| z.timestamp());
+        // A time without its offset would be read as its day.
+        let only_a_day = !s.contains([':', 'T', 't', ' ']);
+        let day =
+            || s.parse::<jiff::civil::Date>().ok().filter(|_| only_a_day)?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|z| z.timestamp());
         let time = || s.parse::<jiff::Timestamp>().ok().or_else(day).map(|t| Self::At(t.into()));
         s.parse()
             .map(Self::Back)
@@ -498,7 +501,9 @@ mod tests {
         assert_eq!(at("90m"), "2027-01-15T06:30:00Z");
         assert_eq!(at("2026-12-01"), "2026-12-01T00:00:00Z");
         assert_eq!(at("2026-12-01T10:00:00+02:00"), "2026-12-01T08:00:00Z");
-        assert!("yesterday".parse::<Point>().is_err());
+        for bad in ["yesterday", "2026-12-01T10:00:00", "2026-12-01T10", "2026-12-01 10:00"] {
+            assert!(bad.parse::<Point>().is_err(), "{bad}");
+        }
     }
 
     #[test]

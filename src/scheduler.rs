@@ -265,10 +265,12 @@ impl Scheduler {
     fn fire(&mut self, id: &CheckId, slot: UnixMs, now: UnixMs) {
         let Some(entry) = self.entries.get_mut(id) else { return };
         let interval = u32::try_from(entry.def.every.ms()).unwrap_or(u32::MAX);
-        let why = not_due(&entry.def.integration, slot).or(entry.running.then_some(Cause::Overlap)).map(|cause| (cause, None));
+        let why = not_due(&entry.def.integration, slot).map(|cause| (cause, None));
         let excused =
             || self.means.budgets.excuse(id, slot, now, entry.def.timeout).map(|e| (Cause::RateLimit, Some(e.words().to_owned())));
-        if let Some((cause, detail)) = why.or_else(excused) {
+        // A run may still wait for its turn while slots go by that are left out anyway.
+        let overlaps = || entry.running.then_some((Cause::Overlap, None));
+        if let Some((cause, detail)) = why.or_else(excused).or_else(overlaps) {
             self.account(id, vec![Record { detail, ..Record::not_run(id.clone(), slot, interval, 1, cause) }]);
             return;
         }
@@ -417,14 +419,17 @@ impl Job {
     }
 
     fn not_run(&self, cause: Cause) -> Record {
-        let detail = (cause == Cause::RateLimit).then(|| "our own pace: its turn would have come after its timeout".to_owned());
+        let detail = (cause == Cause::RateLimit).then(|| "our own pace: its turn would have come after its next slot".to_owned());
         Record { detail, ..Record::not_run(self.def.id.clone(), self.slot, self.interval, 1, cause) }
     }
 
-    /// Waits for a turn in the pace of host and credential, the host's turn and a place among all runs, at most the check's timeout; says how long
-    /// the pace made it wait. The pace comes first, and all before a place among all runs: whoever waits for a slow host takes no place from others.
+    /// Waits for a turn in the pace of host and credential, then for the host's turn and a place among all runs; says how long the pace made it wait.
+    /// The pace comes first, and all before a place among all runs: whoever waits for a slow host takes no place from others. For its turn in the pace
+    /// a run waits until its check's next slot that is run: slots stand where they stand, and of those that share a pace one would otherwise always
+    /// come too soon after another, and never run. For the rest it waits at most the check's timeout.
     async fn turn(&self) -> Result<((OwnedSemaphorePermit, OwnedSemaphorePermit), Duration), Cause> {
-        let until = Instant::now() + self.def.timeout;
+        let patience = self.budgets.interval(&self.def.id).unwrap_or_default().max(self.def.timeout);
+        let next_slot = Instant::now() + patience;
         let now = || (self.clock.now(), Instant::now().into_std());
         let mut waited = Duration::ZERO;
         loop {
@@ -432,9 +437,10 @@ impl Job {
             let head = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Err(Cause::Shutdown),
-                head = self.budgets.queue(&self.def.id, until.into_std(), now) => head.ok_or(Cause::RateLimit)?,
+                head = self.budgets.queue(&self.def.id, next_slot.into_std(), now) => head.ok_or(Cause::RateLimit)?,
             };
             waited += began.elapsed();
+            let until = Instant::now() + self.def.timeout;
             let host = self.permit(&self.turns, until, Cause::HostBusy).await?;
             let all = self.permit(&self.all, until, Cause::Capacity).await?;
             let (wall, mono) = now();

@@ -200,6 +200,11 @@ impl Budgets {
         (number.rem_euclid(i64::from(factor)) != 0).then_some(Excuse::Widened)
     }
 
+    /// The interval at which a check runs: its own, or the widened one.
+    pub fn interval(&self, check: &CheckId) -> Option<Duration> {
+        self.lock().interval(check)
+    }
+
     /// Waits at the end of the check's queue until its turn may come. `None`: that would be after `until`. The turn itself is taken with
     /// [`Budgets::take`], when all else that the run needs is there.
     pub async fn queue(&self, check: &CheckId, until: Instant, now: impl Fn() -> (UnixMs, Instant)) -> Option<Head> {
@@ -312,6 +317,12 @@ impl Inner {
             Some((_, gate)) => Some(gate),
             None => self.hosts.get_mut(&seat.lane.host).map(|(gate, _)| gate),
         }
+    }
+
+    /// How far apart the slots of a check are that run.
+    fn interval(&self, check: &CheckId) -> Option<Duration> {
+        let seat = self.seats.get(check)?;
+        Some(seat.every.0.saturating_mul(self.factor(seat)))
     }
 
     fn factor(&self, seat: &Seat) -> u32 {

@@ -125,6 +125,7 @@ impl Bucket {
 
 /// One request of ours, by the endpoint's log.
 struct Seen {
+    check: String,
     at: UnixMs,
     heard: Heard,
 }
@@ -143,7 +144,7 @@ fn simulate(config: &Config, bucket: &mut Bucket, seconds: i64, tick_ms: i64) ->
             if *slot <= wall {
                 due += 1;
                 if budgets.excuse(&def.id, *slot, wall, def.timeout).is_none() {
-                    waiting.push_back((Arc::clone(def), slot.plus(def.timeout)));
+                    waiting.push_back((Arc::clone(def), slot.plus(budgets.interval(&def.id).unwrap_or_default().max(def.timeout))));
                 }
                 *slot = slot.plus(def.every.0);
             }
@@ -155,7 +156,7 @@ fn simulate(config: &Config, bucket: &mut Bucket, seconds: i64, tick_ms: i64) ->
             if budgets.take(&def.id, wall, mono) {
                 let heard = bucket.ask(wall);
                 budgets.heard(&def, std::slice::from_ref(&heard), mono);
-                log.push(Seen { at: wall, heard });
+                log.push(Seen { check: def.id.to_string(), at: wall, heard });
             } else {
                 waiting.push_back((def, until));
             }
@@ -231,6 +232,20 @@ fn two_hundred_integrations_on_one_credential_are_one_caller() {
         assert_eq!((view.factor, view.shared_by, view.effective_interval), (7, 200, Span::seconds(420)));
         let run = (0..70u32).filter(|n| budgets.excuse(&def.id, START.plus(def.every.0 * *n), START, def.timeout).is_none()).count();
         assert_eq!(run, 10, "{}", def.id);
+    }
+}
+
+/// Slots stand where they stand: of ten checks that share a pace which just suffices, each gets its turn.
+#[test]
+fn nobody_who_shares_a_pace_starves() {
+    for every in ["60s", "2m"] {
+        let config = config(every, 10, |_| Some(1));
+        let mut asked: BTreeMap<String, usize> = BTreeMap::new();
+        let (log, _) = simulate(&config, &mut Bucket::new(Words::IetfLists, 100.0, 60, 0.0), 3_600, 100);
+        log.iter().for_each(|s| *asked.entry(s.check.clone()).or_default() += 1);
+        // One run in two minutes each, but for the beginning.
+        assert_eq!(asked.len(), 10, "{every}: {asked:?}");
+        assert!(asked.values().all(|n| *n >= 27), "{every}: {asked:?}");
     }
 }
 

@@ -17,8 +17,8 @@ use super::{EVIDENCE, FILES, HTML, MARKDOWN, RUNS};
 use crate::clock::UnixMs;
 use crate::evidence::{Hash, canonical, chain, time_text};
 use crate::files;
-use crate::readiness::{Log, decide};
-use crate::report::{CheckStats, Document, Program, Report, SCHEMA, as_read, html, markdown};
+use crate::readiness::{Basis, Log, SoakCase, decide, other_config};
+use crate::report::{CheckStats, Document, Program, Report, SCHEMA, answer, html, markdown};
 use crate::soak::gate::Gate;
 
 const MAX_MANIFEST: u64 = 64 << 10;
@@ -250,18 +250,24 @@ impl Verification<'_> {
                 self.found(format!("evidence.json: evidence record {} is not of {}/{}", item.seq, given.customer, given.environment));
             }
         }
-        let known = Log::of(log.own());
+        let said = Log::of(log.own());
+        if other_config(said.config(), &given.config_hash).is_some_and(|doubt| !given.doubts.contains(&doubt)) {
+            self.found("evidence.json: given.config_hash is not what the evidence log says, and nothing is doubted");
+        }
         for case in &given.integrations {
             let Some(soak) = &case.soak else { continue };
-            let said = known.known(&case.integration).cloned().unwrap_or_default();
-            let recorded = said.began.as_ref().map(|b| b.fingerprint.to_string());
-            let since = said.began.as_ref().map_or(soak.policy.start, |b| b.since);
-            let attested = known.attested(case.integration.customer(), case.integration.environment());
+            let known = said.known(&case.integration);
+            let basis = Basis::of(&soak.policy, None, known);
+            // A file that could not be read gives another fingerprint, and a doubt.
+            let same_as_recorded = soak.superseded || !soak.unsure.is_empty() || recorded_is(soak);
+            let recorded = known.and_then(|k| k.began.as_ref()).map(|b| b.fingerprint.to_string());
             for (what, same) in [
                 ("recorded_fingerprint", recorded == soak.recorded_fingerprint),
-                ("since", since == soak.since),
-                ("exclusions", said.exclusions == soak.exclusions),
-                ("attestations", attested == soak.attestations),
+                ("superseded", same_as_recorded),
+                ("since", basis.since == soak.since),
+                ("restarted", basis.restarted == soak.restarted),
+                ("exclusions", soak.exclusions.iter().eq(known.iter().flat_map(|k| &k.exclusions))),
+                ("attestations", said.attested(&given.customer, &given.environment) == soak.attestations),
             ] {
                 if !same {
                     self.found(format!("evidence.json: {what} of {} is not what the evidence log says", case.integration));
@@ -297,7 +303,8 @@ impl Verification<'_> {
                     });
                     gaps.extend(missing.take(MAX_GAPS).map(|slot| format!("{} at {}", check.check, time_text(slot))));
                 }
-                stats.push(CheckStats::of(&check.check, &runs));
+                let from = document.given.window_of(&check.check).map_or(window.start, |w| w.start);
+                stats.push(CheckStats::of(&check.check, &runs, from));
                 Ok(runs)
             })?;
             match reading.at_end()? {
@@ -330,7 +337,7 @@ impl Verification<'_> {
         if part.file != RUNS || Some(part.sha256) != sha256 {
             self.found("runs.csv.zst was changed: its text does not have the SHA-256 that evidence.json says");
         }
-        match as_read(&gate) {
+        match answer(&document.given, &gate) {
             Ok(should) => differs("evidence.json: gate", &document.gate, &should).into_iter().for_each(|d| self.found(d)),
             Err(e) => self.found(format!("the answer can't be written as JSON: {e}")),
         }
@@ -350,6 +357,11 @@ impl Verification<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether what is judged is what was recorded, or nothing was.
+fn recorded_is(soak: &SoakCase) -> bool {
+    soak.recorded_fingerprint.is_none() || soak.fingerprint == soak.recorded_fingerprint
 }
 
 /// Hashes what is read through it.

@@ -24,8 +24,6 @@ pub struct Content {
     pub situation: Situation,
     /// The evidence log as it was then.
     pub log: Vec<Logged>,
-    /// The hash of the configuration.
-    pub config: String,
 }
 
 /// A bundle that was written.
@@ -100,10 +98,10 @@ pub fn write_bundle<E>(content: &Content, runs: &mut Runs<'_, E>, dir: &Path, ke
     if std::fs::read_dir(dir).map_err(at(dir))?.next().is_some() {
         return Err(NotWritten::NotEmpty(dir.to_owned()));
     }
-    let Content { situation, log, config } = content;
+    let Content { situation, log } = content;
     let (gate, stats, runs_part, runs_entry) = write_runs(situation, runs, &dir.join(RUNS))?;
     let lines = runs_part.lines;
-    let document = Document::new(situation.clone(), config, &gate, LogPart::of(log), runs_part)?;
+    let document = Document::new(situation.clone(), &gate, LogPart::of(log), runs_part)?;
     let report = Report { document: &document, gate: &gate, stats: &stats };
     let mut files = vec![runs_entry];
     for (name, bytes) in [(EVIDENCE, document.bytes()?), (HTML, html(&report).into_bytes()), (MARKDOWN, markdown(&report).into_bytes())] {
@@ -141,17 +139,16 @@ fn write_runs<E>(situation: &Situation, runs: &mut Runs<'_, E>, path: &Path) -> 
     let mut packed = zstd::Encoder::new(Hashing::new(BufWriter::with_capacity(1 << 16, file)), ZSTD_LEVEL).map_err(at)?;
     packed.include_checksum(true).map_err(at)?;
     // Chunks of one size, so that the packed bytes follow from the runs alone.
-    let mut lines = Lines::new(Hashing::new(BufWriter::with_capacity(1 << 17, packed))).map_err(at)?;
+    let mut lines = Lines::new(BufWriter::with_capacity(1 << 17, Hashing::new(packed))).map_err(at)?;
     let mut stats = Vec::new();
     let gate = decide(situation, &mut |check, window| {
         let found = runs(check, window).map_err(NotWritten::Runs)?;
         lines.write(&check.check, &found).map_err(at)?;
-        stats.push(CheckStats::of(&check.check, &found));
+        stats.push(CheckStats::of(&check.check, &found, situation.window_of(&check.check).map_or(window.start, |w| w.start)));
         Ok::<_, NotWritten<E>>(found)
     })?;
     let (count, slots) = (lines.lines, lines.slots);
-    let (buffered, sha256, _) = lines.into_inner().finish();
-    let packed = buffered.into_inner().map_err(|e| at(e.into_error()))?;
+    let (packed, sha256, _) = lines.into_inner().into_inner().map_err(|e| at(e.into_error()))?.finish();
     let (out, packed_sha256, bytes) = packed.finish().map_err(at)?.finish();
     out.into_inner().map_err(|e| at(e.into_error()))?.sync_all().map_err(at)?;
     let part = RunsPart { file: RUNS.to_owned(), lines: count, slots, sha256 };

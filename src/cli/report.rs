@@ -10,7 +10,7 @@ use crate::clock::{Clock, UnixMs};
 use crate::config::model::Config;
 use crate::config::{self, LoadOptions};
 use crate::fields::{Point, Slug};
-use crate::readiness::{Failed, assemble};
+use crate::readiness::{Failed, assemble, doubt_clocks};
 use crate::store::{Reader, StoreError};
 
 /// Write the evidence bundle of an environment: the answer, everything it was made from, and reports for people. Changes nothing but DIR.
@@ -74,11 +74,14 @@ fn bundle(
     let trouble = |e: StoreError| Exit::Io.with(e);
     let path = args.store.clone().unwrap_or_else(|| store_path(config));
     let reader = Reader::open(&path).map_err(trouble)?;
-    let (situation, log) = assemble(config, &reader, customer.as_str(), environment.as_str(), as_of).map_err(|e| match e {
+    let (mut situation, log) = assemble(config, &reader, customer.as_str(), environment.as_str(), as_of).map_err(|e| match e {
         Failed::Unknown(_) => Exit::BadInput.with(e),
         Failed::Store(e) => trouble(e),
     })?;
-    let content = Content { situation, log, config: config.hash.clone() };
+    if args.at.is_none() {
+        doubt_clocks(&reader, &mut situation).map_err(trouble)?;
+    }
+    let content = Content { situation, log };
     let mut runs = |check: &crate::readiness::CheckCase, window: crate::soak::Window| {
         let runs = reader.runs(&check.check, 0, window.start, window.end)?;
         // A part is no evidence: better none.

@@ -1,6 +1,6 @@
 //! The fingerprint of what is judged of one integration: a versioned hash, and a short hash of each key, so that a change can be named.
 //!
-//! Made from [`super::judged`]'s words; compared with what was recorded when the soak began. Holds no value of the configuration, only hashes.
+//! Made from the words of `config::judged`; compared with what was recorded when the soak began. Holds no value of the configuration, only hashes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

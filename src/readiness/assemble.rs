@@ -97,8 +97,9 @@ pub(super) fn damaged_log(what: &str) -> String {
     format!("the evidence log is damaged: {what}")
 }
 
-/// Thresholds are held by the fingerprint; waivers, dates and which integrations there are stand in the configuration alone.
-fn other_config(recorded: Option<&str>, at_hand: &str) -> Option<String> {
+/// What is said where the configuration at hand is not the one that was recorded last. Thresholds are held by the fingerprint; waivers, dates and which
+/// integrations there are stand in the configuration alone.
+pub(crate) fn other_config(recorded: Option<&str>, at_hand: &str) -> Option<String> {
     let short = |hash: &str| hash.chars().take(12).collect::<String>();
     let why = match recorded {
         Some(recorded) if recorded == at_hand => return None,
@@ -176,14 +177,22 @@ pub fn answer_from(
     live: bool,
 ) -> Result<Answered, Failed> {
     let (mut situation, _) = assemble(config, reader, customer, environment, as_of)?;
-    if live && let Some(slot) = stored_ahead(reader, &situation)? {
+    if live {
+        doubt_clocks(reader, &mut situation)?;
+    }
+    let gate = judged_from(&situation, reader)?;
+    Ok(Answered::of(&situation, gate))
+}
+
+/// Where it is judged for now: runs that lie ahead are a doubt.
+pub fn doubt_clocks(reader: &Reader, situation: &mut Situation) -> Result<(), StoreError> {
+    if let Some(slot) = stored_ahead(reader, situation)? {
         let what = format!(
             "the store holds runs of {slot}, which lies ahead: the clock of this machine is behind, or that of the daemon was ahead"
         );
         situation.doubts.push(what);
     }
-    let gate = judged_from(&situation, reader)?;
-    Ok(Answered::of(&situation, gate))
+    Ok(())
 }
 
 /// A slot that lies further ahead than clocks differ.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::case::{Case, CheckCase, SoakCase};
 use crate::clock::UnixMs;
 use crate::evidence::written::time;
+use crate::fields::CheckId;
 use crate::record::Run;
 use crate::soak::gate::{Candidate, Gate, Gathered};
 use crate::soak::{CheckFold, CheckInput, Doubts, Exclusion, Input, Observations, Window, judge};
@@ -26,6 +27,14 @@ pub struct Situation {
     pub doubts: Vec<String>,
     /// Its integrations, sorted by id.
     pub integrations: Vec<Case>,
+}
+
+impl Situation {
+    /// The window a check is judged in.
+    pub fn window_of(&self, check: &CheckId) -> Option<Window> {
+        let soaks = self.integrations.iter().filter(|c| c.integration == check.integration()).filter_map(|c| c.soak.as_ref());
+        soaks.map(|s| s.frame(self.as_of).window).next()
+    }
 }
 
 /// Gives the runs of a check whose slots lie in a span, in slot order.

@@ -10,7 +10,7 @@ use super::observations;
 use super::running::{Part, Soak, begun};
 use crate::board::IntegrationEntry;
 use crate::clock::UnixMs;
-use crate::config::model::Config;
+use crate::config::model::{CheckDef, Config};
 use crate::evidence::{Entry, Link, Recorded};
 use crate::fields::{CheckId, IntegrationId};
 use crate::record::{Record, Run};
@@ -91,7 +91,7 @@ impl Soaks {
 
     /// What the last check of the evidence log found; `None`: it is whole.
     pub fn set_damage(&self, damage: Option<&str>) {
-        self.write(|inner| inner.doubts = damage.iter().map(|d| damaged_log(d)).collect());
+        self.write(|inner| inner.doubts = damage.into_iter().map(damaged_log).collect());
     }
 
     /// An exclusion or an attestation stands in the log: it counts from now on.
@@ -132,20 +132,21 @@ impl Soaks {
         }
     }
 
-    /// The gate of an environment: the verdicts of all its integrations.
+    /// The gate of an environment: the verdicts of all its integrations, by id.
     pub fn gate(&self, entries: &[&IntegrationEntry], now: UnixMs) -> Gate {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner).gate(entries, now)
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).gate(&by_id(entries), now)
     }
 
     /// The same as every output shows it. `entries`: all of the environment; `config_hash`: of the configuration in force.
     pub fn answered(&self, environment: (&str, &str), entries: &[&IntegrationEntry], config_hash: &str, now: UnixMs) -> Answered {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let entries = by_id(entries);
         let exclusions = entries.iter().map(|e| {
             let soak = inner.soak(&e.def.id);
             soak.map(|s| inside(s.exclusions(), s.frame(now).window)).unwrap_or_default()
         });
         let exclusions = exclusions.collect();
-        Answered::made(environment, now, config_hash, inner.gate(entries, now), exclusions)
+        Answered::made(environment, now, config_hash, inner.gate(&entries, now), exclusions)
     }
 
     /// What is said of one integration; `None`: it has no soak.
@@ -171,6 +172,12 @@ impl Soaks {
     }
 }
 
+fn by_id<'e>(entries: &[&'e IntegrationEntry]) -> Vec<&'e IntegrationEntry> {
+    let mut entries = entries.to_vec();
+    entries.sort_by(|a, b| a.def.id.cmp(&b.def.id));
+    entries
+}
+
 impl Inner {
     fn configure(&mut self, config: &Config, now: UnixMs) -> Vec<Entry> {
         let mut before: HashMap<CheckId, Part> =
@@ -187,7 +194,10 @@ impl Inner {
             self.places.insert(def.id.clone(), self.soaks.len());
             self.soaks.push(Soak::new(def, policy, fingerprint, known));
         }
-        for def in config.checks() {
+        // In one order, whatever the files' is: it decides which of several equals is named.
+        let mut checks: Vec<&Arc<CheckDef>> = config.checks().collect();
+        checks.sort_by(|a, b| a.id.cmp(&b.id));
+        for def in checks {
             let Some(n) = self.places.get(&def.integration.id).copied() else { continue };
             let Some(soak) = self.soaks.get_mut(n) else { continue };
             self.checks.insert(def.id.clone(), (n, soak.parts.len()));

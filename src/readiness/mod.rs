@@ -1,5 +1,5 @@
 //! Readiness: may this environment go live? What the configuration asks for, what the evidence log knows, and the runs, brought together for the verdict
-//! engine: from the configuration and the store ([`assemble`]), from a daemon's running state ([`Soaks`]), or from a bundle that somebody else wrote.
+//! engine: from the configuration and the store ([`assemble()`]), from a daemon's running state ([`Soaks`]), or from a bundle that somebody else wrote.
 //!
 //! - `case`: what an integration is judged by, owned, as it is written into a bundle
 //! - `said`: how records of the evidence log are written and read; `log`: what all of them together mean for each soak
@@ -22,7 +22,8 @@ pub mod said;
 mod tests;
 
 pub use answered::{Answered, Passed};
-pub use assemble::{Failed, answer_from, assemble, judged_from, observations, situation};
+pub(crate) use assemble::other_config;
+pub use assemble::{Failed, answer_from, assemble, doubt_clocks, judged_from, observations, situation};
 pub use basis::Basis;
 pub use case::{AttestedCase, Case, CheckCase, ExclusionCase, IncidentsCase, MaintenanceCase, Observed, SoakCase, WaiverCase};
 pub use decide::{Runs, Situation, decide};

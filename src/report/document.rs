@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::evidence::{Checked, Hash, Recorded, canonical, chain};
-use crate::readiness::Situation;
+use crate::readiness::{Answered, Situation};
 use crate::soak::gate::Gate;
 use crate::store::Logged;
 
@@ -37,11 +37,9 @@ pub struct Document {
     pub schema: String,
     /// What wrote it.
     pub program: Program,
-    /// SHA-256 over the files of the configuration that was in force.
-    pub config: String,
     /// What was judged, and by what.
     pub given: Situation,
-    /// The answer: the gate, and the verdict of each integration.
+    /// The answer: the gate, and the verdict of each integration, as `soakwatch gate --json` shows it.
     pub gate: Value,
     /// The evidence log.
     pub log: LogPart,
@@ -115,9 +113,9 @@ impl LogPart {
 
 impl Document {
     /// The document for a situation and its answer.
-    pub fn new(given: Situation, config: &str, gate: &Gate, log: LogPart, runs: RunsPart) -> Result<Self, serde_json::Error> {
-        let gate = as_read(gate)?;
-        Ok(Self { schema: SCHEMA.to_owned(), program: Program::this(), config: config.to_owned(), given, gate, log, runs })
+    pub fn new(given: Situation, gate: &Gate, log: LogPart, runs: RunsPart) -> Result<Self, serde_json::Error> {
+        let gate = answer(&given, gate)?;
+        Ok(Self { schema: SCHEMA.to_owned(), program: Program::this(), given, gate, log, runs })
     }
 
     /// As canonical JSON.
@@ -126,7 +124,7 @@ impl Document {
     }
 }
 
-/// A value as it is after it was written as canonical JSON and read again.
-pub fn as_read(value: &impl Serialize) -> Result<Value, serde_json::Error> {
-    serde_json::from_slice(&canonical(value)?)
+/// The answer as every output shows it, as it is after it was written as canonical JSON and read again.
+pub fn answer(given: &Situation, gate: &Gate) -> Result<Value, serde_json::Error> {
+    serde_json::from_slice(&canonical(&Answered::of(given, gate.clone()))?)
 }

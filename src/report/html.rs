@@ -45,7 +45,7 @@ pub fn html(report: &Report<'_>) -> String {
                     }
                 }
                 p {
-                    (document.program.name) " " (document.program.version) ", configuration " code { (document.config) } ", "
+                    (document.program.name) " " (document.program.version) ", configuration " code { (given.config_hash) } ", "
                     (document.runs.lines) " runs and spans, " (document.runs.slots) " slots."
                 }
                 p { (VERIFY) " " code { (COMMAND) } "." }

@@ -53,7 +53,7 @@ fn write(out: &mut String, report: &Report<'_>) -> fmt::Result {
     writeln!(
         out,
         "\n{} `{}`, configuration `{}`, {} runs and spans, {} slots.\n",
-        document.program.name, document.program.version, document.config, document.runs.lines, document.runs.slots
+        document.program.name, document.program.version, given.config_hash, document.runs.lines, document.runs.slots
     )?;
     writeln!(out, "{VERIFY} `{COMMAND}`.\n")?;
     for (case, passage) in given.integrations.iter().zip(&gate.integrations) {

@@ -12,7 +12,7 @@ mod html;
 mod markdown;
 mod stats;
 
-pub use document::{Document, LogItem, LogPart, Program, RunsPart, SCHEMA, as_read};
+pub use document::{Document, LogItem, LogPart, Program, RunsPart, SCHEMA, answer};
 pub use html::html;
 pub use markdown::markdown;
 pub use stats::{CheckStats, HourCell};

@@ -37,12 +37,12 @@ pub struct CheckStats {
 }
 
 impl CheckStats {
-    /// Of runs in slot order.
-    pub fn of(check: &CheckId, runs: &[Run]) -> Self {
+    /// Of runs in slot order, from a time on.
+    pub fn of(check: &CheckId, runs: &[Run], from: UnixMs) -> Self {
         let mut this = Self { check: check.clone(), hours: Vec::new(), outages: Vec::new() };
         let mut durations: Vec<u16> = Vec::new();
         let mut outage: Option<(UnixMs, i64, u64)> = None;
-        for run in runs {
+        for run in runs.iter().filter_map(|r| r.clip(from, UnixMs(i64::MAX))) {
             match run.outcome {
                 Outcome::Pass => this.outages.extend(outage.take()),
                 Outcome::Fail | Outcome::Throttled => {
@@ -52,7 +52,7 @@ impl CheckStats {
                 }
                 _ => {}
             }
-            let mut rest = Some(*run);
+            let mut rest = Some(run);
             while let Some(run) = rest {
                 let hour = run.slot.hour();
                 let end = UnixMs((hour + 1).saturating_mul(HOUR_MS));

@@ -69,8 +69,8 @@ impl Problem {
 impl From<Problem> for Response {
     fn from(p: Problem) -> Self {
         let mut body = json!({ "error": p.error, "hint": p.hint });
-        if let Some((key, value)) = p.more.map(|more| *more) {
-            body[key] = value;
+        if let Some(more) = p.more {
+            body[more.0] = more.1;
         }
         let mut response = (p.status, Json(body)).into_response();
         response.headers_mut().extend(p.headers);

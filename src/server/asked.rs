@@ -26,10 +26,10 @@ pub(super) struct Fields {
 
 impl Fields {
     /// Reads a body.
-    pub(super) fn read(body: Vec<u8>) -> Result<Self, Problem> {
+    pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
         let unreadable =
             |why: String| Problem::new(StatusCode::BAD_REQUEST, format!("the body is not readable: {why}"), "Send one JSON object.");
-        match serde_json::from_slice(&body) {
+        match serde_json::from_slice(body) {
             Ok(Value::Object(body)) => Ok(Self { body, problems: Vec::new() }),
             Ok(_) => Err(unreadable("it is no JSON object".to_owned())),
             Err(e) => Err(unreadable(e.to_string())),
@@ -92,7 +92,7 @@ mod tests {
     use serde_json::json;
 
     fn fields(body: &Value) -> Fields {
-        Fields::read(serde_json::to_vec(body).unwrap()).unwrap()
+        Fields::read(&serde_json::to_vec(body).unwrap()).unwrap()
     }
 
     #[test]
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_body_that_is_no_object_is_refused() {
         for bad in ["", "[]", "1", "{", "\"x\"", "nul"] {
-            assert_eq!(Fields::read(bad.as_bytes().to_vec()).unwrap_err().status(), StatusCode::BAD_REQUEST, "{bad}");
+            assert_eq!(Fields::read(bad.as_bytes()).unwrap_err().status(), StatusCode::BAD_REQUEST, "{bad}");
         }
         let many: Map<String, Value> = (0..1_000).map(|n| (format!("k{n}"), Value::Null)).collect();
         let mut f = Fields { body: many, problems: Vec::new() };

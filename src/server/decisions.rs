@@ -29,7 +29,7 @@ const LONGEST_NAME: usize = 63;
 
 /// `POST /api/v1/exclusions`.
 pub(super) async fn exclude(State(shared): State<Shared>, Extension(actor): Extension<Actor>, body: Body) -> Result<Response, Problem> {
-    let mut asked = Fields::read(body_of(body).await?)?;
+    let mut asked = Fields::read(&body_of(body).await?)?;
     let (now, config) = (shared.state.clock.now(), shared.state.config.borrow().clone());
     let id = asked.text("id", 4 * LONGEST_NAME + 3).and_then(|text| target(&mut asked, &text, &config));
     let from = asked.text("from", LONGEST).and_then(|text| past(&mut asked, "from", &text, now));
@@ -63,7 +63,7 @@ pub(super) async fn exclude(State(shared): State<Shared>, Extension(actor): Exte
 
 /// `POST /api/v1/attestations`.
 pub(super) async fn attest(State(shared): State<Shared>, Extension(actor): Extension<Actor>, body: Body) -> Result<Response, Problem> {
-    let mut asked = Fields::read(body_of(body).await?)?;
+    let mut asked = Fields::read(&body_of(body).await?)?;
     let (now, config) = (shared.state.clock.now(), shared.state.config.borrow().clone());
     let place = asked.text("environment", 2 * LONGEST_NAME + 1).and_then(|text| environment(&mut asked, &text, &config));
     let name = asked.text("name", LONGEST_NAME);

@@ -148,7 +148,7 @@ fn passage(candidate: &Candidate<'_>) -> Passage {
             reasons.push(format!("it passed at go-live, {}; that was valid for {}", verdict.window.end, input.policy.valid_for));
         }
         Ruling::Superseded if verdict.stage == Stage::Frozen => {
-            reasons.push("what is judged was changed in the configuration after go-live: it is not what these runs show".to_owned())
+            reasons.push("what is judged was changed in the configuration after go-live: it is not what these runs show".to_owned());
         }
         Ruling::Superseded => reasons.push("what is judged was changed in the configuration: the soak starts again".to_owned()),
     }

@@ -8,7 +8,7 @@ use crate::clock::UnixMs;
 use crate::fields::CheckId;
 use crate::slots::grid::Grid;
 
-/// Everything about one integration that [`super::judge`] looks at.
+/// Everything about one integration that [`super::judge()`] looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
     /// The time it is judged for: after the newest slot in the folds ([`super::as_of`]).

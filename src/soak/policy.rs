@@ -1,5 +1,5 @@
 //! What a soak asks for: the thresholds of product.md's table with their defaults, and how a check is judged. Plain data; the configuration fills it,
-//! [`super::judge`] applies it.
+//! [`super::judge()`] applies it.
 
 use std::collections::BTreeSet;
 

@@ -36,7 +36,7 @@ impl Bundled {
     fn write(&self, dir: &Path, key: Option<&SigningKey>) -> Answer {
         let (config, reader) = (self.soaked.config(), Reader::open(&self.soaked.store()).unwrap());
         let (situation, log) = assemble(&config, &reader, "acme", "production", END).unwrap();
-        let content = Content { situation, log, config: config.hash.clone() };
+        let content = Content { situation, log };
         let written = write_bundle(&content, &mut |check, w| reader.runs(&check.check, 0, w.start, w.end), dir, key).unwrap();
         written.gate.answer
     }
@@ -75,8 +75,10 @@ impl Bundled {
     /// Changes a text in evidence.json.
     fn edit(&self, from: &str, to: &str) {
         let text = String::from_utf8(self.bytes("evidence.json")).unwrap();
-        assert!(text.contains(from), "{from}");
-        self.put("evidence.json", text.replacen(from, to, 1).as_bytes());
+        // What was judged comes after the answer, and the log after that.
+        let (answer, rest) = text.split_at(if from.contains("answer") { 0 } else { text.find("\"given\":").unwrap() });
+        assert!(rest.contains(from), "{from}");
+        self.put("evidence.json", format!("{answer}{}", rest.replacen(from, to, 1)).as_bytes());
     }
 }
 
@@ -200,10 +202,10 @@ fn an_edited_number_is_named_whoever_signs() {
         ("\"value\":\"passed\"}],", "\"value\":\"great\"}],", "attestations of acme"),
         (
             "\"exclusions\":[]",
-            "\"exclusions\":[{\"at\":\"2025-01-06T09:00:00.000Z\",\"by\":\"x\",\"check\":null,\"from\":\"2025-01-06T08:00:00.000Z\",\"reason\":\"\",\"remark\":null,\"seq\":1,\"to\":\"2025-01-06T09:00:00.000Z\"}]",
+            "\"exclusions\":[{\"at\":\"2025-01-06T08:00:00.000Z\",\"by\":\"x\",\"check\":null,\"from\":\"2025-01-06T08:00:00.000Z\",\"reason\":\"\",\"remark\":null,\"seq\":1,\"to\":\"2025-01-06T09:00:00.000Z\"}]",
             "exclusions of acme",
         ),
-        ("\"actor\":\"a-tester\"", "\"actor\":\"b.tester\"", "evidence record 5 was changed"),
+        ("\"actor\":\"a-tester\"", "\"actor\":\"b-tester\"", "evidence record 6 was changed"),
         ("\"superseded\":false", "\"superseded\":true", "gate.integrations[0].answer"),
     ];
     for (from, to, want) in edits {
@@ -376,7 +378,7 @@ fn the_documented_commands_check_a_bundle_without_us() {
     assert!(said[3].1.contains("acme/production/mail/send,pass,712"), "{said:?}");
 
     // They fail where they should.
-    b.edit("\"actor\":\"a.tester\"", "\"actor\":\"b.tester\"");
+    b.edit("\"actor\":\"a-tester\"", "\"actor\":\"b-tester\"");
     assert!(!run(blocks[1]).0);
     assert!(run(blocks[2]).2.starts_with("changed: "));
     b.forge(Some(&SigningKey::fresh().unwrap()));

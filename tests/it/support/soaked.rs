@@ -25,7 +25,7 @@ pub(crate) struct Soaked {
     pub(crate) dir: tempfile::TempDir,
 }
 
-const CUSTOMER: &str = r#"
+pub(crate) const CUSTOMER: &str = r#"
 [customer]
 id = "acme"
 name = "Acme & Sons <Ltd>"
@@ -80,18 +80,28 @@ impl Soaked {
 
     /// With settings, and a change to the runs of each check before they are stored.
     pub(crate) fn with(settings: &str, change: impl Fn(&CheckId, &mut Vec<Record>)) -> Self {
+        Self::since(START, settings, CUSTOMER, change)
+    }
+
+    /// The same with another start and another customer, whose times are moved alike.
+    pub(crate) fn since(start: UnixMs, settings: &str, customer: &str, change: impl Fn(&CheckId, &mut Vec<Record>)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("customers")).unwrap();
         std::fs::write(dir.path().join("soakwatch.toml"), settings).unwrap();
-        std::fs::write(dir.path().join("customers/acme.toml"), CUSTOMER).unwrap();
+        let moved = ["08:00:00Z", "09:00:00Z", "09:05:00Z"].iter().fold(customer.to_owned(), |text, time| {
+            let written = format!("2026-11-23T{time}");
+            let at = UnixMs::from(written.parse::<jiff::Timestamp>().unwrap());
+            text.replace(&written, &UnixMs(at.0 - START.0 + start.0).to_string())
+        });
+        std::fs::write(dir.path().join("customers/acme.toml"), moved).unwrap();
         let this = Self { dir };
         let config = this.config();
         let mut store = Store::open(&this.store()).unwrap();
-        let mut log = vec![Entry::new(START, Kind::DaemonStarted, Scope::daemon(), "soakwatch", serde_json::json!({ "version": "0" }))];
-        log.push(Entry::new(START, Kind::ConfigApplied, Scope::daemon(), "soakwatch", serde_json::json!({ "hash": config.hash })));
+        let mut log = vec![Entry::new(start, Kind::DaemonStarted, Scope::daemon(), "soakwatch", serde_json::json!({ "version": "0" }))];
+        log.push(Entry::new(start, Kind::ConfigApplied, Scope::daemon(), "soakwatch", serde_json::json!({ "hash": config.hash })));
         let other = Scope::environment("zeta-other-customer", "production");
         log.push(Entry::new(
-            START,
+            start,
             Kind::ConfigApplied,
             other,
             "zeta-actor",
@@ -99,15 +109,15 @@ impl Soaked {
         ));
         for i in config.integrations() {
             let fingerprint = config.customers[0].fingerprints[&i.id].clone();
-            log.push(Began { since: START, fingerprint }.entry(START, &i.id, None));
+            log.push(Began { since: start, fingerprint }.entry(start, &i.id, None));
         }
-        log.push(attested(UnixMs(START.0 + 1_000), None));
+        log.push(attested(UnixMs(start.0 + 1_000), None));
         store.append_evidence(&log).unwrap();
         for def in config.checks() {
-            let mut runs = history(&def.id, Grid::of(def), def.every.ms());
+            let mut runs = history(&def.id, Grid::of(def), def.every.ms(), start);
             change(&def.id, &mut runs);
             for batch in runs.chunks(500) {
-                store.commit(END, batch, &[]).unwrap();
+                store.commit(UnixMs(start.0 + HOURS * HOUR_MS), batch, &[]).unwrap();
             }
         }
         this
@@ -147,12 +157,12 @@ pub(crate) fn attested(at: UnixMs, until: Option<UnixMs>) -> Entry {
 }
 
 /// Every slot of a check from an hour before the soak to an hour after it: nearly all pass, three fail in a row, maintenance is not due, a span is unknown.
-fn history(id: &CheckId, grid: Grid, every: i64) -> Vec<Record> {
-    let (from, until) = (UnixMs(START.0 - HOUR_MS), UnixMs(END.0 + HOUR_MS));
+fn history(id: &CheckId, grid: Grid, every: i64, start: UnixMs) -> Vec<Record> {
+    let (from, until) = (UnixMs(start.0 - HOUR_MS), UnixMs(start.0 + (HOURS + 1) * HOUR_MS));
     let mut all: Vec<Record> = Vec::new();
     let mut slot = grid.after(from);
     while slot < until {
-        let minute = (slot.0 - START.0).div_euclid(60_000);
+        let minute = (slot.0 - start.0).div_euclid(60_000);
         let cause = match minute {
             60..65 if id.integration().integration() == "crm-orders" => Some(Cause::Maintenance),
             200..203 => Some(Cause::Down),
