@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Every so many looks everything is judged: time alone changes verdicts, too.
 const ALL_EVERY: u32 = 15;
 /// So many checks are folded again in one go, for which the store's journal is read once.
-const AT_ONCE: usize = 1000;
+const AT_ONCE: usize = 2000;
 
 /// What the keeper works with.
 pub(super) struct Keeper {

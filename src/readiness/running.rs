@@ -102,7 +102,7 @@ fn rules<'a>(def: &CheckDef, policy: &'a SoakPolicy, exclusions: &'a [Exclusion]
         policy,
         judge: def.judge,
         throttled_excluded: def.integration.throttled_excluded,
-        grid: def.kind.host().is_some().then(|| Grid::of(def)),
+        grid: def.kind.is_asked().then(|| Grid::of(def)),
         exclusions,
     }
 }

@@ -114,13 +114,12 @@ impl Guess {
     }
 
     fn get(&mut self, bits: &mut BitReader<'_>) -> Result<u16, Damage> {
-        let high = if self.spread < 0 { ESCAPE } else { bits.ones(ESCAPE)? };
-        let seen = if high == ESCAPE {
-            bits.get(16)? as u16
-        } else {
-            let low = self.low_bits();
-            let far = (high << low) | bits.get(low)?;
-            u16::try_from(i64::from(self.expected()) + unzigzag(u64::from(far))).map_err(|_| Damage("a duration is out of range"))?
+        let far = if self.spread < 0 { None } else { bits.rice(ESCAPE, self.low_bits())? };
+        let seen = match far {
+            Some(far) => {
+                u16::try_from(i64::from(self.expected()) + unzigzag(u64::from(far))).map_err(|_| Damage("a duration is out of range"))?
+            }
+            None => bits.get(16)? as u16,
         };
         self.learn(seen);
         Ok(seen)

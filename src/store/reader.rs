@@ -197,7 +197,7 @@ fn open_rows(conn: &Connection, wanted: &Marks, from: i64, damaged: &mut Damaged
     for seq in candidates {
         let (before, mut told) = (damaged.count, false);
         rows::each(conn, "SELECT batch, marks FROM journal WHERE seq = ?1", [seq], "a journal row", damaged, &mut |row| {
-            let read = journal::unpack(blob(row, 0)?, &mut |line| f(seq, line));
+            let read = journal::unpack_of(Some(wanted), blob(row, 0)?, &mut |line| f(seq, line));
             if read.is_err() {
                 lost.add(blob(row, 1)?);
                 told = true;
