@@ -244,9 +244,9 @@ impl Soak {
         now: UnixMs,
         f: impl FnOnce(&Input<'_>) -> R,
     ) -> R {
-        let (customer, environment) = (self.def.id.customer(), self.def.id.environment());
         // Only what is asked for is looked at.
-        let attestations = if self.policy.attest.is_empty() { Vec::new() } else { log.attestations(customer, environment) };
+        let asked = !self.policy.attest.is_empty();
+        let attestations = if asked { log.attestations(self.def.id.customer(), self.def.id.environment()) } else { Vec::new() };
         let now = self.time(now);
         let (checks, doubts) = (self.checks(), self.doubts(now));
         f(&Input {
