@@ -64,7 +64,8 @@ impl Rolling {
 }
 
 const FIVE_MINUTES_MS: i64 = 300_000;
-const HOURS_KEPT: i64 = 169;
+/// So many hours of counts are kept of a check, the running one included.
+pub const HOURS_KEPT: i64 = 169;
 const FIVES_KEPT: i64 = 13;
 
 /// The last run that was really made (pass, fail or throttled), or the last attempt to make one that was our own fault.

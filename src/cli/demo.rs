@@ -97,6 +97,7 @@ fn introduce(args: &Demo, estate: &Estate, running: &Running) {
         "          elmwood/staging is \"not_yet\". Windows are one hour instead of seven days, and {}.",
         estate.made().told()
     ));
+    say(format_args!("          Why, and what would change it: {url}/readiness/cobalt/production"));
     say(format_args!("  read    {dir}/customers/*.toml (gone when the demo ends)"));
     say(format_args!("  change  one of them, then: curl -sX POST {url}/-/reload"));
     say(format_args!("  mend    cobalt/production/ledger-postings, whose secret was rotated:"));

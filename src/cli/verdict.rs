@@ -2,11 +2,9 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
-
 use super::columns::aligned;
 use crate::explain::plain;
-use crate::soak::{Criterion, Shown, ShownCounts, ShownRow, percent, seconds};
+use crate::soak::{Shown, ShownCounts, ShownRow};
 
 /// The verdict's lines, without an end of line after the last.
 pub(super) fn table(shown: &Shown) -> String {
@@ -48,25 +46,7 @@ fn line(row: &ShownRow) -> [String; 5] {
         (Some(false), _) => "no",
         (None, _) => "-",
     };
-    let asked = if row.threshold.is_null() { "-".to_owned() } else { format!("{}{}", sign(&row.name), value(&row.name, &row.threshold)) };
-    [plain(&row.name), asked, plain(&value(&row.name, &row.observed)), met.to_owned(), plain(&row.reason)]
-}
-
-fn sign(name: &str) -> &'static str {
-    match Criterion::parse(name) {
-        Some(Criterion::LongestOutage | Criterion::LatencyP95 | Criterion::ThrottledRatio) => "<= ",
-        Some(Criterion::EveryRun | Criterion::Drift | Criterion::Incidents) | None => "",
-        Some(_) => ">= ",
-    }
-}
-
-fn value(name: &str, value: &Value) -> String {
-    let Some(x) = value.as_f64() else { return value.as_str().unwrap_or("-").to_owned() };
-    match Criterion::parse(name) {
-        Some(Criterion::SuccessRatio | Criterion::Coverage | Criterion::ThrottledRatio | Criterion::Reconciliation) => percent(x),
-        Some(Criterion::LongestOutage | Criterion::LatencyP95) => seconds(x),
-        _ => value.to_string(),
-    }
+    [plain(&row.name), row.asked(), plain(&row.seen()), met.to_owned(), plain(&row.reason)]
 }
 
 /// Slots by outcome.

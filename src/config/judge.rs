@@ -12,6 +12,8 @@ use crate::clock::UnixMs;
 use crate::fields::Span;
 use crate::probe::Kind;
 use crate::secret::SecretRef;
+use crate::soak::gate::Answer;
+use crate::soak::{Criterion, Ruling};
 use crate::transport::auth::unsendable;
 use crate::transport::{guard, read_roots_blocking};
 
@@ -22,13 +24,18 @@ const LINES_PER_INTEGRATION: u64 = 64;
 const LINES_PER_CHECK: u64 = 21;
 /// Lines of a histogram: nine buckets, `+Inf`, sum, count.
 const LINES_PER_HISTOGRAM: u64 = 12;
+/// Lines of an integration with a soak beside its others: its numbers, and one for every verdict there is.
+const LINES_PER_SOAK: u64 = 10 + Ruling::ALL.len() as u64;
+/// Lines of an environment with a soak: one for every answer of its gate, and one for every criterion.
+const LINES_PER_GATE: u64 = (Answer::ALL.len() + Criterion::ALL.len()) as u64;
 
 /// How many lines a configuration is counted as: what `/metrics` holds of it when much has gone wrong. A test holds this to the encoder.
 pub fn lines(counts: Counts, check_histograms: bool) -> u64 {
     // A check's histogram stands in the place of its integration's.
     let histograms = if check_histograms { counts.checks } else { counts.integrations };
     let others = LINES_PER_INTEGRATION - LINES_PER_HISTOGRAM;
-    counts.integrations * others + counts.checks * LINES_PER_CHECK + histograms * LINES_PER_HISTOGRAM
+    let readiness = counts.soaks * LINES_PER_SOAK + counts.gates * LINES_PER_GATE + counts.attested;
+    counts.integrations * others + counts.checks * LINES_PER_CHECK + histograms * LINES_PER_HISTOGRAM + readiness
 }
 /// Times further ahead are taken for slips.
 const YEARS: u64 = 3;

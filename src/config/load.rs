@@ -1,13 +1,14 @@
 //! Reads a configuration directory whole: `soakwatch.toml` and `customers/*.toml`, every problem of every file at once. Blocking.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::judge::Judge;
-use super::model::{Config, Customer};
+use super::model::{Config, Customer, Integration};
 use super::table::{Problem, Source};
 use super::{customers, layers, syntax};
 use crate::clock::UnixMs;
@@ -57,6 +58,25 @@ pub struct Counts {
     pub integrations: u64,
     /// `[[integration.check]]` tables.
     pub checks: u64,
+    /// Integrations with a soak.
+    pub soaks: u64,
+    /// Environments that have one.
+    pub gates: u64,
+    /// Names that must be attested, once for each environment.
+    pub attested: u64,
+}
+
+impl Counts {
+    /// Adds the soaks of a customer.
+    fn add_soaks(&mut self, integrations: &[Arc<Integration>]) {
+        let mut gates: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (i, soak) in integrations.iter().filter_map(|i| Some((i, i.soak.as_ref()?))) {
+            self.soaks += 1;
+            gates.entry(i.id.environment()).or_default().extend(soak.attest.iter().map(String::as_str));
+        }
+        self.gates += gates.len() as u64;
+        self.attested += gates.values().map(|names| names.len() as u64).sum::<u64>();
+    }
 }
 
 /// The process's own variables that set something.
@@ -257,6 +277,7 @@ impl Reader {
             counts.integrations += reading.integrations;
             counts.checks += reading.checks;
             if let Some(customer) = reading.customer {
+                counts.add_soaks(&customer.integrations);
                 let (line, column) = source.position(reading.id_at);
                 let here = format!("{}:{line}:{column}", source.name);
                 match seen.get(customer.id.as_str()) {

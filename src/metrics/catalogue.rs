@@ -41,6 +41,8 @@ pub const I: &[&str] = &["customer", "environment", "integration"];
 const IC: &[&str] = &["customer", "environment", "integration", "check"];
 /// The labels of a policy of a target: its name is the target's word.
 const IP: &[&str] = &["customer", "environment", "integration", "policy"];
+/// The labels of an integration before a gate.
+const IG: &[&str] = &["customer", "environment", "integration", "gate"];
 /// The labels of a check at a vantage.
 pub const P: &[&str] = &["customer", "environment", "integration", "check", "vantage"];
 
@@ -88,6 +90,22 @@ CHECKS {
     THROTTLE_WAIT: Histogram "soakwatch_throttle_wait_seconds" I, "Waiting in the own limiter, of runs that had to; absent until the first did.";
     CERT_EXPIRY: Gauge "soakwatch_tls_cert_expiry_timestamp_seconds" IC, "Earliest expiry in the certificate chain last seen.";
     SLO_OBJECTIVE: Gauge "soakwatch_slo_objective_ratio" I, "Success ratio that is the objective.";
+    GATE_SUCCESS: Gauge "soakwatch_gate_success_ratio" IG, "Success ratio in the soak's window, of the worst judged check.";
+    GATE_LOWER_BOUND: Gauge "soakwatch_gate_success_lower_bound_ratio" IG, "Lower end of the 95 % Wilson score interval of the success ratio, of the worst judged check.";
+    GATE_COVERAGE: Gauge "soakwatch_gate_coverage_ratio" IG, "Runs over due slots in the soak's window, of the worst judged check.";
+    GATE_PROGRESS: Gauge "soakwatch_gate_progress_ratio" IG, "How much of the soak's window has passed.";
+    GATE_BUDGET: Gauge "soakwatch_gate_error_budget_remaining_ratio" IG,
+        "Failures that the window can still take, over all it can take, of the worst judged check; absent where none may fail and none did.";
+    GATE_SAMPLES: Gauge "soakwatch_gate_samples" IG, "Runs in the success ratio of the soak's window, of the judged check with the fewest.";
+    GATE_WINDOW_START: Gauge "soakwatch_gate_window_start_timestamp_seconds" IG, "Where the judged window begins.";
+    GATE_LONGEST_GAP: Gauge "soakwatch_gate_longest_gap_seconds" IG, "Longest span without a run in the soak's window, of the worst judged check.";
+    GATE_EXCLUDED: Gauge "soakwatch_gate_excluded_ratio" IG,
+        "Share of the window's slots that was taken out, as maintenance or by an exclusion, of the judged check with the most.";
+    GATE_RESTARTS: Counter "soakwatch_gate_window_restarts_total" IG, "How often the soak began again because what is judged was changed.";
+    GATE_CRITERION: Gauge "soakwatch_gate_criterion_met" &["customer", "environment", "gate", "criterion"],
+        "1 if all integrations of the environment meet the criterion, 0 if one can't any more; absent while that is open.";
+    GATE_ANSWER: Gauge "soakwatch_gate_answer" &["customer", "environment", "gate", "answer"], "1 for what the gate says, 0 for all else it could say.";
+    SOAK_VERDICT: Gauge "soakwatch_soak_verdict" &["customer", "environment", "integration", "verdict"], "1 for the soak's verdict, 0 for all others.";
     INTEGRATION_INFO: Gauge "soakwatch_integration_info" &["customer", "environment", "integration", "kind", "phase", "tier", "owner"],
         "1 for every integration and kind, to join with.";
     GO_LIVE: Gauge "soakwatch_go_live_timestamp_seconds" &["customer", "environment"], "Earliest go-live, planned or actual, of the environment's integrations.";

@@ -1,6 +1,7 @@
-//! Writes the series of every check and integration in the exposition format, from one copy of the board and of what the budgets make of it.
+//! Writes the series of every check and integration in the exposition format, from one copy of the board, of the verdicts and of what the budgets make
+//! of it.
 //!
-//! [`Scrape::take`] copies the numbers under the board's lock, then under the budgets', and is quick; [`Encoder`] then writes piece by piece, as fast as the client reads,
+//! [`Scrape::take`] copies the numbers under the board's lock (within it, the soaks'), then under the budgets', and is quick; [`Encoder`] then writes piece by piece, as fast as the client reads,
 //! with one label block per check and integration. A registry would hold, copy and sort every series for each scrape instead.
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::time::Instant;
 
 use super::catalogue::{self as cat, Family};
 use super::rate_limit::{self, RateRow};
+use super::soak::{self, GateRow, SoakRow};
 use super::text::{escaped, float, head, integer, label};
 use crate::attribution::attribute;
 use crate::board::{Board, CheckEntry, Counts, DURATION_BUCKETS, IntegrationEntry, Sums};
@@ -18,6 +20,7 @@ use crate::clock::UnixMs;
 use crate::config::model::{CheckDef, Integration, Settings};
 use crate::observed::Phases;
 use crate::outcome::{Attribution, Cause, Class, Outcome, Phase};
+use crate::readiness::Soaks;
 
 /// Failure classes that exist at 0 from the start: alerts look at their increase.
 const CLASSES_AT_ZERO: [Class; 3] = [Class::Unauthorized, Class::Forbidden, Class::Throttled];
@@ -56,7 +59,7 @@ pub(super) struct CheckRow {
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) i: Range<usize>,
-    customer_environment: Range<usize>,
+    pub(super) customer_environment: Range<usize>,
     pub(super) checks: Vec<CheckRow>,
     throttled_excluded: bool,
     classes: BTreeMap<(Class, Attribution), u64>,
@@ -67,6 +70,10 @@ pub(super) struct Row {
     durations: Durations,
     duration_sum: f64,
     pub(super) rate: RateRow,
+    /// `None`: it has no soak.
+    pub(super) soak: Option<SoakRow>,
+    /// Set on the first integration of an environment that has a soak.
+    pub(super) gate: Option<GateRow>,
     objective: f64,
     kinds: Vec<&'static str>,
     phase: Phase,
@@ -86,8 +93,9 @@ pub struct Scrape {
 }
 
 impl Scrape {
-    /// Copies what a scrape needs: from the board, and then from the budgets (who lock both lock the budgets first).
-    pub fn take(board: &Board, budgets: &Budgets, settings: &Settings, now: UnixMs, mono: Instant) -> Self {
+    /// Copies what a scrape needs: from the board and the soaks (who lock both lock the board first), and then from the budgets (who lock these and
+    /// the board lock the budgets first).
+    pub fn take(board: &Board, soaks: &Soaks, budgets: &Budgets, settings: &Settings, now: UnixMs, mono: Instant) -> Self {
         let mut scrape = Self { rows: Vec::new(), labels: Vec::new(), check_histograms: settings.metrics.check_histograms };
         let vantage = settings.scheduler.vantage.as_str();
         board.read(|all| {
@@ -98,6 +106,7 @@ impl Scrape {
                 scrape.rows.push(row);
             }
             scrape.go_lives(all);
+            soak::judge(&mut scrape.rows, all, soaks, now);
         });
         budgets.paces(mono, |paced| {
             for check in scrape.rows.iter_mut().flat_map(|row| &mut row.checks) {
@@ -122,6 +131,8 @@ impl Scrape {
             durations: Durations::default(),
             duration_sum: 0.0,
             rate: RateRow::of(entry, now),
+            soak: None,
+            gate: None,
             objective: def.soak.as_ref().map_or(OBJECTIVE, |s| s.success_ratio.0),
             kinds: Vec::new(),
             phase: entry.phase(now),
@@ -338,6 +349,19 @@ const WRITERS: &[(&Family, Writer)] = &[
     (&cat::THROTTLE_WAIT, |l, r, _| rate_limit::waits(l, r)),
     (&cat::CERT_EXPIRY, |l, r, _| r.checks.iter().for_each(|c| l.time(&c.ic, c.certificate_expiry))),
     (&cat::SLO_OBJECTIVE, |l, r, _| l.value(&r.i, &[], r.objective)),
+    (&cat::GATE_SUCCESS, |l, r, _| soak::number(l, r, |s| s.success)),
+    (&cat::GATE_LOWER_BOUND, |l, r, _| soak::number(l, r, |s| s.lower_bound)),
+    (&cat::GATE_COVERAGE, |l, r, _| soak::number(l, r, |s| s.coverage)),
+    (&cat::GATE_PROGRESS, |l, r, _| soak::number(l, r, |s| Some(s.progress))),
+    (&cat::GATE_BUDGET, |l, r, _| soak::number(l, r, |s| s.budget)),
+    (&cat::GATE_SAMPLES, |l, r, _| soak::number(l, r, |s| s.samples)),
+    (&cat::GATE_WINDOW_START, |l, r, _| soak::number(l, r, |s| Some(s.window_start.seconds()))),
+    (&cat::GATE_LONGEST_GAP, |l, r, _| soak::number(l, r, |s| s.longest_gap)),
+    (&cat::GATE_EXCLUDED, |l, r, _| soak::number(l, r, |s| s.excluded)),
+    (&cat::GATE_RESTARTS, |l, r, _| soak::restarts(l, r)),
+    (&cat::GATE_CRITERION, |l, r, _| soak::criteria(l, r)),
+    (&cat::GATE_ANSWER, |l, r, _| soak::answer(l, r)),
+    (&cat::SOAK_VERDICT, |l, r, _| soak::verdict(l, r)),
     (&cat::INTEGRATION_INFO, |l, r, _| {
         for kind in &r.kinds {
             l.count(&r.i, &[("kind", kind), ("phase", r.phase.as_str()), ("tier", r.tier), ("owner", r.owner)], 1);

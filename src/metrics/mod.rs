@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod encode;
 pub mod own;
 mod rate_limit;
+mod soak;
 mod text;
 
 /// The media type of a scrape: the Prometheus text exposition format.

@@ -132,6 +132,19 @@ impl Soaks {
         }
     }
 
+    /// Lets `f` see the same of many, in their order; those without a verdict are left out.
+    pub fn each_judged(&self, entries: &[IntegrationEntry], now: UnixMs, mut f: impl FnMut(&IntegrationEntry, &Input<'_>, &Verdict)) {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        for entry in entries {
+            let Some(soak) = inner.soak(&entry.def.id) else { continue };
+            soak.with_input(&observations(entry, now), &inner.log, &inner.doubts, now, |input| {
+                if let Some(verdict) = soak.verdict(input) {
+                    f(entry, input, &verdict);
+                }
+            });
+        }
+    }
+
     /// The gate of an environment: the verdicts of all its integrations, by id.
     pub fn gate(&self, entries: &[&IntegrationEntry], now: UnixMs) -> Gate {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).gate(&by_id(entries), now)
@@ -159,6 +172,13 @@ impl Soaks {
     /// What the log knows of an integration.
     pub fn known(&self, id: &IntegrationId) -> Option<Known> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).log.known(id).cloned()
+    }
+
+    /// How often each soak began again because what is judged was changed; `None`: it has none.
+    pub fn restarts(&self, entries: &[IntegrationEntry]) -> Vec<Option<u64>> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let of = |e: &IntegrationEntry| inner.soak(&e.def.id).map(|_| inner.log.known(&e.def.id).map_or(0, |k| k.restarts));
+        entries.iter().map(of).collect()
     }
 
     /// Bytes the folds take in memory.

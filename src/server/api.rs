@@ -109,7 +109,7 @@ pub(super) async fn not_found(uri: Uri) -> Problem {
     let hint = match nearest(&path, &PATHS) {
         Some(near) => format!("Did you mean {near} ?"),
         None => format!(
-            "There are {}, /integrations/C/E/I, /api/v1/gates/C/E, /api/v1/integrations/C/E/I and /api/v1/checks/C/E/I/CHECK/runs?since=24h.",
+            "There are {}, /integrations/C/E/I, /readiness/C/E, /api/v1/gates/C/E, /api/v1/integrations/C/E/I and /api/v1/checks/C/E/I/CHECK/runs?since=24h.",
             PATHS.join(", ")
         ),
     };

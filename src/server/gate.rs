@@ -31,6 +31,7 @@ fn handler(path: &str) -> &'static str {
         EXCLUSIONS => "exclusions",
         "/api/v1/attestations" => "attestations",
         p if p.starts_with("/integrations/") => "integration_page",
+        p if p.starts_with("/readiness/") => "readiness_page",
         p if p.starts_with("/api/v1/integrations/") => "integration",
         p if p.starts_with("/api/v1/checks/") => "runs",
         p if p.starts_with("/api/v1/gates/") => "gate",

@@ -35,6 +35,9 @@ mod origin;
 mod page;
 mod page_detail;
 mod page_limits;
+mod page_readiness;
+mod page_soak;
+mod page_strip;
 mod runs;
 mod scrape;
 mod soaks;
@@ -171,6 +174,7 @@ fn router(shared: Shared) -> Router {
     Router::new()
         .route("/", get(page::overview))
         .route("/integrations/{customer}/{environment}/{integration}", get(page_detail::integration))
+        .route("/readiness/{customer}/{environment}", get(page_readiness::environment))
         .route("/metrics", get(scrape::metrics))
         .route("/-/healthy", get(api::healthy))
         .route("/-/ready", get(api::ready))

@@ -15,11 +15,14 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::api::Problem;
 use super::page_limits::notes;
+use super::page_soak;
 use super::{Query, Shared};
 use crate::board::{Board, IntegrationEntry};
 use crate::budget::Views;
 use crate::clock::UnixMs;
 use crate::outcome::Phase;
+use crate::readiness::Soaks;
+use crate::soak::Ruling;
 use crate::status::{IntegrationStatus, State as Word, integration_state, integration_status, sort_key};
 
 /// Rows of one page; the filters lead to the others.
@@ -251,7 +254,8 @@ impl Filter {
 
 /// What the page shows.
 struct View {
-    rows: Vec<IntegrationStatus>,
+    /// Each with the verdict of its soak, if it has one.
+    rows: Vec<(IntegrationStatus, Option<Ruling>)>,
     hidden: usize,
     by_state: BTreeMap<Word, usize>,
     configured: usize,
@@ -260,7 +264,7 @@ struct View {
 }
 
 /// Judges all integrations, but spells out only those of the page.
-fn look(board: &Board, views: &Views, filter: &Filter, now: UnixMs) -> View {
+fn look(board: &Board, soaks: &Soaks, views: &Views, filter: &Filter, now: UnixMs) -> View {
     board.read(|all| {
         let mut view = View {
             rows: Vec::new(),
@@ -290,7 +294,8 @@ fn look(board: &Board, views: &Views, filter: &Filter, now: UnixMs) -> View {
         }
         found.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
         view.hidden = found.len().saturating_sub(MOST_ROWS);
-        view.rows = found.iter().take(MOST_ROWS).map(|(_, _, i)| integration_status(i, views, now)).collect();
+        view.rows =
+            found.iter().take(MOST_ROWS).map(|(_, _, i)| (integration_status(i, views, now), page_soak::word(i, soaks, now))).collect();
         view
     })
 }
@@ -300,7 +305,7 @@ pub(super) async fn overview(State(shared): State<Shared>, QueryOf(query): Query
     let work = tokio::task::spawn_blocking(move || {
         let filter = Filter::of(&query);
         let now = inner.state.clock.now();
-        let view = look(&inner.state.board, &inner.state.views(now), &filter, now);
+        let view = look(&inner.state.board, &inner.state.soaks, &inner.state.views(now), &filter, now);
         let failing = view.by_state.get(&Word::Failing).copied().unwrap_or(0);
         let title = if failing > 0 { format!("{failing} failing") } else { "Integrations".into() };
         page(&inner, &title, filter.refresh, &overview_body(&view, &filter, now))
@@ -404,7 +409,7 @@ fn table(view: &View, now: UnixMs) -> Markup {
                     th.num scope="col" { "Certificate" }
                 }
             }
-            tbody { @for i in &view.rows { (row(i, now)) } }
+            tbody { @for (i, verdict) in &view.rows { (row(i, *verdict, now)) } }
         }
     }
 }
@@ -414,13 +419,19 @@ fn href(i: &IntegrationStatus) -> String {
     format!("/integrations/{}", i.id)
 }
 
-fn row(i: &IntegrationStatus, now: UnixMs) -> Markup {
+fn row(i: &IntegrationStatus, verdict: Option<Ruling>, now: UnixMs) -> Markup {
     html! {
         tr role="row" {
-            td.state role="cell" { (badge_of(i)) div.small { (notes(&i.limits, now)) } }
+            td.state role="cell" {
+                (badge_of(i))
+                @if let Some(verdict) = verdict {
+                    a.verdict href=(page_soak::href(&i.customer, &i.environment, Some(&i.integration))) { "soak: " (page_soak::verdict_badge(verdict)) }
+                }
+                div.small { (notes(&i.limits, now)) }
+            }
             th scope="row" role="rowheader" {
                 a href=(href(i)) { (i.name) }
-                div.small { (i.customer_name) " · " (i.environment) }
+                div.small { a.plain href=(page_soak::href(&i.customer, &i.environment, None)) title="Can it go live?" { (i.customer_name) " · " (i.environment) } }
                 div.small.soft { (i.phase) ", " (i.criticality) ", owner " (i.owner) }
             }
             td.num role="cell" data-label="1 h" { (percent(i.ratios.ratio_1h)) }

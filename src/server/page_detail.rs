@@ -8,6 +8,7 @@ use super::Shared;
 use super::api::{IdPath, integration_id, no_integration};
 use super::page::{age, badge, badge_of, certificate, clock_time, moment, page, percent, problem_page, seconds, why, words};
 use super::page_limits::{self, notes};
+use super::page_soak;
 use super::runs::{self, Stored};
 use crate::board::{CheckEntry, IntegrationEntry};
 use crate::budget::Views;
@@ -16,6 +17,7 @@ use crate::config::model::{Batch, DeclaredVolume};
 use crate::fields::Volume;
 use crate::limits::integration_limits;
 use crate::outcome::Outcome;
+use crate::readiness::Soaks;
 use crate::status::{CheckStatus, check_status, integration_status};
 use crate::store::FailureRow;
 
@@ -36,13 +38,14 @@ pub(super) async fn integration(State(shared): State<Shared>, path: IdPath) -> R
         stored.push(runs::read_explained(&shared, check.def.id.clone(), now.minus(HOUR), now).await.ok());
     }
     let views = shared.state.views_of(&entry, now);
-    page(&shared, &entry.def.name, true, &body(&entry, &views, &stored, now))
+    page(&shared, &entry.def.name, true, &body(&entry, &views, &shared.state.soaks, &stored, now))
 }
 
-fn body(entry: &IntegrationEntry, views: &Views, stored: &[Option<Stored>], now: UnixMs) -> Markup {
+fn body(entry: &IntegrationEntry, views: &Views, soaks: &Soaks, stored: &[Option<Stored>], now: UnixMs) -> Markup {
     let i = integration_status(entry, views, now);
     html! {
-        p.small { a href="/" { "All integrations" } " / " a href=(format!("/?customer={}", i.customer)) { (i.customer_name) } " / " (i.environment) }
+        p.small { a href="/" { "All integrations" } " / " a href=(format!("/?customer={}", i.customer)) { (i.customer_name) } " / "
+            a href=(page_soak::href(&i.customer, &i.environment, None)) { (i.environment) } }
         div.head { h1 { (i.name) } (badge_of(&i)) (notes(&i.limits, now)) }
         p.soft.small { (i.id) }
         @if i.hold.is_some() || i.remediation.is_some() || i.detail.is_some() || i.warning.is_some() {
@@ -70,6 +73,7 @@ fn body(entry: &IntegrationEntry, views: &Views, stored: &[Option<Stored>], now:
                 } }))
             }
         }
+        (page_soak::section(entry, soaks, now))
         @if entry.checks.is_empty() {
             p { "No checks are configured for this integration, so nothing is known about it." }
         } @else {

@@ -90,7 +90,8 @@ fn past(state: &ServerState, customer: &str, environment: &str, at: UnixMs) -> R
     })
 }
 
-fn unknown(all: &[IntegrationEntry], customer: &str, environment: &str) -> Problem {
+/// There is no such environment.
+pub(super) fn unknown(all: &[IntegrationEntry], customer: &str, environment: &str) -> Problem {
     let near = Asked::parse(&format!("{customer}/{environment}")).and_then(|asked| asked.nearest(all.iter().map(|i| &i.def.id)));
     let hint = match near {
         Some(near) => format!("Did you mean {near} ?"),

@@ -149,14 +149,19 @@ impl CheckFold {
         }
     }
 
-    /// A fold of runs in slot order. Those after the end of the frame's window are left out, so that a verdict can be made for any time.
+    /// A fold of runs in slot order (in any other they are sorted first, and of two for one slot the first counts). Those after the end of the frame's
+    /// window are left out, so that a verdict can be made for any time.
     pub fn of(frame: &Frame, rules: &Rules<'_>, runs: &[Run]) -> Self {
         let mut fold = Self::new(frame, rules);
         let end = frame.window.end;
         let whole = runs.partition_point(|r| r.last_slot() < end);
         let (before, rest) = runs.split_at(whole);
-        let all_taken = fold.take_all(before, rules);
-        debug_assert!(all_taken, "runs in slot order");
+        if !runs.is_sorted_by(|a, b| a.last_slot() < b.slot) || !fold.take_all(before, rules) {
+            let mut sorted = runs.to_vec();
+            sorted.sort_by_key(|r| r.slot);
+            sorted.dedup_by(|next, last| next.slot <= last.last_slot());
+            return Self::of(frame, rules, &sorted);
+        }
         for run in rest.iter().filter_map(|r| r.clip(UnixMs(i64::MIN), end)) {
             fold.apply(&run, rules);
         }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
 use super::given::{Attestation, Input};
 use super::policy::{Confidence, Criterion};
+use super::shown::ShownRow;
 use super::verdict::{Name, Row, Standing, State, Value, Verdict};
 use super::window::Stage;
 use crate::clock::UnixMs;
@@ -19,6 +22,35 @@ pub fn percent(share: f64) -> String {
 /// Seconds as people read them: to the millisecond below a minute, in units above.
 pub fn seconds(s: f64) -> String {
     if s < 60.0 { format!("{} s", (s * 1000.0).round() / 1000.0) } else { Span(Duration::from_secs(s.round() as u64)).to_string() }
+}
+
+impl ShownRow {
+    /// What is asked for: `>= 99 %`; `-` where nothing is.
+    pub fn asked(&self) -> String {
+        let sign = match Criterion::parse(&self.name) {
+            Some(Criterion::LongestOutage | Criterion::LatencyP95 | Criterion::ThrottledRatio) => "<= ",
+            Some(Criterion::EveryRun | Criterion::Drift | Criterion::Incidents) | None => "",
+            Some(_) => ">= ",
+        };
+        if self.threshold.is_null() { "-".to_owned() } else { format!("{sign}{}", self.number(&self.threshold)) }
+    }
+
+    /// What was seen: `99.83 %`; `-` where nothing was.
+    pub fn seen(&self) -> String {
+        self.number(&self.observed)
+    }
+
+    fn number(&self, value: &Json) -> String {
+        let Some(x) = value.as_f64() else { return value.as_str().unwrap_or("-").to_owned() };
+        match Criterion::parse(&self.name) {
+            Some(Criterion::SuccessRatio | Criterion::Coverage | Criterion::ThrottledRatio | Criterion::Reconciliation) => percent(x),
+            Some(Criterion::LongestOutage | Criterion::LatencyP95) => seconds(x),
+            Some(Criterion::QuotaHeadroom) => format!("{} x", cut(x)),
+            Some(Criterion::CertificateDays) => format!("{value} days"),
+            Some(Criterion::SampleSize) => format!("{value} runs"),
+            _ => value.to_string(),
+        }
+    }
 }
 
 /// What one criterion's row needs to be told.

@@ -221,6 +221,8 @@ fn no_output_holds_a_secret() {
         "/api/v1/limits".into(),
         "/api/v1/integrations/acme/staging/echo".into(),
         "/integrations/acme/staging/echo".into(),
+        "/readiness/acme/staging".into(),
+        "/api/v1/gates/acme/staging".into(),
     ];
     paths.extend(
         (0..8).flat_map(|a| ["ok", "fail", "redirect", "regex"].map(|n| format!("/api/v1/checks/acme/staging/echo/{n}-{a}/runs?since=1h"))),

@@ -34,6 +34,8 @@ async fn live_scrape() -> String {
             let all = there("soakwatch_http_retries_total")
                 && there("soakwatch_observed_value")
                 && there("soakwatch_tls_cert_expiry_timestamp_seconds")
+                && there("soakwatch_gate_success_ratio")
+                && there("soakwatch_gate_criterion_met")
                 && there("soakwatch_rate_limit_exhaustion_timestamp_seconds");
             (all && there("soakwatch_self_check_success")).then_some(scrape)
         })

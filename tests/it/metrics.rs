@@ -6,22 +6,30 @@ use std::time::Duration;
 
 use soakwatch::board::Board;
 use soakwatch::clock::{UnixMs, monotonic};
-use soakwatch::config::model::{Config, DeclaredVolume, Integration};
+use soakwatch::config::model::{Config, DeclaredVolume, Integration, SoakPolicy};
 use soakwatch::config::{Counts, lines};
+use soakwatch::fields::Span;
 use soakwatch::metrics::catalogue::{CHECKS, OWN, Type};
 use soakwatch::metrics::encode::{CHUNK, Encoder, Scrape};
 use soakwatch::metrics::own::OwnMetrics;
+use soakwatch::outcome::Criticality;
+use soakwatch::readiness::Soaks;
 use soakwatch::record::DurationCode;
 
-use crate::estate::{Ended, NOW, budgets, config, integration, runs, settings, with_checks};
+use crate::estate::{Ended, NOW, budgets, config, integration, runs, settings, soaks, soaks_over, with_checks};
 use crate::live_metrics::promtool;
 use crate::rate_limit_metrics::{reading, told_estate};
 
-/// A scrape at [`NOW`], of a daemon whose paces have had an hour to gather.
+/// A scrape at [`NOW`], of a daemon whose paces have had an hour to gather, and that has no soaks.
 pub(crate) fn encoded(config: &Config, board: &Board) -> String {
+    encoded_with(config, board, &Soaks::default())
+}
+
+/// The same with soaks.
+pub(crate) fn encoded_with(config: &Config, board: &Board, soaks: &Soaks) -> String {
     let mono = monotonic();
     let budgets = budgets(config, board, mono);
-    let mut encoder = Encoder::new(Scrape::take(board, &budgets, &config.settings, NOW, mono + Duration::from_secs(3_600)));
+    let mut encoder = Encoder::new(Scrape::take(board, soaks, &budgets, &config.settings, NOW, mono + Duration::from_secs(3_600)));
     let mut out = Vec::new();
     while encoder.write(&mut out) {}
     String::from_utf8(out).unwrap()
@@ -31,7 +39,7 @@ pub(crate) fn encoded(config: &Config, board: &Board) -> String {
 #[test]
 fn a_scrape_is_as_it_was() {
     let (config, board) = told_estate(settings());
-    let text = encoded(&config, &board);
+    let text = encoded_with(&config, &board, &soaks(&config));
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/metrics.txt");
     if std::env::var_os("SOAKWATCH_BLESS").is_some() {
         std::fs::write(path, &text).unwrap();
@@ -68,7 +76,7 @@ fn the_catalogue_and_a_full_scrape_agree_in_both_directions() {
     own.self_check("local", [("tcp://192.0.2.1:53", true)]);
     own.http_request("metrics", 200);
     let (config, board) = told_estate(settings());
-    let text = String::from_utf8(own.encode().unwrap()).unwrap() + &encoded(&config, &board);
+    let text = String::from_utf8(own.encode().unwrap()).unwrap() + &encoded_with(&config, &board, &soaks(&config));
     if let Some((said, content)) = promtool(&text) {
         assert!(content, "promtool check metrics: {said}");
     }
@@ -125,20 +133,24 @@ fn histograms_are_cumulative_and_move_to_checks_on_request() {
 }
 
 /// Every fourth integration declares its peak, one in ten has waited in its own limiter, and each observes one value; all were told one policy and
-/// have failed in two ways.
-#[test]
-fn two_hundred_integrations_stay_in_the_budget_of_lines() {
+/// have failed in two ways. Five share an environment. The lines of a scrape, and the checks.
+fn lines_of_two_hundred(soak: Option<&SoakPolicy>) -> (usize, usize) {
     let made: Vec<_> = (0..200)
         .map(|n| {
             let peak = (n % 4 == 0).then(|| "10/s".parse().unwrap());
             let volume = DeclaredVolume { peak, ..DeclaredVolume::default() };
-            with_checks(Integration { volume, ..integration(&format!("c{}", n / 5), "production", &format!("i{n}")) }, &["a", "b", "c"])
+            let soak = soak.cloned();
+            with_checks(
+                Integration { volume, soak, ..integration(&format!("c{}", n / 5), "production", &format!("i{n}")) },
+                &["a", "b", "c"],
+            )
         })
         .collect();
     let board = Board::default();
     let config = config(settings(), made);
     let checks: Vec<_> = config.checks().cloned().collect();
     board.configure(&config);
+    let mut all = Vec::new();
     for (n, check) in checks.iter().enumerate() {
         let mut records = runs(check, 20, |k| match k {
             3 => Ended::Fail(soakwatch::outcome::Class::ServerError, "HTTP 500"),
@@ -153,24 +165,40 @@ fn two_hundred_integrations_stay_in_the_budget_of_lines() {
         facts.limits = vec![reading("default", 600, 590, 60, -5)];
         facts.throttle_wait = (n % 30 == 0).then(|| DurationCode::of(Duration::from_millis(300)));
         board.apply(&records);
+        all.extend(records);
     }
-    let text = encoded(&config, &board);
-    let lines = text.lines().filter(|l| !l.starts_with('#')).count();
-    assert!(lines < 30 * checks.len(), "{} lines a check", lines as f64 / checks.len() as f64);
-    assert!(lines > 25 * checks.len(), "the estate exports what it should");
+    let text = encoded_with(&config, &board, &soaks_over(&config, &all));
+    (text.lines().filter(|l| !l.starts_with('#')).count(), checks.len())
+}
+
+/// 30 lines a check are the budget of what every integration exports. A soak is asked for: it adds 18 lines to its integration and up to 15 to its
+/// environment, so that an estate of which every part is soaking comes to 36 or 37.
+#[test]
+fn two_hundred_integrations_stay_in_the_budget_of_lines() {
+    let (lines, checks) = lines_of_two_hundred(None);
+    assert!(lines < 30 * checks, "{} lines a check", lines as f64 / checks as f64);
+    assert!(lines > 25 * checks, "the estate exports what it should");
+    let full = SoakPolicy::new(Criticality::Normal, NOW.minus(Span::days(8).0));
+    let more = lines_of_two_hundred(Some(&full)).0 - lines;
+    assert!(more <= 200 * 18 + 40 * 15, "{more} lines for 200 soaks in 40 environments");
+    assert!(more >= 200 * 18 + 40 * 8, "{more}: full windows export what they should");
 }
 
 /// `metrics.max_series` is judged before anything runs, by counting: the count must not be less than what is exported, nor far more.
 #[test]
 fn a_configuration_is_counted_as_what_it_exports() {
     use soakwatch::outcome::{Cause, Class};
-    for (names, check_histograms) in [(&["a"][..], false), (&["a"], true), (&["a", "b", "c"], false), (&["a", "b", "c"], true)] {
+    let shapes = [(&["a"][..], false), (&["a"], true), (&["a", "b", "c"], false), (&["a", "b", "c"], true)];
+    for ((names, check_histograms), soaked) in shapes.into_iter().flat_map(|s| [(s, false), (s, true)]) {
         let mut settings = settings();
         settings.metrics.check_histograms = check_histograms;
         let made: Vec<_> = (0..50)
             .map(|n| {
                 let volume = DeclaredVolume { peak: Some("10/s".parse().unwrap()), ..DeclaredVolume::default() };
-                let i = Integration { go_live: Some(NOW), volume, ..integration(&format!("c{n}"), "production", "i") };
+                let asked =
+                    SoakPolicy { attest: vec!["uat_signoff".into()], ..SoakPolicy::new(Criticality::Normal, NOW.minus(Span::days(8).0)) };
+                let soak = soaked.then_some(asked);
+                let i = Integration { go_live: Some(NOW), volume, soak, ..integration(&format!("c{n}"), "production", "i") };
                 with_checks(i, names)
             })
             .collect();
@@ -178,6 +206,7 @@ fn a_configuration_is_counted_as_what_it_exports() {
         let checks: Vec<_> = config.checks().cloned().collect();
         let board = Board::default();
         board.configure(&config);
+        let mut all = Vec::new();
         for check in &checks {
             let mut records = runs(check, 12, |k| match k {
                 1 => Ended::Fail(Class::ServerError, "HTTP 500"),
@@ -198,10 +227,19 @@ fn a_configuration_is_counted_as_what_it_exports() {
             records[11].facts.limits = vec![reading("minute", 600, 100, 60, -10), reading("5 minutes", 900, 20, 300, -10)];
             records[11].facts.throttle_wait = Some(DurationCode::of(Duration::from_millis(300)));
             board.apply(&records);
+            all.extend(records);
         }
-        let counts = Counts { customers: 50, integrations: 50, checks: checks.len() as u64 };
+        let readiness = if soaked { 50 } else { 0 };
+        let counts = Counts {
+            customers: 50,
+            integrations: 50,
+            checks: checks.len() as u64,
+            soaks: readiness,
+            gates: readiness,
+            attested: readiness,
+        };
         let counted = lines(counts, check_histograms);
-        let exported = encoded(&config, &board).lines().filter(|l| !l.starts_with('#')).count() as u64;
+        let exported = encoded_with(&config, &board, &soaks_over(&config, &all)).lines().filter(|l| !l.starts_with('#')).count() as u64;
         assert!(exported <= counted, "{names:?}, {check_histograms}: {exported} exported, counted as {counted}");
         assert!(exported * 10 >= counted * 8, "{names:?}, {check_histograms}: only {exported} exported, counted as {counted}");
     }
@@ -213,7 +251,8 @@ fn pieces_are_bounded_and_make_the_same_text() {
     let (config, board) = (config(settings(), made), Board::default());
     board.configure(&config);
     let mono = monotonic();
-    let mut encoder = Encoder::new(Scrape::take(&board, &budgets(&config, &board, mono), &config.settings, NOW, mono));
+    let soaks = Soaks::default();
+    let mut encoder = Encoder::new(Scrape::take(&board, &soaks, &budgets(&config, &board, mono), &config.settings, NOW, mono));
     let (mut all, mut pieces, mut more) = (String::new(), 0, true);
     while more {
         let mut piece = Vec::new();

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use serde_json::Value;
 use soakwatch::clock::UnixMs;
 use soakwatch::ratelimit::{Dialect, MAX_POLICIES, RateLimit, Response, read};
@@ -329,6 +330,24 @@ fn no_negative(value: &Value) -> Result<(), TestCaseError> {
 
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// Committed seeds: the same inputs on every machine and every day, so that what a later change breaks is broken for everybody. A seed that found
+/// something is added to the file.
+#[test]
+fn the_inputs_of_committed_seeds_are_read() {
+    let seeds: Vec<&str> = include_str!("../fixtures/rate-limit-seeds.txt").lines().collect();
+    assert!(seeds.len() >= 16);
+    for seed in seeds {
+        let bytes: Vec<u8> = (0..seed.len()).step_by(2).map(|n| u8::from_str_radix(&seed[n..n + 2], 16).unwrap()).collect();
+        let mut runner = TestRunner::new_with_rng(config(500), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+        let lines = prop::collection::vec(any_line(), 0..12);
+        let input = (lines, any_dialect(), any_status(), any_body(), any::<i64>());
+        let read = runner.run(&input, |(lines, dialect, status, body, at)| {
+            [NOON, UnixMs(at)].into_iter().try_for_each(|at| judge(&read_lines(&lines, dialect, status, &body, at), status))
+        });
+        assert!(read.is_ok(), "seed {seed}: {read:?}");
+    }
 }
 
 proptest! {

@@ -10,6 +10,7 @@ use soakwatch::config::model::{Batch, CheckDef, Config, DeclaredVolume, Integrat
 use soakwatch::metrics::encode::{Encoder, Scrape};
 use soakwatch::outcome::Cause;
 use soakwatch::ratelimit::Reading;
+use soakwatch::readiness::Soaks;
 use soakwatch::record::{DurationCode, Facts, Record};
 
 use crate::estate::{Ended, MINUTE, NOW, config, estate, integration, record, settings, with_checks};
@@ -144,7 +145,7 @@ fn intervals_and_tokens_are_those_of_the_pace() {
     let began = monotonic();
     let (budgets, mono) = (crate::estate::budgets(&config, &board, began), began + Duration::from_secs(3_600));
     let scrape = |budgets: &Budgets, mono| {
-        let mut encoder = Encoder::new(Scrape::take(&board, budgets, &config.settings, NOW, mono));
+        let mut encoder = Encoder::new(Scrape::take(&board, &Soaks::default(), budgets, &config.settings, NOW, mono));
         let mut out = Vec::new();
         while encoder.write(&mut out) {}
         String::from_utf8(out).unwrap()

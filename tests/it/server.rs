@@ -167,6 +167,7 @@ async fn who_may_what() {
         ("GET", "/api/v1/limits", [401, 401, 200, 200]),
         ("GET", "/api/v1/integrations/acme/production/crm-orders", [401, 401, 200, 200]),
         ("GET", "/integrations/acme/production/crm-orders", [401, 401, 200, 200]),
+        ("GET", "/readiness/acme/production", [401, 401, 200, 200]),
         ("GET", check, [401, 401, 200, 200]),
         ("GET", "/nothing", [401, 401, 404, 404]),
         ("POST", "/-/reload", [401, 401, 403, 200]),

@@ -327,6 +327,9 @@ proptest! {
             }
             prop_assert!(living.fits(&at));
             prop_assert_eq!(&living, &CheckFold::of(&at, &rules, &check.runs));
+            let mut shuffled: Vec<Run> = check.runs.iter().rev().copied().collect();
+            shuffled.extend(check.runs.last().copied());
+            prop_assert_eq!(&living, &CheckFold::of(&at, &rules, &shuffled));
         }
     }
 
