@@ -132,19 +132,6 @@ impl Soaks {
         }
     }
 
-    /// Lets `f` see the same of many, in their order; those without a verdict are left out.
-    pub fn each_judged(&self, entries: &[IntegrationEntry], now: UnixMs, mut f: impl FnMut(&IntegrationEntry, &Input<'_>, &Verdict)) {
-        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        for entry in entries {
-            let Some(soak) = inner.soak(&entry.def.id) else { continue };
-            soak.with_input(&observations(entry, now), &inner.log, &inner.doubts, now, |input| {
-                if let Some(verdict) = soak.verdict(input) {
-                    f(entry, input, &verdict);
-                }
-            });
-        }
-    }
-
     /// The gate of an environment: the verdicts of all its integrations, by id.
     pub fn gate(&self, entries: &[&IntegrationEntry], now: UnixMs) -> Gate {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).gate(&by_id(entries), now)
