@@ -5,20 +5,25 @@
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and stops at the first error")]
 
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, params};
+use serde_json::json;
 use soakwatch::board::Board;
+use soakwatch::bundle::key::SigningKey;
+use soakwatch::bundle::{Content, verify, write_bundle};
 use soakwatch::clock::{DAY_MS, HOUR_MS, UnixMs};
 use soakwatch::config::model::{CheckDef, Config};
 use soakwatch::config::{self, LoadOptions};
+use soakwatch::evidence::{Entry, Hash, Kind, Scope};
 use soakwatch::outcome::{Attribution, Cause, Class, Outcome};
-use soakwatch::readiness::Soaks;
+use soakwatch::readiness::{CheckCase, Soaks, assemble};
 use soakwatch::record::{DurationCode, Facts, Record, Run};
 use soakwatch::slots::Grid;
-use soakwatch::soak::{CheckFold, CheckInput, Doubts, Frame, Input, Observations, Policy, Rules, Ruling, Verdict, judge};
+use soakwatch::soak::{CheckFold, CheckInput, Doubts, Frame, Input, Observations, Policy, Rules, Ruling, Verdict, Window, judge};
 use soakwatch::store::{Reader, Seal, Store};
 
 /// The soaks begin at this hour.
@@ -79,13 +84,13 @@ fn week(n: usize, def: &CheckDef) -> Vec<Run> {
     runs
 }
 
-/// One check an integration, a hundred integrations a customer. They go live ten days after the start.
-fn configuration(dir: &Path) -> Config {
+/// One check an integration, a hundred integrations a customer at most. They go live ten days after the start.
+fn configuration(dir: &Path, soaks: usize) -> Config {
     std::fs::create_dir_all(dir.join("customers")).unwrap();
     let go_live = UnixMs(START.0 + 10 * DAY_MS);
-    for customer in 0..SOAKS / 100 {
+    for customer in 0..soaks.div_ceil(100) {
         let mut text = format!("[customer]\nid = \"c{customer}\"\nname = \"Customer {customer}\"\n");
-        for n in 0..100 {
+        for n in 0..soaks.min(100) {
             text += &format!(
                 "[[integration]]\nid = \"i{n}\"\nenvironment = \"production\"\nowner = \"vendor\"\nrunbook = \"https://wiki.example.com/x\"\n\
                  go_live = \"{go_live}\"\nsoak = {{ start = \"{START}\" }}\n[[integration.check]]\nid = \"list\"\nevery = \"30s\"\ntimeout = \"10s\"\n\
@@ -101,6 +106,12 @@ fn configuration(dir: &Path) -> Config {
 fn panic_with(problems: &[config::table::Problem]) -> Config {
     problems.iter().take(5).for_each(|p| println!("{p}"));
     std::process::exit(1)
+}
+
+/// For whoever profiles it.
+fn option(name: &str, default: usize) -> usize {
+    let args: Vec<String> = std::env::args().collect();
+    args.iter().position(|a| a == name).and_then(|n| args.get(n + 1)?.parse().ok()).unwrap_or(default)
 }
 
 fn cpu() -> Duration {
@@ -259,7 +270,7 @@ fn live(config: &Config) -> (Board, Soaks) {
     assert_eq!(said.len(), SOAKS, "every soak begins");
     let defs: Vec<_> = config.checks().collect();
     let (mut folding, mut runs) = (Duration::ZERO, 0);
-    let mut numbers = defs.iter().enumerate().map(|(n, def)| (&def.id, n)).collect::<std::collections::HashMap<_, _>>();
+    let mut numbers = defs.iter().enumerate().map(|(n, def)| (&def.id, n)).collect::<HashMap<_, _>>();
     loop {
         let asked = soaks.stale(NOW, 200);
         if asked.is_empty() {
@@ -284,13 +295,22 @@ fn live(config: &Config) -> (Board, Soaks) {
 
 /// The same weeks on disk, as the store keeps them and as rows.
 fn on_disk(config: &Config, dir: &Path) -> (Reader, Connection) {
-    let mut store = Store::open(&dir.join("store.db")).unwrap();
     let mut rows = rows(&dir.join("rows.db"));
     let defs: Vec<_> = config.checks().take(ON_DISK).collect();
     let weeks: Vec<Vec<Run>> = defs.iter().enumerate().map(|(n, def)| week(n, def)).collect();
     for (def, week) in defs.iter().zip(&weeks) {
         insert(&mut rows, def.key, week);
     }
+    println!(
+        "on disk: {ON_DISK} of the soaks, {} runs; the last hours are still in the journal",
+        weeks.iter().map(Vec::len).sum::<usize>()
+    );
+    stored(&mut Store::open(&dir.join("store.db")).unwrap(), &defs, &weeks);
+    (Reader::open(&dir.join("store.db")).unwrap(), rows)
+}
+
+/// Stores weeks as a daemon does, sealed as they fall due.
+fn stored(store: &mut Store, defs: &[&Arc<CheckDef>], weeks: &[Vec<Run>]) {
     let seals = |store: &Store, at| -> Vec<Seal> {
         store.due_for_seal(at).into_iter().map(|check| Seal { check, state: "{}".to_owned() }).collect()
     };
@@ -305,25 +325,19 @@ fn on_disk(config: &Config, dir: &Path) -> (Reader, Connection) {
             batch.extend(now.iter().map(|r| Record { facts: facts(r), ..r.record(&def.id, 0) }));
             *left = later;
         }
-        let seals = seals(&store, at);
+        let seals = seals(store, at);
         store.commit(at, &batch, &seals).unwrap();
     }
-    println!(
-        "on disk: {ON_DISK} of the soaks, {} runs; the last hours are still in the journal",
-        weeks.iter().map(Vec::len).sum::<usize>()
-    );
-    drop(store);
-    (Reader::open(&dir.join("store.db")).unwrap(), rows)
 }
 
 fn facts(run: &Run) -> Facts {
     Facts { codes: if run.outcome == Outcome::Pass { vec![200] } else { Vec::new() }, ..Facts::default() }
 }
 
-/// Verdicts of what the store holds, made as a daemon makes them at its start: so many checks at a time, for which the journal is read once.
+/// Verdicts of what the store holds, made as a daemon makes them at its start: a fifth of the checks at a time, for which the journal is read once.
 fn from_store(reader: &Reader, defs: &[&Arc<CheckDef>], policy: &Policy, each: &mut dyn FnMut(Verdict)) {
-    for some in defs.chunks(ON_DISK / 10) {
-        let asked: Vec<_> = some.iter().map(|d| (&d.id, START)).collect();
+    for some in defs.chunks(ON_DISK / 5) {
+        let asked: Vec<_> = some.iter().map(|d| (&d.id, START, NOW)).collect();
         let mut defs = some.iter();
         let mut judged = |runs: &[Run]| {
             let def = defs.next().unwrap();
@@ -343,7 +357,7 @@ fn from_store(reader: &Reader, defs: &[&Arc<CheckDef>], policy: &Policy, each: &
                 doubts: Doubts::default(),
             })
         };
-        reader.runs_of(&asked, 0, NOW, &mut |_, runs| each(judged(runs))).unwrap();
+        reader.runs_of(&asked, 0, &mut |_, runs, _| each(judged(runs))).unwrap();
     }
 }
 
@@ -355,7 +369,7 @@ fn verdicts(config: &Config, dir: &Path) {
 
     let mut stored = Vec::new();
     from_store(&reader, &defs, &policy, &mut |v| stored.push(v));
-    let mut rulings = std::collections::BTreeMap::<Ruling, usize>::new();
+    let mut rulings = BTreeMap::<Ruling, usize>::new();
     board.read(|all| {
         for (n, entry) in all.iter().enumerate() {
             let verdict = soaks.judged(entry, NOW, |_, v| v.clone()).unwrap();
@@ -373,12 +387,13 @@ fn verdicts(config: &Config, dir: &Path) {
 
     let scale = SOAKS as f64 / ON_DISK as f64;
     let live = board.read(|all| {
-        least(21, || {
-            let judged = all.iter().filter_map(|e| soaks.judged(e, NOW, |_, v| std::hint::black_box(v).ruling)).count();
+        least(option("--live-rounds", 21), || {
+            let mut judged = 0;
+            soaks.each_judged(all, NOW, |_, _, v| judged += usize::from(std::hint::black_box(v).as_of == NOW));
             assert_eq!(judged, SOAKS);
         })
     });
-    let disk = scale * least(3, || from_store(&reader, &defs, &policy, &mut |v| drop(std::hint::black_box(v))));
+    let disk = scale * least(option("--disk-rounds", 3), || from_store(&reader, &defs, &policy, &mut |v| drop(std::hint::black_box(v))));
     let sql = scale * least(3, || defs.iter().for_each(|def| _ = std::hint::black_box(asked_in_sql(&rows, def.key))));
     let one_pass = scale * least(3, || defs.iter().for_each(|def| _ = std::hint::black_box(asked_in_one_pass(&rows, def.key))));
     println!("{SOAKS} verdicts, CPU, the least of some rounds, everything in memory or in the system's cache:");
@@ -395,8 +410,59 @@ fn verdicts(config: &Config, dir: &Path) {
     }
 }
 
+/// `report` and `verify` of 20 integrations, against reading and hashing what they hold, and compressing it.
+fn bundles(dir: &Path) {
+    let config = configuration(dir, 20);
+    let (store, out) = (dir.join("store.db"), dir.join("bundle"));
+    let defs: Vec<_> = config.checks().collect();
+    let weeks: Vec<Vec<Run>> = defs.iter().enumerate().map(|(n, def)| week(n, def)).collect();
+    let mut writer = Store::open(&store).unwrap();
+    let daemon = |kind, body| Entry::new(START, kind, Scope::daemon(), "soakwatch", body);
+    let log = [daemon(Kind::DaemonStarted, json!({})), daemon(Kind::ConfigApplied, json!({ "hash": config.hash }))];
+    writer.append_evidence(&[&log[..], &Soaks::default().configure(&config, START)].concat()).unwrap();
+    stored(&mut writer, &defs, &weeks);
+    let key = SigningKey::fresh().unwrap();
+
+    let mut lines = 0;
+    let report = least(5, || {
+        let _ = std::fs::remove_dir_all(&out);
+        let reader = Reader::open(&store).unwrap();
+        let (situation, log) = assemble(&config, &reader, "c0", "production", NOW).unwrap();
+        let content = Content { situation, log };
+        let mut runs = |check: &CheckCase, window: Window| reader.runs(&check.check, 0, window.start, window.end);
+        lines = write_bundle(&content, &mut runs, &out, Some(&key)).unwrap().lines;
+    });
+    let verify = least(5, || {
+        let verified = verify(&out, Some(&key.public())).unwrap();
+        assert!(verified.findings.is_empty() && verified.gate.is_some(), "{:?}", verified.findings);
+    });
+    // Everything in it, unpacked, in one file.
+    let mut all = Vec::new();
+    for file in std::fs::read_dir(&out).unwrap().map(|f| f.unwrap().path()) {
+        let bytes = std::fs::read(&file).unwrap();
+        all.extend(if file.extension().is_some_and(|e| e == "zst") { zstd::decode_all(&bytes[..]).unwrap() } else { bytes });
+    }
+    let plain = dir.join("plain");
+    std::fs::write(&plain, &all).unwrap();
+    let mut packed = 0;
+    let hashed = least(5, || assert_ne!(Hash::of(&std::fs::read(&plain).unwrap()), Hash([0; 32])));
+    let compressed = least(5, || packed = zstd::encode_all(&std::fs::read(&plain).unwrap()[..], 3).unwrap().len());
+    let least = hashed + compressed;
+    println!(
+        "bundle: {} integrations, {lines} runs, {:.1} MB, {:.2} MB packed; CPU, the least of 5:",
+        defs.len(),
+        all.len() as f64 / 1e6,
+        packed as f64 / 1e6
+    );
+    println!("  reading and hashing the same bytes: {:.0} ms, compressing them: {:.0} ms", hashed * 1e3, compressed * 1e3);
+    for (name, took) in [("report", report), ("verify", verify)] {
+        println!("  {name}: {:.0} ms, {:.1} times both (goal: at most 3)", took * 1e3, took / least);
+    }
+}
+
 fn main() {
     let dir = tempfile::tempdir().unwrap();
-    let config = configuration(dir.path());
+    bundles(&dir.path().join("bundle"));
+    let config = configuration(dir.path(), SOAKS);
     verdicts(&config, dir.path());
 }

@@ -102,7 +102,7 @@ pub(super) async fn account_downtime(
     let now = clock.now();
     let (mut slots, mut checks, mut ahead) = (0u64, 0u64, None);
     let (mut from, mut until) = (now, UnixMs(i64::MIN));
-    for def in config.checks().filter(|d| d.kind.host().is_some()) {
+    for def in config.checks().filter(|d| d.kind.is_asked()) {
         let Some(last) = board.check(&def.id).and_then(|c| c.state.last_slot) else { continue };
         if last.0 > now.0.saturating_add(def.every.ms()) {
             ahead = ahead.max(Some(last));

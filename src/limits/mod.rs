@@ -82,6 +82,10 @@ pub fn policies(entry: &IntegrationEntry, now: UnixMs) -> Vec<PolicyShown> {
 /// The smallest headroom of all policies of an integration: the number the soak criterion `quota_headroom` judges. Absent where nothing is declared or
 /// nothing was told that can be set against it.
 pub fn headroom(entry: &IntegrationEntry, now: UnixMs) -> Option<f64> {
+    // Most are told nothing, and are asked with every verdict.
+    if entry.checks.iter().all(|c| c.state.limits.is_empty()) {
+        return None;
+    }
     let of = |t: &Told<'_>| quota(&entry.def, t.state)?.headroom(&entry.def.volume);
     told(entry, now).values().filter_map(of).min_by(f64::total_cmp)
 }

@@ -110,6 +110,15 @@ impl Kind {
         }
     }
 
+    /// Whether it is asked on a schedule: it talks to a host.
+    pub fn is_asked(&self) -> bool {
+        match self {
+            Self::Http(_) => true,
+            #[cfg(test)]
+            Self::Told(_) => false,
+        }
+    }
+
     /// Who we are to them, as far as a quota is concerned: the same text for checks that use the same credential; nothing in it is secret.
     pub fn credential(&self) -> String {
         match self {

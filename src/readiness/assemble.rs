@@ -118,7 +118,7 @@ fn soak(config: &Config, entry: &IntegrationEntry, policy: &Policy, log: &Log, a
         judged: c.def.judged,
         judge: c.def.judge,
         throttled_excluded: i.throttled_excluded,
-        every: c.def.kind.host().is_some().then_some(c.def.every),
+        every: c.def.kind.is_asked().then_some(c.def.every),
     };
     let waiver = |w: &crate::soak::Waiver| WaiverCase {
         criterion: w.criterion.clone(),

@@ -102,9 +102,9 @@ impl Soaks {
     /// Judges what was touched (`all`: everything) and returns what is to be recorded: verdicts that changed, waivers that were used.
     pub fn watch(&self, entries: &[IntegrationEntry], now: UnixMs, all: bool) -> Vec<Entry> {
         self.write(|inner| {
-            let mut said = Vec::new();
+            let (mut said, mut next) = (Vec::new(), 0);
             for entry in entries {
-                let Some(n) = inner.places.get(&entry.def.id).copied() else { continue };
+                let Some(n) = inner.place(entry, &mut next) else { continue };
                 let Inner { log, doubts, soaks, .. } = inner;
                 let Some(soak) = soaks.get_mut(n).filter(|s| all || s.touched) else { continue };
                 said.extend(soak.watch(&observations(entry, now), log, doubts, now));
@@ -119,23 +119,16 @@ impl Soaks {
     /// it has no soak, or was never judged.
     pub fn judged<R>(&self, entry: &IntegrationEntry, now: UnixMs, f: impl FnOnce(&Input<'_>, &Verdict) -> R) -> Option<R> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let soak = inner.soak(&entry.def.id)?;
-        soak.with_input(&observations(entry, now), &inner.log, &inner.doubts, now, |input| {
-            let verdict = soak.verdict(input)?;
-            Some(f(input, &verdict))
-        })
+        inner.judged(inner.soak(&entry.def.id)?, entry, now, f)
     }
 
     /// Lets `f` see the same of many, in their order; those without a verdict are left out.
     pub fn each_judged(&self, entries: &[IntegrationEntry], now: UnixMs, mut f: impl FnMut(&IntegrationEntry, &Input<'_>, &Verdict)) {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let mut next = 0;
         for entry in entries {
-            let Some(soak) = inner.soak(&entry.def.id) else { continue };
-            soak.with_input(&observations(entry, now), &inner.log, &inner.doubts, now, |input| {
-                if let Some(verdict) = soak.verdict(input) {
-                    f(entry, input, &verdict);
-                }
-            });
+            let Some(soak) = inner.place(entry, &mut next).and_then(|n| inner.soaks.get(n)) else { continue };
+            inner.judged(soak, entry, now, |input, verdict| f(entry, input, verdict));
         }
     }
 
@@ -265,6 +258,21 @@ impl Inner {
 
     fn soak(&self, id: &IntegrationId) -> Option<&Soak> {
         self.soaks.get(*self.places.get(id)?)
+    }
+
+    /// Where the soak of an integration is. Both are in order of the configuration: as a rule it is the `next` one.
+    fn place(&self, entry: &IntegrationEntry, next: &mut usize) -> Option<usize> {
+        let is_next = self.soaks.get(*next).is_some_and(|s| Arc::ptr_eq(&s.def, &entry.def));
+        let n = if is_next { *next } else { *self.places.get(&entry.def.id)? };
+        *next = n + 1;
+        Some(n)
+    }
+
+    fn judged<R>(&self, soak: &Soak, entry: &IntegrationEntry, now: UnixMs, f: impl FnOnce(&Input<'_>, &Verdict) -> R) -> Option<R> {
+        soak.with_input(&observations(entry, now), &self.log, &self.doubts, now, |input| {
+            let verdict = soak.verdict(input)?;
+            Some(f(input, &verdict))
+        })
     }
 
     fn gate(&self, entries: &[&IntegrationEntry], now: UnixMs) -> Gate {

@@ -132,11 +132,17 @@ impl<'a> BitReader<'a> {
         Ok(found)
     }
 
-    /// How many ones come before the next zero, at most `limit` (then no zero is read), which is at most 56.
-    pub(super) fn ones(&mut self, limit: u32) -> Result<u32, Damage> {
-        let n = self.ahead().leading_ones().min(limit);
-        self.pass(if n < limit { n + 1 } else { n })?;
-        Ok(n)
+    /// A number of which the lowest `low` bits (at most 16) stand as they are, behind as many ones as the rest says and a zero. `None`: `limit` ones (at
+    /// most 32), and nothing behind them is read.
+    pub(super) fn rice(&mut self, limit: u32, low: u8) -> Result<Option<u32>, Damage> {
+        let (ahead, low) = (self.ahead(), u32::from(low.min(16)));
+        let ones = ahead.leading_ones();
+        if ones >= limit.min(32) {
+            return self.pass(limit).map(|()| None);
+        }
+        let bits = (ahead << (ones + 1)) >> 1 >> (63 - low);
+        self.pass(ones + 1 + low)?;
+        Ok(Some(ones << low | bits as u32))
     }
 
     /// Whole bytes that were not touched.
@@ -176,21 +182,26 @@ mod tests {
             prop_assert!(r.get(8).is_err());
         }
 
+        /// Against the plainest reading, bit by bit.
         #[test]
-        fn ones_are_counted_as_if_bit_by_bit(bytes in proptest::collection::vec(prop_oneof![Just(0xff), any::<u8>()], 0..30), limit in 0u32..57) {
+        fn rice_numbers_are_ones_a_zero_and_bits(
+            bytes in proptest::collection::vec(prop_oneof![Just(0xff), any::<u8>()], 0..30),
+            limit in 1u32..=32,
+            low in 0u8..=16,
+        ) {
             let (mut fast, mut slow) = (BitReader::new(&bytes), BitReader::new(&bytes));
-            while slow.untouched() > 0 {
-                let mut n = Ok(0);
-                while let Ok(so_far) = n && so_far < limit {
-                    match slow.get(1) {
-                        Ok(1) => n = Ok(so_far + 1),
-                        Ok(_) => break,
-                        Err(e) => n = Err(e),
+            let mut plain = || -> Result<Option<u32>, Damage> {
+                for ones in 0..limit {
+                    if slow.get(1)? == 0 {
+                        return Ok(Some(ones << low | slow.get(low)?));
                     }
                 }
-                prop_assert_eq!(fast.ones(limit), n);
-                prop_assert!(n.is_err() || fast.at == slow.at);
-                if limit == 0 {
+                Ok(None)
+            };
+            for _ in 0..300 {
+                let want = plain();
+                prop_assert_eq!(fast.rice(limit, low), want);
+                if want.is_err() {
                     break;
                 }
             }
@@ -201,7 +212,7 @@ mod tests {
             let mut b = Bytes(&bytes);
             while b.varint().is_ok() {}
             let mut r = BitReader::new(&bytes);
-            while r.ones(12).is_ok() {}
+            while r.rice(12, 3).is_ok() {}
         }
     }
 }

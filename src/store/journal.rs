@@ -97,8 +97,9 @@ pub(super) struct Line<'a> {
     duration: u16,
     phases: [Option<DurationCode>; 5],
     certificate_expiry: Option<i64>,
-    more: Option<More<'a>>,
-    pace: Option<Pace<'a>>,
+    // Most have neither, and are moved about.
+    more: Option<Box<More<'a>>>,
+    pace: Option<Box<Pace<'a>>>,
 }
 
 /// Flags of a line: the lowest five say which phases were reached.
@@ -141,9 +142,9 @@ fn put_line(out: &mut Vec<u8>, key: u64, r: &Record, kind: usize, before: i64) -
 }
 
 impl<'a> Line<'a> {
-    fn get(bytes: &mut Bytes<'a>, kinds: &'a [Kind], before: i64) -> Result<Self, Damage> {
+    /// What follows the key.
+    fn get(key: u64, bytes: &mut Bytes<'a>, kinds: &'a [Kind], before: i64) -> Result<Self, Damage> {
         let duration = |bytes: &mut Bytes<'_>| u16::try_from(bytes.varint()?).map_err(|_| Damage("a duration is out of range"));
-        let key = bytes.take(8)?.iter().rev().fold(0, |n, b| n << 8 | u64::from(*b));
         let slot = before.wrapping_add(unzigzag(bytes.varint()?));
         let kind = kinds.get(bytes.varint_u32()? as usize).ok_or(Damage("a kind is used that it does not have"))?;
         let flags = bytes.byte()?;
@@ -153,17 +154,26 @@ impl<'a> Line<'a> {
             *phase = Some(DurationCode(duration(bytes)?));
         }
         let certificate_expiry = if flags & CERTIFICATE != 0 { Some(unzigzag(bytes.varint()?)) } else { None };
-        let mut more = None;
-        if flags & MORE != 0 {
-            let (found, rest) = postcard::take_from_bytes::<More<'_>>(bytes.0).map_err(|_| Damage("a record in it can't be read"))?;
-            (more, bytes.0) = (Some(found), rest);
-        }
-        let mut pace = None;
-        if flags & PACE != 0 {
-            let (found, rest) = postcard::take_from_bytes::<Pace<'_>>(bytes.0).map_err(|_| Damage("a record in it can't be read"))?;
-            (pace, bytes.0) = (Some(found), rest);
-        }
+        let more = if flags & MORE != 0 { Some(Box::new(taken(bytes)?)) } else { None };
+        let pace = if flags & PACE != 0 { Some(Box::new(taken(bytes)?)) } else { None };
         Ok(Self { key, slot, kind, duration: total, phases, certificate_expiry, more, pace })
+    }
+
+    /// Passes over what follows the key; gives the slot, from which the next line's is counted.
+    fn pass(bytes: &mut Bytes<'_>, before: i64) -> Result<i64, Damage> {
+        let slot = before.wrapping_add(unzigzag(bytes.varint()?));
+        bytes.varint()?;
+        let flags = bytes.byte()?;
+        for _ in 0..1 + (flags & (CERTIFICATE | (CERTIFICATE - 1))).count_ones() {
+            bytes.varint()?;
+        }
+        if flags & MORE != 0 {
+            taken::<More<'_>>(bytes)?;
+        }
+        if flags & PACE != 0 {
+            taken::<Pace<'_>>(bytes)?;
+        }
+        Ok(slot)
     }
 
     /// Which place probed.
@@ -217,6 +227,12 @@ impl<'a> Line<'a> {
     }
 }
 
+fn taken<'a, T: Deserialize<'a>>(bytes: &mut Bytes<'a>) -> Result<T, Damage> {
+    let (found, rest) = postcard::take_from_bytes(bytes.0).map_err(|_| Damage("a record in it can't be read"))?;
+    bytes.0 = rest;
+    Ok(found)
+}
+
 /// Of version and body. The version before covered its body alone.
 fn checksum(version: u8, body: &[u8]) -> [u8; 4] {
     let mut crc = flate2::Crc::new();
@@ -262,28 +278,50 @@ pub(super) struct Marks(Vec<u64>);
 impl Marks {
     /// Of these keys.
     pub(super) fn of(keys: impl IntoIterator<Item = u64>) -> Self {
-        let mut bits = vec![0; (1 << 16) / 64];
-        for key in keys {
-            let (word, bit) = Self::place(mark(key));
-            bits.get_mut(word).into_iter().for_each(|b| *b |= bit);
-        }
-        Self(bits)
+        let mut marks = Self(vec![0; (1 << 16) / 64]);
+        keys.into_iter().for_each(|key| marks.add(&mark(key)));
+        marks
     }
 
-    fn place(mark: [u8; 2]) -> (usize, u64) {
-        let n = u16::from_be_bytes(mark);
-        (usize::from(n / 64), 1 << (n % 64))
+    /// Adds those of a row.
+    pub(super) fn add(&mut self, row: &[u8]) {
+        for (word, bit) in places(row) {
+            self.0.get_mut(word).into_iter().for_each(|b| *b |= bit);
+        }
+    }
+
+    /// Adds all there are.
+    pub(super) fn add_all(&mut self) {
+        self.0.fill(u64::MAX);
     }
 
     /// Whether a row with these marks may hold records of one of the keys.
-    pub(super) fn may_be_in(&self, marks: &[u8]) -> bool {
-        let (all, _) = marks.as_chunks::<2>();
-        all.iter().map(|m| Self::place(*m)).any(|(word, bit)| self.0.get(word).is_some_and(|b| b & bit != 0))
+    pub(super) fn may_be_in(&self, row: &[u8]) -> bool {
+        places(row).any(|(word, bit)| self.0.get(word).is_some_and(|b| b & bit != 0))
+    }
+
+    /// Whether this may be one of the keys.
+    pub(super) fn may_hold(&self, key: u64) -> bool {
+        self.may_be_in(&mark(key))
     }
 }
 
+/// Where the bits of a row's marks are.
+fn places(row: &[u8]) -> impl Iterator<Item = (usize, u64)> {
+    let (marks, _) = row.as_chunks::<2>();
+    marks.iter().map(|m| u16::from_be_bytes(*m)).map(|n| (usize::from(n / 64), 1 << (n % 64)))
+}
+
+/// Takes a record of a batch.
+type EachLine<'a> = dyn FnMut(&Line<'_>) -> Result<(), Damage> + 'a;
+
 /// Hands out a batch's records, in order. Nothing is handed out unless the checksum holds.
-pub(super) fn unpack(bytes: &[u8], each: &mut dyn FnMut(&Line<'_>) -> Result<(), Damage>) -> Result<(), Damage> {
+pub(super) fn unpack(bytes: &[u8], each: &mut EachLine<'_>) -> Result<(), Damage> {
+    unpack_of(None, bytes, each)
+}
+
+/// The same, but for records whose keys have none of these marks.
+pub(super) fn unpack_of(wanted: Option<&Marks>, bytes: &[u8], each: &mut EachLine<'_>) -> Result<(), Damage> {
     let (head, body) = bytes.split_at_checked(HEAD).ok_or(Damage("it is too short"))?;
     if ![VERSION, VERSION_BEFORE].contains(&head[0]) {
         return Err(Damage("it was written by another version"));
@@ -295,7 +333,12 @@ pub(super) fn unpack(bytes: &[u8], each: &mut dyn FnMut(&Line<'_>) -> Result<(),
     let mut rest = Bytes(rest);
     let mut before = 0;
     while !rest.0.is_empty() {
-        let line = Line::get(&mut rest, &kinds, before)?;
+        let key = rest.take(8)?.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        if wanted.is_some_and(|w| !w.may_hold(key)) {
+            before = Line::pass(&mut rest, before)?;
+            continue;
+        }
+        let line = Line::get(key, &mut rest, &kinds, before)?;
         before = line.slot;
         each(&line)?;
     }
@@ -324,7 +367,16 @@ mod tests {
             let keyed: Vec<_> = records.iter().enumerate().map(|(n, r)| ((n as u64) << 48 | 7, r)).collect();
             let batch = pack(&keyed).unwrap();
             let want: Vec<_> = keyed.iter().map(|(k, r)| (*k, (*r).clone())).collect();
-            prop_assert_eq!(back(&batch.bytes).unwrap(), want);
+            prop_assert_eq!(&back(&batch.bytes).unwrap(), &want);
+            // Passing over the others changes nothing.
+            let mut one = Vec::new();
+            let wanted = Marks::of(keyed.first().map(|(k, _)| *k));
+            unpack_of(Some(&wanted), &batch.bytes, &mut |line| {
+                one.push((line.key, line.slot));
+                Ok(())
+            }).unwrap();
+            let expected: Vec<_> = want.iter().filter(|(k, _)| wanted.may_hold(*k)).map(|(k, r)| (*k, r.slot.0)).collect();
+            prop_assert_eq!(one, expected);
             for (key, _) in &keyed {
                 prop_assert!(Marks::of([*key]).may_be_in(&batch.marks));
             }

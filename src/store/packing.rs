@@ -76,19 +76,21 @@ impl Guess {
     /// How many low bits of a difference are written as they are.
     fn low_bits(self) -> u8 {
         // The mean's binary digits but one: what costs least for differences scattered like noise (measured).
-        let mean = (self.spread / 16).max(1) as u32;
-        mean.ilog2() as u8
+        ((self.spread as u32 >> 4) | 1).ilog2() as u8
     }
 
     fn learn(&mut self, seen: u16) {
-        let scaled = i32::from(seen) * 16;
         if self.spread < 0 {
-            *self = Self { mean: scaled, spread: 32 };
-            return;
+            *self = Self { mean: i32::from(seen) * 16, spread: 32 };
+        } else {
+            self.learn_far(seen, zigzag(i64::from(seen) - i64::from(self.expected())) as u32);
         }
-        let far = zigzag(i64::from(seen) - i64::from(self.expected())).min(255) as i32;
-        self.spread += (far * 16 - self.spread + 4) >> 3;
-        self.mean += (scaled - self.mean + 4) >> 3;
+    }
+
+    /// The same where the zigzagged difference is known.
+    fn learn_far(&mut self, seen: u16, far: u32) {
+        self.spread += (far.min(255) as i32 * 16 - self.spread + 4) >> 3;
+        self.mean += (i32::from(seen) * 16 - self.mean + 4) >> 3;
     }
 
     fn expected(self) -> u16 {
@@ -114,15 +116,15 @@ impl Guess {
     }
 
     fn get(&mut self, bits: &mut BitReader<'_>) -> Result<u16, Damage> {
-        let high = if self.spread < 0 { ESCAPE } else { bits.ones(ESCAPE)? };
-        let seen = if high == ESCAPE {
-            bits.get(16)? as u16
-        } else {
-            let low = self.low_bits();
-            let far = (high << low) | bits.get(low)?;
-            u16::try_from(i64::from(self.expected()) + unzigzag(u64::from(far))).map_err(|_| Damage("a duration is out of range"))?
+        let far = if self.spread < 0 { None } else { bits.rice(ESCAPE, self.low_bits())? };
+        let Some(far) = far else {
+            let seen = bits.get(16)? as u16;
+            self.learn(seen);
+            return Ok(seen);
         };
-        self.learn(seen);
+        let seen = i64::from(self.expected()) + unzigzag(u64::from(far));
+        let seen = u16::try_from(seen).map_err(|_| Damage("a duration is out of range"))?;
+        self.learn_far(seen, far);
         Ok(seen)
     }
 }

@@ -47,38 +47,38 @@ impl Reader {
     /// caller bounds the time.
     pub fn runs(&self, check: &CheckId, vantage: u16, since: UnixMs, until: UnixMs) -> Result<Vec<Run>, StoreError> {
         let mut found = Vec::new();
-        self.runs_of(&[(check, since)], vantage, until, &mut |_, runs| std::mem::swap(&mut found, runs))?;
+        self.runs_of(&[(check, since, until)], vantage, &mut |_, runs, _| std::mem::swap(&mut found, runs))?;
         Ok(found)
     }
 
-    /// The same of many checks, each from a time of its own on, one after the other: the journal is read once for all of them, so that it costs little
-    /// more for many than for one. What it holds of them all is in memory meanwhile, 32 bytes a run of the last hour or two.
-    pub fn runs_of(&self, asked: &[(&CheckId, UnixMs)], vantage: u16, until: UnixMs, each: &mut EachCheck<'_>) -> Result<(), StoreError> {
+    /// The same of many checks, each in a time of its own, one after the other, and of each whether all of it could be read. The journal is read once for
+    /// all of them, so that many cost little more than one. What it holds of them all is in memory meanwhile: 32 bytes a run of the last hour or two.
+    pub fn runs_of(&self, asked: &[(&CheckId, UnixMs, UnixMs)], vantage: u16, each: &mut EachCheck<'_>) -> Result<(), StoreError> {
         let moment = self.conn.unchecked_transaction()?;
-        let mut open: HashMap<u64, Vec<(i64, Run)>> =
-            asked.iter().filter(|(_, s)| *s < until).map(|(c, _)| (c.key(), Vec::new())).collect();
-        open_rows(&moment, &Marks::of(open.keys().copied()), 0, &mut self.damaged.borrow_mut(), &mut |seq, line| {
+        let mut open: HashMap<u64, Vec<(i64, Run)>> = asked.iter().map(|(check, ..)| (check.key(), Vec::new())).collect();
+        let lost = open_rows(&moment, &Marks::of(open.keys().copied()), 0, &mut self.damaged.borrow_mut(), &mut |seq, line| {
             if let Some(lines) = open.get_mut(&line.key).filter(|_| line.vantage() == vantage) {
                 lines.push((seq, line.run()?));
             }
             Ok(())
         })?;
         let mut all = Vec::new();
-        for (check, since) in asked {
+        for (check, since, until) in asked {
             all.clear();
-            if *since < until {
-                sealed_runs(&moment, check, vantage, (*since, until), &mut self.damaged.borrow_mut(), &mut all)?;
+            let mut whole = !lost.may_hold(check.key());
+            if since < until {
+                whole &= sealed_runs(&moment, check, vantage, (*since, *until), &mut self.damaged.borrow_mut(), &mut all)?;
                 let from = all.len();
                 let (as_of, sealed_until) = position(&moment, check.key())?;
                 let lines = open.get(&check.key()).into_iter().flatten();
-                all.extend(lines.filter_map(|(seq, run)| unsealed(run, *seq, as_of, sealed_until)?.clip(*since, until)));
+                all.extend(lines.filter_map(|(seq, run)| unsealed(run, *seq, as_of, sealed_until)?.clip(*since, *until)));
                 // What is sealed is sorted, and as a rule what is not comes after it.
                 if !all.iter().skip(from.saturating_sub(1)).is_sorted_by_key(|r| r.slot) {
                     all.sort_by_key(|r| r.slot);
                 }
                 join(&mut all);
             }
-            each(check, &mut all);
+            each(check, &mut all, whole);
         }
         Ok(())
     }
@@ -149,10 +149,10 @@ fn position(conn: &Connection, key: u64) -> Result<(i64, i64), StoreError> {
 /// Takes a line of the journal, with its row.
 type EachLine<'a> = dyn FnMut(i64, &Line<'_>) -> Result<(), Damage> + 'a;
 
-/// Takes a check and its runs.
-type EachCheck<'a> = dyn FnMut(&CheckId, &mut Vec<Run>) + 'a;
+/// Takes a check, its runs, and whether they are all that was stored.
+type EachCheck<'a> = dyn FnMut(&CheckId, &mut Vec<Run>, bool) + 'a;
 
-/// Appends the runs of a check that lie in sealed hours.
+/// Appends the runs of a check that lie in sealed hours. `false`: not all of them could be read.
 fn sealed_runs(
     conn: &Connection,
     check: &CheckId,
@@ -160,8 +160,8 @@ fn sealed_runs(
     (since, until): (UnixMs, UnixMs),
     damaged: &mut Damaged,
     all: &mut Vec<Run>,
-) -> Result<(), StoreError> {
-    let key = check.key();
+) -> Result<bool, StoreError> {
+    let (key, before) = (check.key(), damaged.count);
     let sql = "SELECT hour, runs FROM segment WHERE key = ?1 AND vantage = ?2 AND hour BETWEEN ?3 AND ?4 ORDER BY hour";
     let params = (key as i64, vantage, since.hour(), until.hour());
     rows::each(conn, sql, params, &format!("an hour of {check}"), damaged, &mut |row| {
@@ -174,26 +174,41 @@ fn sealed_runs(
             all.extend(inside);
         }
         Ok(())
-    })
+    })?;
+    Ok(damaged.count == before)
 }
 
-/// Hands out the lines of journal rows that may hold one of some checks, from row `from` on; lines of other checks are among them.
-fn open_rows(conn: &Connection, wanted: &Marks, from: i64, damaged: &mut Damaged, f: &mut EachLine<'_>) -> Result<(), StoreError> {
+/// Hands out the lines of journal rows that may hold one of some checks, from row `from` on; lines of other checks are among them. Gives the marks of
+/// the rows that could not be read.
+fn open_rows(conn: &Connection, wanted: &Marks, from: i64, damaged: &mut Damaged, f: &mut EachLine<'_>) -> Result<Marks, StoreError> {
+    let mut lost = Marks::of([]);
     // Two steps: SQLite would read every row's batch, and most rows do not hold the check.
     let mut candidates: Vec<i64> = Vec::new();
-    let sql = "SELECT seq, marks FROM journal WHERE seq >= ?1 ORDER BY seq";
+    let (sql, before) = ("SELECT seq, marks FROM journal WHERE seq >= ?1 ORDER BY seq", damaged.count);
     rows::each(conn, sql, [from], "a journal row", damaged, &mut |row| {
         if wanted.may_be_in(blob(row, 1)?) {
             candidates.push(row.get(0)?);
         }
         Ok(())
     })?;
-    for seq in candidates {
-        rows::each(conn, "SELECT batch FROM journal WHERE seq = ?1", [seq], "a journal row", damaged, &mut |row| {
-            Ok(journal::unpack(blob(row, 0)?, &mut |line| f(seq, line))?)
-        })?;
+    if damaged.count > before {
+        lost.add_all();
     }
-    Ok(())
+    for seq in candidates {
+        let (before, mut told) = (damaged.count, false);
+        rows::each(conn, "SELECT batch, marks FROM journal WHERE seq = ?1", [seq], "a journal row", damaged, &mut |row| {
+            let read = journal::unpack_of(Some(wanted), blob(row, 0)?, &mut |line| f(seq, line));
+            if read.is_err() {
+                lost.add(blob(row, 1)?);
+                told = true;
+            }
+            Ok(read?)
+        })?;
+        if damaged.count > before && !told {
+            lost.add_all();
+        }
+    }
+    Ok(lost)
 }
 
 fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8], StoreError> {

@@ -242,11 +242,11 @@ proptest! {
         }
         let reader = Reader::open(&file(&life.dir)).unwrap();
         // Asked for together, from times of their own, they are the same.
-        let asked: Vec<(&CheckId, UnixMs)> = (0..).zip(life.kept.keys()).map(|(n, c)| (c, UnixMs(START + n * 1_700_000))).collect();
-        let until = UnixMs(START + 5_400_000);
+        let from = |n: i64| (UnixMs(START + n * 1_700_000), UnixMs(START + 5_400_000 + n * 900_000));
+        let asked: Vec<(&CheckId, UnixMs, UnixMs)> = (0..).zip(life.kept.keys()).map(|(n, c)| (c, from(n).0, from(n).1)).collect();
         let mut together = Vec::new();
-        reader.runs_of(&asked, 0, until, &mut |check, runs| together.push((check.clone(), runs.clone()))).unwrap();
-        let apart: Vec<_> = asked.iter().map(|(c, from)| ((*c).clone(), reader.runs(c, 0, *from, until).unwrap())).collect();
+        reader.runs_of(&asked, 0, &mut |check, runs, whole| together.push((check.clone(), runs.clone(), whole))).unwrap();
+        let apart: Vec<_> = asked.iter().map(|(c, from, to)| ((*c).clone(), reader.runs(c, 0, *from, *to).unwrap(), true)).collect();
         prop_assert_eq!(together, apart);
         for (check, state) in &life.states {
             let read = reader.state(check).unwrap().unwrap_or_default();
@@ -416,6 +416,12 @@ fn damage_costs_what_is_damaged_and_is_reported() {
     let left = reader.runs(&id(A), 0, UnixMs(i64::MIN), UnixMs(i64::MAX)).unwrap();
     assert!(!left.is_empty() && left.len() < kept.len() && left.iter().all(|r| kept.contains(r)));
     assert_eq!(reader.damaged().count, 2);
+    // Whose runs are missing is told, and of nobody else.
+    let mut whole = Vec::new();
+    let asked = [A, B, "x/y/z/w"].map(id);
+    let asked: Vec<_> = asked.iter().map(|c| (c, UnixMs(i64::MIN), UnixMs(i64::MAX))).collect();
+    reader.runs_of(&asked, 0, &mut |_, _, all| whole.push(all)).unwrap();
+    assert_eq!(whole, [false, false, true]);
     assert!(reader.damaged().first.unwrap().starts_with("a journal row: "));
 
     let mut store = open(&life.dir);
