@@ -16,6 +16,7 @@ mod gate;
 mod ids;
 mod keygen;
 mod limits;
+mod lint;
 mod plan;
 mod probe;
 mod reload;
@@ -109,6 +110,7 @@ enum Command {
     Exclude(decide::Exclude),
     Attest(decide::Attest),
     Limits(limits::Limits),
+    Lint(lint::Lint),
     Simulate(simulate::Simulate),
     Report(report::Report),
     Verify(verify::Verify),
@@ -133,6 +135,7 @@ impl Cli {
             Command::Exclude(args) => decide::exclude(&args),
             Command::Attest(args) => decide::attest(&args),
             Command::Limits(args) => limits::run(&args),
+            Command::Lint(args) => lint::run(&args),
             Command::Simulate(args) => simulate::run(&args),
             Command::Report(args) => report::run(&args),
             Command::Verify(args) => verify::run(&args),

@@ -22,6 +22,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("attribution", &["outcome"]),
     ("ratelimit", &["clock", "fields", "outcome"]),
     ("observed", &["clock", "outcome", "ratelimit"]),
+    ("finding", &["outcome", "observed"]),
+    ("sso", &["clock", "fields", "outcome", "observed", "finding"]),
     ("record", &["clock", "fields", "outcome", "ratelimit"]),
     ("evidence", &["clock", "fields", "outcome", "observed"]),
     // The shape of the configuration. How files are read stands further down.
