@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// The text itself when it is at most `most` bytes of plain ASCII that JSON writes as they are; else `sha256:` and its hash.
-pub fn kept(text: &str, most: usize) -> String {
+pub(super) fn kept(text: &str, most: usize) -> String {
     let plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
     if plain && text.len() <= most && !text.starts_with("sha256:") { text.to_owned() } else { format!("sha256:{}", hash(text.as_bytes())) }
 }
