@@ -9,6 +9,7 @@ use soakwatch::clock::{UnixMs, monotonic};
 use soakwatch::config::model::{Config, DeclaredVolume, Integration, SoakPolicy};
 use soakwatch::config::{Counts, lines};
 use soakwatch::fields::Span;
+use soakwatch::finding::{DocumentFacts, Findings, Level, Party, Severity};
 use soakwatch::metrics::catalogue::{CHECKS, OWN, Type};
 use soakwatch::metrics::encode::{CHUNK, Encoder, Scrape};
 use soakwatch::metrics::own::OwnMetrics;
@@ -160,6 +161,10 @@ fn lines_of_two_hundred(soak: Option<&SoakPolicy>) -> (usize, usize) {
         });
         let facts = &mut records[19].facts;
         facts.certificate_expiry = Some(NOW);
+        let rule = soakwatch::finding::Rule::new("X-KEY-01", Severity::High, Party::CustomerIdp, Class::Metadata, "");
+        let found = vec![rule.found("weak"), rule.found("weak, too"), rule.found("noted").at(Level::Info)];
+        facts.findings = Some(Findings::whole(found));
+        facts.document = Some(DocumentFacts { valid_until: Some(NOW), signing_certificate_expiry: Some(NOW), changed: true });
         facts.values = (n % 3 == 0).then(|| ("depth".into(), 1.0)).into_iter().collect();
         facts.codes = vec![200, 204, 500];
         facts.limits = vec![reading("default", 600, 590, 60, -5)];
