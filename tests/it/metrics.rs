@@ -161,7 +161,7 @@ fn lines_of_two_hundred(soak: Option<&SoakPolicy>) -> (usize, usize) {
         });
         let facts = &mut records[19].facts;
         facts.certificate_expiry = Some(NOW);
-        let rule = soakwatch::finding::Rule::new("X-KEY-01", Severity::High, Party::CustomerIdp, Class::Metadata, "");
+        let rule = soakwatch::finding::Rule::new("X-KEY-01", Severity::High, Party::CustomerIdp, soakwatch::outcome::Class::Metadata, "");
         let found = vec![rule.found("weak"), rule.found("weak, too"), rule.found("noted").at(Level::Info)];
         facts.findings = Some(Findings::whole(found));
         facts.document = Some(DocumentFacts { valid_until: Some(NOW), signing_certificate_expiry: Some(NOW), changed: true });
