@@ -13,7 +13,7 @@ use soakwatch::finding::{DocumentFacts, Level, Party, Severity};
 use soakwatch::metrics::catalogue::{CHECKS, OWN, Type};
 use soakwatch::metrics::encode::{CHUNK, Encoder, Scrape};
 use soakwatch::metrics::own::OwnMetrics;
-use soakwatch::outcome::Criticality;
+use soakwatch::outcome::{Class, Criticality};
 use soakwatch::readiness::Soaks;
 use soakwatch::record::DurationCode;
 
