@@ -69,7 +69,12 @@ fn leaf(value: &Value) -> Result<(Vec<u8>, Option<&'static str>), &'static str> 
 
 /// What is wrong with a thumbprint of the certificate.
 fn thumbprint(
-    name: &str, algorithm: &'static Algorithm, raw: &Map<String, Value>, leaf: Option<&[u8]>, key: &Key, found: &mut Vec<Finding>,
+    name: &str,
+    algorithm: &'static Algorithm,
+    raw: &Map<String, Value>,
+    leaf: Option<&[u8]>,
+    key: &Key,
+    found: &mut Vec<Finding>,
 ) -> Option<String> {
     let value = raw.get(name).filter(|v| !v.is_null())?;
     let (octets, why) = value.as_str().map_or((None, Some("is not a text".to_owned())), lax);

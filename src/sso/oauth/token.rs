@@ -119,8 +119,7 @@ fn enough(said: &Map<String, Value>, life_s: Option<u64>, wanted: &Wanted<'_>) -
     // A scope that is not named is the one that was asked for (RFC 6749 5.1).
     if let (Some(asked), Some(given)) = (wanted.scope, said.get("scope").and_then(Value::as_str)) {
         let given: Vec<&str> = given.split_ascii_whitespace().collect();
-        let missing: Vec<String> =
-            asked.split_ascii_whitespace().filter(|s| !given.contains(s)).take(4).map(|s| bounded(s, 40)).collect();
+        let missing: Vec<String> = asked.split_ascii_whitespace().filter(|s| !given.contains(s)).take(4).map(|s| bounded(s, 40)).collect();
         if !missing.is_empty() {
             wrong.push(format!("scope not granted: {}", missing.join(", ")));
         }

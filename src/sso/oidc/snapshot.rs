@@ -13,6 +13,8 @@ use crate::observed::bounded;
 use crate::sso::kept::kept;
 
 const MOST_URLS: usize = 48;
+const MOST_ALIASES: usize = 16;
+const FIRST: [&str; 4] = ["jwks_uri", "token_endpoint", "authorization_endpoint", "userinfo_endpoint"];
 const MOST_LISTED: usize = 48;
 const MOST_URL: usize = 400;
 const MOST_NAME: usize = 80;
@@ -30,10 +32,15 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub(super) fn of(doc: &Map<String, Value>) -> Self {
-        let own = doc.iter().filter(|(n, _)| n.ends_with("_endpoint") || *n == "jwks_uri").map(|(n, v)| (n.clone(), v));
+        // Those that matter first: a document may hold more than are kept.
+        let first = FIRST.iter().filter_map(|n| Some(((*n).to_owned(), doc.get(*n)?)));
+        let rest = doc.iter().filter(|(n, _)| n.ends_with("_endpoint") && !FIRST.contains(&n.as_str())).map(|(n, v)| (n.clone(), v));
         let aliases = doc.get("mtls_endpoint_aliases").and_then(Value::as_object).into_iter().flatten();
         let aliases = aliases.map(|(n, v)| (format!("mtls_endpoint_aliases.{n}"), v));
-        let urls = own.chain(aliases).filter_map(|(n, v)| Some((kept(&n, MOST_NAME), kept(v.as_str()?, MOST_URL))));
+        let urls = first
+            .chain(aliases.take(MOST_ALIASES))
+            .chain(rest)
+            .filter_map(|(n, v)| Some((kept(&n, MOST_NAME), kept(v.as_str()?, MOST_URL))));
         let algorithms = list(doc, "id_token_signing_alg_values_supported").unwrap_or_default();
         Self {
             issuer: text(doc, "issuer").map(|i| kept(i, MOST_URL)),
