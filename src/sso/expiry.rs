@@ -11,9 +11,9 @@ pub fn judged(rule: &Rule, what: &str, ends: UnixMs, at: UnixMs) -> Option<Findi
         return Some(rule.found(format!("{what} ended {ends}, {} days ago", -days)));
     }
     let severity = match days {
-        ..14 => Severity::High,
-        ..30 => Severity::Medium,
-        ..60 => Severity::Low,
+        ..=13 => Severity::High,
+        14..=29 => Severity::Medium,
+        30..=59 => Severity::Low,
         _ => return None,
     };
     Some(rule.found(format!("{what} ends {ends}, in {days} days")).of(severity).at(Level::Warn))

@@ -202,6 +202,6 @@ mod tests {
             assert!(!said.contains("secret"));
         }
         assert_eq!(read(&vec![b' '; MOST_BYTES + 1]).unwrap_err(), "it is larger than 5 MiB");
-        assert_eq!(read(&vec![0xff; 100]).unwrap_err(), "it is not JSON (line 1, column 1)");
+        assert_eq!(read(&[0xff; 100]).unwrap_err(), "it is not JSON (line 1, column 1)");
     }
 }

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
-use super::key::{Key, Material, lax};
+use super::key::Key;
+use super::parameters::{Material, lax};
 use crate::clock::UnixMs;
 use crate::finding::jwks::{FMT_02, X5C_01, X5C_02};
 use crate::finding::{Finding, Level, Severity};

@@ -10,15 +10,18 @@ use crate::finding::jwks::{ALG_01, FMT_01, FMT_02, GET_01, KID_01, KID_02, PRIV_
 use crate::finding::{Finding, Level, Party, Severity};
 use crate::observed::bounded;
 
+mod agreement;
 mod cache;
 mod certificate;
 mod change;
 mod key;
 mod names;
+mod parameters;
 
 pub use cache::cache_control;
 pub use change::{Snapshot, changes};
-pub(crate) use key::{Key, Material};
+pub(crate) use key::Key;
+pub(crate) use parameters::Material;
 
 use key::Read;
 
