@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::observed::bounded;
+use crate::fields::bounded;
 
 /// Bytes of one document at most.
 pub const MOST_BYTES: usize = 5 << 20;

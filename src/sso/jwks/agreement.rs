@@ -3,7 +3,7 @@
 use super::key::Key;
 use super::names::{self, Work};
 use super::parameters::CURVES;
-use crate::observed::bounded;
+use crate::fields::bounded;
 
 /// Where use, key_ops, alg, kty and crv do not agree.
 pub(super) fn disagreements(key: &Key) -> Vec<String> {

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::KeySet;
+use crate::fields::bounded;
 use crate::finding::Finding;
 use crate::finding::jwks::{ROT_01, ROT_02, ROT_03};
-use crate::observed::bounded;
 use crate::sso::kept::kept;
 
 const MOST_KID: usize = 128;

@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 use super::agreement::disagreements;
 use super::names::{self, Work};
 use super::parameters::{Material, Wrong, ec, okp, rsa};
+use crate::fields::bounded;
 use crate::finding::Finding;
 use crate::finding::jwks::USE_02;
-use crate::observed::bounded;
 use crate::sso::kept::hash;
 
 /// A public key of a set.

@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 
 use super::json;
 use crate::clock::UnixMs;
+use crate::fields::bounded;
 use crate::finding::jwks::{ALG_01, FMT_01, FMT_02, GET_01, KID_01, KID_02, PRIV_01, SIG_01, USE_01};
 use crate::finding::{Finding, Level, Party, Severity};
-use crate::observed::bounded;
 
 mod agreement;
 mod cache;

@@ -12,9 +12,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
 use super::names;
+use crate::fields::bounded;
 use crate::finding::jwks::{FMT_02, STR_01};
 use crate::finding::{Finding, Level, Severity};
-use crate::observed::bounded;
 
 /// base64url as the laxest clients read it.
 const LAX: GeneralPurpose = GeneralPurpose::new(

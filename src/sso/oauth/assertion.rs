@@ -13,9 +13,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::clock::UnixMs;
+use crate::fields::bounded;
 use crate::finding::oauth::ASR_01;
 use crate::finding::{Finding, Level, Party};
-use crate::observed::bounded;
 use crate::sso::identifier::difference;
 
 /// Seconds an assertion may be ahead at most (5 minutes).

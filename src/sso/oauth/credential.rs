@@ -1,9 +1,9 @@
 //! The client's own secret and certificate: when they end, and whether the endpoint that binds the certificate is used.
 
 use crate::clock::UnixMs;
+use crate::fields::bounded;
 use crate::finding::oauth::{SEC_01, TLS_01};
 use crate::finding::{Finding, Level, Party, Severity};
-use crate::observed::bounded;
 use crate::sso::{expiry, oidc};
 
 /// The finding for the recorded end of a secret, or of a client certificate.

@@ -12,10 +12,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use crate::clock::UnixMs;
+use crate::fields::bounded;
 use crate::finding::oauth::{TOK_03, TOK_06};
 use crate::finding::oidc::{ALG_01, ALG_02, CLK_01, ISS_01};
 use crate::finding::{Finding, Level, jwks};
-use crate::observed::bounded;
 use crate::outcome::Class;
 use crate::sso::identifier::difference;
 use crate::sso::json;

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
+use crate::fields::bounded;
 use crate::finding::oauth::{TOK_01, TOK_02, TOK_03, TOK_04, TOK_05, TOK_06};
 use crate::finding::{Finding, Level, Severity};
-use crate::observed::bounded;
 use crate::sso::json;
 
 /// One answer of a token endpoint.

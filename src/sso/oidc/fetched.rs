@@ -1,8 +1,8 @@
 //! What the way to a discovery document and its endpoints says, apart from the document: status, content type, clock.
 
+use crate::fields::bounded;
 use crate::finding::oidc::{CLK_01, EP_02, GET_01, GET_02};
 use crate::finding::{Finding, Level, Party};
-use crate::observed::bounded;
 
 /// What the answer around a discovery document says. A status of 500 and above is no finding: then nothing can be said of the document.
 pub fn fetched(status: u16, content_type: Option<&str>) -> Option<Finding> {

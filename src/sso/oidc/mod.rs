@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 
 use super::identifier::difference;
 use super::json;
+use crate::fields::bounded;
 use crate::finding::oidc::{CHG_01, FMT_01, GET_01, GET_02, ISS_01, ISS_02};
 use crate::finding::{Finding, Level, Severity};
-use crate::observed::bounded;
 
 mod fetched;
 mod offer;

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::{Expected, list, shape};
+use crate::fields::bounded;
 use crate::finding::oidc::{ALG_01, ALG_02, AUTH_01, CAP_01, CAP_02, PKCE_01};
 use crate::finding::{Finding, Level, Severity};
-use crate::observed::bounded;
 
 const ALGS: &str = "id_token_signing_alg_values_supported";
 

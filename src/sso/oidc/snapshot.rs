@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{CHG_01, list, text};
+use crate::fields::bounded;
 use crate::finding::{Finding, Severity};
-use crate::observed::bounded;
 use crate::sso::kept::kept;
 
 const MOST_URLS: usize = 48;
