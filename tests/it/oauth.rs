@@ -17,7 +17,7 @@ use soakwatch::sso::oauth::{
 };
 
 use crate::oidc::{good, snapshot};
-use crate::support::jose::{Pair, b64, ed25519, p256, rsa};
+use crate::support::jose::{Pair, b64, ed25519, merge, p256, rsa};
 use crate::support::judged::{SAMPLED_AT, sound, told};
 
 const TOKEN_URL: &str = "https://login.example.com/t1/token";
@@ -31,12 +31,7 @@ fn answer(status: u16, body: &str) -> Answer<'_> {
 
 fn success(change: Value) -> String {
     let mut body = json!({ "access_token": SECRET, "token_type": "bearer", "expires_in": 3600, "scope": "read write" });
-    for (name, value) in change.as_object().unwrap() {
-        match value {
-            Value::Null => drop(body.as_object_mut().unwrap().remove(name)),
-            _ => body[name] = value.clone(),
-        }
-    }
+    merge(&mut body, change);
     body.to_string()
 }
 
@@ -198,9 +193,7 @@ fn claims() -> Value {
 
 fn token(pair: &Pair, change: Value) -> String {
     let mut claims = claims();
-    for (name, value) in change.as_object().unwrap() {
-        claims[name] = value.clone();
-    }
+    merge(&mut claims, change);
     pair.signing().sign(&claims, Some("a")).unwrap()
 }
 

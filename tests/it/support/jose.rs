@@ -19,6 +19,17 @@ pub(crate) fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// Sets these members; null takes one away.
+pub(crate) fn merge(doc: &mut Value, changes: Value) {
+    let Value::Object(changes) = changes else { panic!("an object of changes") };
+    for (name, value) in changes {
+        match value {
+            Value::Null => drop(doc.as_object_mut().unwrap().remove(&name)),
+            value => doc[name] = value,
+        }
+    }
+}
+
 /// A key pair: the private half in PKCS#8, the public one as a JWK without kid.
 pub(crate) struct Pair {
     pub(crate) pkcs8: Vec<u8>,
@@ -29,12 +40,7 @@ impl Pair {
     /// The public key with these members besides; null takes one away.
     pub(crate) fn with(&self, more: Value) -> Value {
         let mut jwk = self.jwk.clone();
-        for (name, value) in more.as_object().unwrap() {
-            match value {
-                Value::Null => drop(jwk.as_object_mut().unwrap().remove(name)),
-                _ => jwk[name] = value.clone(),
-            }
-        }
+        merge(&mut jwk, more);
         jwk
     }
 
