@@ -140,7 +140,10 @@ fn simulate(args: &Simulate) -> Result<Shown, String> {
     }
     if let Some(long) = args.outage.iter().chain(&args.down).find(|s| s.start().plus(s.span.0) > end) {
         let room = Span::seconds(u64::try_from((end.0 - long.start().0) / 1000).unwrap_or(0));
-        return Err(format!("{} from day {} on is longer than what is simulated; expected at most {room}@d{}", long.span, long.day, long.day));
+        return Err(format!(
+            "{} from day {} on is longer than what is simulated; expected at most {room}@d{}",
+            long.span, long.day, long.day
+        ));
     }
     if args.throttle.0 > args.success.0 {
         let (throttled, fine) = (args.throttle.0, args.success.0);

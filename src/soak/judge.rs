@@ -11,6 +11,7 @@ use super::verdict::{Budget, Name, Row, Ruling, Standing, State, Verdict};
 use super::window::{Frame, Stage};
 use crate::clock::UnixMs;
 use crate::record::Counts;
+use crate::slots::grid::Grid;
 
 /// Nothing has been heard of a check for too long after so many intervals and [`PATIENCE_MS`].
 const SILENT_INTERVALS: i64 = 3;
@@ -135,6 +136,11 @@ fn tightest(checks: &[Standing]) -> Budget {
     tightest.map_or_else(Budget::default, |(n, s)| Budget { check: Some(n), ..s.budget })
 }
 
+/// For so long a check may record nothing before it is silent.
+pub(super) fn patience_ms(grid: Grid) -> i64 {
+    SILENT_INTERVALS * grid.interval() + PATIENCE_MS
+}
+
 /// The judged check that has been silent the longest, if that is too long.
 fn silent(input: &Input<'_>, frame: &Frame) -> Option<(u32, UnixMs)> {
     if matches!(frame.stage, Stage::NotStarted | Stage::Frozen) {
@@ -143,8 +149,7 @@ fn silent(input: &Input<'_>, frame: &Frame) -> Option<(u32, UnixMs)> {
     let judged = (0..).zip(input.checks).filter(|(_, c)| c.judged);
     let silent = judged.filter_map(|(n, c)| {
         let since = c.fold.heard.max(frame.window.start);
-        let patience = SILENT_INTERVALS * c.rules.grid?.interval() + PATIENCE_MS;
-        (input.now.0 - since.0 > patience).then_some((n, since))
+        (input.now.0 - since.0 > patience_ms(c.rules.grid?)).then_some((n, since))
     });
     silent.min_by_key(|(_, since)| *since)
 }

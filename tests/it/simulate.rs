@@ -156,7 +156,9 @@ fn a_run_each_second_is_sixty_times_as_many() {
 
 #[test]
 fn people_get_a_table_and_the_same_exit_code() {
-    for (options, exit) in [("--success 0.992", 0), ("--success 0.985", 1), ("--days 3 --success 0.95", 1), ("--days 3", 2), ("--every 1h", 2)] {
+    for (options, exit) in
+        [("--success 0.992", 0), ("--success 0.985", 1), ("--days 3 --success 0.95", 1), ("--days 3", 2), ("--every 1h", 2)]
+    {
         assert_eq!(simulate(options).status.code(), Some(exit), "{options}");
     }
     let text = String::from_utf8(simulate("--success 0.992 --down 12h@d5").stdout).unwrap();
@@ -205,7 +207,11 @@ fn what_makes_no_sense_is_refused() {
     ] {
         let output = simulate(options);
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.code() == Some(64) && said.contains(words) && output.stdout.is_empty(), "{options}: {:?} {said}", output.status);
+        assert!(
+            output.status.code() == Some(64) && said.contains(words) && output.stdout.is_empty(),
+            "{options}: {:?} {said}",
+            output.status
+        );
     }
     // To the last millisecond of what is simulated is not too long.
     assert_eq!(verdict("--outage 1d@d7")["counts"]["fail"], 1_440);
