@@ -204,7 +204,11 @@ fn text(i: &IntegrationPlan) -> String {
     let mut out = format!("{} ({}): {}\n", i.integration, plain(&i.name), words(i.answer));
     let mut line = |words: String| out.push_str(&format!("{INDENT}{words}\n"));
     if let (Some(from), Some(until), Some(window)) = (&i.from, &i.until, i.window) {
-        let before = if i.go_live.as_ref() == Some(until) { "the last window before go-live" } else { "the first window" };
+        let before = match (i.go_live.as_ref() == Some(until), i.start.as_ref() == Some(from)) {
+            (true, _) => "the last window before go-live",
+            (false, true) => "the first window",
+            (false, false) => "the first window that can pass",
+        };
         line(format!("window: {from} to {until}, {before} ({window})"));
         let go_live = i.go_live.as_ref().map(|t| format!("; go-live: {t}")).unwrap_or_default();
         let earliest = i.earliest_pass.as_deref().unwrap_or("never as it is, for what is marked NO below");

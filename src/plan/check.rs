@@ -180,13 +180,12 @@ fn failed(plan: &CheckPlan, c: &Counts, weigh: &mut Weigh<'_>) {
 fn coverage(plan: &CheckPlan, c: &Counts, policy: &Policy, weigh: &mut Weigh<'_>) {
     if c.due == 0 {
         let what = format!("it has no slot in the window: it runs every {}", plan.every);
-        weigh.criterion(
-            Answer::NotProvable,
-            Criterion::Coverage,
-            Some(&plan.check),
-            what,
-            "a shorter every, or a longer soak.window".into(),
-        );
+        weigh.against_check(&plan.check, what, "a shorter every, or a longer soak.window".into());
+        return;
+    }
+    if c.runs == 0 {
+        let what = format!("none of its {} slots in the window can be run: {}", c.slots, why(plan, c));
+        weigh.against_check(&plan.check, what, room(plan, c));
         return;
     }
     if Share::of(policy.coverage).reached(c.runs, c.due) {

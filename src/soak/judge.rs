@@ -41,7 +41,8 @@ pub fn judge(input: &Input<'_>) -> Verdict {
         .collect();
     let mut rows = rows(input, &frame, &judged);
     if !input.waivers.is_empty() {
-        rows.iter_mut().for_each(|row| row.waiver = waiver(input, row, &frame));
+        let nothing = judged.is_empty() || judged.iter().any(Judged::ran_never);
+        rows.iter_mut().for_each(|row| row.waiver = waiver(input, row, &frame).filter(|_| !(nothing && is_coverage(row))));
     }
     let doomed = doomed(input, &frame);
     let ruling = ruling(input, &frame, &rows, doomed.is_some());
@@ -111,6 +112,11 @@ fn doomed(input: &Input<'_>, frame: &Frame) -> Option<UnixMs> {
     since
 }
 
+/// What says whether there is evidence at all: where a check was never run no waiver makes something of nothing.
+pub(super) fn is_coverage(row: &Row) -> bool {
+    matches!(row.name, Name::Criterion(Criterion::Coverage))
+}
+
 /// The waiver that is in force and makes a criterion count as met that is not.
 fn waiver(input: &Input<'_>, row: &Row, frame: &Frame) -> Option<u32> {
     let name = match row.name {
@@ -125,7 +131,7 @@ fn waiver(input: &Input<'_>, row: &Row, frame: &Frame) -> Option<u32> {
     active_waiver(input, name).filter(|_| fails)
 }
 
-fn active_waiver(input: &Input<'_>, name: &str) -> Option<u32> {
+pub(super) fn active_waiver(input: &Input<'_>, name: &str) -> Option<u32> {
     (0..).zip(input.waivers).find(|(_, w)| w.criterion == name && input.now < w.until).map(|(n, _)| n)
 }
 
