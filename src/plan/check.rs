@@ -69,6 +69,7 @@ struct Of<'a> {
 }
 
 /// What is known of a check beside its definition: the pace that holds for it, and what became of its slots so far.
+#[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
     pub(super) pace: Option<&'a CheckBudget>,
     pub(super) past: Option<&'a Past>,
