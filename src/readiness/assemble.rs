@@ -17,7 +17,7 @@ use crate::soak::{Observations, Policy};
 use crate::store::{Logged, Reader, StoreError};
 
 /// Clocks of two machines may differ so much.
-const AHEAD_MS: i64 = 60_000;
+pub(super) const AHEAD_MS: i64 = 60_000;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::assemble::AHEAD_MS;
 use super::basis::Basis;
 use super::case::ExclusionCase;
 use super::log::{Known, Log};
@@ -226,12 +227,15 @@ impl Soak {
         self.parts.iter().map(input).collect()
     }
 
-    /// Why what it is judged by can't be relied on.
-    fn doubts(&self, now: UnixMs) -> Cow<'_, [String]> {
+    /// Why what it is judged by can't be relied on. `now`: as it is; `judged`: the time it is judged for.
+    fn doubts(&self, now: UnixMs, judged: UnixMs) -> Cow<'_, [String]> {
+        // Nothing runs until the clock is there again: what is known grows old, and nobody sees it.
+        let ahead = (judged.0 > now.0.saturating_add(AHEAD_MS))
+            .then(|| format!("its runs reach until {judged}, which lies ahead: the clock of this machine is behind, or was ahead"));
         let flaws = self.parts.iter().filter(|p| p.def.judged).filter_map(|p| Some(format!("{}: {}", p.def.id, p.flaw.as_ref()?)));
-        let old = self.last.as_ref().filter(|v| now.0 - v.as_of.0 > STANDS_IN_MS && !self.is_whole(&self.frame(now)));
+        let old = self.last.as_ref().filter(|v| judged.0 - v.as_of.0 > STANDS_IN_MS && !self.is_whole(&self.frame(judged)));
         let old = old.map(|v| format!("its runs can't be read from the store: this is the verdict of {}", v.as_of));
-        let now_and_then: Vec<String> = flaws.chain(old).collect();
+        let now_and_then: Vec<String> = flaws.chain(old).chain(ahead).collect();
         if now_and_then.is_empty() { Cow::Borrowed(&self.doubts) } else { self.doubts.iter().cloned().chain(now_and_then).collect() }
     }
 
@@ -247,8 +251,8 @@ impl Soak {
         // Only what is asked for is looked at.
         let asked = !self.policy.attest.is_empty();
         let attestations = if asked { log.attestations(self.def.id.customer(), self.def.id.environment()) } else { Vec::new() };
-        let now = self.time(now);
-        let (checks, doubts) = (self.checks(), self.doubts(now));
+        let (clock, now) = (now, self.time(now));
+        let (checks, doubts) = (self.checks(), self.doubts(clock, now));
         f(&Input {
             now,
             policy: &self.policy,

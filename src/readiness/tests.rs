@@ -285,6 +285,29 @@ fn what_can_not_be_relied_on_never_says_go() {
     assert!(!go(&bench) && bench.live().integrations[0].reasons == ["its runs are still being read"]);
 }
 
+/// Slots never run twice: nothing runs until the clock is there again, and silence can't be told by it.
+#[test]
+fn a_clock_that_was_set_back_is_no_go() {
+    let mut bench = ran_for(4);
+    let entry = attested("uat_signoff", START, None).entry("acme", "production");
+    let link = bench.record(&entry);
+    bench.soaks.recorded(&entry, link);
+    bench.settle();
+    let there = bench.now;
+    let answer_at = |bench: &mut Bench, now: UnixMs| {
+        bench.now = now;
+        bench.settle();
+        bench.live()
+    };
+    assert_eq!(answer_at(&mut bench, UnixMs(there.0 - MINUTE / 2)).answer.as_str(), "go", "clocks differ a little");
+    for back in [10 * MINUTE, 2 * 60 * MINUTE, 3 * 24 * 60 * MINUTE] {
+        let said = answer_at(&mut bench, UnixMs(there.0 - back));
+        assert_eq!(said.answer.as_str(), "not_yet", "{back}: {said:?}");
+        assert!(said.integrations[0].reasons.iter().any(|r| r.contains("which lies ahead")), "{back}: {said:?}");
+    }
+    assert_eq!(answer_at(&mut bench, there).answer.as_str(), "go");
+}
+
 #[test]
 fn the_log_is_read_as_it_was_written() {
     let id = "acme/production/crm".parse().unwrap();

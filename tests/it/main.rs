@@ -19,6 +19,7 @@ mod exactness;
 mod fingerprint;
 mod gate;
 mod gate_live;
+mod gate_nothing;
 mod hostile_config;
 mod hostile_estate;
 mod limits;
