@@ -286,10 +286,18 @@ impl Case {
         self.checks.iter().filter(|c| c.judged).any(|c| self.fails_whatever(c, start, end, known))
     }
 
+    /// The same as of any moment up to `known`: what was lost stays lost. With wilson95 a window may come to hold too few runs to fail by (slots were not
+    /// due, throttled runs take no part), after a failure that it could not take when more were to come: it can't pass either way.
+    fn any_failed(&self, start: i64, end: i64, known: i64) -> bool {
+        let judged = || self.checks.iter().filter(|c| c.judged);
+        let fails = |c: &Check, known| self.fails_whatever(c, start, end, known);
+        judged().any(|c| fails(c, known) || (self.asked.wilson && c.due_at(start, known.min(end)).iter().any(|slot| fails(c, slot + 1))))
+    }
+
     /// Whether, knowing the slots before `known`, every window fails that ends by go-live and not before `known`; without go-live: the first window.
     fn is_doomed(&self, known: i64) -> bool {
         let first_end = self.since + self.length();
-        let Some(go_live) = self.go_live else { return self.any_fails(self.since, first_end, known) };
+        let Some(go_live) = self.go_live else { return self.any_failed(self.since, first_end, known) };
         let last = go_live.max(self.since);
         let mut ends: Vec<i64> = vec![last];
         // A window changes when its end passes a slot, and it is longest just before its beginning moves. With wilson95 a shorter one may hold too few
@@ -301,7 +309,7 @@ impl Case {
         ends.extend(moves.filter(|t| *t >= known));
         ends.sort_unstable();
         ends.dedup();
-        ends.into_iter().all(|end| self.any_fails(self.start_of(end), end, known))
+        ends.into_iter().all(|end| self.any_failed(self.start_of(end), end, known))
     }
 
     /// The ruling's word.
