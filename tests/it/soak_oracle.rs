@@ -362,44 +362,56 @@ proptest! {
     }
 }
 
-/// Two failures of 35 slots are lost to wilson95; with a slot that was not due 34 are left, too few to fail by. It stays doomed: it can't pass either way.
-#[test]
-fn what_was_lost_stays_lost_when_too_few_runs_are_left() {
-    let (since, interval) = (1_774_743_960_017, 420_000);
-    let run = |slot: i64, count: u32, outcome: Outcome, cause: Option<Cause>| Run {
-        slot: UnixMs(slot),
-        interval_ms: interval as u32,
-        count,
-        outcome,
+/// A case of one check every 7 minutes, judged by wilson95 at 90 %: 35 runs can show it, 34 can't.
+fn sevens(window_h: i64, outage_ms: i64, (since, go_live, now): (i64, Option<i64>, i64), phase: i64, runs: &[(i64, u32, Outcome)]) -> Case {
+    let run = |(slot, count, outcome): &(i64, u32, Outcome)| Run {
+        slot: UnixMs(*slot),
+        interval_ms: 420_000,
+        count: *count,
+        outcome: *outcome,
         class: None,
-        cause,
+        cause: None,
         attribution: None,
-        duration: DurationCode(0),
-        attempts: u8::from(cause.is_none()),
+        duration: DurationCode(154),
+        attempts: u8::from(outcome.counted()),
         first_attempt_passed: false,
     };
-    let runs = vec![
-        run(1_774_742_760_017, 9, Outcome::Unknown, Some(Cause::Down)),
-        run(1_774_746_540_017, 1, Outcome::Fail, None),
-        run(1_774_746_960_017, 9, Outcome::Unknown, Some(Cause::Down)),
-        run(1_774_750_740_017, 1, Outcome::Fail, None),
-        run(1_774_751_160_017, 1, Outcome::NotDue, Some(Cause::Maintenance)),
+    let runs: Vec<Run> = runs.iter().map(run).collect();
+    let recorded = Check::slots_of(&runs);
+    let check =
+        Check { interval: 420_000, phase, judged: true, every: false, throttled_excluded: false, runs, recorded, exclusions: Vec::new() };
+    let asked = Asked { window_h, success: 900, wilson: true, coverage: 500, outage_ms, p95: None, throttled: 10 };
+    Case { asked, checks: vec![check], since, go_live, now }
+}
+
+/// Of 35 slots wilson95 lets none fail; with one that was not due 34 are left, too few to fail by. It stays doomed: it can't pass either way.
+#[test]
+fn what_was_lost_stays_lost_when_too_few_runs_are_left() {
+    use Outcome::{Fail, NotDue, Unknown};
+    let runs = [
+        (1_774_742_760_017, 9, Unknown),
+        (1_774_746_540_017, 1, Fail),
+        (1_774_746_960_017, 9, Unknown),
+        (1_774_750_740_017, 1, Fail),
+        (1_774_751_160_017, 1, NotDue),
     ];
-    let asked = Asked { window_h: 4, success: 900, wilson: true, coverage: 500, outage_ms: 420_000, p95: None, throttled: 10 };
-    let check = Check {
-        interval,
-        phase: 17,
-        judged: true,
-        every: false,
-        throttled_excluded: false,
-        recorded: Check::slots_of(&runs),
-        runs,
-        exclusions: Vec::new(),
-    };
-    let case = Case { asked, checks: vec![check], since, go_live: None, now: 1_774_751_580_431 };
-    let (ruling, at) = engine(&case, |_, v| (v.ruling.as_str(), v.doomed_at.map(|t| t.0)));
-    assert_eq!((ruling, at), (case.ruling(), case.doomed_at()));
-    assert_eq!((ruling, at), ("doomed", Some(1_774_746_540_017)));
+    let case = sevens(4, 420_000, (1_774_743_960_017, None, 1_774_751_580_431), 17, &runs);
+    let said = engine(&case, |_, v| (v.ruling.as_str(), v.doomed_at.map(|t| t.0)));
+    assert_eq!(said, (case.ruling(), case.doomed_at()));
+    assert_eq!(said, ("doomed", Some(1_774_746_540_017)));
+}
+
+/// The windows that can still come hold 34 slots or 35: what only the latter can't take dooms nothing.
+#[test]
+fn nothing_is_doomed_by_a_slot_that_no_window_may_hold() {
+    use Outcome::{Fail, Pass, Unknown};
+    let mut runs: Vec<(i64, u32, Outcome)> =
+        (0..39).map(|n| (1_835_395_380_000 + n * 420_000, 1, if n == 0 { Pass } else { Fail })).collect();
+    runs.extend((39..42).map(|n| (1_835_395_380_000 + n * 420_000, 1, Pass)));
+    runs.extend([(1_835_413_020_000, 1, Unknown), (1_835_413_440_000, 1, Pass), (1_835_413_860_000, 3, Unknown)]);
+    runs.extend([(1_835_415_120_000, 1, Fail), (1_835_415_540_000, 1, Fail), (1_835_415_960_000, 1, Pass), (1_835_416_380_000, 1, Fail)]);
+    let case = sevens(3, 840_000, (1_835_396_940_017, Some(1_835_425_740_017), 1_835_416_380_431), 0, &runs);
+    assert_eq!((engine(&case, |_, v| v.ruling.as_str()), case.ruling()), ("failed", "failed"));
 }
 
 /// The oracle's own bearings: the histories reach every ruling that runs alone can give, so that agreeing with it means something.
