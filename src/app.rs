@@ -194,6 +194,8 @@ impl App {
             said: None,
         };
         keeper.fold_again().await;
+        // Before anything runs: what was known at a go-live while nobody was there is still what is known.
+        keeper.judge(true).await;
         supervisor.spawn("soaks", keeper.run(stop.clone()));
         supervisor.spawn("decisions", decisions::run(decided, Arc::clone(&soaks), recorder.clone(), stop.clone()));
         restart::hold_again(&config, &holds, &budgets, &board, &clock, &recorder).await;

@@ -33,6 +33,8 @@ closed_set! {
         SoakRestarted => "soak_restarted",
         /// A verdict changed, or was frozen at go-live.
         Verdict => "verdict",
+        /// What was observed beside the runs changed, or was what was known at go-live.
+        Observed => "observed",
         /// Runs were taken out of the judgement after the fact.
         Exclusion => "exclusion",
         /// A waiver of the configuration turned a criterion that was not met into a waived one.

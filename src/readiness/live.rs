@@ -6,7 +6,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::answered::{Answered, Passed, inside};
 use super::assemble::damaged_log;
 use super::log::{Known, Log};
-use super::observations;
 use super::running::{Part, Soak, begun};
 use crate::board::IntegrationEntry;
 use crate::clock::UnixMs;
@@ -106,8 +105,8 @@ impl Soaks {
             for entry in entries {
                 let Some(n) = inner.place(entry, &mut next) else { continue };
                 let Inner { log, doubts, soaks, .. } = inner;
-                let Some(soak) = soaks.get_mut(n).filter(|s| all || s.touched) else { continue };
-                said.extend(soak.watch(&observations(entry, now), log, doubts, now));
+                let Some(soak) = soaks.get_mut(n).filter(|s| all || s.touched || s.froze(now)) else { continue };
+                said.extend(soak.watch(entry, log, doubts, now));
             }
             // What is recorded is known from here on, before the log has it.
             said.iter().for_each(|e| inner.log.expect(e));
@@ -269,7 +268,7 @@ impl Inner {
     }
 
     fn judged<R>(&self, soak: &Soak, entry: &IntegrationEntry, now: UnixMs, f: impl FnOnce(&Input<'_>, &Verdict) -> R) -> Option<R> {
-        soak.with_input(&observations(entry, now), &self.log, &self.doubts, now, |input| {
+        soak.with_input(&soak.seen(entry, now), &self.log, &self.doubts, now, |input| {
             let verdict = soak.verdict(input)?;
             Some(f(input, &verdict))
         })
@@ -283,7 +282,7 @@ impl Inner {
                 gathered.add(&Candidate { id, soak: None, has_soak: false });
                 continue;
             };
-            soak.with_input(&observations(entry, now), &self.log, &self.doubts, now, |input| {
+            soak.with_input(&soak.seen(entry, now), &self.log, &self.doubts, now, |input| {
                 let verdict = soak.verdict(input);
                 gathered.add(&Candidate { id, soak: verdict.as_ref().map(|v| (input, v)), has_soak: true });
             });

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::case::{AttestedCase, ExclusionCase};
 use super::said::{Began, text, waiver_key};
+use super::seen::{Noted, Past};
 use crate::evidence::{Entry, Kind, Recorded};
 use crate::fields::{CheckId, IntegrationId};
 use crate::soak::{Attestation, Exclusion};
@@ -24,6 +25,8 @@ pub struct Known {
     pub said: Option<String>,
     /// Whether it was said of a window that is frozen.
     pub said_frozen: bool,
+    /// What was observed beside the runs, since it began.
+    pub observed: Past,
     /// Waivers whose use was recorded, as `criterion until`.
     pub waived: BTreeSet<String>,
 }
@@ -107,12 +110,14 @@ impl Known {
                 self.restarts += u64::from(self.again);
                 (self.began, self.said, self.said_frozen) = (Some(began), None, false);
                 self.waived.clear();
+                self.observed = Past::default();
             }
             Kind::Verdict => {
                 self.said = text(&r.body, "verdict");
                 self.said_frozen = r.body.get("frozen").and_then(serde_json::Value::as_bool).unwrap_or(false);
             }
             Kind::WaiverUsed => self.waived.extend(waiver_key(&r.body)),
+            Kind::Observed => Noted::read(r).into_iter().for_each(|n| self.observed.take(n)),
             Kind::Exclusion => self.exclusions.extend(ExclusionCase::read(r)),
             _ => {}
         }
