@@ -15,6 +15,7 @@ use crate::fields::{CheckId, IntegrationId};
 use crate::record::{Record, Run};
 use crate::soak::gate::{Candidate, Gate, Gathered};
 use crate::soak::{Input, Verdict};
+use crate::store::Pinned;
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -165,6 +166,14 @@ impl Soaks {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let of = |e: &IntegrationEntry| inner.soak(&e.def.id).map(|_| inner.log.known(&e.def.id).map_or(0, |k| k.restarts));
         entries.iter().map(of).collect()
+    }
+
+    /// The runs that soaks are still judged by, which the store must not delete: of each check those from a time on. Until go-live they are those of the
+    /// window; then for as long as a pass is valid. Later they are kept no longer than others: the verdict is on record, and its bundle is written.
+    pub fn pinned(&self, now: UnixMs) -> Pinned {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let pinned = inner.soaks.iter().filter_map(|s| Some((s.needs_from(now)?, &s.parts)));
+        pinned.flat_map(|(from, parts)| parts.iter().map(move |p| (p.def.id.key(), from))).collect()
     }
 
     /// Bytes the folds take in memory.

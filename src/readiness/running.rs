@@ -166,6 +166,13 @@ impl Soak {
         Frame::at(self.basis.since, self.policy.window, self.def.go_live, self.time(now))
     }
 
+    /// From when on its runs are needed; `None`: they are needed no more.
+    pub(super) fn needs_from(&self, now: UnixMs) -> Option<UnixMs> {
+        let frame = self.frame(now);
+        let over = frame.stage == Stage::Frozen && self.time(now) > frame.window.end.plus(self.policy.valid_for.0);
+        (!over).then(|| frame.reads_from())
+    }
+
     /// Takes in a run of one of its checks, once it is stored.
     pub(super) fn apply(&mut self, part: usize, run: Run) {
         self.touched = true;

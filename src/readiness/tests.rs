@@ -261,6 +261,21 @@ fn a_verdict_that_can_not_be_made_anew_stands_in_for_a_while() {
 }
 
 #[test]
+fn runs_that_are_judged_are_pinned() {
+    let mut bench = ran_for(5);
+    let list = "acme/production/crm/list".parse::<crate::fields::CheckId>().unwrap().key();
+    let from = |b: &Bench| b.soaks.pinned(b.now).get(&list).map(|at| (at.0 - START.0) / HOUR_MS);
+    assert_eq!(bench.soaks.pinned(bench.now).len(), 3);
+    assert_eq!(from(&bench), Some(2), "the window of three hours moves");
+    // Frozen at 13:10, it and the earlier window that tells when it was lost stay, for as long as a pass is valid.
+    bench.take_over(3);
+    bench.now = UnixMs(START.0 + 13 * 24 * HOUR_MS);
+    assert_eq!(from(&bench), Some(1));
+    bench.now = UnixMs(START.0 + 15 * 24 * HOUR_MS);
+    assert_eq!(from(&bench), None);
+}
+
+#[test]
 fn what_can_not_be_relied_on_never_says_go() {
     let mut bench = ran_for(4);
     assert_eq!(bench.live().answer.as_str(), "not_yet", "nobody has attested it");
