@@ -414,6 +414,20 @@ fn nothing_is_doomed_by_a_slot_that_no_window_may_hold() {
     assert_eq!((engine(&case, |_, v| v.ruling.as_str()), case.ruling()), ("failed", "failed"));
 }
 
+/// A window that an exclusion leaves too few runs does not keep up a soak whose later windows are all lost.
+#[test]
+fn a_window_that_can_show_nothing_keeps_nothing_up() {
+    let mut case = sevens(3, 300_000, (1_774_742_640_017, Some(1_774_764_240_017), 1_774_760_400_431), 0, &[]);
+    let fails = |slot: i64| if slot == 1_774_760_100_000 { Outcome::Fail } else { Outcome::Pass };
+    let slots = (0..60).map(|n| 1_774_742_400_000 + n * 300_000);
+    let made = sevens(3, 300_000, (0, None, 0), 0, &slots.map(|slot| (slot, 1, fails(slot))).collect::<Vec<_>>());
+    let check = &mut case.checks[0];
+    check.runs = made.checks[0].runs.iter().map(|r| Run { interval_ms: 300_000, ..*r }).collect();
+    (check.interval, check.exclusions) = (300_000, vec![(1_774_745_880_000, 1_774_750_860_000)]);
+    check.recorded = Check::slots_of(&check.runs);
+    assert_eq!((engine(&case, |_, v| v.ruling.as_str()), case.ruling()), ("doomed", "doomed"));
+}
+
 /// The oracle's own bearings: the histories reach every ruling that runs alone can give, so that agreeing with it means something.
 #[test]
 fn the_histories_reach_every_ruling() {

@@ -240,8 +240,9 @@ impl Case {
         }
     }
 
-    /// Whether a check fails in a window even if all that was not recorded before `known`, and all that is missing, passes at once.
-    fn fails_whatever(&self, check: &Check, start: i64, end: i64, known: i64) -> bool {
+    /// The slots of a check in a window if all that was not recorded before `known`, and all that is missing, passes at once: what counts in the ratios,
+    /// and what outages are made of.
+    fn at_best(&self, check: &Check, start: i64, end: i64, known: i64) -> (Vec<Slot>, Vec<Slot>) {
         let mut not_due = 0;
         let cap = self.cap(check, start, end);
         let passes = |at| Slot { at, outcome: Outcome::Pass, first: true, took: DurationCode(0) };
@@ -268,6 +269,19 @@ impl Case {
                 }
             }
         }
+        (slots, line)
+    }
+
+    /// Whether a window can't hold enough runs of some check to show anything, whatever they are.
+    fn is_short(&self, start: i64, end: i64, known: i64) -> bool {
+        let judged = self.checks.iter().filter(|c| c.judged && !c.every);
+        let runs = |c: &Check, slots: &[Slot]| slots.iter().filter(|s| s.outcome == Outcome::Pass || c.is_bad(s.outcome)).count() as i64;
+        judged.into_iter().any(|c| runs(c, &self.at_best(c, start, end, known).0) < needed(&self.asked))
+    }
+
+    /// Whether a check fails in a window even at best.
+    fn fails_whatever(&self, check: &Check, start: i64, end: i64, known: i64) -> bool {
+        let (slots, line) = self.at_best(check, start, end, known);
         let of = |o: Outcome| slots.iter().filter(|s| s.outcome == o).count() as u64;
         let (pass, throttled) = (of(Outcome::Pass), of(Outcome::Throttled));
         let bad = slots.iter().filter(|s| check.is_bad(s.outcome)).count() as u64;
@@ -306,10 +320,13 @@ impl Case {
             ends.extend(check.due_at(known.max(first_end), last).iter().map(|at| at + 1));
         }
         let moves = (0..).map(|h| first_end + (h + 1) * HOUR - 1).take_while(|t| *t < last);
-        ends.extend(moves.filter(|t| *t >= known));
+        ends.extend(moves.clone().filter(|t| *t >= known));
         ends.sort_unstable();
         ends.dedup();
-        ends.into_iter().all(|end| self.any_failed(self.start_of(end), end, known))
+        // With wilson95 it is the two last windows that have to fail; one before them that holds too few runs to fail by passes no more than they do.
+        let last_two = [Some(last), moves.last()];
+        let hopeless = |end: i64| self.asked.wilson && !last_two.contains(&Some(end)) && self.is_short(self.start_of(end), end, known);
+        ends.into_iter().all(|end| self.any_failed(self.start_of(end), end, known) || hopeless(end))
     }
 
     /// The ruling's word.
