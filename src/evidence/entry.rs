@@ -43,6 +43,8 @@ closed_set! {
         Attestation => "attestation",
         /// A maintenance window was declared, or withdrawn.
         Maintenance => "maintenance",
+        /// A bundle was written by itself.
+        Bundle => "bundle",
         /// The daemon began to record.
         DaemonStarted => "daemon_started",
         /// The daemon ended in order: everything was written.

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::answered::{Answered, Passed, inside};
 use super::assemble::damaged_log;
-use super::log::{Known, Log};
+use super::log::{BundleDue, Known, Log};
 use super::running::{Part, Soak, begun};
 use crate::board::IntegrationEntry;
 use crate::clock::UnixMs;
@@ -159,6 +159,16 @@ impl Soaks {
     /// What the log knows of an integration.
     pub fn known(&self, id: &IntegrationId) -> Option<Known> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).log.known(id).cloned()
+    }
+
+    /// The bundles that are to be written.
+    pub fn bundles_due(&self, now: UnixMs) -> Vec<BundleDue> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).log.bundles_due(now)
+    }
+
+    /// A record is on its way to the log, and nothing is judged by it: it is known from here on.
+    pub fn expect(&self, entry: &Entry) {
+        self.write(|inner| inner.log.expect(entry));
     }
 
     /// How often each soak began again because what is judged was changed; `None`: it has none.

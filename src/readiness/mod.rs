@@ -30,6 +30,6 @@ pub use basis::Basis;
 pub use case::{AttestedCase, Case, CheckCase, ExclusionCase, IncidentsCase, MaintenanceCase, Observed, SoakCase, WaiverCase};
 pub use decide::{Runs, Situation, decide};
 pub use live::{Asked, Soaks};
-pub use log::{Known, Log};
+pub use log::{BundleDue, Known, Log};
 pub use said::Began;
 pub use seen::{Noted, Past, seen_until};

@@ -177,7 +177,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "clock",
             "fields",
+            "files",
             "outcome",
+            "soak",
+            "bundle",
             "record",
             "config",
             "transport",

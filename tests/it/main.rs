@@ -18,6 +18,7 @@ mod exactness;
 mod fingerprint;
 mod gate;
 mod gate_live;
+mod go_live;
 mod hostile_config;
 mod hostile_estate;
 mod limits;
