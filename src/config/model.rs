@@ -334,6 +334,8 @@ pub struct CheckDef {
     pub judged: bool,
     /// `judge`: how its runs are judged; the kind's own way unless written.
     pub judge: Judge,
+    /// `blocked_by`: while that check fails, this one is not run.
+    pub blocked_by: Option<CheckId>,
     /// How it is tested.
     pub kind: Kind,
 }

@@ -103,6 +103,7 @@ pub(crate) fn with_checks(i: Integration, checks: &[&str]) -> (Arc<Integration>,
                 retries: 0,
                 judged: *name != "informational",
                 judge: soakwatch::soak::Judge::Ratio,
+                blocked_by: None,
                 kind: kind(),
             })
         })

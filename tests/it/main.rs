@@ -5,6 +5,7 @@
 
 mod architecture;
 mod bad_config;
+mod blocked;
 mod budgets;
 mod bundle;
 mod canary;
