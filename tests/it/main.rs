@@ -20,6 +20,7 @@ mod fingerprint;
 mod gate;
 mod gate_live;
 mod gate_nothing;
+mod go_live;
 mod hostile_config;
 mod hostile_estate;
 mod limits;
