@@ -171,6 +171,33 @@ fn own_traffic_stays_within_its_share_and_comes_back_when_asked() {
     }
 }
 
+/// Slots stand where they stand, and a pace that just suffices leaves no room between them: who waited for no longer than its timeout would always come
+/// too soon after the same other one. As ten checks a minute of `100;w=60`, twelve times as fast.
+#[test]
+fn ten_checks_that_share_a_pace_which_just_suffices_all_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = FakeApi::start(|_| Reply::json("{}").header("ratelimit-policy", "1200;w=60").header("ratelimit-remaining", "1100"));
+    let paths: Vec<String> = (0..10).map(|n| format!("/{n}")).collect();
+    let mut text = "[[integration]]\nid = \"api\"\nenvironment = \"production\"\nowner = \"vendor\"\n".to_owned();
+    for (n, path) in paths.iter().enumerate() {
+        text += &format!(
+            "[[integration.check]]\nid = \"c{n}\"\nevery = \"5s\"\ntimeout = \"800ms\"\n[integration.check.http]\nurl = \"{}\"\n",
+            api.url(path)
+        );
+    }
+    write(dir.path(), "", &text);
+    let daemon = Daemon::start(dir.path(), &[("SOAKWATCH__RATE_LIMIT__MAX_RATE", "2/s")]);
+    // One request a second is ours: a round takes ten seconds, and three are asked for.
+    let runs = |log: &[Seen]| paths.iter().map(|p| log.iter().filter(|s| s.path == *p).count()).collect::<Vec<_>>();
+    let all = api.wait_for(Duration::from_secs(60), |log| runs(log).iter().all(|n| *n >= 3));
+    drop(daemon);
+    assert!(all, "who never ran, starved: {:?}", runs(&api.log()));
+    let at: Vec<i64> = api.log().iter().map(|s| s.at.0).collect();
+    // The first two may go before the quota is known; one that was under way at the beginning may arrive in it.
+    let most = at[2..].iter().map(|t| at[2..].iter().filter(|o| (*t..*t + 10_000).contains(*o)).count()).max();
+    assert!(most <= Some(11), "{most:?} in ten seconds");
+}
+
 #[test]
 fn two_hundred_integrations_behind_one_credential_keep_one_pace() {
     let dir = tempfile::tempdir().unwrap();
