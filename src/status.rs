@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::attribution::{cause_advice, quota_advice, remediation, too_much_declared};
+use crate::attribution::{cause_advice, limit_not_told, quota_advice, remediation, too_much_declared};
 use crate::board::{CheckEntry, Counts, IntegrationEntry};
 use crate::budget::{Hold as AskedAway, Views};
 use crate::clock::UnixMs;
@@ -224,6 +224,9 @@ fn trouble(check: &CheckEntry, state: State, views: &Views, now: UnixMs) -> Opti
     let remediation = match (last.cause, last.class) {
         (Some(cause), _) => cause_advice(cause).to_owned(),
         (None, Some(_)) if too_much.is_some() => too_much_declared(last.attribution.unwrap_or(Attribution::Unknown), owner),
+        (None, Some(_)) if throttled && check.state.limits.is_empty() => {
+            limit_not_told(last.attribution.unwrap_or(Attribution::Unknown), owner)
+        }
         (None, Some(class)) => remediation(class, last.attribution.unwrap_or(Attribution::Unknown), owner),
         (None, None) => String::new(),
     };

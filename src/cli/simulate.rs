@@ -23,7 +23,7 @@ const MAX_SLOTS: u64 = 4_000_000;
 #[derive(Debug, Args)]
 pub(super) struct Simulate {
     /// So many days are simulated, and judged at their end
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=366))]
+    #[arg(long, default_value_t = 7, value_parser = days)]
     days: u16,
     /// A run is due so often
     #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = every)]
@@ -41,7 +41,7 @@ pub(super) struct Simulate {
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
     throttle: Ratio,
     /// Where failures and throttled runs lie
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = seed)]
     seed: u64,
     /// The verdict as one JSON object instead of a table
     #[arg(long)]
@@ -82,10 +82,10 @@ struct Asked {
     #[arg(long)]
     throttled_excluded: bool,
     /// At least so many times the declared peak; nothing is observed in a simulation, so this and what follows is only shown
-    #[arg(long, value_name = "TIMES")]
+    #[arg(long, value_name = "TIMES", value_parser = times)]
     quota_headroom: Option<f64>,
     /// At least so many days
-    #[arg(long, value_name = "DAYS")]
+    #[arg(long, value_name = "DAYS", value_parser = whole_days)]
     certificate_days: Option<u32>,
     /// At least this share agrees
     #[arg(long, value_name = "SHARE", value_parser = share)]
@@ -245,6 +245,22 @@ impl Numbers {
     fn below(&mut self, n: usize) -> usize {
         usize::try_from((u128::from(self.next()) * n as u128) >> 64).unwrap_or(0)
     }
+}
+
+fn days(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|n| (1..=366).contains(n)).ok_or_else(|| "expected a whole number from 1 to 366".to_owned())
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
+}
+
+fn whole_days(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u32::MAX))
+}
+
+fn times(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| "expected a number, such as 1.5".to_owned())
 }
 
 fn span(text: &str) -> Result<Span, String> {

@@ -209,11 +209,11 @@ fn everything_wrong_with_a_decision_is_told_and_nothing_is_recorded() {
         let (status, answer) = read(path);
         (status, answer["hint"].as_str().unwrap().to_owned())
     };
-    assert_eq!(hint("/api/v1/soaks?id=acme/prod"), (404, "Did you mean acme/production ?".into()));
-    assert_eq!(hint("/api/v1/gates/acme/prod"), (404, "Did you mean acme/production ?".into()));
-    assert_eq!(hint("/api/v1/gates/acme/prod?at=1h"), (404, "Did you mean acme/production ?".into()));
+    assert_eq!(hint("/api/v1/soaks?id=acme/prod"), (404, "Did you mean acme/production?".into()));
+    assert_eq!(hint("/api/v1/gates/acme/prod"), (404, "Did you mean acme/production?".into()));
+    assert_eq!(hint("/api/v1/gates/acme/prod?at=1h"), (404, "Did you mean acme/production?".into()));
     assert_eq!(hint("/api/v1/gates/acme/production?at=2999-01-01").0, 400);
-    ends(&tell(&daemon, "viewer", &["gate", "acme/prod"]), 65, "Did you mean acme/production ?");
+    ends(&tell(&daemon, "viewer", &["gate", "acme/prod"]), 65, "is configured; did you mean acme/production?");
 }
 
 #[test]

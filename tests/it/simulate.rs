@@ -173,7 +173,11 @@ fn what_makes_no_sense_is_refused() {
         ("--success-ratio 0", "expected a share above 0"),
         ("--window 90m", "expected whole hours, 1h to 90d"),
         ("--every 10ms", "expected 1s to 7d"),
-        ("--days 0", "1..=366"),
+        ("--days 0", "expected a whole number from 1 to 366"),
+        ("--days x", "expected a whole number from 1 to 366"),
+        ("--seed x", "expected a whole number from 0 to 18446744073709551615"),
+        ("--certificate-days x", "expected a whole number from 0 to"),
+        ("--quota-headroom x", "expected a number, such as 1.5"),
         ("--days 366 --every 1s", "too many to simulate"),
         ("--confidence much", "expected ratio or wilson95"),
     ] {

@@ -335,6 +335,33 @@ fn what_passes_and_will_not_is_warned_of_and_stands_above_what_just_passes() {
 }
 
 #[test]
+fn of_batches_that_do_not_fit_the_worst_is_told() {
+    let batch = |start: &str, rows| Batch { start: start.parse().unwrap(), rows, calls_per_row: 1.0 };
+    let told_with = |batches: Vec<Batch>| {
+        let volume = DeclaredVolume { peak: "60/min".parse().ok(), daily: None, batches };
+        let board = Board::default();
+        let (i, checks) = with_checks(Integration { volume, ..integration("acme", "production", "api") }, &["a"]);
+        board.configure(&config(settings(), vec![(i, checks.clone())]));
+        told(&board, &checks[0], &Ended::Pass, 120, 60, &[(110, 10)]);
+        said(&board, "acme/production/api").warning.unwrap().detail
+    };
+    let detail = told_with(vec![batch("01:00Z", 100_000), batch("02:00Z", 900_000), batch("03:00Z", 10), batch("04:00Z", 200_000)]);
+    assert!(detail.starts_with("the batch of 02:00Z, policy q: ") && detail.ends_with("; other batches do not fit either"), "{detail}");
+    let detail = told_with(vec![batch("01:00Z", 100_000), batch("02:00Z", 100_000), batch("03:00Z", 10)]);
+    assert!(detail.starts_with("the batch of 01:00Z, policy q: ") && detail.ends_with("; another batch does not fit either"), "{detail}");
+}
+
+#[test]
+fn throttled_without_a_word_of_limits_is_no_matter_of_the_volume() {
+    let (board, checks) = passing_with(&[("silent", "60/min", "", None)]);
+    board.apply(&[record(&checks[0], NOW, &Ended::Throttled)]);
+    let s = said(&board, "acme/production/silent");
+    assert_eq!(s.class, Some(Class::Throttled));
+    let advice = "We are told to slow down, but not what is allowed. Ask the vendor for the limit and who else uses it up, or lengthen the interval.";
+    assert_eq!(s.remediation.as_deref(), Some(advice));
+}
+
+#[test]
 fn throttled_at_a_volume_that_was_declared_too_large_is_said() {
     let (board, checks) = passing_with(&[("small", "600/min", "", None), ("enough", "60/min", "", None)]);
     for check in &checks {
