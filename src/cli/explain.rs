@@ -119,6 +119,6 @@ fn owner(text: &str) -> Result<Owner, String> {
     Owner::parse(text).ok_or_else(|| "expected customer, vendor, partner or us".to_owned())
 }
 
-fn time(text: &str) -> Result<UnixMs, String> {
+pub(super) fn time(text: &str) -> Result<UnixMs, String> {
     text.parse::<jiff::Timestamp>().map(UnixMs::from).map_err(|_| "expected a time such as 2026-12-01T08:00:00Z".to_owned())
 }

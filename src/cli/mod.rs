@@ -16,6 +16,7 @@ mod gate;
 mod ids;
 mod keygen;
 mod limits;
+mod lint;
 mod plan;
 mod probe;
 mod reload;
@@ -108,7 +109,9 @@ enum Command {
     Gate(gate::Gate),
     Exclude(decide::Exclude),
     Attest(decide::Attest),
+    Accept(decide::Accept),
     Limits(limits::Limits),
+    Lint(lint::Lint),
     Simulate(simulate::Simulate),
     Report(report::Report),
     Verify(verify::Verify),
@@ -132,7 +135,9 @@ impl Cli {
             Command::Gate(args) => gate::run(&args),
             Command::Exclude(args) => decide::exclude(&args),
             Command::Attest(args) => decide::attest(&args),
+            Command::Accept(args) => decide::accept(&args),
             Command::Limits(args) => limits::run(&args),
+            Command::Lint(args) => lint::run(&args),
             Command::Simulate(args) => simulate::run(&args),
             Command::Report(args) => report::run(&args),
             Command::Verify(args) => verify::run(&args),

@@ -1,0 +1,6 @@
+//! The rules for JWKS (shared/facts/sso-checks.md section 4, with their sources). Data only.
+
+use super::Rule;
+
+/// Every rule, in the order of the table.
+pub const RULES: &[Rule] = &[];
