@@ -50,7 +50,7 @@ pub(crate) fn settings() -> Settings {
             ca: None,
         },
         metrics: MetricsSettings { check_histograms: false, max_series: 1_000_000 },
-        evidence: EvidenceSettings::default(),
+        evidence: EvidenceSettings { bundles: false, dir: "evidence".into(), signing_key: None },
         log: LogSettings { level: tracing::Level::INFO, json: None },
     }
 }

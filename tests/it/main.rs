@@ -19,6 +19,8 @@ mod exactness;
 mod fingerprint;
 mod gate;
 mod gate_live;
+mod gate_nothing;
+mod go_live;
 mod hostile_config;
 mod hostile_estate;
 mod jwks;
