@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("observed", &["clock", "outcome", "ratelimit"]),
     ("finding", &["outcome", "observed"]),
     ("sso", &["clock", "fields", "outcome", "observed", "finding"]),
+    ("webhook", &["clock", "secret"]),
     ("record", &["clock", "fields", "outcome", "ratelimit"]),
     ("evidence", &["clock", "fields", "outcome", "observed"]),
     // The shape of the configuration. How files are read stands further down.
@@ -254,6 +255,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "log",
             "explain",
             "server",
+            "webhook",
             "app",
             "demo",
         ],
