@@ -79,6 +79,11 @@ impl Scheme {
         TABLE.iter().min_by_key(distance).filter(|s| distance(s) <= 3).map(|s| s.name)
     }
 
+    /// Whether its messages show the secret itself in a header.
+    pub fn presents_secret(&self) -> bool {
+        matches!(self.proof, Proof::Header(_) | Proof::Bearer)
+    }
+
     pub(super) fn recipe(&self) -> Option<&Recipe> {
         match &self.proof {
             Proof::Signature(recipe) => Some(recipe),

@@ -38,7 +38,8 @@ impl Template {
     /// Reads a template from its keys. The error names the key and what was expected.
     pub fn read(keys: &BTreeMap<String, String>) -> Result<Self, String> {
         if let Some(unknown) = keys.keys().find(|k| !KEYS.contains(&k.as_str())) {
-            return Err(format!("{unknown:?} is not known: expected {}", KEYS.join(", ")));
+            let short: String = unknown.chars().take(40).collect();
+            return Err(format!("{short:?} is not known: expected {}", KEYS.join(", ")));
         }
         if let Some((key, _)) = keys.iter().find(|(_, v)| v.len() > MAX_TEXT) {
             return Err(format!("{key}: expected at most {MAX_TEXT} bytes"));
