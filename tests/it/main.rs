@@ -46,3 +46,4 @@ mod support;
 mod throttling;
 mod token_endpoint;
 mod transport;
+mod webhook;

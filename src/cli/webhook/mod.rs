@@ -136,7 +136,9 @@ impl How {
 
     fn secrets(&self) -> Result<Vec<SecretValue>, CliError> {
         if self.secrets.is_empty() {
-            return Err(Exit::Usage.with(anyhow::anyhow!("--secret-env is missing: expected the environment variable that holds the secret")));
+            return Err(
+                Exit::Usage.with(anyhow::anyhow!("--secret-env is missing: expected the environment variable that holds the secret"))
+            );
         }
         let read = |name: &String| SecretRef::Env(name.clone()).read_blocking().map_err(|why| Exit::BadInput.with(anyhow::anyhow!(why)));
         self.secrets.iter().map(read).collect()
