@@ -62,8 +62,7 @@ async function sign({ scheme, secret, id, now, body }, octokit) {
 
 (async () => {
   // The only one that is no CommonJS module: found by its path.
-  const entry = `${process.env.NODE_PATH}/@octokit/webhooks-methods`;
-  const octokit = await import(`${entry}/${require(`${entry}/package.json`).exports["."].import ?? "dist-bundle/index.js"}`);
+  const octokit = await import(`${process.env.NODE_PATH}/@octokit/webhooks-methods/dist-node/index.js`);
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const message = JSON.parse(line);
     const answer = message.do === "verify" ? { accepted: await verify(message, octokit) } : { headers: await sign(message, octokit) };

@@ -14,6 +14,13 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from svix.webhooks import WebhookVerificationError as SvixError
 
 
+class Form(dict):
+    """A form as web frameworks hand it to Twilio's validator: each name with all its values."""
+
+    def getlist(self, name):
+        return self[name]
+
+
 def verify(case):
     scheme, secret, headers, body = case["scheme"], case["secret"], case["headers"], case["body"]
     try:
@@ -27,7 +34,7 @@ def verify(case):
             return slack_sdk.signature.SignatureVerifier(secret).is_valid_request(body, headers)
         elif scheme == "twilio":
             validator = twilio.request_validator.RequestValidator(secret)
-            return validator.validate(case["url"], case.get("form") or body, headers["x-twilio-signature"])
+            return validator.validate(case["url"], Form(case["form"]) if case.get("form") else body, headers["x-twilio-signature"])
         else:
             raise SystemExit(f"unknown scheme {scheme}")
     except (WebhookVerificationError, SvixError, stripe.SignatureVerificationError):
@@ -51,7 +58,7 @@ def sign(case):
         value = slack_sdk.signature.SignatureVerifier(secret).generate_signature(timestamp=str(now), body=body)
         return {"x-slack-request-timestamp": str(now), "x-slack-signature": value}
     if scheme == "twilio":
-        value = twilio.request_validator.RequestValidator(secret).compute_signature(case["url"], case.get("form") or {})
+        value = twilio.request_validator.RequestValidator(secret).compute_signature(case["url"], Form(case["form"]))
         return {"x-twilio-signature": value}
     raise SystemExit(f"unknown scheme {scheme}")
 

@@ -212,14 +212,13 @@ fn verify(args: &Verify) -> CliResult {
     let request = Request { method: &args.how.method, url: &args.how.url, headers: &headers, body: &body };
     let verdict = webhook::verify(&scheme, &secrets, &request, args.how.at(), &|_| false);
     let redactor = redactor(&secrets);
-    for line in said(&scheme, &secrets, &request, &verdict) {
-        say(plain(&redactor.clean(&line)));
-    }
+    let clean = |text: &str| redactor.clean(text);
+    said(&scheme, &secrets, &request, &verdict, &clean).iter().for_each(|line| say(plain(line)));
     Ok(if verdict.valid { Exit::Yes } else { Exit::No })
 }
 
-/// A verdict for people, a line each.
-fn said(scheme: &Scheme, secrets: &[SecretValue], request: &Request<'_>, verdict: &Verdict) -> Vec<String> {
+/// A verdict for people, a line each. What the request says passes through `clean`; our own words do not, so that a secret that is one of them does not show.
+fn said(scheme: &Scheme, secrets: &[SecretValue], request: &Request<'_>, verdict: &Verdict, clean: &dyn Fn(&str) -> String) -> Vec<String> {
     let mut lines = vec![match verdict.reason {
         None => "valid".to_owned(),
         Some(reason) => format!("invalid: {}", reason.as_str()),
@@ -227,12 +226,12 @@ fn said(scheme: &Scheme, secrets: &[SecretValue], request: &Request<'_>, verdict
     let mut put = |name: &str, text: String| lines.push(format!("{name:<10}{text}"));
     put("scheme", scheme.name().to_owned());
     for (n, part) in webhook::shown(scheme, request).into_iter().enumerate() {
-        let text = part.text.map(|t| format!(": {t:?}")).unwrap_or_default();
+        let text = part.text.map(|t| format!(": {:?}", clean(&t))).unwrap_or_default();
         let size = part.bytes.map(|n| format!(", {n} bytes")).unwrap_or_default();
         put(if n == 0 { "signed" } else { "" }, format!("{}{size}{text}", part.name));
     }
     if let Some(id) = &verdict.id {
-        put("id", id.source.as_ref().map_or_else(|| id.id.clone(), |s| format!("{} of {s}", id.id)));
+        put("id", clean(&id.source.as_ref().map_or_else(|| id.id.clone(), |s| format!("{} of {s}", id.id))));
     }
     if let (Some(n), 2..) = (verdict.secret, secrets.len()) {
         put("made with", format!("secret {} of {}", n + 1, secrets.len()));
@@ -240,7 +239,7 @@ fn said(scheme: &Scheme, secrets: &[SecretValue], request: &Request<'_>, verdict
     if let Some(ms) = verdict.age_ms.filter(|_| verdict.valid) {
         put("stamped", if ms < 0 { format!("{} s in the future", ms.unsigned_abs() / 1000) } else { format!("{} s ago", ms / 1000) });
     }
-    for clue in webhook::clues(scheme, secrets, request, verdict) {
+    for clue in webhook::clues(scheme, secrets, request, verdict, clean) {
         put("clue", clue);
     }
     lines

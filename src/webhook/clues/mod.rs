@@ -1,7 +1,7 @@
 //! Why a message is not accepted, in words for whoever debugs a signature: what is missing, and which usual mix-up would make it fit.
 //!
 //! For people at a terminal, who hold the secret. Never for the answer to a sender: that one learns nothing but 401. Holds no secret; texts of the
-//! request are short and are to be passed through the redactor.
+//! request are short and pass through `clean`. The words around them do not: a secret that is an ordinary word would show by what is missing.
 
 mod mixup;
 
@@ -15,7 +15,13 @@ use super::{MAX_BODY, presented};
 use crate::secret::SecretValue;
 
 /// What can be said about a verdict, the most telling first.
-pub fn clues(scheme: &Scheme, secrets: &[SecretValue], request: &Request<'_>, verdict: &Verdict) -> Vec<String> {
+pub fn clues(
+    scheme: &Scheme,
+    secrets: &[SecretValue],
+    request: &Request<'_>,
+    verdict: &Verdict,
+    clean: &dyn Fn(&str) -> String,
+) -> Vec<String> {
     let Some(reason) = verdict.reason else { return Vec::new() };
     let mut found = secret_clues(scheme, secrets);
     match (reason, scheme.recipe()) {
@@ -23,7 +29,7 @@ pub fn clues(scheme: &Scheme, secrets: &[SecretValue], request: &Request<'_>, ve
         (Reason::StaleTimestamp | Reason::FutureTimestamp, Some(recipe)) => found.push(age(verdict, recipe)),
         (Reason::ReplayedId, _) => found.push("authentic, but its id was processed already: answer 2xx and do nothing".into()),
         (Reason::MissingHeader, _) => found.extend(missing(scheme, request)),
-        (Reason::MalformedHeader, Some(recipe)) => found.extend(malformed(recipe, request)),
+        (Reason::MalformedHeader, Some(recipe)) => found.extend(malformed(recipe, request, clean)),
         (Reason::NoSupportedSignature, Some(recipe)) => {
             found.push(format!("{} holds no signature of a known version; expected {}", recipe.signature, expected(recipe)));
             found.extend(mixup::find(scheme, recipe, secrets, request));
@@ -111,7 +117,7 @@ fn missing(scheme: &Scheme, request: &Request<'_>) -> Vec<String> {
     found
 }
 
-fn malformed(recipe: &Recipe, request: &Request<'_>) -> Vec<String> {
+fn malformed(recipe: &Recipe, request: &Request<'_>, clean: &dyn Fn(&str) -> String) -> Vec<String> {
     let twice = |name: &str| {
         let several = request.headers.one(name) == Err(Reason::MalformedHeader);
         several.then(|| format!("{name} stands there with several values, or is too long"))
@@ -119,7 +125,9 @@ fn malformed(recipe: &Recipe, request: &Request<'_>) -> Vec<String> {
     let stamp = match &recipe.stamp {
         StampAt::Header(name, unit) => twice(name).or_else(|| {
             let text = request.headers.one(name).ok()?;
-            unit.read(text).is_none().then(|| format!("{name} is {}: expected {}", quoted(text), unit.example()))
+            unit.read(text)
+                .is_none()
+                .then(|| format!("{name} is {}: expected {}", quoted(&clean(&String::from_utf8_lossy(text))), unit.example()))
         }),
         StampAt::InSignature => Some(format!("expected t= with {}, before the signatures", Unit::Seconds.example())),
         StampAt::Nowhere => None,
@@ -129,10 +137,9 @@ fn malformed(recipe: &Recipe, request: &Request<'_>) -> Vec<String> {
 }
 
 /// The beginning of a text of the request.
-fn quoted(text: &[u8]) -> String {
-    let all = String::from_utf8_lossy(text);
-    let short: String = all.chars().take(40).collect();
-    if short.len() < all.len() { format!("{short:?}...") } else { format!("{short:?}") }
+fn quoted(text: &str) -> String {
+    let short: String = text.chars().take(40).collect();
+    if short.len() < text.len() { format!("{short:?}...") } else { format!("{short:?}") }
 }
 
 fn expected(recipe: &Recipe) -> String {

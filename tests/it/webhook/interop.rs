@@ -149,7 +149,7 @@ fn compare(other: &mut Foreign, pairs: &[Pair]) {
 #[test]
 fn the_packages_of_python() {
     let Some(mut python) = Foreign::python() else { return };
-    let form = json!({ "B": "2", "a": ["1 2+", "1"], "é": "x" });
+    let form = json!({ "B": ["2"], "a": ["1 2+", "1"], "é": ["x"] });
     compare(
         &mut python,
         &[
