@@ -250,6 +250,12 @@ fn the_usual_mix_ups_are_named() {
         assert!(done.status.code() == Some(1) && out.contains(said), "{signed_as} as {judged_as}: expected {said:?} in\n{out}");
         assert!(out.starts_with("invalid: "), "{out}");
     }
+    // Twilio's way with a body that nothing binds, and Ed25519 where only a shared secret is known.
+    let args = ["--secret-env", "S", "-H", "X-Twilio-Signature: AAAA", "-H", "Content-Type: application/json", "--url", "https://x.test/"];
+    let done = command(&[&["verify", "--scheme", "twilio"][..], &args].concat(), &[("S", "s3cret")], b"{}");
+    assert!(text(&done.stdout).contains("nothing would bind it"), "{}", text(&done.stdout));
+    let done = mixed_up("svix", "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=", "svix", WHSEC, same);
+    assert!(text(&done.stdout).contains("expected whpk_ and base64"), "{}", text(&done.stdout));
     // Shopify's base64 under GitHub's header, and the other way round.
     let done = mixed_up("shopify", "s3cret", "github", "s3cret", |h, _| {
         rename(h, "x-shopify-hmac-sha256", "x-hub-signature-256");
@@ -276,6 +282,22 @@ fn what_fits_is_said_with_its_parts() {
     ] {
         assert!(out.contains(said), "{said:?} in\n{out}");
     }
+}
+
+/// docs/webhooks.md shows what the command prints, knows every scheme, and its line of JSON is judged as it says.
+#[test]
+fn the_documentation_is_true() {
+    let page = include_str!("../../docs/webhooks.md");
+    let signature = "X-Hub-Signature-256: sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    let args = ["verify", "--scheme", "github", "--secret-env", "HOOK_SECRET", "-H", signature];
+    let done = command(&args, &[("HOOK_SECRET", "It's a Secret to Everybody")], b"Hello, World!\n");
+    assert!(page.contains(&text(&done.stdout)) && page.contains(signature), "{}", text(&done.stdout));
+    for scheme in Scheme::all() {
+        assert!(page.contains(&format!("`{}`", scheme.name())), "{}", scheme.name());
+    }
+    let line = page.lines().find(|l| l.starts_with("{\"name\"")).unwrap();
+    let done = command(&["verify", "--jsonl"], &[], line.as_bytes());
+    assert!(page.contains(text(&done.stdout).trim_end()) && done.status.success(), "{}", text(&done.stdout));
 }
 
 #[test]

@@ -9,8 +9,10 @@ use super::key::{Form, Key};
 use super::message::Request;
 use super::recipe::{Carrier, Piece, Recipe, StampAt};
 use super::scheme::{IdAt, Proof, Scheme};
+use super::signed::texts;
 use super::stamp::Unit;
-use super::verify::{Reason, Verdict};
+use super::twilio::BODY_HASH;
+use super::verify::{Reason, Verdict, carried};
 use super::{MAX_BODY, presented};
 use crate::secret::SecretValue;
 
@@ -36,7 +38,12 @@ pub fn clues(
         }
         (Reason::BadSignature, Some(recipe)) => {
             let mixup = mixup::find(scheme, recipe, secrets, request);
-            if mixup.is_none() {
+            let unbound = texts(recipe, request, b"", b"").is_empty();
+            if unbound {
+                found.push(format!("the body is no form, and the address does not hold its hash ({BODY_HASH}): nothing would bind it"));
+            } else if only_ed25519(scheme, recipe, secrets, request) {
+                found.push("all its signatures are Ed25519 (v1a), and no secret is a public key: expected whpk_ and base64".into());
+            } else if mixup.is_none() {
                 found.push("no usual mix-up explains it: most likely another secret, or a body that was changed on its way".into());
                 found.extend(body_clues(request.body));
             }
@@ -45,6 +52,12 @@ pub fn clues(
         _ => found.extend(presented_clues(scheme, secrets, request)),
     }
     found
+}
+
+/// Whether there is nothing that a shared secret could have made.
+fn only_ed25519(scheme: &Scheme, recipe: &Recipe, secrets: &[SecretValue], request: &Request<'_>) -> bool {
+    let shared = secrets.iter().all(|s| matches!(Key::read(recipe.key, s), Ok(Key::Shared(_))));
+    shared && carried(scheme, recipe, request).is_ok_and(|c| c.members.iter().all(|m| m.asymmetric))
 }
 
 /// Secrets that are no keys.
