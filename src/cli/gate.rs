@@ -17,7 +17,7 @@ use crate::explain::plain;
 use crate::fields::{Point, Slug};
 use crate::readiness::{Answered, Failed, Passed, answer_from};
 use crate::soak::gate::Answer;
-use crate::soak::{Shown, ShownCounts, percent};
+use crate::soak::{Ruling, Shown, ShownCounts, percent};
 use crate::store::Reader;
 
 /// Say whether an environment may go live, and why not. Exit code: 0 go, 1 no_go (it failed), 2 not_yet (something is missing or can't be shown)
@@ -175,7 +175,7 @@ fn integration(out: &mut String, p: &Passed) {
     excluded(out, p, soak);
     let head = if p.answer == Answer::Go { "to know:" } else { "why not:" };
     list(out, head, INDENT, &p.reasons);
-    if let Some(at) = soak.earliest_pass.as_ref().filter(|_| p.answer != Answer::Go) {
+    if let Some(at) = soak.earliest_pass.as_ref().filter(|_| soak.verdict != Ruling::Passed) {
         let _ = writeln!(out, "{INDENT}it can pass at the earliest at {at}");
     }
 }

@@ -203,6 +203,7 @@ mod tests {
             retries: 0,
             judged: true,
             judge: crate::soak::Judge::Ratio,
+            blocked_by: None,
             kind,
         }
     }

@@ -1,10 +1,13 @@
 //! The store's own thread: takes one commit at a time, answers it, and does the store's housekeeping in between.
 
+use std::sync::Arc;
+
 use tokio::sync::{mpsc, oneshot};
 
 use super::evidence::{self, Appended, Saying};
 use crate::clock::UnixMs;
 use crate::fields::{CheckId, Span};
+use crate::readiness::Soaks;
 use crate::record::Record;
 use crate::store::{Note, Seal, Store};
 
@@ -23,19 +26,21 @@ pub(super) struct Batch {
 pub(super) enum After {
     /// A check left the configuration.
     Forget(CheckId),
-    /// Something to remember that is no run.
-    Note(Note),
+    /// Something to remember that is no run, and who waits until it is.
+    Note(Note, Option<oneshot::Sender<()>>),
     /// A record of the evidence log.
     Evidence(Saying),
 }
 
 /// How long the store keeps what.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Keep {
     /// Single runs.
     pub(super) runs: Span,
     /// Hourly sums.
     pub(super) hours: Span,
+    /// They know which runs they are still judged by.
+    pub(super) soaks: Arc<Soaks>,
 }
 
 /// What a commit left behind.
@@ -108,11 +113,11 @@ fn serve(mut store: Store, mut inbox: mpsc::Receiver<Request>) {
     while let Some(request) = inbox.blocking_recv() {
         match request {
             Request::Commit(batch, answer) => {
-                let (now, keep) = (batch.now, batch.keep);
+                let (now, keep) = (batch.now, batch.keep.clone());
                 let _ = answer.send(commit(&mut store, batch));
                 commits = commits.wrapping_add(1);
                 if commits.is_multiple_of(RETAIN_EVERY)
-                    && let Err(e) = store.retain(now, keep.runs, keep.hours, RETAIN_ROWS)
+                    && let Err(e) = store.retain(now, keep.runs, keep.hours, &keep.soaks.pinned(now), RETAIN_ROWS)
                 {
                     tracing::warn!(error = %e, "old results could not be removed");
                 }
@@ -123,6 +128,13 @@ fn serve(mut store: Store, mut inbox: mpsc::Receiver<Request>) {
                 return;
             }
         }
+    }
+}
+
+/// It is on disk: who waits for it hears so.
+fn told(done: After) {
+    if let After::Note(_, Some(kept)) = done {
+        let _ = kept.send(());
     }
 }
 
@@ -137,9 +149,10 @@ fn commit(store: &mut Store, mut batch: Batch) -> Answer {
     while let Some(first) = not_done.first() {
         let result = match first {
             After::Forget(check) => store.forget(batch.now, check).map(|()| 1).map_err(|e| e.to_string()),
-            After::Note(_) => {
+            After::Note(..) => {
                 // All that follow each other in one transaction.
-                let notes: Vec<Note> = not_done.iter().map_while(|a| if let After::Note(n) = a { Some(n.clone()) } else { None }).collect();
+                let notes: Vec<Note> =
+                    not_done.iter().map_while(|a| if let After::Note(n, _) = a { Some(n.clone()) } else { None }).collect();
                 store.write_notes(&notes).map(|()| notes.len()).map_err(|e| e.to_string())
             }
             After::Evidence(_) => evidence::append(store, &mut not_done).map(|done| {
@@ -148,7 +161,7 @@ fn commit(store: &mut Store, mut batch: Batch) -> Answer {
             }),
         };
         match result {
-            Ok(done) => drop(not_done.drain(..done)),
+            Ok(done) => not_done.drain(..done).for_each(told),
             Err(error) => {
                 tracing::warn!(error, "the store could not take over a change or a record of evidence; it is tried again");
                 break;

@@ -25,7 +25,7 @@ mod verify;
 pub use self::clues::clues;
 pub use self::handshake::{Handshake, handshake};
 pub use self::message::{Headers, MessageId, Request};
-pub use self::replay::Memory;
+pub use self::replay::ReplayMemory;
 pub use self::scheme::Scheme;
 pub use self::sign::{Outgoing, Signed, cloudevents_headers, sign};
 pub use self::signed::{Shown, shown};

@@ -9,7 +9,7 @@ use crate::clock::UnixMs;
 
 /// The ids of one sender. Each costs about a hundred bytes, however long it is.
 #[derive(Debug)]
-pub struct Memory {
+pub struct ReplayMemory {
     most: usize,
     keep: Duration,
     /// When each was first seen, by its hash.
@@ -19,7 +19,7 @@ pub struct Memory {
     forgotten: u64,
 }
 
-impl Memory {
+impl ReplayMemory {
     /// Remembers at most so many ids, each so long. Senders retry for up to a day, so a day is a good time.
     pub fn new(most: usize, keep: Duration) -> Self {
         Self { most: most.max(1), keep, seen: HashMap::new(), order: VecDeque::new(), forgotten: 0 }
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn known_for_a_time_and_no_longer() {
-        let mut m = Memory::new(10, Duration::from_secs(60));
+        let mut m = ReplayMemory::new(10, Duration::from_secs(60));
         let at = |s: i64| UnixMs(s * 1000);
         assert!(m.remember(&id("", "a"), at(0)) && !m.remember(&id("", "a"), at(50)));
         assert!(m.knows(&id("", "a"), at(60)) && !m.knows(&id("", "a"), at(61)) && !m.knows(&id("", "b"), at(0)));
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn sources_are_told_apart() {
-        let mut m = Memory::new(10, Duration::from_secs(60));
+        let mut m = ReplayMemory::new(10, Duration::from_secs(60));
         for (source, name) in [("a", "b c"), ("a b", "c"), ("", "a b c"), ("b", "c")] {
             assert!(m.remember(&id(source, name), UnixMs(0)), "{source} {name}");
         }
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn bounded_and_honest_about_it() {
-        let mut m = Memory::new(3, Duration::from_secs(60));
+        let mut m = ReplayMemory::new(3, Duration::from_secs(60));
         assert!((0..1000).all(|n| m.remember(&id("", &format!("{n}{}", "x".repeat(1000))), UnixMs(n))));
         assert_eq!((m.len(), m.seen.len(), m.forgotten(), m.is_empty()), (3, 3, 997, false));
         assert!(m.knows(&id("", &format!("997{}", "x".repeat(1000))), UnixMs(1000)));
