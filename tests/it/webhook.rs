@@ -232,9 +232,9 @@ fn the_usual_mix_ups_are_named() {
             |h, _| {
                 h.iter_mut().for_each(|(n, v)| {
                     if n.ends_with("timestamp") {
-                        v.push_str(".0")
+                        v.push_str(".0");
                     }
-                })
+                });
             },
             "expected whole seconds since 1970",
         ),
