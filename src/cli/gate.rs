@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use reqwest::{Method, StatusCode, Url};
 use serde_json::Value;
 
-use super::control::{Credential, Daemon, refused};
+use super::control::{Credential, Daemon, refused, within};
 use super::verdict::{counts, criteria};
 use super::{CliError, CliResult, Exit, block_on, complain, say};
 use crate::app::store_path;
@@ -90,7 +90,7 @@ fn ask(daemon: &Daemon, (customer, environment): (&str, &str), at: Option<UnixMs
         let said = |key: &str| answer.get(key).and_then(Value::as_str).map(plain);
         return Err(match (status, said("error"), said("hint")) {
             (StatusCode::NOT_FOUND, Some(error), Some(hint)) => {
-                Exit::BadInput.with(anyhow::anyhow!("{customer}/{environment}: {error}; {hint}"))
+                Exit::BadInput.with(anyhow::anyhow!("{customer}/{environment}: {error}; {}", within(&hint)))
             }
             _ => refused(status, &answer, "reading needs the token of a viewer"),
         });

@@ -25,7 +25,7 @@ const MAX_SLOTS: u64 = 4_000_000;
 #[derive(Debug, Args)]
 pub(super) struct Simulate {
     /// So many days are simulated, and judged at their end
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=366))]
+    #[arg(long, default_value_t = 7, value_parser = days)]
     days: u16,
     /// A run is due so often
     #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = every)]
@@ -43,7 +43,7 @@ pub(super) struct Simulate {
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
     throttle: Ratio,
     /// Where failures and throttled runs lie
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = seed)]
     seed: u64,
     /// The verdict as one JSON object instead of a table
     #[arg(long)]
@@ -87,7 +87,7 @@ struct Asked {
     #[arg(long, value_name = "TIMES", value_parser = times)]
     quota_headroom: Option<f64>,
     /// At least so many days
-    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=36_500))]
+    #[arg(long, value_name = "DAYS", value_parser = whole_days)]
     certificate_days: Option<u32>,
     /// At least this share agrees; above 0
     #[arg(long, value_name = "SHARE", value_parser = target)]
@@ -271,6 +271,18 @@ impl Numbers {
     }
 }
 
+fn days(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|n| (1..=366).contains(n)).ok_or_else(|| "expected a whole number from 1 to 366".to_owned())
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
+}
+
+fn whole_days(text: &str) -> Result<u32, String> {
+    text.parse().ok().filter(|n| *n <= 36_500).ok_or_else(|| "expected a whole number from 0 to 36500".to_owned())
+}
+
 fn span(text: &str) -> Result<Span, String> {
     text.parse().map_err(|e: Expected| format!("expected {e}"))
 }
@@ -292,7 +304,7 @@ fn latency(text: &str) -> Result<Span, String> {
 }
 
 fn times(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|n| (1.0..=100.0).contains(n)).ok_or_else(|| "expected 1 to 100".to_owned())
+    text.parse().ok().filter(|n| (1.0..=100.0).contains(n)).ok_or_else(|| "expected a number from 1 to 100, such as 1.5".to_owned())
 }
 
 fn window(text: &str) -> Result<Span, String> {

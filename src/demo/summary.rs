@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::attribution::{remediation, too_much_declared};
+use crate::attribution::{limit_not_told, remediation, too_much_declared};
 use crate::board::{Counts, IntegrationEntry};
 use crate::clock::UnixMs;
 use crate::limits::words::times;
@@ -126,6 +126,9 @@ fn what_to_do(entry: &IntegrationEntry, status: &IntegrationStatus, failure: Opt
         return match status.limits.headroom {
             Some(h) if h < 1.0 && class == Class::Throttled => {
                 format!("{} (headroom {})", too_much_declared(attribution, entry.def.owner), times(h))
+            }
+            _ if class == Class::Throttled && entry.checks.iter().all(|c| c.state.limits.is_empty()) => {
+                limit_not_told(attribution, entry.def.owner)
             }
             _ => remediation(class, attribution, entry.def.owner),
         };

@@ -227,7 +227,8 @@ impl Told<'_> {
     }
 
     fn unobserved(&self) -> String {
-        if self.row.state == State::Idle { "never observed, and not asked for by name" } else { "asked for, and never observed" }.to_owned()
+        let idle = self.row.state == State::Idle;
+        if idle { "never observed; left out, as the configuration does not set it" } else { "asked for, and never observed" }.to_owned()
     }
 
     fn attested(&self) -> String {
