@@ -41,3 +41,4 @@ pub mod status;
 pub mod store;
 pub mod supervisor;
 pub mod transport;
+pub mod webhook;

@@ -28,6 +28,7 @@ mod token;
 mod validate;
 mod verdict;
 mod verify;
+mod webhook;
 
 /// Exit codes of all commands (product.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +117,7 @@ enum Command {
     Report(report::Report),
     Verify(verify::Verify),
     Keygen(keygen::Keygen),
+    Webhook(webhook::Webhook),
     /// Makes a token for the server and shows it once
     Token(token::TokenArgs),
 }
@@ -142,6 +144,7 @@ impl Cli {
             Command::Report(args) => report::run(&args),
             Command::Verify(args) => verify::run(&args),
             Command::Keygen(args) => keygen::run(&args),
+            Command::Webhook(args) => webhook::run(&args),
             Command::Token(args) => token::run(&args),
         }
     }

@@ -25,6 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("finding", &["clock", "fields", "outcome"]),
     ("sso", &["clock", "fields", "outcome", "finding"]),
     ("observed", &["clock", "fields", "finding", "outcome", "ratelimit"]),
+    ("webhook", &["clock", "secret"]),
     ("record", &["clock", "fields", "finding", "outcome", "ratelimit"]),
     ("evidence", &["clock", "fields", "outcome", "observed"]),
     // The shape of the configuration. How files are read stands further down.
@@ -290,6 +291,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "log",
             "explain",
             "server",
+            "webhook",
             "app",
             "demo",
         ],

@@ -52,3 +52,4 @@ mod support;
 mod throttling;
 mod token_endpoint;
 mod transport;
+mod webhook;
