@@ -256,6 +256,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "server",
             "app",
             "demo",
+            "sso",
         ],
     ),
     ("main", &["cli"]),
