@@ -267,7 +267,8 @@ impl<'a> Reader<'a> {
             return self.takes(')').then_some(inner);
         }
         let path = self.path()?;
-        if self.takes('[') {
+        if let Some(rest) = self.rest.strip_prefix('[') {
+            self.rest = rest;
             let inner = self.any(depth + 1)?;
             return self.takes(']').then(|| Expression::Within(path.to_owned(), Box::new(inner)));
         }

@@ -176,8 +176,8 @@ impl<'a> Walk<'a> {
         self.shown(e, &e.body, id, false);
     }
 
-    /// Takes what an answer shows of a resource. `own`: the answer to a change of it.
-    pub(super) fn shown(&mut self, e: &'a Exchange, resource: &'a Value, id: &'a str, own: bool) {
+    /// Takes what an answer shows of a resource. `own`: the answer to a change of it. False: its user had another id before.
+    pub(super) fn shown(&mut self, e: &'a Exchange, resource: &'a Value, id: &'a str, own: bool) -> bool {
         let endpoint = e.request.target.endpoint;
         let whole = !e.request.target.query.projects();
         let told_disabled = e.request.is(Fact::Disabled);
@@ -207,7 +207,9 @@ impl<'a> Walk<'a> {
             && self.world.has_id(name, id).is_some()
         {
             self.found.add(&RES_01, &e.name, "a user has another id than before");
+            return false;
         }
+        true
     }
 
     fn list(&mut self, e: &'a Exchange) {
@@ -227,7 +229,8 @@ impl<'a> Walk<'a> {
         if let Some(raw) = raw {
             filters::answered(e, raw, &list, &self.world, &mut self.found);
         }
-        if self.found.noted() == before {
+        list.off = self.found.noted() > before;
+        if !list.off {
             list.judge_numbers(e, whole, &mut self.found);
         }
         let mut ids = BTreeSet::new();
@@ -240,7 +243,7 @@ impl<'a> Walk<'a> {
             } else if self.world.held(target.endpoint, id).is_some_and(|h| h.gone) {
                 self.found.add(&DEL_01, &e.name, "a list still shows what was deleted");
             } else {
-                self.shown(e, resource, id, false);
+                list.off |= !self.shown(e, resource, id, false);
             }
         }
         self.pages.take(e, &list, self.world.epoch);

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::exchange::{Exchange, Fact, Request};
 use super::filter::Filter;
 use super::target::Target;
-use crate::observed::bounded;
+use crate::fields::bounded;
 
 /// Bytes of a recording at most.
 pub const MOST_BYTES: u64 = 16 << 20;
