@@ -2,6 +2,7 @@
 //! where they are, pass. Whatever is read, the judge ends.
 
 mod recorded;
+mod writing;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -103,8 +103,7 @@ pub(super) fn fine_error(e: &Exchange, found: &mut Found) {
     match e.object() {
         None => wrong.push("no Error object in the answer".to_owned()),
         Some(object) => {
-            let schemas = object.get("schemas").and_then(Value::as_array);
-            if !schemas.is_some_and(|all| all.iter().filter_map(Value::as_str).any(|s| s.eq_ignore_ascii_case(ERROR))) {
+            if !is_error(e) {
                 wrong.push("schemas is not that of an Error".to_owned());
             }
             match object.get("status") {
@@ -121,6 +120,12 @@ pub(super) fn fine_error(e: &Exchange, found: &mut Found) {
     if !wrong.is_empty() {
         found.add(&ERR_01, &e.name, wrong.join(", "));
     }
+}
+
+/// Whether the body says that it is an Error.
+pub(super) fn is_error(e: &Exchange) -> bool {
+    let schemas = e.body.get("schemas").and_then(Value::as_array);
+    schemas.is_some_and(|all| all.iter().filter_map(Value::as_str).any(|s| s.eq_ignore_ascii_case(ERROR)))
 }
 
 /// The error's keyword.

@@ -270,8 +270,23 @@ impl<'a> Reader<'a> {
         if let Some(rest) = self.rest.strip_prefix('[') {
             self.rest = rest;
             let inner = self.any(depth + 1)?;
-            return self.takes(']').then(|| Expression::Within(path.to_owned(), Box::new(inner)));
+            if !self.takes(']') {
+                return None;
+            }
+            // Entra also compares what stands behind the bracket.
+            let Some(rest) = self.rest.strip_prefix('.') else {
+                return Some(Expression::Within(path.to_owned(), Box::new(inner)));
+            };
+            self.rest = rest;
+            let sub = self.path()?;
+            let compared = self.comparison(sub)?;
+            return Some(Expression::Within(path.to_owned(), Box::new(Expression::All(vec![inner, compared]))));
         }
+        self.comparison(path)
+    }
+
+    /// The operator and the value behind a path.
+    fn comparison(&mut self, path: &str) -> Option<Expression> {
         if !self.rest.starts_with(char::is_whitespace) {
             return None;
         }
@@ -384,6 +399,7 @@ mod tests {
             "userName sw \"a\" and active eq true",
             "emails[type eq \"work\" and value co \"@\"]",
             "emails.value eq \"A@x\"",
+            "emails[type eq \"work\"].value eq \"a@x\"",
             "emails eq \"a@x\"",
             "not (userName eq \"bob\")",
             "n eq 3",

@@ -54,15 +54,14 @@ pub(super) fn answered(e: &Exchange, raw: &str, list: &List<'_>, world: &World<'
     let equalities = filter.equalities();
     let by_name = || equalities.iter().filter(|q| q.attribute == "username" && e.request.target.endpoint == Endpoint::Users);
     let verdicts: Vec<Option<bool>> = list.resources.iter().map(|r| filter.holds(r)).collect();
-    let wrong = verdicts.iter().filter(|v| **v == Some(false)).count();
     let returned = verdicts.len();
     if returned > 0 && e.request.is(Fact::Deleted) {
         return found.add(&DEL_01, &e.name, "a filter still shows what was deleted");
     }
-    if wrong > 0 {
+    if verdicts.contains(&Some(false)) {
         let mangled = returned == 1 && equalities.iter().any(Equality::has_special);
-        let cause = format!("{wrong} of {returned} returned don't match the filter");
-        return found.add(if mangled { &FLT_05 } else { &FLT_02 }, &e.name, cause);
+        let rule = if mangled { &FLT_05 } else { &FLT_02 };
+        return found.add(rule, &e.name, "the answer has resources that don't match the filter");
     }
     // A userName is unique: more than one can't all match, shown or not.
     let unseen = returned > 1 && verdicts.contains(&None);

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::answer::{admitted, fine_error, forbidden, labelled};
+use super::answer::{admitted, fine_error, forbidden, is_error, labelled};
 use super::changes::Changes;
 use super::discovery::Discovery;
 use super::exchange::{Exchange, Fact, Known};
-use super::filter::member;
+use super::filter::{Filter, member};
 use super::found::Found;
 use super::list::List;
 use super::pages::Pages;
@@ -39,6 +39,11 @@ pub(super) struct Walk<'a> {
 
 /// Judges exchanges in the order in which they were made.
 pub fn judge(exchanges: &[Exchange], known: &Known) -> Vec<Finding> {
+    if let Some((status, e)) = down(exchanges) {
+        let mut found = Found::default();
+        found.add(&GET_01, &e.name, format!("every request is answered with {status}: the base URL is wrong, or the server is down"));
+        return found.finish();
+    }
     let mut walk = Walk {
         found: Found::default(),
         world: World::before(exchanges, known),
@@ -55,6 +60,26 @@ pub fn judge(exchanges: &[Exchange], known: &Known) -> Vec<Finding> {
         }
     }
     walk.finish(known)
+}
+
+/// The one status of everything that has to succeed, where it is an error: then nothing else can be judged.
+fn down(exchanges: &[Exchange]) -> Option<(u16, &Exchange)> {
+    let must = |e: &&Exchange| {
+        let target = &e.request.target;
+        let describes = target.endpoint.is_discovery() && target.query.filter.is_none();
+        let lists = target.endpoint == Endpoint::Users && target.query.filter.as_deref().is_none_or(|raw| Filter::read(raw).is_some());
+        e.request.method == "GET"
+            && target.id.is_none()
+            && !e.request.is(Fact::NoToken)
+            && (describes || lists)
+            && !target.query.odd
+            && e.status != 429
+    };
+    let all: Vec<&Exchange> = exchanges.iter().filter(must).collect();
+    let first = all.first()?;
+    let both = [true, false].iter().all(|d| all.iter().any(|e| e.request.target.endpoint.is_discovery() == *d));
+    let same = all.iter().all(|e| e.status == first.status) && !matches!(first.status, 1..=399 | 401 | 403);
+    (both && same && all.len() > 2).then_some((first.status, first))
 }
 
 impl<'a> Walk<'a> {
@@ -162,6 +187,9 @@ impl<'a> Walk<'a> {
         let listed = e.body.get("totalResults").is_some() || e.body.get("Resources").is_some();
         if e.is_empty() || (listed && e.body.get("totalResults").and_then(Value::as_u64) == Some(0)) {
             return self.found.add(&ERR_02, name, "an id is answered with 200 and nothing in it instead of 404");
+        }
+        if is_error(e) {
+            return self.found.add(&ERR_02, name, "an error under the status 200");
         }
         if listed || !e.body.is_object() {
             return self.found.add(&RES_01, name, "no single resource in the answer");

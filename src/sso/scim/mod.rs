@@ -3,20 +3,24 @@
 //! Never sends anything, and never puts a name, an id or another value of a directory into a finding.
 
 mod answer;
+pub mod ask;
 mod changes;
 mod discovery;
 mod exchange;
 mod filter;
 mod filters;
 mod found;
+pub mod journal;
 mod judge;
 mod list;
 mod pages;
 mod patch;
+pub mod plan;
 pub mod recording;
 mod resource;
 mod target;
 mod world;
+pub mod write;
 mod writes;
 
 pub use exchange::{Exchange, Fact, Known, Request};

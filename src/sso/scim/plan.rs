@@ -39,7 +39,10 @@ pub fn plan(known: &Known, marker: &str) -> Vec<Ask> {
         Ask::get("unknown path", format!("/Soakwatch{marker}")),
     ];
     if let Some(name) = &known.user_name {
-        let swapped: String = name.chars().flat_map(|c| if c.is_lowercase() { c.to_uppercase().collect::<Vec<_>>() } else { c.to_lowercase().collect() }).collect();
+        let swapped: String = name
+            .chars()
+            .flat_map(|c| if c.is_lowercase() { c.to_uppercase().collect::<Vec<_>>() } else { c.to_lowercase().collect() })
+            .collect();
         all.push(Ask::get("known user", by("Users", "userName", name)));
         all.push(Ask::get("known user in another case", by("Users", "userName", &swapped)));
     }
@@ -69,16 +72,18 @@ mod tests {
         assert_eq!(read.request.target.query.filter.as_deref().unwrap(), "userName%20eq%20%22Ada%2Bx%40example.test%22");
     }
 
-    /// A server that knows no path: each request is judged for what it asks, and nothing else is made up.
+    /// A server that knows no path: one cause, one finding.
     #[test]
-    fn a_wrong_base_url_is_told_once_for_each_thing_it_breaks() {
+    fn a_wrong_base_url_is_told_once() {
         let known = Known::default();
-        let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": "404", "detail": "no"}).to_string().into_bytes();
+        let body =
+            json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": "404", "detail": "no"}).to_string().into_bytes();
         let headers = vec![("content-type".to_owned(), "application/scim+json".to_owned())];
-        let all: Vec<_> = plan(&known, "x").iter().map(|a| a.answered(Answer { status: 404, headers: headers.clone(), body: body.clone(), took: None }, &known)).collect();
+        let all: Vec<_> = plan(&known, "x")
+            .iter()
+            .map(|a| a.answered(Answer { status: 404, headers: headers.clone(), body: body.clone(), took: None }, &known))
+            .collect();
         let found = judge(&all, &known);
-        let fails: std::collections::BTreeSet<_> = found.iter().filter(|f| f.level == Level::Fail).map(|f| f.id.as_ref()).collect();
-        let expected = ["SCIM-AUT-01", "SCIM-ATR-01", "SCIM-FLT-01", "SCIM-FLT-04", "SCIM-FLT-05", "SCIM-PAG-02", "SCIM-PAG-03", "SCIM-RTY-01", "SCIM-SPC-01"];
-        assert_eq!(fails, expected.into_iter().collect(), "{found:#?}");
+        assert!(found.len() == 1 && found[0].id == "SCIM-GET-01" && found[0].level == Level::Fail, "{found:#?}");
     }
 }

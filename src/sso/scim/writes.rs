@@ -102,7 +102,9 @@ pub(super) fn patch<'a>(walk: &mut Walk<'a>, e: &'a Exchange, id: &'a str) {
         200 | 204 => {}
         404 if !seen => return fine_error(e, &mut walk.found),
         // The client's own matter: a condition, or a request that is wrong on purpose.
-        409 | 412 | 413 | 428 => return fine_error(e, &mut walk.found),
+        412 | 413 | 428 => return fine_error(e, &mut walk.found),
+        // Adding what is there is no conflict.
+        409 if !wish.forms.contains(&Form::AddMember) => return fine_error(e, &mut walk.found),
         400..=499 if wish.invalid => return fine_error(e, &mut walk.found),
         _ if forbidden(e, &mut walk.found) => return,
         // Whether an attribute other than active may be written is the server's matter.
