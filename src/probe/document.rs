@@ -111,7 +111,7 @@ pub async fn get(
     let downgraded = https(url.as_str()) && observed.hops.iter().any(|h| !h.token && !https(&h.url));
     let half_round_trip_ms = i64::try_from(answer.took.as_millis() / 2).unwrap_or(0);
     let body: Arc<[u8]> = match (answer.status, cached) {
-        (StatusCode::NOT_MODIFIED, Some(c)) => c.body.clone(),
+        (StatusCode::NOT_MODIFIED, Some(c)) => c.body,
         (s, _) if s.is_success() => {
             let (etag, last_modified) = (answer.headers.get(ETAG).cloned(), answer.headers.get(LAST_MODIFIED).cloned());
             let body: Arc<[u8]> = Arc::from(answer.body);
@@ -200,10 +200,10 @@ pub fn failure(found: &[Finding]) -> Option<Failure> {
 }
 
 /// A finding about getting the document: what was found in it before stays open. The run fails with `failure`.
-pub fn not_had(finding: Finding, failure: Failure, observed: &mut Observed) -> Failure {
-    let detail = format!("{}: {}", finding.id, failure.detail);
+pub fn not_had(finding: Finding, mut failure: Failure, observed: &mut Observed) -> Failure {
+    failure.detail = bounded(format!("{}: {}", finding.id, failure.detail), 300);
     observed.findings = Some(Findings::partial(vec![finding]));
-    Failure { detail: bounded(detail, 300), ..failure }
+    failure
 }
 
 /// What waits to be accepted takes the place of what was.
