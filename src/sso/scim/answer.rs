@@ -112,7 +112,7 @@ pub(super) fn fine_error(e: &Exchange, found: &mut Found) {
                 Some(Value::String(_)) => wrong.push("status is not that of the answer".to_owned()),
                 Some(_) => wrong.push("status is not a string".to_owned()),
             }
-            if !object.get("detail").and_then(Value::as_str).is_some_and(|d| !d.trim().is_empty()) {
+            if object.get("detail").and_then(Value::as_str).is_none_or(|d| d.trim().is_empty()) {
                 wrong.push("detail is missing".to_owned());
             }
         }

@@ -59,7 +59,7 @@ impl Discovery {
             match e.status {
                 404 => fine_error(e, found),
                 200 if e.request.is(Fact::UnknownId) || looks_made_up(id) => {
-                    found.add(&RTY_01, &e.name, "an unknown resource type is not answered with 404")
+                    found.add(&RTY_01, &e.name, "an unknown resource type is not answered with 404");
                 }
                 200 if !labelled(e, found) => {}
                 200 => _ = self.one_type(e, &e.body, found),

@@ -12,6 +12,9 @@ use crate::finding::scim::{DEL_01, FLT_01, FLT_02, FLT_03, FLT_04, FLT_05, PAG_0
 /// Attributes that identity providers match by: a server must understand an equality of them.
 const MATCHED_BY: [&str; 6] = ["username", "externalid", "id", "displayname", "emails", "emails.value"];
 
+/// Resources of one answer that are held against its filter.
+const MOST_RESOURCES: usize = 10_000;
+
 /// A filter that is answered with something else than 200.
 pub(super) fn refused(e: &Exchange, raw: &str, found: &mut Found) {
     if e.request.target.search && matches!(e.status, 404 | 405 | 501) {
@@ -53,7 +56,7 @@ pub(super) fn answered(e: &Exchange, raw: &str, list: &List<'_>, world: &World<'
     }
     let equalities = filter.equalities();
     let by_name = || equalities.iter().filter(|q| q.attribute == "username" && e.request.target.endpoint == Endpoint::Users);
-    let verdicts: Vec<Option<bool>> = list.resources.iter().map(|r| filter.holds(r)).collect();
+    let verdicts: Vec<Option<bool>> = list.resources.iter().take(MOST_RESOURCES).map(|r| filter.holds(r)).collect();
     let returned = verdicts.len();
     if returned > 0 && e.request.is(Fact::Deleted) {
         return found.add(&DEL_01, &e.name, "a filter still shows what was deleted");

@@ -228,8 +228,8 @@ mod tests {
             (vec![json!({"id": "u1", "userName": "ada"})], 1, false, 1),
             (vec![json!({"id": "u1"})], 1, false, 1),
             (vec![ours.clone(), ours.clone()], 2, false, 1),
-            (vec![ours.clone()], 30, false, 1),
             (vec![], 30, false, 1),
+            (vec![ours], 30, false, 1),
         ] {
             let mut cleanup = Cleanup::of(entry(None));
             let ask = cleanup.next(None).unwrap();

@@ -20,6 +20,9 @@ const MOST_NAME: usize = 60;
 /// Headers of an exchange that are kept.
 const MOST_HEADERS: usize = 100;
 
+/// Parentheses of a request that are read.
+const MOST_FACTS: usize = 8;
+
 const METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"];
 
 /// Reads a recording. The error names what was expected, and where.
@@ -136,14 +139,16 @@ pub fn request(line: &str) -> Result<Request, String> {
     }
     let mut rest = rest.trim();
     let mut facts = Vec::new();
-    while let Some((before, told)) = parenthesised(rest) {
+    for _ in 0..MOST_FACTS {
+        let Some((before, told)) = parenthesised(rest) else { break };
         facts.extend(told_by_fact(told));
         rest = before.trim_end();
     }
     let (target, body) = body_behind(rest);
-    let (mut target, body) = (target.trim_end(), body);
+    let mut target = target.trim_end();
     // Facts may also stand before the body.
-    while let Some((before, told)) = parenthesised(target) {
+    for _ in 0..MOST_FACTS {
+        let Some((before, told)) = parenthesised(target) else { break };
         facts.extend(told_by_fact(told));
         target = before.trim_end();
     }

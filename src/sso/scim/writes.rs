@@ -84,7 +84,7 @@ fn is_not_there(walk: &mut Walk<'_>, e: &Exchange, id: &str) -> bool {
         404 => fine_error(e, &mut walk.found),
         _ if forbidden(e, &mut walk.found) => {}
         status if gone => {
-            walk.found.add(&DEL_01, &e.name, format!("a change of what was deleted is answered with {status} instead of 404"))
+            walk.found.add(&DEL_01, &e.name, format!("a change of what was deleted is answered with {status} instead of 404"));
         }
         status => walk.found.add(&ERR_02, &e.name, format!("a change of an unknown id is answered with {status} instead of 404")),
     }

@@ -46,7 +46,9 @@ pub(crate) fn list(total: usize, start: usize, resources: &[Value]) -> Value {
 
 pub(crate) fn one(name: &str, request: &str, status: u16, body: Value) -> Value {
     let ct = if body.is_null() { "" } else { CT };
-    json!({"name": name, "request": request, "status": status, "ct": ct, "body": body})
+    let mut exchange = json!({"name": name, "request": request, "status": status, "ct": ct});
+    exchange["body"] = body;
+    exchange
 }
 
 fn patch(path: &str, operation: &Value) -> String {
@@ -66,7 +68,7 @@ fn people() -> [Value; 3] {
 /// Everything a correct server answers.
 pub(crate) fn correct() -> Vec<Value> {
     let [ada, bob, zoe] = people();
-    let all = [ada.clone(), bob.clone(), zoe.clone()];
+    let all = [ada.clone(), bob, zoe.clone()];
     let on = json!({"supported": true});
     let schema = |urn: &str| json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Schema"], "id": urn, "name": "X", "attributes": []});
     let kind = |name: &str, endpoint: &str, urn: &str| json!({"id": name, "name": name, "endpoint": endpoint, "schema": urn});
