@@ -17,6 +17,8 @@ pub(super) struct Name {
     pub id: Option<String>,
     /// Its user was deleted.
     pub gone: bool,
+    /// It was created again while it existed: two ids are right.
+    pub doubled: bool,
 }
 
 /// A resource that was seen, or was written to.
@@ -80,7 +82,12 @@ impl<'a> World<'a> {
     /// Somebody has this userName.
     pub(super) fn exists(&mut self, name: Option<&str>) {
         if let Some(name) = name.filter(|n| !n.is_empty()) {
-            let known = self.names.entry(name.to_lowercase()).or_insert_with(|| Name { exact: name.to_owned(), id: None, gone: false });
+            let known = self.names.entry(name.to_lowercase()).or_insert_with(|| Name {
+                exact: name.to_owned(),
+                id: None,
+                gone: false,
+                doubled: false,
+            });
             known.gone = false;
         }
     }
@@ -92,10 +99,18 @@ impl<'a> World<'a> {
 
     /// Notes the id of a userName, and gives the one it had before where that is another.
     pub(super) fn has_id(&mut self, name: &str, id: &str) -> Option<String> {
-        let known = self.names.entry(name.to_lowercase()).or_insert_with(|| Name { exact: name.to_owned(), id: None, gone: false });
-        let before = known.id.replace(id.to_owned()).filter(|before| before != id && !known.gone);
+        let known =
+            self.names.entry(name.to_lowercase()).or_insert_with(|| Name { exact: name.to_owned(), id: None, gone: false, doubled: false });
+        let before = known.id.replace(id.to_owned()).filter(|before| before != id && !known.gone && !known.doubled);
         known.gone = false;
         before
+    }
+
+    /// This userName was created again while it existed.
+    pub(super) fn double(&mut self, name: &str) {
+        if let Some(known) = self.names.get_mut(&name.to_lowercase()) {
+            known.doubled = true;
+        }
     }
 
     /// How many users there are, where that is known.

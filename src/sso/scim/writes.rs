@@ -23,9 +23,10 @@ pub(super) fn create<'a>(walk: &mut Walk<'a>, e: &'a Exchange) {
     match e.status {
         201 if exists => {
             walk.found.add(&CRE_01, place, "a userName that exists is created again");
-            created(walk, e, name, false);
+            walk.world.double(name.unwrap_or_default());
+            // Its form has been said enough about: it only exists now.
         }
-        201 => created(walk, e, name, true),
+        201 => created(walk, e, name),
         409 if ghost && !e.request.is(Fact::NameExists) => {
             walk.found.add(&DEL_01, place, "the userName of a deleted user can't be created again");
         }
@@ -45,11 +46,11 @@ pub(super) fn create<'a>(walk: &mut Walk<'a>, e: &'a Exchange) {
     }
 }
 
-/// A 201. `judged`: whether its form matters.
-fn created<'a>(walk: &mut Walk<'a>, e: &'a Exchange, name: Option<&str>, judged: bool) {
+/// A 201.
+fn created<'a>(walk: &mut Walk<'a>, e: &'a Exchange, name: Option<&str>) {
     let body = e.request.body.as_ref();
     let id = e.body.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
-    if judged && labelled(e, &mut walk.found) {
+    if labelled(e, &mut walk.found) {
         let said_in_body = e.body.get("meta").and_then(|m| m.get("location")).is_some_and(Value::is_string);
         // Where no header was recorded at all, the body may speak for it.
         let location = e.header("location").is_some_and(|l| !l.trim().is_empty()) || (!walk.world.records_headers && said_in_body);
@@ -61,9 +62,6 @@ fn created<'a>(walk: &mut Walk<'a>, e: &'a Exchange, name: Option<&str>, judged:
         if e.body.is_object() {
             resource::judge(e, &e.body, false, &mut walk.found);
         }
-    } else if !judged {
-        // Said already: it only exists now.
-        return;
     }
     walk.world.exists(name);
     let Some(id) = id else { return };
