@@ -68,12 +68,22 @@ struct Answer<'a> {
 }
 
 pub(super) fn run(args: &Lint) -> CliResult {
-    match &args.what {
-        What::Saml(a) => saml::run(a),
-        What::Oidc(a) => oidc::run(a),
-        What::Jwks(a) => jwks::run(a),
-        What::Scim(a) => scim::run(a),
+    let (common, result) = match &args.what {
+        What::Saml(a) => (&a.common, saml::run(a)),
+        What::Oidc(a) => (&a.common, oidc::run(a)),
+        What::Jwks(a) => (&a.common, jwks::run(a)),
+        What::Scim(a) => (&a.common, scim::run(a)),
+    };
+    // The object is printed whatever the exit: of a file that can't be read there is nothing to find, and it is no pass.
+    if result.is_err() && common.json {
+        print(&Answer { verdict: Verdict::Fail, findings: Vec::new() })?;
     }
+    result
+}
+
+fn print(answer: &Answer<'_>) -> Result<(), CliError> {
+    say(serde_json::to_string(answer).map_err(anyhow::Error::from)?);
+    Ok(())
 }
 
 /// Reads the file, at most so many bytes; what can't be read is bad input.
@@ -93,8 +103,7 @@ pub(super) fn answer(common: &Common, findings: Vec<Finding>) -> CliResult {
             owner: f.owner.as_str(),
             detail: &f.detail,
         });
-        let answer = Answer { verdict, findings: printed.collect() };
-        say(serde_json::to_string(&answer).map_err(anyhow::Error::from)?);
+        print(&Answer { verdict, findings: printed.collect() })?;
     } else {
         say(format!("verdict: {verdict}"));
         for f in &findings {

@@ -9,3 +9,4 @@ pub mod jwks;
 mod kept;
 pub mod oauth;
 pub mod oidc;
+pub mod scim;

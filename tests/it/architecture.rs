@@ -294,6 +294,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "webhook",
             "app",
             "demo",
+            "sso",
         ],
     ),
     ("main", &["cli"]),

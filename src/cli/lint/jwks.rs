@@ -20,7 +20,7 @@ pub(super) struct Jwks {
     #[arg(long, value_name = "FILE")]
     before: Option<PathBuf>,
     #[command(flatten)]
-    common: Common,
+    pub(super) common: Common,
 }
 
 pub(super) fn run(args: &Jwks) -> CliResult {

@@ -24,7 +24,7 @@ pub(super) struct Oidc {
     #[arg(long, value_name = "URL")]
     baseline_jwks_uri: Option<String>,
     #[command(flatten)]
-    common: Common,
+    pub(super) common: Common,
 }
 
 pub(super) fn run(args: &Oidc) -> CliResult {

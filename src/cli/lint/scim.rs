@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Common;
-use crate::cli::CliResult;
+use crate::cli::{CliResult, Exit};
+use crate::sso::scim::{Known, judge, recording};
 
 /// Recorded SCIM exchanges
 #[derive(Debug, Args)]
@@ -13,10 +14,11 @@ pub(super) struct Scim {
     /// The file
     file: PathBuf,
     #[command(flatten)]
-    common: Common,
+    pub(super) common: Common,
 }
 
 pub(super) fn run(args: &Scim) -> CliResult {
-    let _bytes = super::read(&args.file, 5 << 20)?;
-    super::answer(&args.common, Vec::new())
+    let exchanges = recording::read(&super::read(&args.file, recording::MOST_BYTES)?)
+        .map_err(|why| Exit::BadInput.with(anyhow::anyhow!("{}: {why}", args.file.display())))?;
+    super::answer(&args.common, judge(&exchanges, &Known::default()))
 }
