@@ -209,7 +209,13 @@ mod tests {
     fn the_worst_comes_first_and_decides() {
         const LOW: Rule = Rule::new("X-LOW-01", Severity::Low, Party::Network, Class::Metadata, "");
         const BAD: Rule = Rule::new("X-BAD-01", Severity::Medium, Party::Network, Class::Drift, "");
-        let all = sorted(vec![LOW.found("a"), BAD.found("b"), BAD.found("b"), BAD.found("c").of(Severity::Critical), LOW.found("i").at(Level::Info)]);
+        let all = sorted(vec![
+            LOW.found("a"),
+            BAD.found("b"),
+            BAD.found("b"),
+            BAD.found("c").of(Severity::Critical),
+            LOW.found("i").at(Level::Info),
+        ]);
         let details: Vec<&str> = all.iter().map(|f| f.detail.as_str()).collect();
         assert_eq!(details, ["c", "b", "a", "i"]);
         assert_eq!((verdict(&all), verdict(&all[2..]), verdict(&all[3..])), (Verdict::Fail, Verdict::Warn, Verdict::Pass));
