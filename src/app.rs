@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::model::Config;
 use crate::config::{Loaded, diff};
 use crate::health::Health;
+use crate::memory::Memories;
 use crate::metrics::own::OwnMetrics;
 use crate::readiness::Soaks;
 use crate::recorder::{self, RecorderHandle};
@@ -30,6 +31,7 @@ use crate::transport::{Resolver, Transport};
 
 mod decisions;
 mod evidence;
+mod memory;
 mod restart;
 mod soaks;
 
@@ -149,7 +151,10 @@ impl App {
         let mut supervisor = supervisor;
         let soaks = Arc::new(Soaks::default());
         let budgets = Arc::new(Budgets::new(&config.settings.rate_limit));
+        let (keep, kept) = mpsc::channel(256);
+        let memories = Arc::new(Memories::new(keep));
         let state = ServerState {
+            memories: Arc::clone(&memories),
             board: Arc::clone(&board),
             budgets: Arc::clone(&budgets),
             soaks: Arc::clone(&soaks),
@@ -164,7 +169,7 @@ impl App {
         let serving = server::serve(listener, state, stop.clone());
         supervisor.spawn("http", async { Ok(serving.await?) });
 
-        let restart::Before { store, gone, schedules, departed, holds, away, evidence: log } =
+        let restart::Before { store, gone, schedules, departed, holds, away, remembered, evidence: log } =
             restart::bring_back(&path, &board, &soaks, &clock).await?;
         let (checker, self_check) = self_check::channel(!config.settings.self_check.targets.is_empty());
         let (task, recorder) = recorder::start(
@@ -185,6 +190,9 @@ impl App {
         for entry in soaks.configure(&config, clock.now()) {
             recorder.evidence(entry).await;
         }
+        memories.restore(&remembered);
+        supervisor.spawn("memory", memory::run(kept, recorder.clone(), stop.clone()));
+        restart::forget_memories(gone.iter(), &memories).await;
         let mut keeper = soaks::Keeper {
             soaks: Arc::clone(&soaks),
             board: Arc::clone(&board),
@@ -209,6 +217,7 @@ impl App {
         };
         supervisor.spawn("housekeeper", checker.run(log, stop.clone()));
         let means = Means {
+            memories: Arc::clone(&memories),
             config: config_now.clone(),
             transport: transport_now,
             budgets,
@@ -227,6 +236,7 @@ impl App {
             recorder: recorder.clone(),
             own: Arc::clone(&own),
             clock,
+            memories,
             config: config_sender,
             transport: transport_sender,
         };
@@ -277,6 +287,7 @@ struct Reloader {
     recorder: RecorderHandle,
     own: Arc<OwnMetrics>,
     clock: Clock,
+    memories: Arc<Memories>,
     config: watch::Sender<Arc<Config>>,
     transport: watch::Sender<Arc<Transport>>,
 }
@@ -342,6 +353,7 @@ impl Reloader {
         let new = Arc::new(new);
         self.config.send_replace(Arc::clone(&new));
         restart::forget(&gone, &left, &self.board, &self.recorder).await;
+        restart::forget_memories(gone.iter(), &self.memories).await;
         restart::note_schedules(&new, &restart::schedules(&old), &self.recorder).await;
         evidence::reloaded(&old, &new, &diff, actor, self.clock.now(), &self.recorder).await;
         self.own.integrations_removed.inc_by(left.len() as u64);

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{HOUR_MS, UnixMs};
 use crate::config::model::{CheckDef, Config, Integration};
 use crate::fields::{CheckId, IntegrationId};
+use crate::finding::{DocumentFacts, Finding};
 use crate::outcome::{Attribution, Cause, Class, Outcome, Phase};
 use crate::ratelimit::Limits;
 use crate::record::{DurationCode, Facts, Record};
@@ -135,6 +136,12 @@ pub struct CheckState {
     pub limits: Limits,
     /// The last wait a target asked for: when, and for how many seconds.
     pub retry_after: Option<(UnixMs, u64)>,
+    /// What is open of what was found in its document, worst first.
+    pub findings: Vec<Finding>,
+    /// What its document said of itself when it was last read.
+    pub document: Option<DocumentFacts>,
+    /// How often another document took the place of the accepted one.
+    pub document_changes: u64,
     /// The last slot that was skipped, and why.
     pub last_skip: Option<(UnixMs, Cause)>,
     /// Runs by how long they waited in the own limiter (not cumulative; the last one is +Inf); those that did not wait are not counted.
@@ -179,6 +186,13 @@ impl CheckState {
         }
         for (name, value) in &r.facts.values {
             self.values.insert(name.clone(), *value);
+        }
+        if let Some(found) = &r.facts.findings {
+            self.findings = found.after(&self.findings);
+        }
+        if let Some(document) = r.facts.document {
+            self.document_changes += u64::from(document.changed);
+            self.document = Some(document);
         }
         self.limits.apply(&r.facts.limits);
         self.retry_after = r.facts.retry_after.or(self.retry_after);
@@ -321,6 +335,8 @@ pub struct Departed {
     pub waits: [u64; WAIT_BUCKETS.len() + 1],
     /// As in [`CheckState`].
     pub wait_sum: f64,
+    /// As in [`CheckState`].
+    pub document_changes: u64,
 }
 
 /// What a check, or the checks that left, have counted for their integration; borrowed.
@@ -336,6 +352,7 @@ pub struct Sums<'a> {
     pub duration_sum: f64,
     pub waits: &'a [u64; WAIT_BUCKETS.len() + 1],
     pub wait_sum: f64,
+    pub document_changes: u64,
 }
 
 macro_rules! sums {
@@ -353,6 +370,7 @@ macro_rules! sums {
                     duration_sum: self.duration_sum,
                     waits: &self.waits,
                     wait_sum: self.wait_sum,
+                    document_changes: self.document_changes,
                 }
             }
         }
@@ -379,6 +397,7 @@ impl Departed {
         self.duration_sum += s.duration_sum;
         self.waits.iter_mut().zip(s.waits).for_each(|(a, b)| *a += b);
         self.wait_sum += s.wait_sum;
+        self.document_changes += s.document_changes;
     }
 }
 

@@ -11,6 +11,7 @@ use crate::attribution::{cause_advice, remediation};
 use crate::clock::{DAY_MS, UnixMs};
 use crate::config::model::CheckDef;
 use crate::fields::Span;
+use crate::finding::{Finding, Level};
 use crate::observed::{CertificateFacts, Expectation, Failure, Heard, Hop, Observed, Phases, Step, TlsFacts, bounded};
 use crate::outcome::{Cause, Outcome};
 use crate::record::Record;
@@ -104,6 +105,12 @@ fn attempt_text(out: &mut String, n: usize, attempt: &Attempt, slowest: Duration
     for e in &seen.expectations {
         let (mark, but) = if e.met { ("✓", "saw") } else { ("✗", "but saw") };
         put(out, format!("    {mark} {}: {but} {}", plain(&e.expected), plain(&e.seen)));
+    }
+    for f in seen.findings.iter().flat_map(|f| &f.list) {
+        put(out, format!("  {}: {} ({}, {}): {}", f.level, f.id, f.severity, f.owner, plain(&f.detail)));
+        if f.level != Level::Info && !f.advice().is_empty() {
+            put(out, format!("    {}", f.advice()));
+        }
     }
     for (name, value) in &seen.values {
         put(out, format!("  Read: {} = {value}", plain(name)));
@@ -289,7 +296,7 @@ pub fn value(def: &CheckDef, report: &RunReport, now: UnixMs) -> Value {
 }
 
 fn attempt_value(a: &Attempt, now: UnixMs) -> Value {
-    let Observed { step, hops, heard, expectations, values, status, body_bytes, egress_rule } = &a.observed;
+    let Observed { step, hops, heard, expectations, values, status, body_bytes, egress_rule, findings, document } = &a.observed;
     json!({
         "started_after_seconds": a.started_after.as_secs_f64(),
         "duration_seconds": a.duration.as_secs_f64(),
@@ -303,8 +310,18 @@ fn attempt_value(a: &Attempt, now: UnixMs) -> Value {
         "rate_limits": heard.iter().map(heard_value).collect::<Vec<_>>(),
         "hops": hops.iter().map(|h| hop_value(h, now)).collect::<Vec<_>>(),
         "expectations": expectations.iter().map(expectation_value).collect::<Vec<_>>(),
+        "findings": findings.as_ref().map(|f| f.list.iter().map(finding_value).collect::<Vec<_>>()),
+        "document": document.map(|d| json!({
+            "valid_until": d.valid_until.map(|t| t.to_string()),
+            "signing_certificate_expiry": d.signing_certificate_expiry.map(|t| t.to_string()),
+            "changed": d.changed,
+        })),
         "values": values.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>(),
     })
+}
+
+fn finding_value(f: &Finding) -> Value {
+    json!({ "id": f.id, "level": f.level, "severity": f.severity, "owner": f.owner, "detail": f.detail, "advice": f.advice() })
 }
 
 fn heard_value(h: &Heard) -> Value {

@@ -491,6 +491,17 @@ impl Serialize for TimeOfDay {
     }
 }
 
+/// Cuts a text to so many characters, on a character boundary, and makes control characters visible as spaces.
+pub fn bounded(text: impl AsRef<str>, max: usize) -> String {
+    let text = text.as_ref();
+    let mut out: String = text.chars().take(max).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(max).is_some() {
+        out.pop();
+        out.push('…');
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,6 +17,7 @@ pub mod finding;
 pub mod health;
 pub mod limits;
 pub mod log;
+pub mod memory;
 pub mod metrics;
 pub mod observed;
 pub mod outcome;

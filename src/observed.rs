@@ -7,8 +7,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::clock::UnixMs;
+use crate::finding::{DocumentFacts, Findings};
 use crate::outcome::{Cause, Class};
 use crate::ratelimit::RateLimit;
+
+pub use crate::fields::bounded;
 
 /// The step an attempt is in; tells what a deadline that passes now means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -168,6 +171,10 @@ pub struct Observed {
     pub expectations: Vec<Expectation>,
     /// Numbers read by `observe`, by name.
     pub values: Vec<(String, f64)>,
+    /// What was found in a document, where one could be judged (or its fetching was a finding itself).
+    pub findings: Option<Findings>,
+    /// What the document said of itself, where one could be read.
+    pub document: Option<DocumentFacts>,
     /// What every response said of rate limits, in order; one a hop that was answered.
     pub heard: Vec<Heard>,
     /// Status of the last response to the check's own request (not the token's).
@@ -229,15 +236,4 @@ impl Failure {
     pub fn ours(cause: Cause, detail: impl Into<String>) -> Self {
         Self { cause: Some(cause), ..Self::new(Class::Internal, detail) }
     }
-}
-
-/// Cuts a text to so many characters, on a character boundary, and makes control characters visible as spaces.
-pub fn bounded(text: impl AsRef<str>, max: usize) -> String {
-    let text = text.as_ref();
-    let mut out: String = text.chars().take(max).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(max).is_some() {
-        out.pop();
-        out.push('…');
-    }
-    out
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMs;
 use crate::fields::CheckId;
+use crate::finding::{DocumentFacts, Findings};
 use crate::outcome::{Attribution, Cause, Class, Outcome};
 use crate::ratelimit::Reading;
 
@@ -91,6 +92,12 @@ pub struct Facts {
     /// How long the run waited for its turn in the own limiter; `None`: it did not have to.
     #[serde(default)]
     pub throttle_wait: Option<DurationCode>,
+    /// What was found in a document; `None`: nothing was looked at, and what was found before stays.
+    #[serde(default)]
+    pub findings: Option<Findings>,
+    /// What the document said of itself; `None` likewise.
+    #[serde(default)]
+    pub document: Option<DocumentFacts>,
 }
 
 impl Record {

@@ -12,6 +12,7 @@ use crate::attribution::attribute;
 use crate::budget::Budgets;
 use crate::clock::{Clock, UnixMs};
 use crate::config::model::CheckDef;
+use crate::memory::{Memories, Memory};
 use crate::observed::{Failure, Heard, Observed, Step, bounded};
 use crate::outcome::{Attribution, Cause, Class, Outcome};
 use crate::probe::ProbeContext;
@@ -95,14 +96,22 @@ impl Pace<'_> {
 }
 
 /// Runs a check once, now, for a slot. Its first turn has been taken; without `pace` nobody counts.
-pub async fn run_once(def: &Arc<CheckDef>, transport: &Transport, slot: UnixMs, pace: Option<Pace<'_>>) -> RunReport {
+pub async fn run_once(
+    def: &Arc<CheckDef>,
+    (transport, memories): (&Transport, &Memories),
+    slot: UnixMs,
+    pace: Option<Pace<'_>>,
+) -> RunReport {
+    let now = || pace.map_or(slot, |p| p.clock.now());
     let began = Instant::now();
     let deadline = began + def.timeout;
     let mut redactor = Redactor::default();
     let mut again = Again { retries: def.retries, waits: def.retries.max(THROTTLED_WAITS), pauses: Pauses::within(def.timeout) };
     let mut attempts: Vec<Attempt> = Vec::new();
     loop {
-        let attempt = attempt(def, transport, &mut redactor, began, deadline).await;
+        let mut context =
+            ProbeContext { check: def, transport, redactor: &mut redactor, memory: Memory { all: memories, check: &def.id }, now: now() };
+        let attempt = attempt(&mut context, began, deadline).await;
         if let Some(pace) = pace {
             pace.budgets.heard(def, &attempt.observed.heard, Instant::now().into_std());
             if let Some(Failure { cause: Some(Cause::RateLimit), retry_after: Some(left), .. }) = &attempt.failure {
@@ -125,11 +134,11 @@ pub async fn run_once(def: &Arc<CheckDef>, transport: &Transport, slot: UnixMs, 
     RunReport { record: record(def, slot, began.elapsed(), &attempts), attempts }
 }
 
-async fn attempt(def: &Arc<CheckDef>, transport: &Transport, redactor: &mut Redactor, began: Instant, deadline: Instant) -> Attempt {
+async fn attempt(context: &mut ProbeContext<'_>, began: Instant, deadline: Instant) -> Attempt {
     let start = Instant::now();
     let mut observed = Observed::default();
-    let mut context = ProbeContext { check: def, transport, redactor };
-    let result = match timeout_at(deadline, def.kind.run(&mut context, &mut observed)).await {
+    let def = context.check;
+    let result = match timeout_at(deadline, def.kind.run(context, &mut observed)).await {
         Ok(result) => result,
         Err(_) => Err(deadline_passed(def, &observed)),
     };
@@ -215,6 +224,8 @@ fn record(def: &CheckDef, slot: UnixMs, took: Duration, attempts: &[Attempt]) ->
             limits: limits(def, attempts),
             retry_after: heard(attempts).filter_map(|h| Some((h.at, h.limits.retry_after?.as_secs()))).last(),
             throttle_wait: None,
+            findings: last.and_then(|a| a.observed.findings.clone()),
+            document: last.and_then(|a| a.observed.document),
         },
         detail: failure.map(|f| f.detail.clone()),
     }

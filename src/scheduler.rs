@@ -20,6 +20,7 @@ use crate::clock::{Clock, UnixMs};
 use crate::config::model::{CheckDef, Config, SchedulerSettings};
 use crate::fields::CheckId;
 use crate::health::Health;
+use crate::memory::Memories;
 use crate::metrics::own::OwnMetrics;
 use crate::outcome::Cause;
 use crate::record::{DurationCode, Record};
@@ -70,6 +71,8 @@ pub struct Means {
     pub health: Arc<Health>,
     /// Wall time.
     pub clock: Clock,
+    /// What checks remember.
+    pub memories: Arc<Memories>,
 }
 
 /// The scheduler task.
@@ -289,6 +292,7 @@ impl Scheduler {
             budgets: Arc::clone(&self.means.budgets),
             recorder: self.means.recorder.clone(),
             clock: self.means.clock.clone(),
+            memories: Arc::clone(&self.means.memories),
             stop: self.stop.clone(),
             cut: self.cut.clone(),
         };
@@ -386,6 +390,7 @@ struct Job {
     budgets: Arc<Budgets>,
     recorder: RecorderHandle,
     clock: Clock,
+    memories: Arc<Memories>,
     stop: CancellationToken,
     cut: CancellationToken,
 }
@@ -399,7 +404,7 @@ impl Job {
                 let ran = tokio::select! {
                     biased;
                     () = self.cut.cancelled() => (self.not_run(Cause::Shutdown), false),
-                    report = Box::pin(run_once(&self.def, &self.transport, self.slot, pace)) => {
+                    report = Box::pin(run_once(&self.def, (&self.transport, &self.memories), self.slot, pace)) => {
                         let answered = report.answered();
                         let mut record = report.record;
                         record.facts.throttle_wait = (waited >= WORTH_TELLING).then(|| DurationCode::of(waited));

@@ -10,6 +10,7 @@ use crate::board::{CheckEntry, Counts, IntegrationEntry};
 use crate::budget::{Hold as AskedAway, Views};
 use crate::clock::UnixMs;
 use crate::fields::{HttpUrl, Span};
+use crate::finding::{Finding, Level, Party, Severity};
 use crate::limits::{self, LimitsBrief, Shortage, words};
 use crate::observed::Phases;
 use crate::outcome::{Attribution, Cause, Class, Criticality, Lack, Outcome, Owner, Phase, closed_set};
@@ -483,11 +484,50 @@ pub struct CheckStatus {
     pub certificate_expiry: Option<String>,
     /// Days until then.
     pub certificate_days: Option<i64>,
+    /// What is open of what was found in its document, worst first.
+    pub findings: Vec<FindingStatus>,
+    /// What its document said of itself when it was last read.
+    pub document: Option<DocumentStatus>,
     /// Numbers read by `observe`.
     pub observed: BTreeMap<String, f64>,
     /// `last_run` as a number, for ages.
     #[serde(skip)]
     pub last_run_at: Option<UnixMs>,
+}
+
+/// An open finding.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FindingStatus {
+    /// The rule's id.
+    pub id: String,
+    /// What it does to the run.
+    pub level: Level,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Who mends it.
+    pub owner: Party,
+    /// What was seen.
+    pub detail: String,
+    /// What to do about it.
+    pub advice: &'static str,
+}
+
+impl FindingStatus {
+    fn of(f: &Finding) -> Self {
+        let detail = f.detail.clone();
+        Self { id: f.id.to_string(), level: f.level, severity: f.severity, owner: f.owner, detail, advice: f.advice() }
+    }
+}
+
+/// A document's own dates.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DocumentStatus {
+    /// Until when it holds.
+    pub valid_until: Option<String>,
+    /// The earliest end of a signing certificate in it.
+    pub signing_certificate_expiry: Option<String>,
+    /// How often another one took the place of the accepted one.
+    pub changes: u64,
 }
 
 /// Says all about a check. `views`: the budgets, its own among them.
@@ -527,6 +567,12 @@ pub fn check_status(c: &CheckEntry, views: &Views, now: UnixMs) -> CheckStatus {
         last_success: s.last_success.map(|t| t.to_string()),
         certificate_expiry: s.certificate_expiry.map(|t| t.to_string()),
         certificate_days: s.certificate_expiry.map(|t| now.whole_days_until(t)),
+        findings: s.findings.iter().map(FindingStatus::of).collect(),
+        document: s.document.map(|d| DocumentStatus {
+            valid_until: d.valid_until.map(|t| t.to_string()),
+            signing_certificate_expiry: d.signing_certificate_expiry.map(|t| t.to_string()),
+            changes: s.document_changes,
+        }),
         observed: s.values.clone(),
         last_run_at: s.last_run,
     }

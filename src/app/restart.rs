@@ -13,6 +13,7 @@ use crate::budget::{Budgets, HOLD_NOTE};
 use crate::clock::{Clock, UnixMs, monotonic};
 use crate::config::model::Config;
 use crate::fields::{CheckId, IntegrationId};
+use crate::memory::{MEMORY_NOTE, Memories};
 use crate::outcome::Cause;
 use crate::readiness::Soaks;
 use crate::recorder::RecorderHandle;
@@ -38,6 +39,8 @@ pub(super) struct Before {
     pub(super) evidence: evidence::Before,
     /// The token endpoints that were to be left alone, likewise.
     pub(super) away: BTreeMap<String, String>,
+    /// What checks remember.
+    pub(super) remembered: BTreeMap<String, String>,
 }
 
 /// Opens the store and folds what it knows into the board.
@@ -87,8 +90,9 @@ fn bring_back_blocking(path: &Path, board: &Board, soaks: &Soaks, clock: &Clock)
     let gone = store.known().into_iter().filter(|check| !board.knows(check)).collect();
     let schedules = store.notes(SCHEDULE)?;
     let (holds, away) = (store.notes(HOLD_NOTE)?, store.notes(AWAY_NOTE)?);
+    let remembered = store.notes(MEMORY_NOTE)?;
     let evidence = evidence::Before::read(&mut store, soaks)?;
-    Ok(Before { store, gone, schedules, departed: departed.into_keys().collect(), holds, away, evidence })
+    Ok(Before { store, gone, schedules, departed: departed.into_keys().collect(), holds, away, remembered, evidence })
 }
 
 /// Slots that came due while nobody was there: a gap is missing evidence, never a pass and never a failure.
@@ -169,6 +173,13 @@ pub(super) async fn note_schedules(config: &Config, known: &BTreeMap<String, Str
 /// The schedules of a configuration, as they are noted.
 pub(super) fn schedules(config: &Config) -> BTreeMap<String, String> {
     config.checks().filter_map(|def| Some((def.id.to_string(), serde_json::to_string(&Schedule::of(def)).ok()?))).collect()
+}
+
+/// Forgets what checks that left remember: should they come back, they accept what they find then.
+pub(super) async fn forget_memories(gone: impl Iterator<Item = &CheckId>, memories: &Memories) {
+    for check in gone {
+        memories.forget(check).await;
+    }
 }
 
 /// Forgets checks that left, and notes what they leave with their integrations. `before`: integrations that had such sums.

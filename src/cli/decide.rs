@@ -1,4 +1,4 @@
-//! `soakwatch exclude` and `soakwatch attest`: what people decide about a judgement, told to a running daemon, which records it under the token's name.
+//! `soakwatch exclude`, `soakwatch attest` and `soakwatch accept`: what people decide about a judgement, told to a running daemon, which records it under the token's name.
 
 use reqwest::StatusCode;
 use serde_json::{Map, Value, json};
@@ -53,6 +53,22 @@ pub(super) struct Attest {
     answer: Shape,
 }
 
+/// Accept a document that changed (metadata, keys, endpoints) as right, so that its change is no finding any more. Needs the token of an approver.
+/// Exit code: 0 it is on record and in force
+#[derive(Debug, clap::Args)]
+pub(super) struct Accept {
+    /// customer/environment/integration/check
+    id: String,
+    /// Why it is right, in one line: who confirmed it, and how
+    #[arg(long, value_name = "TEXT")]
+    note: String,
+    /// A remark beside the token's name, such as who asked for it
+    #[arg(long, value_name = "TEXT")]
+    by: Option<String>,
+    #[command(flatten)]
+    answer: Shape,
+}
+
 /// Whom to tell, and how the answer looks.
 #[derive(Debug, clap::Args)]
 struct Shape {
@@ -77,6 +93,12 @@ pub(super) fn attest(args: &Attest) -> CliResult {
         format!("{name} is attested for {environment}, {until}")
     };
     tell(answer, "/api/v1/attestations", &body, "attesting needs the token of an operator", text)
+}
+
+pub(super) fn accept(args: &Accept) -> CliResult {
+    let body = json!({ "id": args.id, "note": args.note, "by": args.by });
+    let text = |_: &Map<String, Value>| format!("what {} last saw is accepted", args.id);
+    tell(&args.answer, "/api/v1/acceptances", &body, "accepting needs the token of an approver", text)
 }
 
 fn field(body: &Map<String, Value>, key: &str) -> String {

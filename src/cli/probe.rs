@@ -1,5 +1,6 @@
 //! `soakwatch probe ID`: one run now, through the daemon's own code path, explained. Stores nothing and counts nowhere.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,8 +13,10 @@ use crate::clock::Clock;
 use crate::config::model::{CheckDef, Config};
 use crate::config::{self, LoadOptions};
 use crate::explain;
+use crate::memory::{MEMORY_NOTE, Memories};
 use crate::outcome::Outcome;
 use crate::run::run_once;
+use crate::store::Reader;
 
 /// Run a check once, now, and explain what it saw. Exit code: 0 it passed, 1 it did not, 2 it could not be judged.
 #[derive(Debug, clap::Args)]
@@ -39,12 +42,15 @@ pub(super) fn run(args: &Probe) -> CliResult {
         return Err(Exit::BadInput.with(anyhow::anyhow!("the configuration in {} has errors (listed above)", args.config.display())));
     };
     let checks = find(&wanted, &config)?;
+    // What a check accepted before is what it compares with; nothing of this run is kept.
+    let memories = Memories::default();
+    memories.restore(&remembered(&config));
     block_on(async {
         let transport = app::make_transport(&config, None, None).await.map_err(super::run::start_error)?;
         let mut outcomes = Vec::new();
         let mut values = Vec::new();
         for def in &checks {
-            let report = Box::pin(run_once(def, &transport, clock.now(), None)).await;
+            let report = Box::pin(run_once(def, (&transport, &memories), clock.now(), None)).await;
             outcomes.push(report.record.outcome);
             if args.json {
                 values.push(explain::value(def, &report, clock.now()));
@@ -58,6 +64,11 @@ pub(super) fn run(args: &Probe) -> CliResult {
         }
         Ok(exit)
     })
+}
+
+/// What the checks remember, where a store of this version is there to tell.
+fn remembered(config: &Config) -> BTreeMap<String, String> {
+    Reader::open(&app::store_path(config)).and_then(|r| r.notes(MEMORY_NOTE)).unwrap_or_default()
 }
 
 fn exit(outcomes: &[Outcome]) -> Exit {

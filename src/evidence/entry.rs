@@ -39,6 +39,8 @@ closed_set! {
         WaiverUsed => "waiver_used",
         /// Somebody vouched for what a monitor can't see.
         Attestation => "attestation",
+        /// Somebody accepted a changed document.
+        Acceptance => "acceptance",
         /// A maintenance window was declared, or withdrawn.
         Maintenance => "maintenance",
         /// The daemon began to record.

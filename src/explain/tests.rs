@@ -136,7 +136,7 @@ fn retried() -> RunReport {
         values: vec![("total".into(), 1840.0)],
         status: Some(200),
         body_bytes: Some(512),
-        egress_rule: None,
+        ..Observed::default()
     };
     let why = "$.contacts is array, but saw an object";
     let failed = attempt(0, 160, first.clone(), Some(Failure::new(Class::Assertion, why)));

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::observed::bounded;
+use crate::clock::UnixMs;
+use crate::fields::bounded;
 use crate::outcome::{Class, closed_set};
 
 pub mod jwks;
@@ -145,6 +146,47 @@ impl Finding {
     }
 }
 
+/// What one run found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Findings {
+    /// Whether the document was judged as a whole: then these are all there are. `false`: it could not be had, and what was found before stays open beside these.
+    pub whole: bool,
+    /// What was found, worst first.
+    pub list: Vec<Finding>,
+}
+
+impl Findings {
+    /// Of a document that was judged as a whole.
+    pub fn whole(list: Vec<Finding>) -> Self {
+        Self { whole: true, list: sorted(list) }
+    }
+
+    /// Of a document that could not be had: what that says by itself.
+    pub fn partial(list: Vec<Finding>) -> Self {
+        Self { whole: false, list: sorted(list) }
+    }
+
+    /// What is open after this, of what was open before. A failed fetch clears nothing and replaces nothing.
+    pub fn after(&self, before: &[Finding]) -> Vec<Finding> {
+        if self.whole {
+            return self.list.clone();
+        }
+        let stays = before.iter().filter(|f| self.list.iter().all(|new| new.id != f.id));
+        sorted(self.list.iter().chain(stays).cloned().collect())
+    }
+}
+
+/// What a document said of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentFacts {
+    /// Until when it holds: the smallest `validUntil`.
+    pub valid_until: Option<UnixMs>,
+    /// The earliest end of a signing certificate.
+    pub signing_certificate_expiry: Option<UnixMs>,
+    /// Whether it is another one than was accepted before, and took its place.
+    pub changed: bool,
+}
+
 /// Every rule of every protocol.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
     [saml::RULES, oidc::RULES, jwks::RULES, oauth::RULES, scim::RULES].into_iter().flatten()
@@ -203,6 +245,19 @@ mod tests {
         for r in rules() {
             assert!(r.advice.len() > 10 && r.advice.len() < 300, "{}: {}", r.id, r.advice);
         }
+    }
+
+    #[test]
+    fn what_could_not_be_judged_clears_nothing() {
+        const KEY: Rule = Rule::new("X-KEY-01", Severity::High, Party::Network, Class::Metadata, "");
+        const GET: Rule = Rule::new("X-GET-01", Severity::Critical, Party::Network, Class::NotFound, "");
+        let open = Findings::whole(vec![KEY.found("weak")]).after(&[GET.found("404")]);
+        assert_eq!(open, [KEY.found("weak")], "a document that was judged says all there is");
+        let gone = Findings::partial(vec![GET.found("404")]);
+        let both = gone.after(&open);
+        assert_eq!(both, [GET.found("404"), KEY.found("weak")]);
+        assert_eq!(gone.after(&both), both, "said again, it stands there once");
+        assert_eq!(Findings::whole(Vec::new()).after(&both), []);
     }
 
     #[test]

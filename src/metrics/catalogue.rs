@@ -89,6 +89,11 @@ CHECKS {
     BUDGET_TOKENS: Gauge "soakwatch_rate_budget_tokens" I, "Requests the own limiter would let go now: the least over the integration's checks.";
     THROTTLE_WAIT: Histogram "soakwatch_throttle_wait_seconds" I, "Waiting in the own limiter, of runs that had to; absent until the first did.";
     CERT_EXPIRY: Gauge "soakwatch_tls_cert_expiry_timestamp_seconds" IC, "Earliest expiry in the certificate chain last seen.";
+    SSO_VALID_UNTIL: Gauge "soakwatch_sso_metadata_valid_until_timestamp_seconds" I, "Earliest end of validity that its documents state.";
+    SSO_CERT_EXPIRY: Gauge "soakwatch_sso_signing_cert_expiry_timestamp_seconds" I, "Earliest expiry of a signing certificate in its documents.";
+    FINDINGS: Gauge "soakwatch_findings" &["customer", "environment", "integration", "check", "rule", "level", "severity", "owner"],
+        "1 while a finding of level fail or warn is open; absent when it is closed.";
+    SSO_CHANGES: Counter "soakwatch_sso_metadata_changes_total" I, "Accepted documents that took the place of another one.";
     SLO_OBJECTIVE: Gauge "soakwatch_slo_objective_ratio" I, "Success ratio that is the objective.";
     GATE_SUCCESS: Gauge "soakwatch_gate_success_ratio" IG, "Success ratio in the soak's window, of the worst judged check.";
     GATE_LOWER_BOUND: Gauge "soakwatch_gate_success_lower_bound_ratio" IG, "Lower end of the 95 % Wilson score interval of the success ratio, of the worst judged check.";

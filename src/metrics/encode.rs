@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::catalogue::{self as cat, Family};
+use super::documents::{self, DocumentsRow};
 use super::rate_limit::{self, RateRow};
 use super::soak::{self, GateRow, SoakRow};
 use super::text::{escaped, float, head, integer, label};
@@ -18,6 +19,7 @@ use crate::board::{Board, CheckEntry, Counts, DURATION_BUCKETS, IntegrationEntry
 use crate::budget::{Budgets, Paced};
 use crate::clock::UnixMs;
 use crate::config::model::{CheckDef, Integration, Settings};
+use crate::finding::Finding;
 use crate::observed::Phases;
 use crate::outcome::{Attribution, Cause, Class, Outcome, Phase};
 use crate::readiness::Soaks;
@@ -49,6 +51,7 @@ pub(super) struct CheckRow {
     last_run: Option<UnixMs>,
     last_success: Option<UnixMs>,
     certificate_expiry: Option<UnixMs>,
+    findings: Vec<Finding>,
     phases: [Option<f64>; 5],
     values: Vec<(String, f64)>,
     /// `None`: of a kind without a host, so without a pace.
@@ -74,6 +77,7 @@ pub(super) struct Row {
     pub(super) soak: Option<SoakRow>,
     /// Set on the first integration of an environment that has a soak.
     pub(super) gate: Option<GateRow>,
+    pub(super) documents: DocumentsRow,
     objective: f64,
     kinds: Vec<&'static str>,
     phase: Phase,
@@ -133,6 +137,7 @@ impl Scrape {
             rate: RateRow::of(entry, now),
             soak: None,
             gate: None,
+            documents: DocumentsRow::default(),
             objective: def.soak.as_ref().map_or(OBJECTIVE, |s| s.success_ratio.0),
             kinds: Vec::new(),
             phase: entry.phase(now),
@@ -182,6 +187,7 @@ impl Scrape {
             last_run: s.last_run,
             last_success: s.last_success,
             certificate_expiry: s.certificate_expiry,
+            findings: s.findings.clone(),
             phases: judged.map(|l| l.facts.phases.map(|p| p.map(|d| d.seconds()))).unwrap_or_default(),
             values: s.values.iter().map(|(name, value)| (name.clone(), *value)).collect(),
             paced: None,
@@ -211,6 +217,7 @@ fn add<K: Ord>(sums: &mut BTreeMap<K, u64>, key: K, n: u64) {
 impl Row {
     fn sum_up_check(&mut self, check: &CheckEntry) {
         self.sum_up(check.state.sums());
+        self.documents.add(check);
         let kind = check.def.kind.family();
         if !self.kinds.contains(&kind) {
             self.kinds.push(kind);
@@ -227,6 +234,7 @@ impl Row {
         self.durations.iter_mut().zip(s.durations).for_each(|(sum, n)| *sum += n);
         self.duration_sum += s.duration_sum;
         self.rate.sum_up(s);
+        self.documents.sum_up(s);
     }
 }
 
@@ -265,7 +273,7 @@ impl Lines<'_> {
         self.out.push(b'\n');
     }
     /// An unknown time is no line at all.
-    fn time(&mut self, block: &Range<usize>, at: Option<UnixMs>) {
+    pub(super) fn time(&mut self, block: &Range<usize>, at: Option<UnixMs>) {
         if let Some(at) = at {
             self.value(block, &[], at.seconds());
         }
@@ -348,6 +356,10 @@ const WRITERS: &[(&Family, Writer)] = &[
     (&cat::BUDGET_TOKENS, |l, r, _| rate_limit::tokens(l, r)),
     (&cat::THROTTLE_WAIT, |l, r, _| rate_limit::waits(l, r)),
     (&cat::CERT_EXPIRY, |l, r, _| r.checks.iter().for_each(|c| l.time(&c.ic, c.certificate_expiry))),
+    (&cat::SSO_VALID_UNTIL, |l, r, _| l.time(&r.i, r.documents.valid_until)),
+    (&cat::SSO_CERT_EXPIRY, |l, r, _| l.time(&r.i, r.documents.signing_certificate_expiry)),
+    (&cat::FINDINGS, |l, r, _| r.checks.iter().for_each(|c| documents::findings(l, &c.ic, &c.findings))),
+    (&cat::SSO_CHANGES, |l, r, _| documents::changes(l, r)),
     (&cat::SLO_OBJECTIVE, |l, r, _| l.value(&r.i, &[], r.objective)),
     (&cat::GATE_SUCCESS, |l, r, _| soak::number(l, r, |s| s.success)),
     (&cat::GATE_LOWER_BOUND, |l, r, _| soak::number(l, r, |s| s.lower_bound)),

@@ -2,6 +2,7 @@
 //! Never keeps a number of a check: those are read from the board at each scrape, so a removed check is gone at once.
 
 pub mod catalogue;
+mod documents;
 pub mod encode;
 pub mod own;
 mod rate_limit;

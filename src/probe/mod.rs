@@ -3,9 +3,11 @@
 //! A probe has no loop, no retry, no clock, no store: time, retries, deadlines and limits are the scheduler's. A new kind is a file beside
 //! `http.rs` and its arms in [`Kind`]; nothing else of the core changes.
 
+use crate::clock::UnixMs;
 use crate::config::model::CheckDef;
 use crate::config::table::Table;
 use crate::fields::Span;
+use crate::memory::Memory;
 use crate::observed::{Failure, Observed};
 use crate::secret::{Redactor, SecretRef};
 use crate::soak::Judge;
@@ -36,6 +38,10 @@ pub struct ProbeContext<'a> {
     pub transport: &'a Transport,
     /// Knows every secret this run uses; every text that leaves the run goes through it.
     pub redactor: &'a mut Redactor,
+    /// What the check remembers from run to run.
+    pub memory: Memory<'a>,
+    /// Wall time when the attempt began: what dates are judged by.
+    pub now: UnixMs,
 }
 
 /// A target written as an address that the guard would refuse at every run.
@@ -47,6 +53,29 @@ pub struct RefusedLiteral {
     pub address: String,
     /// The guard's rule.
     pub rule: &'static str,
+}
+
+/// What is accepted, once it is on record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accepted {
+    /// What the check remembers from then on.
+    pub memory: String,
+    /// For the evidence log and for people: what was accepted and what it takes the place of, without secrets. An object.
+    pub what: serde_json::Value,
+}
+
+/// Why nothing can be accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NothingToAccept {
+    /// A kind without a document.
+    #[error("this kind of check has no document that could change")]
+    NoDocument,
+    /// Nothing was seen yet that may be accepted.
+    #[error("no document was read yet that may be accepted")]
+    NothingSeen,
+    /// What was last seen is what is accepted.
+    #[error("what was last seen is what is accepted already")]
+    Unchanged,
 }
 
 impl Kind {
@@ -197,6 +226,25 @@ impl Kind {
             Self::Http(c) => c.material(),
             #[cfg(test)]
             Self::Told(c) => c.material(),
+        }
+    }
+
+    /// Whether it judges a document that may change: then its findings, dates and changes are exported.
+    pub fn has_document(&self) -> bool {
+        match self {
+            Self::Http(_) => false,
+            #[cfg(test)]
+            Self::Told(_) => false,
+        }
+    }
+
+    /// Accepts what the check last saw in place of what was accepted before. `remembered`: what the check remembers.
+    pub fn accept(&self, remembered: Option<&str>) -> Result<Accepted, NothingToAccept> {
+        let _ = remembered;
+        match self {
+            Self::Http(_) => Err(NothingToAccept::NoDocument),
+            #[cfg(test)]
+            Self::Told(_) => Err(NothingToAccept::NoDocument),
         }
     }
 

@@ -308,6 +308,8 @@ impl Hold {
         if fault != Fault::Theirs {
             record.outcome = Outcome::Unknown;
             record.cause = Some(Cause::SelfCheck);
+            // What our own network looked like is no finding of theirs.
+            record.facts.findings = None;
             record.attribution = Some(Attribution::Monitor);
             let was = record.class.replace(Class::Internal).map_or("", |c| c.as_str());
             let detail = record.detail.take().unwrap_or_default();

@@ -52,8 +52,8 @@ enum Event {
     Outcome(Box<Arrived>),
     /// A check left the configuration.
     Forget(CheckId),
-    /// Something to remember that is no run.
-    Note(Note),
+    /// Something to remember that is no run, and who waits until it is.
+    Note(Note, Option<oneshot::Sender<()>>),
     /// A record of the evidence log.
     Evidence(Box<Saying>),
     /// Answer when all that came before is stored (or could not be).
@@ -101,7 +101,12 @@ impl RecorderHandle {
 
     /// Remembers something that is no run, once all that was sent before is stored.
     pub async fn note(&self, note: Note) {
-        self.send(Event::Note(note)).await;
+        self.send(Event::Note(note, None)).await;
+    }
+
+    /// The same, and tells somebody once it is on disk; never, if the daemon ends before.
+    pub async fn note_durably(&self, note: Note, kept: oneshot::Sender<()>) {
+        self.send(Event::Note(note, Some(kept))).await;
     }
 
     /// Records evidence, once all that was sent before is stored.
@@ -350,7 +355,10 @@ impl Recorder {
                 }
                 self.follow_up(After::Forget(check));
             }
-            Event::Note(note) => self.follow_up(After::Note(note)),
+            Event::Note(note, kept) => {
+                self.urgent |= kept.is_some();
+                self.follow_up(After::Note(note, kept));
+            }
             Event::Evidence(saying) => self.say(*saying),
             Event::Flush(answer) => self.flushes.push((self.taken, answer)),
         }

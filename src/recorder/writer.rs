@@ -23,8 +23,8 @@ pub(super) struct Batch {
 pub(super) enum After {
     /// A check left the configuration.
     Forget(CheckId),
-    /// Something to remember that is no run.
-    Note(Note),
+    /// Something to remember that is no run, and who waits until it is.
+    Note(Note, Option<oneshot::Sender<()>>),
     /// A record of the evidence log.
     Evidence(Saying),
 }
@@ -126,6 +126,13 @@ fn serve(mut store: Store, mut inbox: mpsc::Receiver<Request>) {
     }
 }
 
+/// It is on disk: who waits for it hears so.
+fn told(done: After) {
+    if let After::Note(_, Some(kept)) = done {
+        let _ = kept.send(());
+    }
+}
+
 fn commit(store: &mut Store, mut batch: Batch) -> Answer {
     if let Err(e) = store.commit(batch.now, &batch.records, &batch.seals) {
         let error = e.to_string();
@@ -137,9 +144,10 @@ fn commit(store: &mut Store, mut batch: Batch) -> Answer {
     while let Some(first) = not_done.first() {
         let result = match first {
             After::Forget(check) => store.forget(batch.now, check).map(|()| 1).map_err(|e| e.to_string()),
-            After::Note(_) => {
+            After::Note(..) => {
                 // All that follow each other in one transaction.
-                let notes: Vec<Note> = not_done.iter().map_while(|a| if let After::Note(n) = a { Some(n.clone()) } else { None }).collect();
+                let notes: Vec<Note> =
+                    not_done.iter().map_while(|a| if let After::Note(n, _) = a { Some(n.clone()) } else { None }).collect();
                 store.write_notes(&notes).map(|()| notes.len()).map_err(|e| e.to_string())
             }
             After::Evidence(_) => evidence::append(store, &mut not_done).map(|done| {
@@ -148,7 +156,7 @@ fn commit(store: &mut Store, mut batch: Batch) -> Answer {
             }),
         };
         match result {
-            Ok(done) => drop(not_done.drain(..done)),
+            Ok(done) => not_done.drain(..done).for_each(told),
             Err(error) => {
                 tracing::warn!(error, "the store could not take over a change or a record of evidence; it is tried again");
                 break;

@@ -56,7 +56,17 @@ impl Bench {
         tokio::spawn(task.run());
         let health = Arc::new(Health::default());
         let budgets = Arc::new(crate::budget::Budgets::new(&now.borrow().settings.rate_limit));
-        let means = Means { config: now, budgets, transport, board: Arc::clone(&board), recorder, own, health, clock: clock.clone() };
+        let means = Means {
+            config: now,
+            budgets,
+            transport,
+            board: Arc::clone(&board),
+            recorder,
+            own,
+            health,
+            clock: clock.clone(),
+            memories: Arc::default(),
+        };
         let scheduler = Scheduler::new(means, CancellationToken::new());
         Self { scheduler, config, clock, board, dir, target, _transport: sender }
     }

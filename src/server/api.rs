@@ -89,7 +89,7 @@ pub(super) fn too_slow() -> Response {
 }
 
 /// What there is, for the hint of a 404.
-const PATHS: [&str; 10] = [
+const PATHS: [&str; 11] = [
     "/",
     "/metrics",
     "/-/healthy",
@@ -100,9 +100,10 @@ const PATHS: [&str; 10] = [
     "/api/v1/soaks",
     "/api/v1/exclusions",
     "/api/v1/attestations",
+    "/api/v1/acceptances",
 ];
 /// Those that change something.
-const CHANGES: [&str; 3] = ["/-/reload", "/api/v1/exclusions", "/api/v1/attestations"];
+const CHANGES: [&str; 4] = ["/-/reload", "/api/v1/exclusions", "/api/v1/attestations", "/api/v1/acceptances"];
 
 pub(super) async fn not_found(uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();

@@ -21,11 +21,11 @@ use crate::fields::{CheckId, IntegrationId, Point, Slug, Span};
 use crate::readiness::{AttestedCase, ExclusionCase};
 
 /// A reason, a value or a remark may have this many characters.
-const LONGEST: usize = 200;
+pub(super) const LONGEST: usize = 200;
 /// A note may have this many.
-const LONGEST_NOTE: usize = 800;
+pub(super) const LONGEST_NOTE: usize = 800;
 /// The name of something that is attested.
-const LONGEST_NAME: usize = 63;
+pub(super) const LONGEST_NAME: usize = 63;
 
 /// `POST /api/v1/exclusions`.
 pub(super) async fn exclude(State(shared): State<Shared>, Extension(actor): Extension<Actor>, body: Body) -> Result<Response, Problem> {
@@ -79,12 +79,19 @@ pub(super) async fn attest(State(shared): State<Shared>, Extension(actor): Exten
     record(&shared, case.entry(&customer, &environment), warnings).await
 }
 
-async fn body_of(body: Body) -> Result<Vec<u8>, Problem> {
+pub(super) async fn body_of(body: Body) -> Result<Vec<u8>, Problem> {
     Ok(to_bytes(body, MAX_BODY).await.map_err(|_| Problem::too_large())?.to_vec())
 }
 
 /// Records it and says where it stands.
 async fn record(shared: &Shared, entry: Entry, warnings: Vec<String>) -> Result<Response, Problem> {
+    let (recorded, hash) = recorded(shared, entry).await?;
+    let body: Value = json!({ "recorded": recorded, "record_hash": hash, "warnings": warnings });
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// Records it durably; gives the record as it stands in the log, and its hash.
+pub(super) async fn recorded(shared: &Shared, entry: Entry) -> Result<(crate::evidence::Recorded, String), Problem> {
     let not_done = |why: &str| {
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -102,8 +109,7 @@ async fn record(shared: &Shared, entry: Entry, warnings: Vec<String>) -> Result<
     };
     let recorded = entry.numbered(link.seq);
     tracing::info!(actor = recorded.actor, kind = recorded.kind, seq = link.seq, "recorded as evidence");
-    let body: Value = json!({ "recorded": recorded, "record_hash": link.record.to_string(), "warnings": warnings });
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    Ok((recorded, link.record.to_string()))
 }
 
 /// A check, or an integration for all of its checks, that has a soak.

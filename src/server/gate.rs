@@ -30,6 +30,7 @@ fn handler(path: &str) -> &'static str {
         "/api/v1/soaks" => "soaks",
         EXCLUSIONS => "exclusions",
         "/api/v1/attestations" => "attestations",
+        ACCEPTANCES => "acceptances",
         p if p.starts_with("/integrations/") => "integration_page",
         p if p.starts_with("/readiness/") => "readiness_page",
         p if p.starts_with("/api/v1/integrations/") => "integration",
@@ -46,12 +47,14 @@ fn public(path: &str) -> bool {
 
 /// Takes runs out of a judgement.
 const EXCLUSIONS: &str = "/api/v1/exclusions";
+/// Takes a changed document as right.
+const ACCEPTANCES: &str = "/api/v1/acceptances";
 
 /// What a request needs. Everything that changes something is a POST.
 fn needed(method: &Method, path: &str) -> Role {
     match path {
         _ if reads(method) => Role::Viewer,
-        EXCLUSIONS => Role::Approver,
+        EXCLUSIONS | ACCEPTANCES => Role::Approver,
         _ => Role::Operator,
     }
 }

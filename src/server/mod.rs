@@ -21,10 +21,12 @@ use crate::config::model::{Config, ServerSettings};
 use crate::config::table::Problem;
 use crate::evidence::{Entry, Link};
 use crate::health::Health;
+use crate::memory::Memories;
 use crate::metrics::own::OwnMetrics;
 use crate::readiness::Soaks;
 
 mod accept;
+mod acceptances;
 mod api;
 mod asked;
 mod auth;
@@ -34,6 +36,7 @@ mod limits;
 mod origin;
 mod page;
 mod page_detail;
+mod page_findings;
 mod page_limits;
 mod page_readiness;
 mod page_soak;
@@ -70,6 +73,8 @@ pub struct ServerState {
     pub reload: mpsc::Sender<ReloadRequest>,
     /// Where decisions go to be recorded.
     pub decisions: mpsc::Sender<DecisionRequest>,
+    /// What checks remember: what was accepted of their documents.
+    pub memories: Arc<Memories>,
     /// The store's file, for reading runs.
     pub store: PathBuf,
 }
@@ -185,6 +190,7 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/gates/{customer}/{environment}", get(soaks::gate))
         .route("/api/v1/exclusions", post(decisions::exclude))
         .route("/api/v1/attestations", post(decisions::attest))
+        .route("/api/v1/acceptances", post(acceptances::accept))
         .route("/api/v1/integrations/{customer}/{environment}/{integration}", get(api::integration))
         .route("/api/v1/checks/{customer}/{environment}/{integration}/{check}/runs", get(runs::runs))
         .fallback(api::not_found)

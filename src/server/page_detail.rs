@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use super::Shared;
 use super::api::{IdPath, integration_id, no_integration};
 use super::page::{age, badge, badge_of, certificate, clock_time, moment, page, percent, problem_page, seconds, why, words};
+use super::page_findings;
 use super::page_limits::{self, notes};
 use super::page_soak;
 use super::runs::{self, Stored};
@@ -125,6 +126,7 @@ fn check_card(entry: &CheckEntry, views: &Views, stored: Option<&Stored>, now: U
                     p.small.soft { (t.remediation) }
                 }
             }
+            (page_findings::section(&c))
             h3 { "Last 24 hours" }
             (strip(entry, now))
             dl.facts {

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::Run;
 use crate::clock::{HOUR_MS, UnixMs};
+use crate::finding::{DocumentFacts, Findings, Party, Rule, Severity};
 use crate::outcome::{Attribution, Cause, Class, Outcome};
 use crate::ratelimit::Reading;
 use crate::record::{DurationCode, Facts, Record};
@@ -65,6 +66,11 @@ pub(super) fn any_run(hour: i64) -> impl Strategy<Value = Run> {
 }
 
 /// Any record of a check, with any facts.
+fn found(whole: bool) -> Findings {
+    const RULE: Rule = Rule::new("X-TST-01", Severity::High, Party::Network, Class::Metadata, "");
+    if whole { Findings::whole(Vec::new()) } else { Findings::partial(vec![RULE.found("a detail")]) }
+}
+
 pub(super) fn any_record(check: &'static str) -> impl Strategy<Value = Record> {
     let facts = (
         proptest::collection::vec(any::<u16>(), 0..3),
@@ -95,6 +101,10 @@ pub(super) fn any_record(check: &'static str) -> impl Strategy<Value = Record> {
             .collect(),
         retry_after: pace.map(|(at, n, ..)| (UnixMs(at), n)),
         throttle_wait: pace.map(|p| DurationCode(p.3)),
+        findings: pace.and_then(|(at, n, ..)| (n % 2 == 0).then(|| found(at % 2 == 0))),
+        document: pace.and_then(|(at, n, ..)| {
+            (n % 3 == 0).then(|| DocumentFacts { valid_until: Some(UnixMs(at)), changed: at % 2 == 0, ..DocumentFacts::default() })
+        }),
     });
     let plain = prop_oneof![Just(Facts::default()), facts];
     (any_run(490_000), any::<u16>(), plain, proptest::option::of(".{0,20}")).prop_map(move |(run, vantage, facts, detail)| Record {

@@ -10,13 +10,16 @@ use super::bits::{Bytes, Damage, put_varint, unzigzag, zigzag};
 use super::{Run, codes};
 use crate::clock::UnixMs;
 use crate::fields::CheckId;
+use crate::finding::{DocumentFacts, Findings};
 use crate::ratelimit::Reading;
 use crate::record::{DurationCode, Facts, Record};
 
 /// First byte of a row's batch.
-const VERSION: u8 = 2;
-/// The version before: it had no limits.
-const VERSION_BEFORE: u8 = 1;
+const VERSION: u8 = 3;
+/// The first version: it had no limits, and its checksum did not cover it.
+const FIRST: u8 = 1;
+/// The second version: it had no findings.
+const SECOND: u8 = 2;
 /// Version and checksum.
 const HEAD: usize = 5;
 
@@ -88,6 +91,20 @@ struct Pace<'a> {
     throttle_wait: Option<DurationCode>,
 }
 
+/// What was found in a document. Field order is the format (postcard).
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Found<'a> {
+    findings: Option<Cow<'a, Findings>>,
+    document: Option<DocumentFacts>,
+}
+
+/// What few records have.
+#[derive(Debug)]
+struct Rare<'a> {
+    pace: Pace<'a>,
+    found: Found<'a>,
+}
+
 /// One record of a batch.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
@@ -99,23 +116,24 @@ pub(super) struct Line<'a> {
     certificate_expiry: Option<i64>,
     // Most have neither, and are moved about.
     more: Option<Box<More<'a>>>,
-    pace: Option<Box<Pace<'a>>>,
+    rare: Option<Box<Rare<'a>>>,
 }
 
 /// Flags of a line: the lowest five say which phases were reached.
 const CERTIFICATE: u8 = 0x20;
 const MORE: u8 = 0x40;
-const PACE: u8 = 0x80;
+const RARE: u8 = 0x80;
 
 fn put_line(out: &mut Vec<u8>, key: u64, r: &Record, kind: usize, before: i64) -> Result<(), Damage> {
     let f = &r.facts;
     let plain = r.count == 1 && f.retries.is_empty() && f.values.is_empty() && f.egress_rule.is_none() && r.detail.is_none();
     let paced = !f.limits.is_empty() || f.retry_after.is_some() || f.throttle_wait.is_some();
+    let rare = paced || f.findings.is_some() || f.document.is_some();
     let reached = f.phases.iter().enumerate().fold(0, |bits, (n, p)| bits | (u8::from(p.is_some()) << n));
     out.extend_from_slice(&key.to_le_bytes());
     put_varint(out, zigzag(r.slot.0.wrapping_sub(before)));
     put_varint(out, kind as u64);
-    let flags = [(f.certificate_expiry.is_some(), CERTIFICATE), (!plain, MORE), (paced, PACE)];
+    let flags = [(f.certificate_expiry.is_some(), CERTIFICATE), (!plain, MORE), (rare, RARE)];
     out.push(flags.iter().filter(|(set, _)| *set).fold(reached, |bits, (_, flag)| bits | flag));
     put_varint(out, u64::from(r.duration.0));
     for phase in f.phases.iter().flatten() {
@@ -134,16 +152,17 @@ fn put_line(out: &mut Vec<u8>, key: u64, r: &Record, kind: usize, before: i64) -
         };
         *out = postcard::to_extend(&more, std::mem::take(out)).map_err(|_| Damage("a record could not be packed"))?;
     }
-    if paced {
+    if rare {
         let pace = Pace { limits: Cow::Borrowed(&f.limits), retry_after: f.retry_after, throttle_wait: f.throttle_wait };
-        *out = postcard::to_extend(&pace, std::mem::take(out)).map_err(|_| Damage("a record could not be packed"))?;
+        let found = Found { findings: f.findings.as_ref().map(Cow::Borrowed), document: f.document };
+        *out = postcard::to_extend(&(pace, found), std::mem::take(out)).map_err(|_| Damage("a record could not be packed"))?;
     }
     Ok(())
 }
 
 impl<'a> Line<'a> {
     /// What follows the key.
-    fn get(key: u64, bytes: &mut Bytes<'a>, kinds: &'a [Kind], before: i64) -> Result<Self, Damage> {
+    fn get(version: u8, key: u64, bytes: &mut Bytes<'a>, kinds: &'a [Kind], before: i64) -> Result<Self, Damage> {
         let duration = |bytes: &mut Bytes<'_>| u16::try_from(bytes.varint()?).map_err(|_| Damage("a duration is out of range"));
         let slot = before.wrapping_add(unzigzag(bytes.varint()?));
         let kind = kinds.get(bytes.varint_u32()? as usize).ok_or(Damage("a kind is used that it does not have"))?;
@@ -155,12 +174,12 @@ impl<'a> Line<'a> {
         }
         let certificate_expiry = if flags & CERTIFICATE != 0 { Some(unzigzag(bytes.varint()?)) } else { None };
         let more = if flags & MORE != 0 { Some(Box::new(taken(bytes)?)) } else { None };
-        let pace = if flags & PACE != 0 { Some(Box::new(taken(bytes)?)) } else { None };
-        Ok(Self { key, slot, kind, duration: total, phases, certificate_expiry, more, pace })
+        let rare = if flags & RARE != 0 { Some(Box::new(Rare::get(version, bytes)?)) } else { None };
+        Ok(Self { key, slot, kind, duration: total, phases, certificate_expiry, more, rare })
     }
 
     /// Passes over what follows the key; gives the slot, from which the next line's is counted.
-    fn pass(bytes: &mut Bytes<'_>, before: i64) -> Result<i64, Damage> {
+    fn pass(version: u8, bytes: &mut Bytes<'_>, before: i64) -> Result<i64, Damage> {
         let slot = before.wrapping_add(unzigzag(bytes.varint()?));
         bytes.varint()?;
         let flags = bytes.byte()?;
@@ -170,8 +189,8 @@ impl<'a> Line<'a> {
         if flags & MORE != 0 {
             taken::<More<'_>>(bytes)?;
         }
-        if flags & PACE != 0 {
-            taken::<Pace<'_>>(bytes)?;
+        if flags & RARE != 0 {
+            Rare::get(version, bytes)?;
         }
         Ok(slot)
     }
@@ -219,11 +238,21 @@ impl<'a> Line<'a> {
             record.facts.egress_rule = m.egress_rule.map(str::to_owned);
             record.detail = m.detail.map(str::to_owned);
         }
-        if let Some(p) = &self.pace {
-            record.facts.limits = p.limits.to_vec();
-            (record.facts.retry_after, record.facts.throttle_wait) = (p.retry_after, p.throttle_wait);
+        if let Some(r) = &self.rare {
+            record.facts.limits = r.pace.limits.to_vec();
+            (record.facts.retry_after, record.facts.throttle_wait) = (r.pace.retry_after, r.pace.throttle_wait);
+            record.facts.findings = r.found.findings.as_deref().cloned();
+            record.facts.document = r.found.document;
         }
         Ok(record)
+    }
+}
+
+impl<'a> Rare<'a> {
+    fn get(version: u8, bytes: &mut Bytes<'a>) -> Result<Self, Damage> {
+        let pace = taken(bytes)?;
+        let found = if version > SECOND { taken(bytes)? } else { Found::default() };
+        Ok(Self { pace, found })
     }
 }
 
@@ -233,10 +262,10 @@ fn taken<'a, T: Deserialize<'a>>(bytes: &mut Bytes<'a>) -> Result<T, Damage> {
     Ok(found)
 }
 
-/// Of version and body. The version before covered its body alone.
+/// Of version and body. The first version covered its body alone.
 fn checksum(version: u8, body: &[u8]) -> [u8; 4] {
     let mut crc = flate2::Crc::new();
-    if version != VERSION_BEFORE {
+    if version != FIRST {
         crc.update(&[version]);
     }
     crc.update(body);
@@ -323,7 +352,7 @@ pub(super) fn unpack(bytes: &[u8], each: &mut EachLine<'_>) -> Result<(), Damage
 /// The same, but for records whose keys have none of these marks.
 pub(super) fn unpack_of(wanted: Option<&Marks>, bytes: &[u8], each: &mut EachLine<'_>) -> Result<(), Damage> {
     let (head, body) = bytes.split_at_checked(HEAD).ok_or(Damage("it is too short"))?;
-    if ![VERSION, VERSION_BEFORE].contains(&head[0]) {
+    if !(FIRST..=VERSION).contains(&head[0]) {
         return Err(Damage("it was written by another version"));
     }
     if head[1..] != checksum(head[0], body) {
@@ -335,10 +364,10 @@ pub(super) fn unpack_of(wanted: Option<&Marks>, bytes: &[u8], each: &mut EachLin
     while !rest.0.is_empty() {
         let key = rest.take(8)?.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         if wanted.is_some_and(|w| !w.may_hold(key)) {
-            before = Line::pass(&mut rest, before)?;
+            before = Line::pass(head[0], &mut rest, before)?;
             continue;
         }
-        let line = Line::get(key, &mut rest, &kinds, before)?;
+        let line = Line::get(head[0], key, &mut rest, &kinds, before)?;
         before = line.slot;
         each(&line)?;
     }
@@ -403,14 +432,25 @@ mod tests {
     }
 
     #[test]
-    fn the_version_before_is_read_and_the_next_is_not() {
+    fn versions_before_are_read_and_the_next_is_not() {
         let record = Record::not_run("a/b/c/d".parse().unwrap(), UnixMs(60_000), 60_000, 1, crate::outcome::Cause::Down);
         let mut bytes = pack(&[(7, &record)]).unwrap().bytes;
-        // A record that was told nothing of rate limits was written the same way then.
-        bytes[0] = VERSION_BEFORE;
-        let sum = checksum(VERSION_BEFORE, &bytes[HEAD..]);
+        // A record that was told nothing of rate limits and found nothing was written the same way then.
+        for version in [FIRST, SECOND] {
+            bytes[0] = version;
+            let sum = checksum(version, &bytes[HEAD..]);
+            bytes[1..HEAD].copy_from_slice(&sum);
+            assert_eq!(back(&bytes).unwrap(), [(7, record.clone())]);
+        }
+        // One with limits had nothing after them in the second version: the two bytes that say that nothing was found.
+        let facts = Facts { retry_after: Some((UnixMs(1), 2)), ..Facts::default() };
+        let told = Record { facts, ..record };
+        let mut bytes = pack(&[(7, &told)]).unwrap().bytes;
+        bytes.truncate(bytes.len() - 2);
+        bytes[0] = SECOND;
+        let sum = checksum(SECOND, &bytes[HEAD..]);
         bytes[1..HEAD].copy_from_slice(&sum);
-        assert_eq!(back(&bytes).unwrap(), [(7, record)]);
+        assert_eq!(back(&bytes).unwrap(), [(7, told)]);
         bytes[0] = VERSION + 1;
         assert!(back(&bytes).is_err());
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::writer::transact;
-use super::{Store, StoreError};
+use super::{Reader, Store, StoreError};
 
 /// A note to write; `None` removes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,10 +42,21 @@ impl Store {
     pub fn notes(&mut self, kind: &str) -> Result<BTreeMap<String, String>, StoreError> {
         self.settle()?;
         let Some(conn) = &self.conn else { return Ok(BTreeMap::new()) };
-        let mut statement = conn.prepare_cached("SELECT id, text FROM note WHERE kind = ?1")?;
-        let rows = statement.query_map([kind], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        read(conn, kind)
     }
+}
+
+impl Reader {
+    /// All notes of a kind, by id.
+    pub fn notes(&self, kind: &str) -> Result<BTreeMap<String, String>, StoreError> {
+        read(&self.conn, kind)
+    }
+}
+
+fn read(conn: &Connection, kind: &str) -> Result<BTreeMap<String, String>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT id, text FROM note WHERE kind = ?1")?;
+    let rows = statement.query_map([kind], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]

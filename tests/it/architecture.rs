@@ -21,10 +21,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("secret", &["files"]),
     ("attribution", &["outcome"]),
     ("ratelimit", &["clock", "fields", "outcome"]),
-    ("observed", &["clock", "outcome", "ratelimit"]),
-    ("finding", &["outcome", "observed"]),
-    ("sso", &["clock", "fields", "outcome", "observed", "finding"]),
-    ("record", &["clock", "fields", "outcome", "ratelimit"]),
+    ("memory", &["fields"]),
+    ("finding", &["clock", "fields", "outcome"]),
+    ("sso", &["clock", "fields", "outcome", "finding"]),
+    ("observed", &["clock", "fields", "finding", "outcome", "ratelimit"]),
+    ("record", &["clock", "fields", "finding", "outcome", "ratelimit"]),
     ("evidence", &["clock", "fields", "outcome", "observed"]),
     // The shape of the configuration. How files are read stands further down.
     ("config::table", &["clock", "fields", "outcome", "secret"]),
@@ -35,13 +36,30 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "soak", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
     ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),
-    ("probe", &["clock", "fields", "outcome", "observed", "secret", "soak", "config::model", "config::table", "transport"]),
+    (
+        "probe",
+        &[
+            "clock",
+            "fields",
+            "finding",
+            "memory",
+            "outcome",
+            "observed",
+            "secret",
+            "soak",
+            "sso",
+            "config::model",
+            "config::table",
+            "transport",
+        ],
+    ),
     ("retry", &[]),
     ("budget", &["clock", "fields", "outcome", "ratelimit", "observed", "config::model"]),
     (
         "run",
         &[
             "clock",
+            "memory",
             "ratelimit",
             "budget",
             "fields",
@@ -60,8 +78,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Reading the configuration: knows the kinds' tables, runs nothing.
     ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "transport", "probe", "budget"]),
     // What is kept, and what is shown of it.
-    ("board", &["clock", "fields", "outcome", "ratelimit", "record", "config::model"]),
-    ("store", &["clock", "fields", "outcome", "ratelimit", "record", "evidence", "board"]),
+    ("board", &["clock", "fields", "finding", "outcome", "ratelimit", "record", "config::model"]),
+    ("store", &["clock", "fields", "finding", "outcome", "ratelimit", "record", "evidence", "board"]),
     ("limits", &["clock", "fields", "outcome", "ratelimit", "budget", "config::model", "board"]),
     (
         "readiness",
@@ -90,11 +108,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "bundle",
         &["clock", "fields", "files", "outcome", "observed", "record", "evidence", "slots::grid", "soak", "readiness", "store", "report"],
     ),
-    ("status", &["clock", "fields", "outcome", "attribution", "observed", "record", "config::model", "budget", "board", "limits"]),
+    (
+        "status",
+        &["clock", "fields", "finding", "outcome", "attribution", "observed", "record", "config::model", "budget", "board", "limits"],
+    ),
     (
         "metrics",
         &[
             "clock",
+            "finding",
             "fields",
             "outcome",
             "attribution",
@@ -110,7 +132,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("log", &["clock", "config::model", "metrics"]),
-    ("explain", &["clock", "fields", "outcome", "ratelimit", "attribution", "observed", "record", "config::model", "board", "run"]),
+    (
+        "explain",
+        &["clock", "fields", "finding", "outcome", "ratelimit", "attribution", "observed", "record", "config::model", "board", "run"],
+    ),
     // The tasks.
     ("supervisor", &["clock", "health"]),
     ("self_check", &["clock", "fields", "outcome", "observed", "config::model", "transport", "metrics"]),
@@ -134,6 +159,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "scheduler",
         &[
+            "memory",
             "clock",
             "fields",
             "outcome",
@@ -153,6 +179,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "finding",
+            "memory",
             "clock",
             "fields",
             "outcome",
@@ -177,6 +205,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "app",
         &[
+            "memory",
             "clock",
             "fields",
             "outcome",
@@ -225,6 +254,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "sso",
+            "finding",
+            "memory",
             "clock",
             "fields",
             "files",

@@ -9,10 +9,11 @@ use soakwatch::clock::{UnixMs, monotonic};
 use soakwatch::config::model::{Config, DeclaredVolume, Integration, SoakPolicy};
 use soakwatch::config::{Counts, lines};
 use soakwatch::fields::Span;
+use soakwatch::finding::{DocumentFacts, Level, Party, Severity};
 use soakwatch::metrics::catalogue::{CHECKS, OWN, Type};
 use soakwatch::metrics::encode::{CHUNK, Encoder, Scrape};
 use soakwatch::metrics::own::OwnMetrics;
-use soakwatch::outcome::Criticality;
+use soakwatch::outcome::{Class, Criticality};
 use soakwatch::readiness::Soaks;
 use soakwatch::record::DurationCode;
 
@@ -76,6 +77,12 @@ fn the_catalogue_and_a_full_scrape_agree_in_both_directions() {
     own.self_check("local", [("tcp://192.0.2.1:53", true)]);
     own.http_request("metrics", 200);
     let (config, board) = told_estate(settings());
+    board.update(&"acme/staging/billing/invoices".parse().unwrap(), |_, state| {
+        let rule = soakwatch::finding::Rule::new("X-KEY-01", Severity::High, Party::CustomerIdp, Class::Metadata, "");
+        state.findings = vec![rule.found("weak"), rule.found("weak, too"), rule.found("noted").at(Level::Info)];
+        state.document = Some(DocumentFacts { valid_until: Some(NOW), signing_certificate_expiry: Some(NOW), changed: true });
+        state.document_changes = 1;
+    });
     let text = String::from_utf8(own.encode().unwrap()).unwrap() + &encoded_with(&config, &board, &soaks(&config));
     if let Some((said, content)) = promtool(&text) {
         assert!(content, "promtool check metrics: {said}");

@@ -11,6 +11,7 @@ use soakwatch::config::model::{Batch, Config, Integration};
 use soakwatch::config::table::Problem;
 use soakwatch::config::{LoadOptions, Loaded, load};
 use soakwatch::fields::{Ratio, Span};
+use soakwatch::memory::Memories;
 use soakwatch::observed::Heard;
 use soakwatch::outcome::Outcome;
 use soakwatch::ratelimit::{Dialect, RateLimit};
@@ -200,7 +201,7 @@ async fn answers_are_read_in_the_dialect_of_the_integration() {
     let config = config(&[("customers/a.toml", &text)], &[]);
     let mut outcomes = Vec::new();
     for def in config.checks() {
-        outcomes.push(Box::pin(run_once(&Arc::clone(def), &transport(None), UnixMs(0), None)).await.record.outcome);
+        outcomes.push(Box::pin(run_once(&Arc::clone(def), (&transport(None), &Memories::default()), UnixMs(0), None)).await.record.outcome);
     }
     assert_eq!(outcomes, [Outcome::Fail, Outcome::Throttled]);
 }

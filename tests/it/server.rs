@@ -64,6 +64,7 @@ async fn start_with(settings: Settings, answer: ReloadAnswer, estate: impl FnOnc
     health.set_ready(true);
     let own = Arc::new(OwnMetrics::new().unwrap());
     let state = ServerState {
+        memories: Arc::default(),
         soaks: Arc::default(),
         budgets: Arc::new(soakwatch::budget::Budgets::new(&soakwatch::config::model::Settings::default().rate_limit)),
         board: Arc::new(board),
@@ -173,6 +174,7 @@ async fn who_may_what() {
         ("GET", "/api/v1/soaks", [401, 401, 200, 200]),
         ("GET", "/api/v1/gates/acme/production", [401, 401, 200, 200]),
         ("POST", "/api/v1/exclusions", [401, 401, 403, 403]),
+        ("POST", "/api/v1/acceptances", [401, 401, 403, 403]),
         ("POST", "/api/v1/attestations", [401, 401, 403, 400]),
         ("GET", "/api/v1/attestations", [401, 401, 405, 405]),
         ("POST", "/-/reload", [401, 401, 403, 200]),
@@ -298,6 +300,7 @@ async fn a_hanging_reload_ends_within_the_timeout() {
     // The receiver is kept, but nobody reads it: the second request finds the channel full.
     let (reload, _requests) = mpsc::channel(1);
     let state = ServerState {
+        memories: Arc::default(),
         soaks: Arc::default(),
         budgets: Arc::new(soakwatch::budget::Budgets::new(&soakwatch::config::model::Settings::default().rate_limit)),
         board: Arc::new(board),

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use soakwatch::clock::monotonic;
+use soakwatch::clock::{UnixMs, monotonic};
 use soakwatch::config::model::{CheckDef, Integration, ProbeSettings};
 use soakwatch::config::table::{Source, Table};
 use soakwatch::fields::{Bytes, Span};
+use soakwatch::memory::{Memories, Memory};
 use soakwatch::observed::{Failure, Observed};
 use soakwatch::outcome::Class;
 use soakwatch::probe::http::HttpCheck;
@@ -135,7 +136,9 @@ pub(crate) async fn run(transport: &Transport, check: &CheckDef) -> Ran {
 pub(crate) async fn run_within(transport: &Transport, check: &CheckDef, deadline: Duration) -> Ran {
     let mut observed = Observed::default();
     let mut redactor = Redactor::default();
-    let mut context = ProbeContext { check, transport, redactor: &mut redactor };
+    let (memories, now) = (Memories::default(), UnixMs(1_764_547_200_000));
+    let memory = Memory { all: &memories, check: &check.id };
+    let mut context = ProbeContext { check, transport, redactor: &mut redactor, memory, now };
     let started = monotonic();
     let result = tokio::time::timeout(deadline, check.kind.run(&mut context, &mut observed)).await.ok();
     Ran { result, observed, took: started.elapsed() }

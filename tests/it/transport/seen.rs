@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use soakwatch::clock::UnixMs;
+use soakwatch::memory::Memories;
 use soakwatch::outcome::{Cause, Class, Outcome};
 use soakwatch::run::run_once;
 
@@ -332,7 +333,7 @@ async fn a_refused_address_is_counted_also_when_another_one_serves() {
     let fake = Fake::http(|_| Reply::new(200)).await;
     let once = |url: String| async move {
         let def = Arc::new(check(&format!("url = \"{url}\"")));
-        Box::pin(run_once(&def, &transport(None), UnixMs(0), None)).await.record
+        Box::pin(run_once(&def, (&transport(None), &Memories::default()), UnixMs(0), None)).await.record
     };
     let passed = once(format!("http://mixed.test:{}/", fake.port())).await;
     assert_eq!((passed.outcome, passed.facts.egress_rule.as_deref()), (Outcome::Pass, Some("metadata")));

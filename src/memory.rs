@@ -1,0 +1,164 @@
+//! What checks remember between runs: one small text each (an accepted document, an ETag, what is still to be cleaned up). Handed to a run by its
+//! context; kept in the store as a note, so that it survives a restart.
+//!
+//! Owns the texts in force and the way to whoever stores them. Never knows what a text means: the kind that wrote it does.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::fields::CheckId;
+
+/// The kind of the store's notes that hold them.
+pub const MEMORY_NOTE: &str = "memory";
+/// A text may have this many bytes.
+pub const MOST_BYTES: usize = 128 << 10;
+
+/// A text on its way to the store; `None` removes it.
+#[derive(Debug)]
+pub struct Keep {
+    /// Whose.
+    pub check: CheckId,
+    /// What.
+    pub text: Option<String>,
+    /// Who waits until it is on disk.
+    pub kept: Option<oneshot::Sender<()>>,
+}
+
+/// Why something was not remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotKept {
+    /// Larger than [`MOST_BYTES`].
+    #[error("it is larger than {} KiB", MOST_BYTES >> 10)]
+    TooLarge,
+    /// The daemon is stopping, or there is no store.
+    #[error("there is no store to keep it in")]
+    NoStore,
+}
+
+/// What all checks remember.
+#[derive(Debug, Default)]
+pub struct Memories {
+    texts: Mutex<HashMap<CheckId, Arc<str>>>,
+    keep: Option<mpsc::Sender<Keep>>,
+}
+
+impl Memories {
+    /// With the way to the store. Without it (`default`), for a run outside the daemon, nothing is kept.
+    pub fn new(keep: mpsc::Sender<Keep>) -> Self {
+        Self { texts: Mutex::default(), keep: Some(keep) }
+    }
+
+    /// Takes in what the store knew.
+    pub fn restore(&self, known: &BTreeMap<String, String>) {
+        self.texts().extend(known.iter().filter_map(|(id, text)| Some((id.parse().ok()?, Arc::from(text.as_str())))));
+    }
+
+    fn texts(&self) -> MutexGuard<'_, HashMap<CheckId, Arc<str>>> {
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a check remembers.
+    pub fn recall(&self, check: &CheckId) -> Option<Arc<str>> {
+        self.texts().get(check).cloned()
+    }
+
+    /// Remembers a text in place of the one before; it reaches the disk with the next commits. The same text again costs nothing.
+    pub async fn remember(&self, check: &CheckId, text: String) -> Result<(), NotKept> {
+        if text.len() > MOST_BYTES {
+            return Err(NotKept::TooLarge);
+        }
+        if self.recall(check).is_some_and(|before| *before == *text) {
+            return Ok(());
+        }
+        self.texts().insert(check.clone(), Arc::from(text.as_str()));
+        self.send(Keep { check: check.clone(), text: Some(text), kept: None }).await.or(Ok(()))
+    }
+
+    /// The same, and waits until it is on disk. Outside the daemon there is no disk to wait for: an error.
+    pub async fn remember_durably(&self, check: &CheckId, text: String) -> Result<(), NotKept> {
+        if text.len() > MOST_BYTES {
+            return Err(NotKept::TooLarge);
+        }
+        let (kept, done) = oneshot::channel();
+        self.send(Keep { check: check.clone(), text: Some(text.clone()), kept: Some(kept) }).await?;
+        done.await.map_err(|_| NotKept::NoStore)?;
+        self.texts().insert(check.clone(), Arc::from(text));
+        Ok(())
+    }
+
+    /// Forgets what a check that left remembered.
+    pub async fn forget(&self, check: &CheckId) {
+        if self.texts().remove(check).is_some() {
+            let _ = self.send(Keep { check: check.clone(), text: None, kept: None }).await;
+        }
+    }
+
+    async fn send(&self, keep: Keep) -> Result<(), NotKept> {
+        let Some(sender) = &self.keep else { return Err(NotKept::NoStore) };
+        sender.send(keep).await.map_err(|_| NotKept::NoStore)
+    }
+}
+
+/// What one check remembers, for its run.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory<'a> {
+    /// All of them.
+    pub all: &'a Memories,
+    /// Whose.
+    pub check: &'a CheckId,
+}
+
+impl Memory<'_> {
+    /// As [`Memories::recall`].
+    pub fn recall(&self) -> Option<Arc<str>> {
+        self.all.recall(self.check)
+    }
+    /// As [`Memories::remember`].
+    pub async fn remember(&self, text: String) -> Result<(), NotKept> {
+        self.all.remember(self.check, text).await
+    }
+    /// As [`Memories::remember_durably`].
+    pub async fn remember_durably(&self, text: String) -> Result<(), NotKept> {
+        self.all.remember_durably(self.check, text).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_remembered_is_recalled_and_goes_to_the_store_once() {
+        let (sender, mut kept) = mpsc::channel(8);
+        let known = BTreeMap::from([("a/b/c/d".to_owned(), "old".to_owned())]);
+        let all = Memories::new(sender);
+        all.restore(&known);
+        let check: CheckId = "a/b/c/d".parse().unwrap();
+        let memory = Memory { all: &all, check: &check };
+        assert_eq!(memory.recall().as_deref(), Some("old"));
+        memory.remember("old".into()).await.unwrap();
+        assert!(kept.try_recv().is_err(), "nothing new");
+        memory.remember("new".into()).await.unwrap();
+        assert_eq!(memory.recall().as_deref(), Some("new"));
+        assert_eq!(kept.try_recv().unwrap().text.as_deref(), Some("new"));
+        assert_eq!(memory.remember("x".repeat(MOST_BYTES + 1)).await, Err(NotKept::TooLarge));
+        all.forget(&check).await;
+        assert_eq!((memory.recall(), kept.try_recv().unwrap().text), (None, None));
+    }
+
+    #[tokio::test]
+    async fn durable_means_that_somebody_said_so() {
+        let (sender, mut kept) = mpsc::channel(8);
+        let (all, check) = (Memories::new(sender), "a/b/c/d".parse::<CheckId>().unwrap());
+        let told = all.remember_durably(&check, "x".into());
+        let storing = async { kept.recv().await.unwrap().kept.unwrap().send(()).unwrap() };
+        let (told, ()) = tokio::join!(told, storing);
+        assert_eq!((told, all.recall(&check).as_deref()), (Ok(()), Some("x")));
+        drop(kept);
+        assert_eq!(all.remember_durably(&check, "y".into()).await, Err(NotKept::NoStore));
+        assert_eq!(all.recall(&check).as_deref(), Some("x"));
+        assert_eq!(Memories::default().remember_durably(&check, "y".into()).await, Err(NotKept::NoStore));
+    }
+}
