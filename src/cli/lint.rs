@@ -68,12 +68,17 @@ struct Answer<'a> {
 }
 
 pub(super) fn run(args: &Lint) -> CliResult {
-    match &args.what {
-        What::Saml(a) => saml::run(a),
-        What::Oidc(a) => oidc::run(a),
-        What::Jwks(a) => jwks::run(a),
-        What::Scim(a) => scim::run(a),
+    let (done, common) = match &args.what {
+        What::Saml(a) => (saml::run(a), &a.common),
+        What::Oidc(a) => (oidc::run(a), &a.common),
+        What::Jwks(a) => (jwks::run(a), &a.common),
+        What::Scim(a) => (scim::run(a), &a.common),
+    };
+    // Whoever reads JSON gets an object whatever happens; that nothing was judged is in the exit code and on standard error.
+    if done.is_err() && common.json {
+        say(serde_json::to_string(&Answer { verdict: Verdict::Fail, findings: Vec::new() }).map_err(anyhow::Error::from)?);
     }
+    done
 }
 
 /// Reads the file, at most so many bytes; what can't be read is bad input.

@@ -13,7 +13,7 @@ pub(super) struct Oidc {
     /// The file
     file: PathBuf,
     #[command(flatten)]
-    common: Common,
+    pub(super) common: Common,
 }
 
 pub(super) fn run(args: &Oidc) -> CliResult {

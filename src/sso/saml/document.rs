@@ -13,12 +13,12 @@ const XML: &str = "http://www.w3.org/XML/1998/namespace";
 
 /// Elements may lie so deep. Metadata needs about ten.
 const MAX_DEPTH: u32 = 64;
-/// `<` and `=` in a document of one entity: about so many nodes and attributes are made of it. Real ones have some thousands.
-const MAX_MARKS: usize = 100_000;
-/// The same for an aggregate of 256 MiB.
-const MAX_MARKS_AGGREGATE: usize = 40_000_000;
-/// `=` between two `<`: attributes of one element. A parser may compare each with each.
-const MAX_ATTRIBUTES: usize = 256;
+/// `<` and `=` in a document: about so many nodes and attributes are made of it, 300 bytes each. A small document may be dense; a large one has
+/// one in 40 to 100 bytes, because most of it is certificates.
+const MOST_MARKS: usize = 60_000;
+const LEAST_BYTES_OF_A_MARK: usize = 32;
+/// Attributes and namespaces of one element: each may be compared with each, and each name be looked for in all those above it.
+const MAX_ATTRIBUTES: usize = 64;
 
 /// Why there is no tree.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,8 +73,8 @@ fn declared(bytes: &[u8]) -> Option<&str> {
 }
 
 /// Parses a text, and nothing outside of it.
-pub(super) fn parse(text: &str, aggregate: bool) -> Result<Document<'_>, Refused> {
-    bounded_markup(text, if aggregate { MAX_MARKS_AGGREGATE } else { MAX_MARKS })?;
+pub(super) fn parse(text: &str) -> Result<Document<'_>, Refused> {
+    bounded_markup(text, MOST_MARKS.max(text.len() / LEAST_BYTES_OF_A_MARK))?;
     let parser = Parser::new().with_forbid_dtd(true).with_forbid_entities(true).with_max_depth(MAX_DEPTH).with_max_entity_expansion(0);
     parser.parse(text).map_err(|e| {
         let said = match &e {
@@ -91,10 +91,26 @@ pub(super) fn parse(text: &str, aggregate: bool) -> Result<Document<'_>, Refused
 /// Refuses markup that would make a far larger tree than its bytes, or one of which every attribute is compared with every other.
 fn bounded_markup(text: &str, most: usize) -> Result<(), Refused> {
     let (mut marks, mut attributes) = (0usize, 0usize);
-    for b in text.bytes() {
-        match b {
-            b'<' => (marks, attributes) = (marks + 1, 0),
-            b'=' => (marks, attributes) = (marks + 1, attributes + 1),
+    let mut in_tag = false;
+    let mut quote = None;
+    let bytes = text.as_bytes();
+    for (n, b) in bytes.iter().enumerate() {
+        match *b {
+            // No attribute's value may hold one, so a tag begins here whatever the quotes before it say.
+            b'<' => {
+                (marks, attributes, quote) = (marks + 1, 0, None);
+                in_tag = !matches!(bytes.get(n + 1), Some(b'!' | b'?'));
+            }
+            b'=' => {
+                marks += 1;
+                attributes += usize::from(in_tag && quote.is_none());
+            }
+            b'>' if quote.is_none() => in_tag = false,
+            q @ (b'"' | b'\'') if in_tag => match quote {
+                None => quote = Some(q),
+                Some(open) if open == q => quote = None,
+                Some(_) => {}
+            },
             _ => continue,
         }
         if attributes > MAX_ATTRIBUTES {
@@ -191,25 +207,28 @@ mod tests {
 
     #[test]
     fn what_is_not_parsed() {
-        let malformed = |text: &str| matches!(parse(text, false).err(), Some(Refused::Malformed(_)));
-        assert_eq!(parse("<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>", false).err(), Some(Refused::Doctype));
-        assert_eq!(parse("<?xml version='1.0'?>\n<!DOCTYPE a><a/>", false).err(), Some(Refused::Doctype));
+        let malformed = |text: &str| matches!(parse(text).err(), Some(Refused::Malformed(_)));
+        assert_eq!(parse("<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>").err(), Some(Refused::Doctype));
+        assert_eq!(parse("<?xml version='1.0'?>\n<!DOCTYPE a><a/>").err(), Some(Refused::Doctype));
         for text in
             ["", "<a>", "<p:a/>", "<a b='1' b='2'/>", "<a>&b;</a>", "<!-- c --><?xml version='1.0'?><a/>", "<a x='?a=1&b=2'/>", "<a/><b/>"]
         {
             assert!(malformed(text), "{text}");
         }
         let nested = |n: usize| format!("{}{}", "<a>".repeat(n), "</a>".repeat(n));
-        assert!(parse(&nested(60), false).is_ok() && malformed(&nested(65)));
-        let attributes: String = (0..300).map(|n| format!(" a{n}=''")).collect();
-        assert!(malformed(&format!("<a{attributes}/>")));
-        let many = format!("<a>{}</a>", "<b/>".repeat(MAX_MARKS));
-        assert!(malformed(&many) && parse(&many, true).is_ok());
+        assert!(parse(&nested(60)).is_ok() && malformed(&nested(65)));
+        let with = |n: usize| format!("<a{}>{}</a>", (0..n).map(|n| format!(" a{n}='>\"'")).collect::<String>(), "=".repeat(100));
+        assert!(parse(&with(64)).is_ok() && malformed(&with(65)));
+        assert!(malformed(&format!("<b><!-- \" -->{}</b>", with(65))));
+        let many = format!("<a>{}</a>", "<b/>".repeat(MOST_MARKS));
+        assert!(malformed(&many));
+        let padded = many.replacen("<b/>", &format!("<b>{}</b>", "x".repeat(MOST_MARKS * LEAST_BYTES_OF_A_MARK)), 1);
+        assert!(parse(&padded).is_ok());
     }
 
     #[test]
     fn ids() {
-        let twice = |text: &str, signed| duplicate_id(&parse(text, false).unwrap(), signed).map(str::to_owned);
+        let twice = |text: &str, signed| duplicate_id(&parse(text).unwrap(), signed).map(str::to_owned);
         assert_eq!(twice("<a ID='1'><b ID='2'/></a>", true), None);
         assert_eq!(twice("<a ID='1'><b Id='1'/></a>", false).as_deref(), Some("1"));
         assert_eq!(twice("<a id='1'><b id='1'/></a>", false), None);

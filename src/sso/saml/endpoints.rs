@@ -1,6 +1,6 @@
 //! The endpoints of one role: the ones that are needed, addresses a browser can reach, bindings that exist, numbers that are unique.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 
 use url::{Host, Url};
@@ -10,6 +10,8 @@ use super::read::{Endpoint, Role, RoleKind};
 use crate::finding::saml as rule;
 use crate::observed::bounded;
 
+/// Unknown bindings of one role that are looked at.
+const MOST_UNKNOWN: usize = 16;
 const REDIRECT: &str = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect";
 const POST: &str = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST";
 const SIMPLE_SIGN: &str = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST-SimpleSign";
@@ -56,9 +58,11 @@ pub(super) fn judge(role: &Role<'_>, found: &mut Found<'_>) {
                 found.add(rule::EP_02.found(format!("{what} of {} {why}: {}", endpoint.element, shown(location.unwrap_or("")))));
             }
         }
-        if let Some(binding) = endpoint.binding.filter(|b| !known(endpoint.element).contains(b)) {
-            found.add(rule::EP_06.found(misspelt(endpoint.element, binding)));
-        }
+    }
+    let unknown: BTreeSet<(&str, &str)> =
+        role.endpoints.iter().filter_map(|e| Some((e.element, e.binding?))).filter(|(e, b)| !known(e).contains(b)).collect();
+    for (element, binding) in unknown.into_iter().take(MOST_UNKNOWN) {
+        found.add(rule::EP_06.found(misspelt(element, binding)));
     }
     for element in ["AssertionConsumerService", "ArtifactResolutionService"] {
         numbers(role.endpoints.iter().filter(|e| e.element == element), element, found);

@@ -41,9 +41,11 @@ fn material(key: &KeyDescriptor<'_>, found: &mut Found<'_>) {
 }
 
 fn strength(role: &Role<'_>, found: &mut Found<'_>) {
-    for key in role.keys.iter().flat_map(KeyDescriptor::public_keys) {
+    let certified = role.keys.iter().flat_map(|k| k.certificates.iter().flatten()).map(|c| ("certificate", c.short(), &c.key));
+    let bare = role.keys.iter().flat_map(|k| k.bare.iter().flatten()).map(|k| ("key", k.id.get(..8).unwrap_or(""), k));
+    for (what, name, key) in certified.chain(bare) {
         if let Some(weakness) = key.weakness() {
-            found.add(rule::KEY_05.found(format!("key {} is {weakness}", key.id.get(..8).unwrap_or(""))));
+            found.add(rule::KEY_05.found(format!("the key of {what} {name} is {weakness}")));
         }
     }
     for old in role.keys.iter().flat_map(|k| k.certificates.iter().flatten()).filter(|c| c.old_signature) {

@@ -132,7 +132,7 @@ pub fn judge(bytes: &[u8], expected: &Expected, at: UnixMs) -> Judged {
         Ok(text) => text,
         Err(why) => return refused(found, why),
     };
-    let doc = match parse(&text, expected.role == Role::Aggregate) {
+    let doc = match parse(&text) {
         Ok(doc) => doc,
         Err(why) => return refused(found, why),
     };

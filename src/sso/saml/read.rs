@@ -79,13 +79,6 @@ pub(super) struct KeyDescriptor<'d> {
     pub methods: Vec<&'d str>,
 }
 
-impl KeyDescriptor<'_> {
-    /// Every key in it that can be read.
-    pub(super) fn public_keys(&self) -> impl Iterator<Item = &PublicKey> {
-        self.certificates.iter().flatten().map(|c| &c.key).chain(self.bare.iter().flatten())
-    }
-}
-
 /// One endpoint.
 #[derive(Debug)]
 pub(super) struct Endpoint<'d> {

@@ -29,6 +29,8 @@ pub(super) trait Check {
     fn check(&self, doc: &Document<'_>, source: &str, keys: &[&PublicKey]) -> Checked;
 }
 
+/// Characters of a `PrefixList`: every element that is canonicalised is held against each prefix.
+const MOST_PREFIXES: usize = 512;
 const EXCLUSIVE: &str = "http://www.w3.org/2001/10/xml-exc-c14n#";
 const ENVELOPED: &str = "http://www.w3.org/2000/09/xmldsig#enveloped-signature";
 /// Canonical forms that are computed; only the exclusive one without comments is as it should be.
@@ -130,6 +132,9 @@ fn form<'d>(doc: &'d Document<'_>, root: NodeId, signature: NodeId, found: &mut 
     };
     if !plain(doc, info) || !plain(doc, value) {
         return refuse("comments, processing instructions or foreign attributes inside of what is signed");
+    }
+    if doc.descendants(info).into_iter().any(|n| attribute(doc, n, "PrefixList").is_some_and(|list| list.len() > MOST_PREFIXES)) {
+        return refuse("a list of prefixes that is longer than any in use");
     }
     let Some(reference) = only(info, "Reference") else { return refuse("the signature has not exactly one Reference") };
     let (Some(canonical), Some(method), Some(digest)) =
