@@ -35,6 +35,7 @@ mod readiness_page;
 mod reference;
 mod reload;
 mod restart;
+mod saml;
 mod server;
 mod simulate;
 mod soak_metrics;
