@@ -29,11 +29,14 @@ use crate::store::StoreError;
 use crate::supervisor::Supervisor;
 use crate::transport::{Resolver, Transport};
 
+mod bundles;
 mod decisions;
 mod evidence;
 mod memory;
 mod restart;
 mod soaks;
+
+pub use bundles::signing_key_blocking;
 
 /// Reads the configuration again (blocking); handed in by whoever knows where it is.
 pub type Loader = Arc<dyn Fn() -> Loaded + Send + Sync>;
@@ -202,7 +205,12 @@ impl App {
             said: None,
         };
         keeper.fold_again().await;
+        // Before anything runs: what was known at a go-live while nobody was there is still what is known.
+        keeper.judge(true).await;
         supervisor.spawn("soaks", keeper.run(stop.clone()));
+        let bundles =
+            bundles::Bundles { soaks: Arc::clone(&soaks), recorder: recorder.clone(), clock: clock.clone(), config: config_now.clone() };
+        supervisor.spawn("bundles", bundles.run(stop.clone()));
         supervisor.spawn("decisions", decisions::run(decided, Arc::clone(&soaks), recorder.clone(), stop.clone()));
         restart::hold_again(&config, &holds, &budgets, &board, &clock, &recorder).await;
         restart::leave_alone_again(&away, &transport, &clock, &recorder).await;

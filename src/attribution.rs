@@ -137,6 +137,14 @@ pub fn remediation(class: Class, attribution: Attribution, owner: Owner) -> Stri
     }
 }
 
+/// One line of advice for a throttled run where no limit was told, so that nothing can be compared with one.
+pub fn limit_not_told(attribution: Attribution, owner: Owner) -> String {
+    let them = whom(attribution, owner);
+    format!(
+        "We are told to slow down, but not what is allowed. Ask {them} for the limit and who else uses it up, or lengthen the interval."
+    )
+}
+
 /// One line of advice for a throttled run where the declared volume is more than the quota gives.
 pub fn too_much_declared(attribution: Attribution, owner: Owner) -> String {
     let them = whom(attribution, owner);

@@ -51,6 +51,11 @@ impl UnixMs {
         Self(self.0.div_euclid(1000).saturating_mul(1000))
     }
 
+    /// The first whole second that is not before this time.
+    pub fn next_whole_second(self) -> Self {
+        Self(self.0.saturating_add(999)).whole_seconds()
+    }
+
     /// Whole days from this time until another, as people count them: 1 from 24 hours on, 0 below. Once it is over the days since, negative, and
     /// -1 on the first day too, so that 0 always means that it is still to come.
     pub fn whole_days_until(self, later: Self) -> i64 {

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::attribution::{cause_advice, remediation};
+use crate::attribution::{cause_advice, limit_not_told, remediation};
 use crate::clock::{DAY_MS, UnixMs};
 use crate::config::model::CheckDef;
 use crate::fields::Span;
 use crate::finding::{Finding, Level};
 use crate::observed::{CertificateFacts, Expectation, Failure, Heard, Hop, Observed, Phases, Step, TlsFacts, bounded};
-use crate::outcome::{Cause, Outcome};
+use crate::outcome::{Cause, Class, Outcome};
 use crate::record::Record;
 use crate::run::{Attempt, RunReport};
 
@@ -229,6 +229,9 @@ fn conclusion(out: &mut String, def: &CheckDef, report: &RunReport) {
 fn advice(def: &CheckDef, r: &Record) -> Option<String> {
     match (r.cause, r.class.zip(r.attribution)) {
         (Some(cause), _) => Some(cause_advice(cause).to_owned()),
+        (None, Some((Class::Throttled, attribution))) if r.facts.limits.is_empty() => {
+            Some(limit_not_told(attribution, def.integration.owner))
+        }
         (None, Some((class, attribution))) => Some(remediation(class, attribution, def.integration.owner)),
         (None, None) => None,
     }

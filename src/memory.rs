@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use http::HeaderValue;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::fields::CheckId;
@@ -37,17 +38,36 @@ pub enum NotKept {
     NoStore,
 }
 
+/// A document as it was last got; lives as long as the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cached {
+    /// Where it was got.
+    pub url: String,
+    /// Its `ETag`.
+    pub etag: Option<HeaderValue>,
+    /// Its `Last-Modified`.
+    pub last_modified: Option<HeaderValue>,
+    /// What it says.
+    pub body: Arc<[u8]>,
+}
+
+/// Documents of all checks may have this many bytes together; of more the next is got whole each time.
+const MOST_CACHED: usize = 32 << 20;
+/// One may have this many.
+const MOST_OF_ONE: usize = 1 << 20;
+
 /// What all checks remember.
 #[derive(Debug, Default)]
 pub struct Memories {
     texts: Mutex<HashMap<CheckId, Arc<str>>>,
+    cached: Mutex<HashMap<CheckId, Cached>>,
     keep: Option<mpsc::Sender<Keep>>,
 }
 
 impl Memories {
     /// With the way to the store. Without it (`default`), for a run outside the daemon, nothing is kept.
     pub fn new(keep: mpsc::Sender<Keep>) -> Self {
-        Self { texts: Mutex::default(), keep: Some(keep) }
+        Self { keep: Some(keep), ..Self::default() }
     }
 
     /// Takes in what the store knew.
@@ -88,8 +108,25 @@ impl Memories {
         Ok(())
     }
 
+    /// The document a check last got from there.
+    pub fn cached(&self, check: &CheckId, url: &str) -> Option<Cached> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner).get(check).filter(|c| c.url == url).cloned()
+    }
+
+    /// Keeps a document, where it can be asked for conditionally and there is room.
+    pub fn cache(&self, check: &CheckId, document: Cached) {
+        let mut all = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        all.remove(check);
+        let held: usize = all.values().map(|c| c.body.len()).sum();
+        let asked = document.etag.is_some() || document.last_modified.is_some();
+        if asked && document.body.len() <= MOST_OF_ONE && held + document.body.len() <= MOST_CACHED {
+            all.insert(check.clone(), document);
+        }
+    }
+
     /// Forgets what a check that left remembered.
     pub async fn forget(&self, check: &CheckId) {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner).remove(check);
         if self.texts().remove(check).is_some() {
             let _ = self.send(Keep { check: check.clone(), text: None, kept: None }).await;
         }
@@ -114,6 +151,14 @@ impl Memory<'_> {
     /// As [`Memories::recall`].
     pub fn recall(&self) -> Option<Arc<str>> {
         self.all.recall(self.check)
+    }
+    /// As [`Memories::cached`].
+    pub fn cached(&self, url: &str) -> Option<Cached> {
+        self.all.cached(self.check, url)
+    }
+    /// As [`Memories::cache`].
+    pub fn cache(&self, document: Cached) {
+        self.all.cache(self.check, document);
     }
     /// As [`Memories::remember`].
     pub async fn remember(&self, text: String) -> Result<(), NotKept> {
@@ -146,6 +191,29 @@ mod tests {
         assert_eq!(memory.remember("x".repeat(MOST_BYTES + 1)).await, Err(NotKept::TooLarge));
         all.forget(&check).await;
         assert_eq!((memory.recall(), kept.try_recv().unwrap().text), (None, None));
+    }
+
+    #[test]
+    fn documents_are_kept_where_they_can_be_asked_for_and_there_is_room() {
+        let (all, check) = (Memories::default(), "a/b/c/d".parse::<CheckId>().unwrap());
+        let document = |bytes: usize, etag: bool| Cached {
+            url: "u".into(),
+            etag: etag.then(|| HeaderValue::from_static("\"1\"")),
+            last_modified: None,
+            body: Arc::from(vec![b'x'; bytes]),
+        };
+        all.cache(&check, document(10, true));
+        assert_eq!(all.cached(&check, "u"), Some(document(10, true)));
+        assert_eq!(all.cached(&check, "v"), None, "another place");
+        for not in [document(10, false), document(MOST_OF_ONE + 1, true)] {
+            all.cache(&check, document(10, true));
+            all.cache(&check, not);
+            assert_eq!(all.cached(&check, "u"), None, "the old one is gone, too");
+        }
+        for n in 0..MOST_CACHED / MOST_OF_ONE + 1 {
+            all.cache(&format!("a/b/c/d{n}").parse().unwrap(), document(MOST_OF_ONE, true));
+        }
+        assert_eq!(all.cached.lock().unwrap().len(), MOST_CACHED / MOST_OF_ONE);
     }
 
     #[tokio::test]

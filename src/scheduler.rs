@@ -271,9 +271,10 @@ impl Scheduler {
         let why = not_due(&entry.def.integration, slot).map(|cause| (cause, None));
         let excused =
             || self.means.budgets.excuse(id, slot, now, entry.def.timeout).map(|e| (Cause::RateLimit, Some(e.words().to_owned())));
+        let blocked = || blocked(&self.means.board, &entry.def, now).map(|words| (Cause::Blocked, Some(words)));
         // A run may still wait for its turn while slots go by that are left out anyway.
         let overlaps = || entry.running.then_some((Cause::Overlap, None));
-        if let Some((cause, detail)) = why.or_else(excused).or_else(overlaps) {
+        if let Some((cause, detail)) = why.or_else(blocked).or_else(excused).or_else(overlaps) {
             self.account(id, vec![Record { detail, ..Record::not_run(id.clone(), slot, interval, 1, cause) }]);
             return;
         }
@@ -375,6 +376,16 @@ impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.runs_inflight.dec();
     }
+}
+
+/// Why a check waits for another one, if it does: that one's last run did not pass, and it is still being run.
+fn blocked(board: &Board, def: &CheckDef, now: UnixMs) -> Option<String> {
+    let by = board.check(def.blocked_by.as_ref()?)?;
+    let last = by.state.last_run.filter(|_| by.state.consecutive_failures > 0)?;
+    // What is told of it must be of now: a check that is paused or held itself holds nobody back.
+    let recent = last.plus(by.def.every.0 * 3) > now;
+    let class = by.state.last.as_ref().and_then(|l| l.class).map_or("", |c| c.as_str());
+    recent.then(|| format!("{} fails ({class}), and this depends on it", by.def.id.check()))
 }
 
 /// One slot's run, from its host's turn to its outcome.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::attribution::{cause_advice, quota_advice, remediation, too_much_declared};
+use crate::attribution::{cause_advice, limit_not_told, quota_advice, remediation, too_much_declared};
 use crate::board::{CheckEntry, Counts, IntegrationEntry};
 use crate::budget::{Hold as AskedAway, Views};
 use crate::clock::UnixMs;
@@ -40,7 +40,8 @@ closed_set! {
 const SILENT_INTERVALS: i64 = 3;
 
 /// A check's state. Pauses and maintenance are its integration's.
-pub fn check_state(check: &CheckEntry, now: UnixMs) -> State {
+/// `views`: the budgets, its own among them; without it a check is taken to run at its configured interval.
+pub fn check_state(check: &CheckEntry, views: &Views, now: UnixMs) -> State {
     let def = &check.def;
     if def.integration.paused.is_some() {
         return State::Paused;
@@ -49,9 +50,9 @@ pub fn check_state(check: &CheckEntry, now: UnixMs) -> State {
         return State::Maintenance;
     }
     let Some(last) = &check.state.last else { return State::Pending };
-    // A run is recorded only when it has ended.
-    let patience =
-        def.every.ms().saturating_mul(SILENT_INTERVALS).saturating_add(i64::try_from(def.timeout.as_millis()).unwrap_or(i64::MAX));
+    // A run is recorded only when it has ended, and before it begins it may wait for its turn until its next slot that is run.
+    let every = views.get(&def.id).map_or(def.every, |b| b.effective_interval.max(def.every));
+    let patience = every.ms().saturating_mul(SILENT_INTERVALS).saturating_add(i64::try_from(def.timeout.as_millis()).unwrap_or(i64::MAX));
     let due_again = check.state.last_not_due.filter(|t| *t > last.slot);
     // Who keeps away because the host asked for it, or leaves slots out to spare its quota, is not silent: what the last run said still stands.
     let kept_away = check.state.last_skip.filter(|(t, cause)| *cause == Cause::RateLimit && *t <= now).map(|(t, _)| t);
@@ -77,13 +78,13 @@ fn deciding(i: &IntegrationEntry) -> impl Iterator<Item = &CheckEntry> {
 }
 
 /// An integration's state: that of its worst deciding check.
-pub fn integration_state(i: &IntegrationEntry, now: UnixMs) -> State {
+pub fn integration_state(i: &IntegrationEntry, views: &Views, now: UnixMs) -> State {
     if i.def.paused.is_some() {
         State::Paused
     } else if i.def.maintenance_at(now).is_some() {
         State::Maintenance
     } else {
-        deciding(i).map(|c| check_state(c, now)).min().unwrap_or(State::Pending)
+        deciding(i).map(|c| check_state(c, views, now)).min().unwrap_or(State::Pending)
     }
 }
 
@@ -225,6 +226,9 @@ fn trouble(check: &CheckEntry, state: State, views: &Views, now: UnixMs) -> Opti
     let remediation = match (last.cause, last.class) {
         (Some(cause), _) => cause_advice(cause).to_owned(),
         (None, Some(_)) if too_much.is_some() => too_much_declared(last.attribution.unwrap_or(Attribution::Unknown), owner),
+        (None, Some(_)) if throttled && check.state.limits.is_empty() => {
+            limit_not_told(last.attribution.unwrap_or(Attribution::Unknown), owner)
+        }
         (None, Some(class)) => remediation(class, last.attribution.unwrap_or(Attribution::Unknown), owner),
         (None, None) => String::new(),
     };
@@ -355,12 +359,12 @@ pub struct IntegrationStatus {
 /// Says all about an integration. `views`: the budgets of its checks.
 pub fn integration_status(i: &IntegrationEntry, views: &Views, now: UnixMs) -> IntegrationStatus {
     let def = &i.def;
-    let state = integration_state(i, now);
+    let state = integration_state(i, views, now);
     // The deciding check in the worst state; among equals the one that has been failing longest.
-    let worst = deciding(i).min_by_key(|c| (check_state(c, now), c.state.failing_since.unwrap_or(UnixMs(i64::MAX))));
+    let worst = deciding(i).min_by_key(|c| (check_state(c, views, now), c.state.failing_since.unwrap_or(UnixMs(i64::MAX))));
     let trouble = match state {
         State::Paused | State::Maintenance => None,
-        _ => worst.and_then(|c| trouble(c, check_state(c, now), views, now)),
+        _ => worst.and_then(|c| trouble(c, check_state(c, views, now), views, now)),
     };
     let last_run_at = i.checks.iter().filter_map(|c| c.state.last_run).max();
     let mut totals_24h = Counts::default();
@@ -382,7 +386,7 @@ pub fn integration_status(i: &IntegrationEntry, views: &Views, now: UnixMs) -> I
         hold: hold(i, now),
         checks: i.checks.len(),
         failing_checks: deciding(i)
-            .filter(|c| matches!(check_state(c, now), State::Failing | State::Throttled))
+            .filter(|c| matches!(check_state(c, views, now), State::Failing | State::Throttled))
             .map(|c| c.def.id.check().to_owned())
             .collect(),
         ratios: worst_ratios(i, now),
@@ -409,9 +413,9 @@ pub fn integration_status(i: &IntegrationEntry, views: &Views, now: UnixMs) -> I
 
 /// A key that sorts integrations worst first: state, of those that pass the ones with a warning, then what matters most, then the lowest ratio of the
 /// day. Unknown ratios come last.
-pub fn sort_key(i: &IntegrationEntry, now: UnixMs) -> (State, bool, Criticality, u64) {
+pub fn sort_key(i: &IntegrationEntry, views: &Views, now: UnixMs) -> (State, bool, Criticality, u64) {
     let ratio = worst_ratios(i, now).ratio_24h.map_or(u64::MAX, |r| (r * 1e9) as u64);
-    let state = integration_state(i, now);
+    let state = integration_state(i, views, now);
     (state, state == State::Passing && warning(i, state, now).is_none(), i.def.criticality, ratio)
 }
 
@@ -533,7 +537,7 @@ pub struct DocumentStatus {
 /// Says all about a check. `views`: the budgets, its own among them.
 pub fn check_status(c: &CheckEntry, views: &Views, now: UnixMs) -> CheckStatus {
     let (def, s) = (&c.def, &c.state);
-    let (state, day) = (check_state(c, now), counts(c, Over::Day, now));
+    let (state, day) = (check_state(c, views, now), counts(c, Over::Day, now));
     let last = s.last.as_ref().map(|l| LastRunStatus {
         slot: l.slot.to_string(),
         outcome: l.outcome,

@@ -84,7 +84,8 @@ impl Keeper {
         }
     }
 
-    async fn judge(&self, all: bool) {
+    /// Judges what was touched, or everything, and records what is to be said of it.
+    pub(super) async fn judge(&self, all: bool) {
         let now = self.clock.now();
         // Not on the runtime's threads: a large estate takes some milliseconds.
         let (soaks, board) = (Arc::clone(&self.soaks), Arc::clone(&self.board));

@@ -32,6 +32,8 @@ use crate::ratelimit::{Limits, readings};
 const MOST_STRIKES: u32 = 10;
 /// A hold shorter than this is not worth remembering over a restart.
 const NOTED: Duration = Duration::from_secs(5);
+/// What passes at most, most likely, between the look at how long a token endpoint is left alone and the note of it.
+const HANDED_ON: Duration = Duration::from_millis(50);
 
 /// Host and credential: who shares a quota and a hold.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -246,10 +248,17 @@ impl Budgets {
     /// credential can.
     pub fn left_alone(&self, def: &CheckDef, now: UnixMs, left: Duration) {
         let mut inner = self.lock();
-        let (max, asked_s) = (inner.settings.max_hold.0, left.as_secs());
-        let hold = Hold { until: now.plus(left.min(max)), since: now, asked_s, check: def.id.to_string(), because: Because::Token };
+        let max = inner.settings.max_hold.0;
+        // To the whole second that the run's own words name; what it took to come here is no part of it.
+        let until = now.plus(left.min(max)).minus(HANDED_ON).next_whole_second();
+        let asked_s = left.saturating_sub(HANDED_ON).as_secs_f64().ceil() as u64;
+        let hold = Hold { until, since: now, asked_s, check: def.id.to_string(), because: Because::Token };
         let Some(key) = inner.seats.get(&def.id).map(|s| s.lane.clone()) else { return };
-        inner.keep(&key, hold, "a token endpoint");
+        // Told once more of the same end: the hold stays what it is.
+        let known = inner.lanes.get(&key).and_then(|l| l.hold.as_ref());
+        if known.is_none_or(|h| h.because != Because::Token || h.until < until) {
+            inner.keep(&key, hold, "a token endpoint");
+        }
     }
 
     /// What is to be shown of a check's budget.
@@ -431,6 +440,7 @@ impl Inner {
             let asked = if said { told } else { told.saturating_mul(1 << lane.strikes.min(MOST_STRIKES)) };
             lane.strikes = if said { 0 } else { (lane.strikes + 1).min(MOST_STRIKES) };
             let until = h.at.plus(asked.min(max));
+            let until = if h.token { until.next_whole_second() } else { until };
             let because = match (&h.limits.retry_after, h.limits.reset_in) {
                 _ if h.token => Because::Token,
                 _ if *h.host != *key.host => Because::Redirect,

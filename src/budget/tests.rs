@@ -374,6 +374,26 @@ fn a_hold_says_what_it_comes_from() {
     assert_eq!(serde_json::from_str::<Hold>(&old).unwrap().because, Because::Asked);
 }
 
+/// A run that was refused by the token endpoint, and one of another credential that asked nobody: both tell the same end as the transport.
+#[test]
+fn a_token_endpoint_s_hold_ends_when_it_is_said_to() {
+    let (config, zero) = (config("60s", 2, Some), crate::clock::monotonic());
+    let budgets = Budgets::new(&config.settings.rate_limit);
+    budgets.plan(&config, |_| None, zero);
+    let all: Vec<_> = config.checks().cloned().collect();
+    let (at, wait) = (UnixMs(START.0 + 450), Duration::from_secs(60));
+    let limits = crate::ratelimit::RateLimit { throttled: true, retry_after: Some(wait), ..Default::default() };
+    budgets.heard(&all[0], &[Heard { host: "login.example.com:443".into(), token: true, at, limits, stay_away: Some(wait) }], zero);
+    let later = |ms: u64| (at.plus(Duration::from_millis(ms)), wait - Duration::from_millis(ms));
+    for (def, ms) in [(&all[1], 3), (&all[0], 20), (&all[1], 9_000)] {
+        let (now, left) = later(ms);
+        // What it took to come from the transport.
+        budgets.left_alone(def, now.plus(Duration::from_millis(2)), left);
+        let hold = budgets.view(&def.id, now, zero).unwrap().hold.unwrap();
+        assert_eq!((hold.until, hold.asked_s), (at.plus(wait).next_whole_second(), 60), "{ms}");
+    }
+}
+
 #[test]
 fn what_is_paused_wants_nothing_at_all() {
     let (mut config, zero) = (config("60s", 1, |_| None), crate::clock::monotonic());

@@ -17,7 +17,7 @@ use super::{EVIDENCE, FILES, HTML, MARKDOWN, RUNS};
 use crate::clock::UnixMs;
 use crate::evidence::{Hash, canonical, chain, time_text};
 use crate::files;
-use crate::readiness::{Basis, Log, SoakCase, decide, other_config};
+use crate::readiness::{Basis, Known, Log, SoakCase, decide, other_config, seen_until};
 use crate::report::{CheckStats, Document, Program, Report, SCHEMA, answer, html, markdown};
 use crate::soak::gate::Gate;
 
@@ -267,6 +267,7 @@ impl Verification<'_> {
                 ("since", basis.since == soak.since),
                 ("restarted", basis.restarted == soak.restarted),
                 ("exclusions", soak.exclusions.iter().eq(known.iter().flat_map(|k| &k.exclusions))),
+                ("observed", observed_is(soak, known, given.as_of)),
                 ("attestations", said.attested(&given.customer, &given.environment) == soak.attestations),
             ] {
                 if !same {
@@ -362,6 +363,16 @@ impl Verification<'_> {
 /// Whether what is judged is what was recorded, or nothing was.
 fn recorded_is(soak: &SoakCase) -> bool {
     soak.recorded_fingerprint.is_none() || soak.fingerprint == soak.recorded_fingerprint
+}
+
+/// Whether what was observed is what is on record of the window's end. What no record says was known last, which nobody can hold against anything.
+fn observed_is(soak: &SoakCase, known: Option<&Known>, as_of: UnixMs) -> bool {
+    let end = seen_until(&soak.frame(as_of), as_of);
+    let noted = known.and_then(|k| k.observed.at(end));
+    match soak.observed_record {
+        Some(seq) => noted.is_some_and(|n| n.seq == seq && n.observed == soak.observed),
+        None => noted.is_none_or(|n| n.of != end),
+    }
 }
 
 /// Hashes what is read through it.

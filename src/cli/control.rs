@@ -17,7 +17,7 @@ const MAX_ANSWER: usize = 64 << 20;
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Daemon {
     /// Where the daemon listens
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9464")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9464", value_parser = address)]
     url: Url,
     #[command(flatten)]
     credential: Credential,
@@ -94,6 +94,17 @@ impl Daemon {
         let Credential { token_env, token_file } = &self.credential;
         token_env.clone().map(SecretRef::Env).or_else(|| token_file.clone().map(SecretRef::File))
     }
+}
+
+fn address(text: &str) -> Result<Url, String> {
+    let url: Option<Url> = text.parse().ok();
+    url.filter(|u: &Url| matches!(u.scheme(), "http" | "https")).ok_or_else(|| "expected a URL such as http://127.0.0.1:9464".to_owned())
+}
+
+/// A hint of the daemon in the middle of a line: without its capital and its full stop.
+pub(super) fn within(hint: &str) -> String {
+    let mut chars = hint.strip_suffix('.').unwrap_or(hint).chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// An answer that is not what was asked for, as an error. `advice`: which token is needed.

@@ -98,6 +98,8 @@ fn introduce(args: &Demo, estate: &Estate, running: &Running) {
         estate.made().told()
     ));
     say(format_args!("          Why, and what would change it: {url}/readiness/cobalt/production"));
+    say(format_args!("          soakwatch gate acme/production --url {url}"));
+    say(format_args!("          soakwatch attest elmwood/staging uat_signoff --value passed --until 30d --url {url}"));
     say(format_args!("  read    {dir}/customers/*.toml (gone when the demo ends)"));
     say(format_args!("  change  one of them, then: curl -sX POST {url}/-/reload"));
     say(format_args!("  mend    cobalt/production/ledger-postings, whose secret was rotated:"));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use reqwest::{Method, StatusCode, Url};
 use serde_json::Value;
 
-use super::control::{Credential, Daemon, refused};
+use super::control::{Credential, Daemon, refused, within};
 use super::verdict::{counts, criteria};
 use super::{CliError, CliResult, Exit, block_on, complain, say};
 use crate::app::store_path;
@@ -17,7 +17,7 @@ use crate::explain::plain;
 use crate::fields::{Point, Slug};
 use crate::readiness::{Answered, Failed, Passed, answer_from};
 use crate::soak::gate::Answer;
-use crate::soak::{Shown, ShownCounts, percent};
+use crate::soak::{Ruling, Shown, ShownCounts, percent};
 use crate::store::Reader;
 
 /// Say whether an environment may go live, and why not. Exit code: 0 go, 1 no_go (it failed), 2 not_yet (something is missing or can't be shown)
@@ -90,7 +90,7 @@ fn ask(daemon: &Daemon, (customer, environment): (&str, &str), at: Option<UnixMs
         let said = |key: &str| answer.get(key).and_then(Value::as_str).map(plain);
         return Err(match (status, said("error"), said("hint")) {
             (StatusCode::NOT_FOUND, Some(error), Some(hint)) => {
-                Exit::BadInput.with(anyhow::anyhow!("{customer}/{environment}: {error}; {hint}"))
+                Exit::BadInput.with(anyhow::anyhow!("{customer}/{environment}: {error}; {}", within(&hint)))
             }
             _ => refused(status, &answer, "reading needs the token of a viewer"),
         });
@@ -175,7 +175,7 @@ fn integration(out: &mut String, p: &Passed) {
     excluded(out, p, soak);
     let head = if p.answer == Answer::Go { "to know:" } else { "why not:" };
     list(out, head, INDENT, &p.reasons);
-    if let Some(at) = soak.earliest_pass.as_ref().filter(|_| p.answer != Answer::Go) {
+    if let Some(at) = soak.earliest_pass.as_ref().filter(|_| soak.verdict != Ruling::Passed) {
         let _ = writeln!(out, "{INDENT}it can pass at the earliest at {at}");
     }
 }

@@ -36,6 +36,7 @@ pub(super) fn run(args: &Keygen) -> CliResult {
     say(format_args!("public      {} (give it to whoever verifies: soakwatch verify DIR --key {})\n", public.display(), public.display()));
     say("Then in soakwatch.toml:\n");
     say(format_args!("[evidence]\nsigning_key = {{ file = {:?} }}", absolute(&args.out)));
+    say("\nAnd reload a daemon that runs: the gate says go only on the configuration that is in force.");
     Ok(Exit::Yes)
 }
 

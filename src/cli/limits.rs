@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::columns::aligned;
-use super::control::{Daemon, refused};
+use super::control::{Daemon, refused, within};
 use super::{CliError, CliResult, Exit, block_on, say};
 use crate::clock::UnixMs;
 use crate::explain::plain;
@@ -75,7 +75,7 @@ fn no_answer(status: StatusCode, body: &str, id: &str) -> CliError {
     let answer: Value = serde_json::from_str(body).unwrap_or(Value::Null);
     let said = |key: &str| answer.get(key).and_then(Value::as_str).map(plain);
     match (status, said("error"), said("hint")) {
-        (StatusCode::NOT_FOUND, Some(error), Some(hint)) => Exit::BadInput.with(anyhow::anyhow!("{id}: {error}; {hint}")),
+        (StatusCode::NOT_FOUND, Some(error), Some(hint)) => Exit::BadInput.with(anyhow::anyhow!("{id}: {error}; {}", within(&hint))),
         _ => refused(status, &answer, "reading needs the token of a viewer"),
     }
 }
@@ -84,6 +84,9 @@ const INDENT: &str = "  ";
 
 fn text(i: &IntegrationLimits, forecast: bool, now: UnixMs) -> String {
     let mut head = format!("{} ({})\n", i.id, plain(&i.name));
+    if let Some(why) = &i.paused {
+        head.push_str(&format!("{INDENT}paused, nothing is sent: {}\n", plain(why)));
+    }
     for hold in &i.holds {
         head.push_str(&held(hold, now));
     }
@@ -154,7 +157,10 @@ fn budgets(i: &IntegrationLimits) -> String {
 
 fn forecast_of(i: &IntegrationLimits) -> String {
     let mut out = match i.headroom {
-        Some(h) => format!("{INDENT}headroom: {} the declared volume\n", words::times(h)),
+        Some(h) => {
+            let window = i.headroom_window().map(|w| format!(" ({})", plain(&w))).unwrap_or_default();
+            format!("{INDENT}headroom: {} the declared volume{window}\n", words::times(h))
+        }
         // It is said already that no quota is told.
         None if i.policies.is_empty() => String::new(),
         None => format!("{INDENT}headroom: not known (it takes a quota whose window is told, and the volume declared for such a window)\n"),

@@ -1,6 +1,7 @@
 //! `soakwatch plan customer/environment`: before day 1, can this configuration prove its target at all? Reads the configuration, and what the store knows
 //! of certificates and quotas. Changes nothing, sends nothing.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::columns::aligned;
@@ -8,16 +9,16 @@ use super::{CliError, CliResult, Exit, complain, say};
 use crate::app::store_path;
 use crate::board::Board;
 use crate::budget::Budgets;
-use crate::clock::{Clock, UnixMs, monotonic};
+use crate::clock::{Clock, HOUR_MS, UnixMs, monotonic};
 use crate::config::model::Config;
 use crate::config::{self, LoadOptions};
 use crate::explain::plain;
 use crate::fields::{IntegrationId, Point, Slug};
 use crate::limits::words::times;
-use crate::plan::{Answer, CheckPlan, Finding, History, IntegrationPlan, plan};
-use crate::readiness::Log;
-use crate::soak::percent;
-use crate::store::Reader;
+use crate::plan::{Answer, CheckPlan, Finding, History, IntegrationPlan, Past, SoFar, plan};
+use crate::readiness::{ExclusionCase, Log, assemble, judged_from};
+use crate::soak::{Ruling, percent};
+use crate::store::{Reader, StoreError};
 
 /// Say whether a configuration can prove what its soak asks for, when at the earliest, and what to change. Exit code: 0 it can, 1 it can't, 2 it depends on
 /// what was not observed yet
@@ -57,14 +58,14 @@ pub(super) fn run(args: &Plan) -> CliResult {
     }
     let board = Board::default();
     board.configure(&config);
-    let log = remember(args, &config, &board, now)?;
+    let known = remember(args, &config, &board, now)?;
     let budgets = Budgets::new(&config.settings.rate_limit);
     let mono = monotonic();
     budgets.plan(&config, |id| board.check(id).map(|c| c.state.limits), mono);
     let paces = budgets.views(now, mono);
     let made = board.read(|entries| {
         let wanted = entries.iter().filter(|e| wanted.is(&e.def.id));
-        plan(wanted.map(|e| (e, history(&e.def.id, &config, &log))), &paces, now)
+        plan(wanted.map(|e| (e, history(&e.def.id, &config, &known))), &paces, now)
     });
     if args.json {
         say(serde_json::to_string_pretty(&made).map_err(|e| Exit::Internal.with(e))?);
@@ -79,12 +80,19 @@ pub(super) fn run(args: &Plan) -> CliResult {
     })
 }
 
-/// Brings what the store knows of each check onto the board, and gives what the evidence log knows. No store is no error: nothing was observed yet.
-fn remember(args: &Plan, config: &Config, board: &Board, now: UnixMs) -> Result<Log, CliError> {
+/// What the store knows.
+#[derive(Default)]
+struct Known {
+    log: Log,
+    so_far: BTreeMap<IntegrationId, SoFar>,
+}
+
+/// Brings what the store knows of each check onto the board, and gives the rest. No store is no error: nothing was observed yet.
+fn remember(args: &Plan, config: &Config, board: &Board, now: UnixMs) -> Result<Known, CliError> {
     let path = args.store.clone().unwrap_or_else(|| store_path(config));
-    let mut log = Log::default();
+    let mut known = Known::default();
     if args.store.is_none() && !path.exists() {
-        return Ok(log);
+        return Ok(known);
     }
     let reader = Reader::open(&path).map_err(|e| Exit::Io.with(e))?;
     for check in config.checks() {
@@ -95,19 +103,53 @@ fn remember(args: &Plan, config: &Config, board: &Board, now: UnixMs) -> Result<
     let (customer, environment) = args.id.split_once('/').unwrap_or_default();
     let environment = environment.split('/').next().unwrap_or_default();
     let records = reader.evidence(customer, environment, now).map_err(|e| Exit::Io.with(e))?;
-    records.iter().filter_map(|l| l.record.as_ref()).for_each(|r| log.take(r));
+    known.log = Log::of(records.iter().filter_map(|l| l.record.as_ref()));
+    // What lies ahead has not been missed.
+    known.so_far = so_far(config, &reader, (customer, environment), now.min(Clock::System.now()))?;
     let damaged = reader.damaged();
     match damaged.first {
         Some(first) => Err(Exit::Io.with(anyhow::anyhow!("{} stored rows can't be read; the first: {first}", damaged.count))),
-        None => Ok(log),
+        None => Ok(known),
     }
 }
 
+/// How far each soak has come that was begun and goes on, as the judge sees it.
+fn so_far(
+    config: &Config,
+    reader: &Reader,
+    (customer, environment): (&str, &str),
+    now: UnixMs,
+) -> Result<BTreeMap<IntegrationId, SoFar>, CliError> {
+    let store = |e: StoreError| Exit::Io.with(e);
+    let (situation, _) = assemble(config, reader, customer, environment, now).map_err(|e| Exit::Io.with(e))?;
+    let gate = judged_from(&situation, reader).map_err(store)?;
+    let mut all = BTreeMap::new();
+    for (case, passage) in situation.integrations.iter().zip(gate.integrations) {
+        let (Some(soak), Some(shown)) = (&case.soak, passage.soak) else { continue };
+        if soak.recorded_fingerprint.is_none() || soak.superseded {
+            continue;
+        }
+        // A window is less than an hour longer than asked for.
+        let from = soak.since.max(UnixMs(now.0 - soak.policy.window.ms() - HOUR_MS));
+        let mut slots = BTreeMap::new();
+        for def in config.checks().filter(|c| c.integration.id == case.integration && c.judged && c.kind.is_asked()) {
+            let exclusions = ExclusionCase::of(&soak.exclusions, &def.id);
+            let runs = reader.runs(&def.id, 0, from, UnixMs(now.0 + 1)).map_err(store)?;
+            slots.insert(def.id.clone(), Past::of(def, &runs, &exclusions, now));
+        }
+        let earliest_pass = shown.earliest_pass.and_then(|t| t.parse::<jiff::Timestamp>().ok()).map(UnixMs::from);
+        all.insert(case.integration.clone(), SoFar { earliest_pass, doomed: shown.verdict == Ruling::Doomed, slots });
+    }
+    Ok(all)
+}
+
 /// What was recorded of an integration's soak, against what is configured.
-fn history(id: &IntegrationId, config: &Config, log: &Log) -> History {
+fn history(id: &IntegrationId, config: &Config, known: &Known) -> History {
+    let log = &known.log;
     let began = log.known(id).and_then(|k| k.began.as_ref());
     let change = began.and_then(|b| Some(config.fingerprint(id)?.since(&b.fingerprint)));
-    History { since: began.map(|b| b.since), change, attestations: log.attestations(id.customer(), id.environment()) }
+    let attestations = log.attestations(id.customer(), id.environment());
+    History { since: began.map(|b| b.since), change, attestations, so_far: known.so_far.get(id).cloned() }
 }
 
 /// What was asked for.
@@ -162,10 +204,15 @@ fn text(i: &IntegrationPlan) -> String {
     let mut out = format!("{} ({}): {}\n", i.integration, plain(&i.name), words(i.answer));
     let mut line = |words: String| out.push_str(&format!("{INDENT}{words}\n"));
     if let (Some(from), Some(until), Some(window)) = (&i.from, &i.until, i.window) {
-        let before = if i.go_live.as_ref() == Some(until) { "the last window before go-live" } else { "the first window" };
+        let before = match (i.go_live.as_ref() == Some(until), i.start.as_ref() == Some(from)) {
+            (true, _) => "the last window before go-live",
+            (false, true) => "the first window",
+            (false, false) => "the first window that can pass",
+        };
         line(format!("window: {from} to {until}, {before} ({window})"));
         let go_live = i.go_live.as_ref().map(|t| format!("; go-live: {t}")).unwrap_or_default();
-        line(format!("green at the earliest: {}{go_live}", i.earliest_pass.as_deref().unwrap_or("not before go-live")));
+        let earliest = i.earliest_pass.as_deref().unwrap_or("never as it is, for what is marked NO below");
+        line(format!("green at the earliest: {earliest}{go_live}"));
     }
     if i.window.is_some() {
         let ends = i.certificate_ends.as_ref().map_or_else(|| "not observed yet".to_owned(), |t| format!("the first ends at {t}"));

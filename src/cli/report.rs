@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{CliError, CliResult, Exit, complain, say};
-use crate::app::store_path;
+use crate::app::{signing_key_blocking, store_path};
 use crate::bundle::key::SigningKey;
 use crate::bundle::{Content, NotWritten, write_bundle};
 use crate::clock::{Clock, UnixMs};
@@ -50,7 +50,7 @@ pub(super) fn run(args: &Report) -> CliResult {
         loaded.problems.iter().filter(|p| !p.warning).for_each(complain);
         return Err(Exit::BadInput.with(anyhow::anyhow!("the configuration in {} has errors (listed above)", args.config.display())));
     };
-    let key = signing_key(&config)?;
+    let key = signing_key_blocking(&config).map_err(|why| Exit::BadInput.with(anyhow::anyhow!(why)))?;
     let written = bundle(args, &config, (&customer, &environment), as_of, key.as_ref())?;
     say(format_args!("{}: {} as of {as_of}", args.id, written.gate.answer));
     let signed =
@@ -91,14 +91,6 @@ fn bundle(
         NotWritten::NotEmpty(_) | NotWritten::File { .. } | NotWritten::Runs(_) => Exit::Io.with(e),
         NotWritten::Json(_) => Exit::Internal.with(e),
     })
-}
-
-/// The key that the configuration names.
-fn signing_key(config: &Config) -> Result<Option<SigningKey>, CliError> {
-    let Some(reference) = &config.settings.evidence.signing_key else { return Ok(None) };
-    let bad = |why: String| Exit::BadInput.with(anyhow::anyhow!("[evidence] signing_key: {why}"));
-    let pem = reference.read_blocking().map_err(bad)?;
-    SigningKey::parse(pem.expose()).map(Some).map_err(|why| bad(format!("{reference}: {why}")))
 }
 
 fn environment(id: &str) -> Result<(Slug, Slug), CliError> {

@@ -1,6 +1,8 @@
 //! `soakwatch simulate`: the real judge over a made history, to see what a target takes before anything is watched. Reads nothing, sends nothing, and
 //! asks no clock: the same options give the same bytes on every machine.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use super::verdict::table;
@@ -11,7 +13,7 @@ use crate::outcome::{Cause, Class, Criticality, Outcome};
 use crate::record::{DurationCode, Run};
 use crate::slots::grid::Grid;
 use crate::soak::{
-    CheckFold, CheckInput, Confidence, Doubts, Frame, Input, Judge, Observations, Policy, Rules, Share, Shown, judge, shown,
+    CheckFold, CheckInput, Confidence, Doubts, Frame, Input, Judge, Observations, Policy, Rules, Ruling, Share, Shown, judge, shown,
 };
 
 /// Simulated time begins here, a Monday.
@@ -19,11 +21,11 @@ const START: UnixMs = UnixMs(1_767_571_200_000);
 /// So many slots are simulated at most.
 const MAX_SLOTS: u64 = 4_000_000;
 
-/// Judge a made history as the daemon would: what verdict would it get?
+/// Judge a made history as the daemon would: what verdict would it get? Exit code: 0 passed, 1 failed or doomed, 2 neither (running, insufficient_evidence)
 #[derive(Debug, Args)]
 pub(super) struct Simulate {
     /// So many days are simulated, and judged at their end
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=366))]
+    #[arg(long, default_value_t = 7, value_parser = days)]
     days: u16,
     /// A run is due so often
     #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = every)]
@@ -41,7 +43,7 @@ pub(super) struct Simulate {
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
     throttle: Ratio,
     /// Where failures and throttled runs lie
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = seed)]
     seed: u64,
     /// The verdict as one JSON object instead of a table
     #[arg(long)]
@@ -66,14 +68,14 @@ struct Asked {
     /// How runs are judged: ratio, or every (each of them counts)
     #[arg(long, value_name = "WORD", value_parser = how)]
     judge: Option<Judge>,
-    /// At least this share of due slots is run
-    #[arg(long, value_name = "SHARE", value_parser = share)]
+    /// At least this share of due slots is run; above 0
+    #[arg(long, value_name = "SHARE", value_parser = target)]
     coverage: Option<Ratio>,
-    /// No outage is longer
-    #[arg(long, value_name = "SPAN", value_parser = span)]
+    /// No outage is longer; at most 90d
+    #[arg(long, value_name = "SPAN", value_parser = outage)]
     longest_outage: Option<Span>,
-    /// 95 % of passing runs take no longer
-    #[arg(long, value_name = "SPAN", value_parser = span)]
+    /// 95 % of passing runs take no longer; 1ms to 10m
+    #[arg(long, value_name = "SPAN", value_parser = latency)]
     latency_p95: Option<Span>,
     /// At most this share of runs is throttled
     #[arg(long, value_name = "SHARE", value_parser = share)]
@@ -81,14 +83,14 @@ struct Asked {
     /// Throttled runs are left out of the success ratio
     #[arg(long)]
     throttled_excluded: bool,
-    /// At least so many times the declared peak; nothing is observed in a simulation, so this and what follows is only shown
-    #[arg(long, value_name = "TIMES")]
+    /// At least so many times the declared peak, 1 to 100; nothing is observed in a simulation, so this and what follows is only shown
+    #[arg(long, value_name = "TIMES", value_parser = times)]
     quota_headroom: Option<f64>,
     /// At least so many days
-    #[arg(long, value_name = "DAYS")]
+    #[arg(long, value_name = "DAYS", value_parser = whole_days)]
     certificate_days: Option<u32>,
-    /// At least this share agrees
-    #[arg(long, value_name = "SHARE", value_parser = share)]
+    /// At least this share agrees; above 0
+    #[arg(long, value_name = "SHARE", value_parser = target)]
     reconciliation: Option<Ratio>,
 }
 
@@ -101,9 +103,12 @@ struct Spell {
 }
 
 impl Spell {
+    fn start(self) -> UnixMs {
+        UnixMs(START.0 + (i64::from(self.day) - 1) * DAY_MS)
+    }
+
     fn holds(self, slot: UnixMs) -> bool {
-        let since = slot.0 - START.0 - (i64::from(self.day) - 1) * DAY_MS;
-        (0..self.span.ms()).contains(&since)
+        (0..self.span.ms()).contains(&(slot.0 - self.start().0))
     }
 }
 
@@ -115,7 +120,11 @@ pub(super) fn run(args: &Simulate) -> CliResult {
         let Simulate { days, every, seed, .. } = args;
         say(format!("simulated: {days} days from {START} on, a run every {every}, seed {seed}\n{}", table(&shown)));
     }
-    Ok(Exit::Yes)
+    Ok(match shown.verdict {
+        Ruling::Passed => Exit::Yes,
+        Ruling::Failed | Ruling::Doomed => Exit::No,
+        Ruling::NotStarted | Ruling::Running | Ruling::InsufficientEvidence | Ruling::Stale | Ruling::Superseded => Exit::Undecided,
+    })
 }
 
 /// The verdict; an error says what is wrong with the options.
@@ -129,6 +138,17 @@ fn simulate(args: &Simulate) -> Result<Shown, String> {
     if let Some(late) = args.outage.iter().chain(&args.down).find(|s| s.day > args.days) {
         return Err(format!("day {} does not come in {} days; expected d1 to d{}", late.day, args.days, args.days));
     }
+    if let Some(long) = args.outage.iter().chain(&args.down).find(|s| s.start().plus(s.span.0) > end) {
+        let room = Span::seconds(u64::try_from((end.0 - long.start().0) / 1000).unwrap_or(0));
+        return Err(format!(
+            "{} from day {} on is longer than what is simulated; expected at most {room}@d{}",
+            long.span, long.day, long.day
+        ));
+    }
+    if args.throttle.0 > args.success.0 {
+        let (throttled, fine) = (args.throttle.0, args.success.0);
+        return Err(format!("--throttle {throttled} is more than does not fail; expected at most --success, which is {fine}"));
+    }
     let policy = policy(args);
     let rules = Rules {
         policy: &policy,
@@ -139,7 +159,7 @@ fn simulate(args: &Simulate) -> Result<Shown, String> {
     };
     let id: CheckId = "simulated/production/integration/check".parse().map_err(|e: Expected| e.to_string())?;
     let frame = Frame::at(policy.start, policy.window, None, end);
-    let fold = CheckFold::of(&frame, &rules, &history(args, grid, end));
+    let fold = CheckFold::of(&frame, &rules, &history(args, grid, end)?);
     let checks = [CheckInput { id: &id, judged: true, rules, fold: &fold }];
     let input = Input {
         now: end,
@@ -174,8 +194,8 @@ fn policy(args: &Simulate) -> Policy {
     }
 }
 
-/// One run for each slot, in order.
-fn history(args: &Simulate, grid: Grid, end: UnixMs) -> Vec<Run> {
+/// One run for each slot, in order; an error where not so many can fail and be throttled as is asked for.
+fn history(args: &Simulate, grid: Grid, end: UnixMs) -> Result<Vec<Run>, String> {
     let mut numbers = Numbers(args.seed);
     let interval_ms = u32::try_from(grid.interval()).unwrap_or(u32::MAX);
     let slots = std::iter::successors(Some(grid.after(UnixMs(START.0 - 1))), |slot| Some(grid.after(*slot)));
@@ -197,6 +217,10 @@ fn history(args: &Simulate, grid: Grid, end: UnixMs) -> Vec<Run> {
     let throttled = Share::of(args.throttle).round_of(ran);
     // The first of a shuffled deck; it is shuffled no further than is dealt.
     let mut deck: Vec<usize> = runs.iter().enumerate().filter(|(_, r)| r.outcome == Outcome::Pass).map(|(n, _)| n).collect();
+    let room = deck.len() as u64;
+    if throttled > room {
+        return Err(format!("--throttle wants {throttled} runs, but with --outage and --down only {room} are left that do not fail"));
+    }
     for dealt in 0..deck.len().min(usize::try_from(failures + throttled).unwrap_or(usize::MAX)) {
         let drawn = dealt + numbers.below(deck.len() - dealt);
         deck.swap(dealt, drawn);
@@ -205,7 +229,7 @@ fn history(args: &Simulate, grid: Grid, end: UnixMs) -> Vec<Run> {
             become_bad(run, outcome);
         }
     }
-    runs
+    Ok(runs)
 }
 
 /// A pass; durations lie around 0.2 s.
@@ -247,12 +271,40 @@ impl Numbers {
     }
 }
 
+fn days(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|n| (1..=366).contains(n)).ok_or_else(|| "expected a whole number from 1 to 366".to_owned())
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
+}
+
+fn whole_days(text: &str) -> Result<u32, String> {
+    text.parse().ok().filter(|n| *n <= 36_500).ok_or_else(|| "expected a whole number from 0 to 36500".to_owned())
+}
+
 fn span(text: &str) -> Result<Span, String> {
     text.parse().map_err(|e: Expected| format!("expected {e}"))
 }
 
+fn between(text: &str, least: Span, most: Span) -> Result<Span, String> {
+    span(text).and_then(|s| if (least..=most).contains(&s) { Ok(s) } else { Err(format!("expected {least} to {most}")) })
+}
+
 fn every(text: &str) -> Result<Span, String> {
-    span(text).and_then(|s| if s >= Span::seconds(1) && s <= Span::days(7) { Ok(s) } else { Err("expected 1s to 7d".to_owned()) })
+    between(text, Span::seconds(1), Span::days(7))
+}
+
+fn outage(text: &str) -> Result<Span, String> {
+    between(text, Span::seconds(0), Span::days(90))
+}
+
+fn latency(text: &str) -> Result<Span, String> {
+    between(text, Span(Duration::from_millis(1)), Span::seconds(600))
+}
+
+fn times(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|n| (1.0..=100.0).contains(n)).ok_or_else(|| "expected a number from 1 to 100, such as 1.5".to_owned())
 }
 
 fn window(text: &str) -> Result<Span, String> {

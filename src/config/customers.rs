@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::blocked::Blocked;
 use super::field::Share;
 use super::judge::{self, Addresses, Judge};
 use super::model::{CheckDef, Customer, Integration, Maintenance, Paused};
@@ -97,9 +98,10 @@ pub fn read(mut root: Table<'_>, judge: &mut Judge) -> Reading {
         fingerprints: BTreeMap::new(),
     };
     let mut ids = BTreeMap::new();
+    let mut blocked = Blocked::default();
     for t in tables {
         reading.integrations += 1;
-        let (integration, checks, seen) = integration(t, &shared, &customer.id, &mut ids, judge);
+        let (integration, checks, seen) = integration(t, &shared, &customer.id, (&mut ids, &mut blocked), judge);
         reading.checks += seen;
         if let Some(i) = &integration {
             let fingerprint = judged::fingerprint_blocking(i, &checks, &mut judge.contents);
@@ -108,6 +110,7 @@ pub fn read(mut root: Table<'_>, judge: &mut Judge) -> Reading {
         customer.integrations.extend(integration);
         customer.checks.extend(checks);
     }
+    blocked.finish(root.source(), &customer.checks);
     if let Some(at) = soak_at.filter(|_| !customer.integrations.is_empty() && customer.integrations.iter().all(|i| i.soak.is_none())) {
         let expected = "expected soak = { } in each [[integration]] that is to be judged by it";
         root.source().report(at, "customer.soak", "no integration has a soak, so nothing is judged by this", expected, true);
@@ -130,7 +133,7 @@ fn integration(
     mut t: Table<'_>,
     shared: &Shared,
     customer: &Slug,
-    ids: &mut BTreeMap<String, usize>,
+    (ids, blocked): (&mut BTreeMap<String, usize>, &mut Blocked),
     judge: &mut Judge,
 ) -> (Option<Arc<Integration>>, Vec<Arc<CheckDef>>, u64) {
     let id: Option<Slug> = t.req("id");
@@ -194,7 +197,7 @@ fn integration(
     let mut check_ids = BTreeMap::new();
     let unsure = own_unread || (shared.allow_private_unread && !t.has("allow_private"));
     let mut addresses = Addresses::new(t.source(), integration.allow_private, unsure);
-    let checks = tables.into_iter().filter_map(|c| check(c, &integration, &mut check_ids, &mut addresses, judge)).collect();
+    let checks = tables.into_iter().filter_map(|c| check(c, &integration, (&mut check_ids, blocked), &mut addresses, judge)).collect();
     addresses.finish();
     t.finish();
     ((id.is_some() && environment.is_some()).then_some(integration), checks, seen)
@@ -203,7 +206,7 @@ fn integration(
 fn check(
     mut t: Table<'_>,
     integration: &Arc<Integration>,
-    ids: &mut BTreeMap<Slug, usize>,
+    (ids, blocked): (&mut BTreeMap<Slug, usize>, &mut Blocked),
     addresses: &mut Addresses<'_>,
     judge: &mut Judge,
 ) -> Option<Arc<CheckDef>> {
@@ -230,6 +233,7 @@ fn check(
     let retries = t.between("retries", 0, 5).unwrap_or(0);
     let judged = t.or("judged", true);
     let by: Option<By> = t.opt("judge");
+    let blocked_by = blocked.read(&mut t, integration, id.as_ref());
     let before = t.source().errors();
     let kind = Kind::read(&mut t);
     match &kind {
@@ -257,7 +261,18 @@ fn check(
     let (id, every, kind) = (id?, every?, kind?);
     let id = integration.id.check(&id);
     let timeout = written.unwrap_or_else(|| default_timeout(every)).0;
-    Some(Arc::new(CheckDef { key: id.key(), id, integration: integration.clone(), every, timeout, retries, judged, judge: by, kind }))
+    Some(Arc::new(CheckDef {
+        key: id.key(),
+        id,
+        integration: integration.clone(),
+        every,
+        timeout,
+        retries,
+        judged,
+        judge: by,
+        blocked_by,
+        kind,
+    }))
 }
 
 /// 10 s, or half of `every` where `every` is 10 s or less.

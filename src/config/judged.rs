@@ -111,12 +111,17 @@ fn thresholds(policy: &SoakPolicy) -> Material {
 }
 
 fn of_check(check: &CheckDef) -> Material {
-    let CheckDef { id: _, key: _, integration: _, every, timeout, retries, judged: _, judge, kind } = check;
+    let CheckDef { id: _, key: _, integration: _, every, timeout, retries, judged: _, judge, blocked_by, kind } = check;
     let mut m = Material::default();
     m.say("every", &every.ms());
     m.say("timeout", &timeout.as_millis());
     m.say("retries", retries);
     m.say("judge", judge);
+    if let Some(by) = blocked_by {
+        // As it is written: the integration's own name is not judged.
+        let (here, there) = (check.id.integration(), by.integration());
+        m.say("blocked_by", &if here == there { by.check().to_owned() } else { format!("{}/{}", there.integration(), by.check()) });
+    }
     m.say("kind", kind.name());
     m.below(kind.name(), kind.material());
     m

@@ -2,6 +2,7 @@
 //!
 //! [`load()`] is the way in; [`table`] reads with places, `customers` and `settings` know the keys, `judge` knows what must hold between them.
 //! Never holds a secret: only references to them.
+mod blocked;
 mod customers;
 mod demand;
 pub mod diff;

@@ -180,8 +180,12 @@ pub struct MetricsSettings {
 }
 
 /// `[evidence]`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EvidenceSettings {
+    /// `bundles`: write a bundle when a soak passes or fails, and at go-live.
+    pub bundles: bool,
+    /// `dir`: where they go, relative to the store's directory.
+    pub dir: PathBuf,
     /// `signing_key`: the private key that signs bundles, PEM; unset: bundles are not signed.
     pub signing_key: Option<SecretRef>,
 }
@@ -330,6 +334,8 @@ pub struct CheckDef {
     pub judged: bool,
     /// `judge`: how its runs are judged; the kind's own way unless written.
     pub judge: Judge,
+    /// `blocked_by`: while that check fails, this one is not run.
+    pub blocked_by: Option<CheckId>,
     /// How it is tested.
     pub kind: Kind,
 }

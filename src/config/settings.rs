@@ -52,7 +52,7 @@ impl Default for Settings {
                 ca: None,
             },
             metrics: MetricsSettings { check_histograms: false, max_series: 2_000_000 },
-            evidence: EvidenceSettings::default(),
+            evidence: EvidenceSettings { bundles: true, dir: PathBuf::from("evidence"), signing_key: None },
             log: LogSettings { level: tracing::Level::INFO, json: None },
         }
     }
@@ -83,6 +83,8 @@ pub fn read(mut root: Table<'_>) -> Settings {
         metrics(t, &mut settings.metrics);
     }
     if let Some(mut t) = root.table("evidence") {
+        set(&mut settings.evidence.bundles, t.opt("bundles"));
+        set(&mut settings.evidence.dir, t.opt("dir"));
         settings.evidence.signing_key = t.opt::<SecretRef>("signing_key").map(|key| rooted(key, &t));
         t.finish();
     }

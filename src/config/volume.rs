@@ -20,6 +20,15 @@ pub(super) fn read(mut t: Table<'_>) -> DeclaredVolume {
         volume
     };
     let (peak, daily) = (read("peak"), read("daily"));
+    if let (Some(p), Some(d)) = (peak, daily)
+        && in_s(p, 60) > in_s(d, 86_400)
+    {
+        t.warn(
+            "daily",
+            format!("{} is less than one minute of peak ({})", t.shown("daily"), t.shown("peak")),
+            "expected all calls of a day, those at peak among them, without the batches",
+        );
+    }
     // One hand-over may stand there as a table, several as a list of them.
     let tables = t.tables("batch");
     if tables.len() > MAX_BATCHES {
@@ -28,6 +37,11 @@ pub(super) fn read(mut t: Table<'_>) -> DeclaredVolume {
     let batches = tables.into_iter().filter_map(batch).collect();
     t.finish();
     DeclaredVolume { peak, daily, batches }
+}
+
+/// Calls in so many seconds.
+fn in_s(v: Volume, s: u64) -> f64 {
+    v.calls as f64 / v.per_s.max(1) as f64 * s as f64
 }
 
 fn batch(mut t: Table<'_>) -> Option<Batch> {

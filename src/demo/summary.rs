@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::attribution::{remediation, too_much_declared};
+use crate::attribution::{limit_not_told, remediation, too_much_declared};
 use crate::board::{Counts, IntegrationEntry};
 use crate::clock::UnixMs;
 use crate::limits::words::times;
@@ -127,6 +127,9 @@ fn what_to_do(entry: &IntegrationEntry, status: &IntegrationStatus, failure: Opt
             Some(h) if h < 1.0 && class == Class::Throttled => {
                 format!("{} (headroom {})", too_much_declared(attribution, entry.def.owner), times(h))
             }
+            _ if class == Class::Throttled && entry.checks.iter().all(|c| c.state.limits.is_empty()) => {
+                limit_not_told(attribution, entry.def.owner)
+            }
             _ => remediation(class, attribution, entry.def.owner),
         };
     }
@@ -203,6 +206,7 @@ mod tests {
             retries: 0,
             judged: true,
             judge: crate::soak::Judge::Ratio,
+            blocked_by: None,
             kind,
         }
     }

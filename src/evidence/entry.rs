@@ -33,6 +33,8 @@ closed_set! {
         SoakRestarted => "soak_restarted",
         /// A verdict changed, or was frozen at go-live.
         Verdict => "verdict",
+        /// What was observed beside the runs changed, or was what was known at go-live.
+        Observed => "observed",
         /// Runs were taken out of the judgement after the fact.
         Exclusion => "exclusion",
         /// A waiver of the configuration turned a criterion that was not met into a waived one.
@@ -43,6 +45,8 @@ closed_set! {
         Acceptance => "acceptance",
         /// A maintenance window was declared, or withdrawn.
         Maintenance => "maintenance",
+        /// A bundle was written by itself.
+        Bundle => "bundle",
         /// The daemon began to record.
         DaemonStarted => "daemon_started",
         /// The daemon ended in order: everything was written.

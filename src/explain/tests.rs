@@ -46,6 +46,7 @@ fn definition() -> CheckDef {
         retries: 1,
         judged: true,
         judge: crate::soak::Judge::Ratio,
+        blocked_by: None,
         kind: kind(),
     }
 }

@@ -24,8 +24,7 @@ fn at_its_pace(calls: f64, quota_per_s: f64, used_per_s: f64) -> Option<(bool, S
     if left <= 0.0 {
         return Some((false, format!("{used} are used now, and leave nothing of {}", words::rate(quota_per_s))));
     }
-    // A float beyond the range becomes its end, which is longer than any day.
-    let takes_s = (calls / left).ceil() as u64;
+    let takes_s = words::whole_up(calls / left);
     let pace = words::rate(left);
     Some(match takes_s {
         DAY_S.. => (false, format!("{used} are used now, and leave {pace}: it takes {}, a day or longer", words::span(takes_s))),

@@ -109,8 +109,7 @@ fn left_per_s(volume: &DeclaredVolume, quota: Quota) -> f64 {
 /// The fewest whole seconds so many calls take beside the peak; absent where it leaves nothing.
 pub fn takes_s(calls: f64, volume: &DeclaredVolume, quota: Quota) -> Option<u64> {
     let left = Some(left_per_s(volume, quota)).filter(|r| *r > 0.0)?;
-    // A float beyond the range becomes its end, which is longer than any day.
-    Some((calls / left).ceil() as u64)
+    Some(words::whole_up(calls / left))
 }
 
 /// Whether a window of days holds all batches of these days and the rest of the declared volume.
@@ -163,6 +162,14 @@ mod tests {
         let (fits, takes, ends, why) = first(&volume("", "", &[("22:00Z", 90_000, 1.0)]), policy(60, 60));
         assert_eq!((fits, takes, ends), (Some(false), Some(90_000), None));
         assert_eq!(why, "at 1/s, the whole quota, it takes 1d1h: a day or longer");
+    }
+
+    #[test]
+    fn what_takes_whole_seconds_takes_no_more() {
+        // In floats 100 / (5000 / 3600 - 2000 / 3600) is a little more than 120.
+        let v = volume("2000/h", "", &[("22:00Z", 100, 1.0), ("22:00Z", 160, 1.0), ("22:00Z", 161, 1.0)]);
+        let takes: Vec<_> = batches(&v, &[policy(5_000, 3_600)], UnixMs(0)).iter().map(|b| b.policies[0].takes_s).collect();
+        assert_eq!(takes, [Some(120), Some(192), Some(194)]);
     }
 
     #[test]

@@ -42,6 +42,9 @@ pub struct PolicyShown {
     pub remaining: Option<u64>,
     /// The window in seconds: as told, or `quota_window` of the integration.
     pub window_s: Option<u64>,
+    /// Whether the window is `quota_window` of the integration, because none is told.
+    #[serde(default)]
+    pub window_configured: bool,
     /// When there is more, as told.
     #[serde(with = "written::rfc3339_option", default)]
     pub reset_at: Option<UnixMs>,
@@ -149,6 +152,7 @@ fn shown(def: &Integration, Told { label, checks, state }: Told<'_>, now: UnixMs
         limit: state.limit(),
         remaining: last.remaining,
         window_s,
+        window_configured: window_s.is_some() && state.window().is_none_or(|w| w.as_secs() == 0),
         reset_at: last.reset_at.and_then(dated),
         assumed_reset_at: assumed.and_then(dated),
         unit: last.unit.clone(),

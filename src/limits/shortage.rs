@@ -32,7 +32,7 @@ pub fn shortage(entry: &IntegrationEntry, now: UnixMs) -> Option<Shortage> {
     let policies = policies(entry, now);
     let of_one = |p: &PolicyShown| Some(Shortage { lack: lack(p, now)?, policy: p.policy.clone(), detail: detail(entry, p, now)? });
     let worst = policies.iter().filter_map(of_one).min_by_key(|s| s.lack);
-    worst.or_else(|| batches(&entry.def.volume, &policies, now).iter().find_map(batch))
+    worst.or_else(|| worst_batch(&batches(&entry.def.volume, &policies, now), &policies))
 }
 
 /// What a policy lacks by itself.
@@ -99,14 +99,31 @@ fn renews(p: &PolicyShown) -> Option<String> {
     }
 }
 
-fn batch(b: &BatchShown) -> Option<Shortage> {
-    let refused = |fit: &&BatchFit| fit.fits == Some(false) || fit.fits_as_used == Some(false);
-    let fit = b.policies.iter().find(refused)?;
+/// Of the batches that do not fit the one that is worst off, and how many others there are.
+fn worst_batch(all: &[BatchShown], policies: &[PolicyShown]) -> Option<Shortage> {
+    let refused = |fit: &BatchFit| fit.fits == Some(false) || fit.fits_as_used == Some(false);
+    // How long it would take with the whole quota: the same measure for policies with different windows.
+    let whole_s = |b: &BatchShown, fit: &BatchFit| {
+        let p = policies.iter().find(|p| p.policy == fit.policy);
+        p.and_then(|p| Some(b.calls as f64 * p.window_s? as f64 / p.limit? as f64)).unwrap_or(0.0)
+    };
+    // What does not even fit as declared comes first; of equals the first batch.
+    let worse = |(a, x): &(&BatchShown, &BatchFit), (b, y): &(&BatchShown, &BatchFit)| {
+        let declared = |fit: &BatchFit| fit.fits != Some(false);
+        declared(x).cmp(&declared(y)).then(whole_s(b, y).total_cmp(&whole_s(a, x)))
+    };
+    let each = all.iter().flat_map(|b| b.policies.iter().map(move |fit| (b, fit)));
+    let (b, fit) = each.filter(|(_, fit)| refused(fit)).min_by(worse)?;
     let why = match fit.fits {
         Some(false) => fit.why.clone(),
         _ => format!("as it is used now, {}", fit.why_as_used.as_ref()?),
     };
-    let detail = format!("the batch of {}, policy {}: {why}", b.start, fit.policy);
+    let others = match all.iter().filter(|b| b.policies.iter().any(refused)).count() {
+        0 | 1 => "",
+        2 => "; another batch does not fit either",
+        _ => "; other batches do not fit either",
+    };
+    let detail = format!("the batch of {}, policy {}: {why}{others}", b.start, fit.policy);
     Some(Shortage { lack: Lack::Batch, policy: fit.policy.clone(), detail })
 }
 

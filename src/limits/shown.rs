@@ -17,6 +17,9 @@ pub struct IntegrationLimits {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// Why it is paused and by whom, if it is: nothing is sent for it then.
+    #[serde(default)]
+    pub paused: Option<String>,
     /// The smallest headroom of its policies.
     pub headroom: Option<f64>,
     /// Its policies, with their forecast.
@@ -101,12 +104,22 @@ pub fn integration_limits(entry: &IntegrationEntry, views: &Views, now: UnixMs) 
     IntegrationLimits {
         id: entry.def.id.to_string(),
         name: entry.def.name.clone(),
+        paused: entry.def.paused.as_ref().map(|p| format!("{} ({})", p.reason, p.by)),
         headroom: headroom(entry, now),
         retry_after: entry.checks.iter().filter_map(|c| retry_after(c, now)).max_by_key(|r| r.until),
         holds: holds(budgets(), now),
         budgets: budgets().map(|(c, b)| budget(c, b, now)).collect(),
         batches: batches(&entry.def.volume, &policies, now),
         policies,
+    }
+}
+
+impl IntegrationLimits {
+    /// Where the headroom rests on a configured window: `the window of 1d is quota_window, policy default`.
+    pub fn headroom_window(&self) -> Option<String> {
+        let tightest = self.policies.iter().find(|p| p.headroom.is_some() && p.headroom == self.headroom)?;
+        let window = words::span(tightest.window_s.filter(|_| tightest.window_configured)?);
+        Some(format!("the window of {window} is quota_window, policy {}", tightest.policy))
     }
 }
 

@@ -43,6 +43,11 @@ pub fn count(n: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// The next whole number; one that floats missed by a hair is met. Beyond the range it becomes the range's end.
+pub(super) fn whole_up(n: f64) -> u64 {
+    (n * (1.0 - 1e-12)).ceil() as u64
+}
+
 /// `5 %`.
 pub fn percent(share: f64) -> String {
     format!("{} %", count(share * 100.0))

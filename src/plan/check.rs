@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use super::Answer;
+use super::past::{Counted, Past};
 use super::weigh::Weigh;
 use crate::board::CheckEntry;
 use crate::budget::CheckBudget;
@@ -51,6 +52,13 @@ pub struct CheckPlan {
     pub may_fail: Option<u64>,
     /// So many of them one after the other.
     pub in_a_row: Option<u64>,
+    /// Slots of the window that have gone by without a run, and runs of it that have failed; absent: nothing of it has gone by that is known.
+    pub missed_so_far: Option<u64>,
+    /// See there.
+    pub failed_so_far: Option<u64>,
+    /// Whether the pace comes from a quota that was told; else it is `max_rate`.
+    #[serde(skip)]
+    quota_told: bool,
 }
 
 /// What a check is planned by.
@@ -60,27 +68,55 @@ struct Of<'a> {
     window: Window,
 }
 
+/// What is known of a check beside its definition: the pace that holds for it, and what became of its slots so far.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) pace: Option<&'a CheckBudget>,
+    pub(super) past: Option<&'a Past>,
+}
+
 /// The counts of the window if everything is run that can be.
 struct Counts {
     slots: u64,
     maintenance: u64,
     due: u64,
     runs: u64,
+    missed: u64,
+    failed: u64,
 }
 
-fn counts(def: &CheckDef, window: Window, one_in: u32) -> Counts {
-    let slots = Grid::of(def).within(window.start, window.end);
+fn counts(def: &CheckDef, window: Window, one_in: u32, past: Option<&Past>) -> Counts {
+    let grid = Grid::of(def);
+    let (from, past) = past.map_or((window.start, Counted::default()), |p| p.counted(grid, window));
+    let to_come = grid.within(from, window.end);
     // A pause is told apart; here it is taken to be over.
     let integration = crate::config::model::Integration { paused: None, ..(*def.integration).clone() };
     let def = CheckDef { integration: integration.into(), ..def.clone() };
-    let gap = account_gap(&def, UnixMs(window.start.0 - 1), UnixMs(window.end.0 - 1), Cause::Down);
-    let maintenance = gap.iter().filter(|r| r.outcome == Outcome::NotDue).map(|r| u64::from(r.count)).sum();
+    let gap = account_gap(&def, UnixMs(from.0 - 1), UnixMs(window.end.0 - 1), Cause::Down);
+    let declared: u64 = gap.iter().filter(|r| r.outcome == Outcome::NotDue).map(|r| u64::from(r.count)).sum();
+    let (slots, maintenance) = (past.slots + to_come, past.not_due + declared);
     let due = slots - u64::min(maintenance, slots / NOT_DUE_ONE_IN);
-    Counts { slots, maintenance, due, runs: (slots - maintenance) / u64::from(one_in.max(1)) }
+    let runs = past.run + (to_come - declared) / u64::from(one_in.max(1));
+    Counts { slots, maintenance, due, runs, missed: past.missed(), failed: past.failed }
 }
 
-/// Plans a check, by the pace that holds for it.
-pub(super) fn plan(entry: &CheckEntry, policy: &Policy, window: Window, pace: Option<&CheckBudget>, weigh: &mut Weigh<'_>) -> CheckPlan {
+/// Whether what has gone by leaves a window a chance, if every slot that is to come is run and passes.
+pub(super) fn holds(def: &CheckDef, policy: &Policy, window: Window, past: &Past) -> bool {
+    let c = counts(def, window, 1, Some(past));
+    // What even a window without a past does not reach is not for lack of time.
+    let never = || counts(def, window, 1, None);
+    match def.judge {
+        Judge::Every => c.failed == 0 && (c.runs >= c.due || never().runs < never().due),
+        Judge::Ratio => {
+            let covers = |c: &Counts| Share::of(policy.coverage).reached(c.runs, c.due);
+            c.failed <= allowed(policy.success_ratio, policy.confidence, c.runs) && (covers(&c) || !covers(&never()))
+        }
+    }
+}
+
+/// Plans a check.
+pub(super) fn plan(entry: &CheckEntry, policy: &Policy, window: Window, known: Known<'_>, weigh: &mut Weigh<'_>) -> CheckPlan {
+    let Known { pace, past } = known;
     let def = &*entry.def;
     let mut plan = CheckPlan {
         check: def.id.check().to_owned(),
@@ -96,6 +132,9 @@ pub(super) fn plan(entry: &CheckEntry, policy: &Policy, window: Window, pace: Op
         coverage: None,
         may_fail: None,
         in_a_row: None,
+        missed_so_far: None,
+        failed_so_far: None,
+        quota_told: pace.is_some_and(|p| p.quota.is_some()),
     };
     if def.kind.host().is_none() {
         let what = "its runs arrive from outside: whether enough come can't be said before".to_owned();
@@ -104,7 +143,8 @@ pub(super) fn plan(entry: &CheckEntry, policy: &Policy, window: Window, pace: Op
     }
     plan.one_in = pace.map_or(1, |p| p.factor.max(1));
     plan.pace = pace.filter(|p| p.factor > 1).map(reason);
-    let c = counts(def, window, plan.one_in);
+    let c = counts(def, window, plan.one_in, past);
+    (plan.missed_so_far, plan.failed_so_far) = (past.map(|_| c.missed), past.map(|_| c.failed));
     (plan.slots, plan.maintenance, plan.runs) = (Some(c.slots), c.maintenance, Some(c.runs));
     plan.coverage = (c.due > 0).then(|| c.runs as f64 / c.due as f64);
     let (may_fail, in_a_row) = match def.judge {
@@ -113,6 +153,7 @@ pub(super) fn plan(entry: &CheckEntry, policy: &Policy, window: Window, pace: Op
     };
     let in_a_row = u64::try_from(in_a_row).unwrap_or(0).min(may_fail);
     (plan.may_fail, plan.in_a_row) = (Some(may_fail), Some(in_a_row));
+    failed(&plan, &c, weigh);
     coverage(&plan, &c, policy, weigh);
     match def.judge {
         Judge::Ratio => ratio(&plan, &c, &Of { def, policy, window }, weigh),
@@ -121,21 +162,36 @@ pub(super) fn plan(entry: &CheckEntry, policy: &Policy, window: Window, pace: Op
     plan
 }
 
+/// What has failed already.
+fn failed(plan: &CheckPlan, c: &Counts, weigh: &mut Weigh<'_>) {
+    let may_fail = plan.may_fail.unwrap_or(0);
+    if c.failed == 0 {
+        return;
+    }
+    if c.failed <= may_fail {
+        let what = format!("{} runs of the window have failed so far, {} more may", c.failed, may_fail - c.failed);
+        weigh.worth_knowing(Some(&plan.check), what, String::new());
+        return;
+    }
+    let criterion = if plan.judge == Judge::Every { Criterion::EveryRun } else { Criterion::SuccessRatio };
+    let what = format!("{} runs of the window have failed so far, and at most {may_fail} may", c.failed);
+    weigh.criterion(Answer::NotProvable, criterion, Some(&plan.check), what, "a later go_live, so that they leave the window".into());
+}
+
 fn coverage(plan: &CheckPlan, c: &Counts, policy: &Policy, weigh: &mut Weigh<'_>) {
     if c.due == 0 {
         let what = format!("it has no slot in the window: it runs every {}", plan.every);
-        weigh.criterion(
-            Answer::NotProvable,
-            Criterion::Coverage,
-            Some(&plan.check),
-            what,
-            "a shorter every, or a longer soak.window".into(),
-        );
+        weigh.against_check(&plan.check, what, "a shorter every, or a longer soak.window".into());
+        return;
+    }
+    if c.runs == 0 {
+        let what = format!("none of its {} slots in the window can be run: {}", c.slots, why(plan, c));
+        weigh.against_check(&plan.check, what, room(plan, c));
         return;
     }
     if Share::of(policy.coverage).reached(c.runs, c.due) {
         // Where each run counts more is said of it.
-        let tells = plan.judge == Judge::Ratio && (plan.one_in > 1 || c.maintenance > c.slots / NOT_DUE_ONE_IN);
+        let tells = plan.judge == Judge::Ratio && (plan.one_in > 1 || c.missed > 0 || c.maintenance > c.slots / NOT_DUE_ONE_IN);
         if tells {
             let what = format!("coverage is {} at best ({})", percent(c.runs as f64 / c.due as f64), why(plan, c));
             weigh.worth_knowing(Some(&plan.check), what, String::new());
@@ -144,7 +200,7 @@ fn coverage(plan: &CheckPlan, c: &Counts, policy: &Policy, weigh: &mut Weigh<'_>
     }
     let (best, asked) = (percent(c.runs as f64 / c.due as f64), percent(policy.coverage.0));
     let what = format!("coverage can't be more than {best}, and {asked} are asked for: {}", why(plan, c));
-    let change = if plan.one_in > 1 { slower(plan, c) } else { "less maintenance in the window, or another go_live".to_owned() };
+    let change = room(plan, c);
     weigh.criterion(Answer::NotProvable, Criterion::Coverage, Some(&plan.check), what, change);
 }
 
@@ -152,7 +208,12 @@ fn coverage(plan: &CheckPlan, c: &Counts, policy: &Policy, weigh: &mut Weigh<'_>
 fn why(plan: &CheckPlan, c: &Counts) -> String {
     let mut why = Vec::new();
     if let Some(pace) = &plan.pace {
-        why.push(format!("only every {} slot runs, {pace}", ordinal(plan.one_in)));
+        // The pace says the same first.
+        let because = pace.split_once(": ").map_or(pace.as_str(), |(_, because)| because);
+        why.push(format!("only every {} slot runs, because {because}", ordinal(plan.one_in)));
+    }
+    if c.missed > 0 {
+        why.push(format!("{} of its slots have gone by without a run", c.missed));
     }
     if c.maintenance > 0 {
         let most = c.slots / NOT_DUE_ONE_IN;
@@ -161,9 +222,25 @@ fn why(plan: &CheckPlan, c: &Counts) -> String {
     why.join("; ")
 }
 
+/// What brings more runs.
+fn room(plan: &CheckPlan, c: &Counts) -> String {
+    if plan.one_in > 1 {
+        return slower(plan, c);
+    }
+    if c.missed > 0 {
+        return "a later go_live, so that what was not run leaves the window".to_owned();
+    }
+    "less maintenance in the window, or another go_live".to_owned()
+}
+
+/// More requests that are ours.
+fn more_of_it(plan: &CheckPlan) -> &'static str {
+    if plan.quota_told { "a higher quota_share, or a higher quota on their side" } else { "a higher max_rate, if their side agrees" }
+}
+
 /// An interval at which every slot runs, where that is still often enough; else more of the quota.
 fn slower(plan: &CheckPlan, c: &Counts) -> String {
-    let more = "a higher max_rate or quota_share, or a higher quota on their side";
+    let more = more_of_it(plan);
     let enough = plan.judge == Judge::Every || plan.runs_needed.is_some_and(|needed| c.runs >= needed);
     if !enough {
         return more.to_owned();
@@ -206,7 +283,7 @@ fn ratio(plan: &CheckPlan, c: &Counts, of: &Of<'_>, weigh: &mut Weigh<'_>) {
 
 fn more_runs(plan: &CheckPlan, c: &Counts, of: &Of<'_>, needed: u64) -> String {
     if plan.one_in > 1 && c.slots - c.maintenance >= needed {
-        return "a higher max_rate or quota_share, a higher quota on their side, or a longer soak.window".into();
+        return format!("{}, or a longer soak.window", more_of_it(plan));
     }
     format!("every = \"{}\" or less, a longer soak.window, or judge = \"every\" if it is rare by nature", often(of, needed))
 }
@@ -218,7 +295,7 @@ fn often(of: &Of<'_>, needed: u64) -> Span {
     s = if outage > 0 { s.min(outage) } else { s };
     loop {
         let every = Span::seconds(if s >= 120 { s / 60 * 60 } else { s.max(1) });
-        let runs = counts(&CheckDef { every, ..of.def.clone() }, of.window, 1).runs;
+        let runs = counts(&CheckDef { every, ..of.def.clone() }, of.window, 1, None).runs;
         if runs >= needed || s <= 1 {
             return every;
         }
@@ -231,7 +308,7 @@ fn every(plan: &CheckPlan, c: &Counts, weigh: &mut Weigh<'_>) {
     let missing = c.due.saturating_sub(c.runs);
     if missing > 0 && c.due > 0 {
         let what = format!("each of its {} due runs must be there, and {missing} can't be: {}", c.due, why(plan, c));
-        let change = if plan.one_in > 1 { slower(plan, c) } else { "less maintenance in the window, or another go_live".to_owned() };
+        let change = room(plan, c);
         weigh.criterion(Answer::NotProvable, Criterion::EveryRun, Some(&plan.check), what, change);
     }
 }

@@ -1,18 +1,23 @@
 //! Before day 1: can this configuration prove its target at all, and when at the earliest? For every integration of an environment what stands against
 //! it, with what to change, and the numbers behind that.
 //!
-//! Pure: from the configuration, what is already known of certificates and quotas, and a time. Judges no run; that is `soak`. Everything that is still to
+//! Pure: from the configuration, what is already known of certificates, quotas and slots that have gone by, and a time. Judges no run; that is `soak`. Everything that is still to
 //! come is taken to pass: what can't be proven then can't be proven.
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 mod check;
+mod earliest;
 mod observed;
+mod past;
 #[cfg(test)]
 mod tests;
 mod weigh;
 
 pub use check::CheckPlan;
+pub use past::Past;
 use weigh::Weigh;
 
 use crate::board::{CheckEntry, IntegrationEntry};
@@ -20,7 +25,7 @@ use crate::budget::Views;
 use crate::clock::UnixMs;
 use crate::config::fingerprint::Change;
 use crate::config::model::Integration;
-use crate::fields::Span;
+use crate::fields::{CheckId, Span};
 use crate::outcome::closed_set;
 use crate::soak::{Attestation, Frame, Policy, Window};
 
@@ -71,6 +76,19 @@ pub struct History {
     pub change: Option<Change>,
     /// What was attested, the newest of each name.
     pub attestations: Vec<Attestation>,
+    /// How far it has come; `None`: it has not begun, begins again, or nobody looked.
+    pub so_far: Option<SoFar>,
+}
+
+/// A soak that goes on, as the judge sees it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SoFar {
+    /// When it can pass at the earliest, if everything from now on passes; `None`: no such time is known.
+    pub earliest_pass: Option<UnixMs>,
+    /// No window that ends by go-live can pass any more, whatever still comes.
+    pub doomed: bool,
+    /// What became of the slots of its checks.
+    pub slots: BTreeMap<CheckId, Past>,
 }
 
 /// One integration.
@@ -86,7 +104,7 @@ pub struct IntegrationPlan {
     pub start: Option<String>,
     /// How long it judges.
     pub window: Option<Span>,
-    /// When it can be green at the earliest.
+    /// When it can be green at the earliest; absent: as it is configured it can't.
     pub earliest_pass: Option<String>,
     /// Go-live.
     pub go_live: Option<String>,
@@ -156,15 +174,21 @@ fn one(entry: &IntegrationEntry, history: &History, paces: &Views, now: UnixMs) 
     }
     plan.findings.sort_by_key(|f| std::cmp::Reverse(f.answer));
     plan.answer = plan.findings.iter().map(|f| f.answer).max().unwrap_or(Answer::Provable);
+    if plan.answer == Answer::NotProvable {
+        plan.earliest_pass = None;
+    }
     plan
 }
 
 fn judged(plan: &mut IntegrationPlan, entry: &IntegrationEntry, policy: &Policy, history: &History, paces: &Views, now: UnixMs) {
     let i = &*entry.def;
     let checks: Vec<&CheckEntry> = entry.checks.iter().filter(|c| c.def.judged).collect();
-    let earliest = earliest(policy, &checks, history, now);
+    let so_far = history.so_far.as_ref().filter(|_| i.go_live.is_none_or(|g| now < g));
+    let since = since(policy, &checks, history, now);
+    let full = since.plus(policy.window.0);
+    let earliest = so_far.map_or(full, |s| earliest::earliest(s.earliest_pass.unwrap_or(full), since, policy, &checks, s));
     let in_time = i.go_live.is_none_or(|g| g >= earliest);
-    let window = window(policy, i.go_live.filter(|_| in_time), earliest);
+    let window = window(policy, i.go_live.filter(|_| in_time), since, earliest.max(full));
     let mut weigh = Weigh::new(&i.waivers, window.end);
     plan.start = Some(policy.start.to_string());
     plan.window = Some(policy.window);
@@ -175,10 +199,17 @@ fn judged(plan: &mut IntegrationPlan, entry: &IntegrationEntry, policy: &Policy,
     if i.paused.is_some() {
         weigh.against("it is paused: nothing runs, so nothing can be shown".into(), "take out paused, here or on the customer".into());
     }
+    if so_far.is_some_and(|s| s.doomed) {
+        weigh.against(
+            "it is doomed: of what has run so far too much failed, and no window that ends by go-live can pass any more".into(),
+            "ask soakwatch gate why; a later go_live, or an exclusion of what was not theirs".into(),
+        );
+    }
     if checks.is_empty() {
         weigh.against("none of its checks is judged".into(), "add a check, or take out judged = false".into());
     }
-    plan.checks = checks.iter().map(|c| check::plan(c, policy, window, paces.get(&c.def.id), &mut weigh)).collect();
+    let known = |c: &CheckEntry| check::Known { pace: paces.get(&c.def.id), past: so_far.and_then(|s| s.slots.get(&c.def.id)) };
+    plan.checks = checks.iter().map(|c| check::plan(c, policy, window, known(c), &mut weigh)).collect();
     observed::certificate(plan, entry, policy, window, &mut weigh);
     observed::headroom(plan, entry, policy, now, &mut weigh);
     observed::reconciliation(policy, &mut weigh);
@@ -199,15 +230,27 @@ fn judged(plan: &mut IntegrationPlan, entry: &IntegrationEntry, policy: &Policy,
         weigh.worth_knowing(None, what, "a later until, if it is to count at go-live".into());
     }
     plan.findings = weigh.findings;
+    lost(&mut plan.findings, so_far, i.go_live);
 }
 
-/// When a window can be full: one length after runs began to count, or after now where that has gone by unwatched or begins again.
-fn earliest(policy: &Policy, checks: &[&CheckEntry], history: &History, now: UnixMs) -> UnixMs {
+/// The judge knows of no window that can pass by go-live, and nothing else says why.
+fn lost(findings: &mut Vec<Finding>, so_far: Option<&SoFar>, go_live: Option<UnixMs>) {
+    let told = findings.iter().any(|f| f.answer == Answer::NotProvable);
+    let Some(go_live) = go_live.filter(|_| !told && so_far.is_some_and(|s| s.earliest_pass.is_none())) else { return };
+    findings.push(Finding {
+        answer: Answer::NotProvable,
+        check: None,
+        what: format!("by what was recorded so far no window that ends by go-live ({go_live}) can pass"),
+        change: "ask soakwatch gate why; a later go_live, or an exclusion of what was not theirs".into(),
+    });
+}
+
+/// When runs begin to count: at the start, or now where that has gone by unwatched or begins again.
+fn since(policy: &Policy, checks: &[&CheckEntry], history: &History, now: UnixMs) -> UnixMs {
     let start = policy.start.max(history.since.unwrap_or(policy.start));
     let watched = !checks.is_empty() && checks.iter().all(|c| c.state.last_run.is_some_and(|t| t >= start));
-    let goes_on = watched && !matches!(history.change, Some(Change::Some(_)));
-    let since = if goes_on { start } else { policy.start.max(now) };
-    since.plus(policy.window.0)
+    let goes_on = (watched || history.so_far.is_some()) && !matches!(history.change, Some(Change::Some(_)));
+    if goes_on { start } else { policy.start.max(now) }
 }
 
 /// What is planned is not what is judged so far.
@@ -229,11 +272,12 @@ fn changed(weigh: &mut Weigh<'_>, i: &Integration, history: &History, now: UnixM
     }
 }
 
-/// The last window that can end by go-live; without go-live the first.
-fn window(policy: &Policy, go_live: Option<UnixMs>, earliest: UnixMs) -> Window {
-    let since = earliest.minus(policy.window.0);
-    let [last, _] = Frame::at(since, policy.window, go_live, since).last;
-    last.unwrap_or(Window { start: since, end: earliest })
+/// The last window that can end by go-live; without go-live the first that can pass.
+fn window(policy: &Policy, go_live: Option<UnixMs>, since: UnixMs, earliest: UnixMs) -> Window {
+    match go_live.and_then(|g| Frame::at(since, policy.window, Some(g), since).last[0]) {
+        Some(last) => last,
+        None => Frame::at(since, policy.window, None, earliest).window,
+    }
 }
 
 /// What start, go-live and now say of each other.

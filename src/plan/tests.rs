@@ -191,7 +191,7 @@ fn what_was_recorded_counts() {
     let attested = |name: &str, until| Attestation { name: name.into(), value: None, by: "j.doe".into(), at: START, until };
     let until = UnixMs(START.0 + 9 * 24 * HOUR_MS);
     let attestations = vec![attested("uat_signoff", None), attested("support_handoff", Some(until))];
-    let mut history = History { since: Some(START.plus(Span::days(1).0)), change: Some(Change::None), attestations };
+    let mut history = History { since: Some(START.plus(Span::days(1).0)), change: Some(Change::None), attestations, so_far: None };
     let plan = planned_after(&board, &history, &Views::new(), now);
     assert_eq!(plan.earliest_pass.as_deref(), Some("2026-11-24T08:00:00Z"));
     assert_eq!(plan.attest, ["support_handoff"], "what ends with the window does not hold then");
@@ -273,7 +273,7 @@ fn each_obstacle_says_what_to_change() {
     assert!(widened.contains("a: coverage can't be more than 50 %, and 95 % are asked for: only every 2nd slot runs"), "{widened}");
     assert!(
         widened
-            .ends_with("-> every = \"2m\", so that each slot is run; or a higher max_rate or quota_share, or a higher quota on their side")
+            .ends_with("only every 2nd slot runs, because this check alone wants 2 of 1/s (max_rate, while no quota is told) -> every = \"2m\", so that each slot is run; or a higher max_rate, if their side agrees"), "{widened}"
     );
     let strict = said("", "soak = { start = 2026-11-16T08:00:00Z, success_ratio = 1 }", &minute, 1);
     assert!(strict.contains("no number of runs shows a success_ratio of 100 %"), "{strict}");

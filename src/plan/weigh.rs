@@ -27,6 +27,11 @@ impl<'a> Weigh<'a> {
         self.findings.push(Finding { answer: Answer::NotProvable, check: None, what, change });
     }
 
+    /// The same of one check.
+    pub(super) fn against_check(&mut self, check: &str, what: String, change: String) {
+        self.findings.push(Finding { answer: Answer::NotProvable, check: Some(check.to_owned()), what, change });
+    }
+
     /// A criterion that can't be met, or nobody can say whether it will; a waiver that is in force then lets it pass.
     pub(super) fn criterion(&mut self, answer: Answer, criterion: Criterion, check: Option<&str>, what: String, change: String) {
         let check = check.map(str::to_owned);

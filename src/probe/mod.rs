@@ -14,6 +14,7 @@ use crate::soak::Judge;
 use crate::transport::Transport;
 use material::Material;
 
+pub mod document;
 pub mod http;
 pub mod material;
 #[cfg(test)]

@@ -7,17 +7,17 @@ use super::basis::Basis;
 use super::case::{Case, CheckCase, MaintenanceCase, SoakCase, WaiverCase};
 use super::decide::{Situation, decide};
 use super::log::Log;
+use super::seen::{self, Past};
 use crate::board::{CheckEntry, Departed, IntegrationEntry};
 use crate::clock::UnixMs;
 use crate::config::model::{Config, Integration};
 use crate::evidence::Checked;
-use crate::limits;
 use crate::soak::gate::Gate;
-use crate::soak::{Observations, Policy};
+use crate::soak::{Frame, Policy};
 use crate::store::{Logged, Reader, StoreError};
 
 /// Clocks of two machines may differ so much.
-const AHEAD_MS: i64 = 60_000;
+pub(super) const AHEAD_MS: i64 = 60_000;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -30,8 +30,7 @@ pub enum Failed {
     Store(#[from] StoreError),
 }
 
-/// Everything an environment is judged by at a time, and the evidence log as it was then. `config` is the one at hand; what was observed beside the runs
-/// (certificates, quotas) is what is known now.
+/// Everything an environment is judged by at a time, and the evidence log as it was then. `config` is the one at hand.
 pub fn assemble(
     config: &Config,
     reader: &Reader,
@@ -113,6 +112,9 @@ fn soak(config: &Config, entry: &IntegrationEntry, policy: &Policy, log: &Log, a
     let i = &entry.def;
     let (fingerprint, known) = (config.fingerprint(&i.id), log.known(&i.id));
     let basis = Basis::of(policy, fingerprint, known);
+    let end = seen::seen_until(&Frame::at(basis.since, policy.window, i.go_live, as_of), as_of);
+    let (observed, observed_record) =
+        known.map_or_else(|| seen::known_at(end, entry, &Past::default()), |k| seen::known_at(end, entry, &k.observed));
     let check = |c: &CheckEntry| CheckCase {
         check: c.def.id.clone(),
         judged: c.def.judged,
@@ -141,20 +143,12 @@ fn soak(config: &Config, entry: &IntegrationEntry, policy: &Policy, log: &Log, a
         unsure: basis.unsure,
         restarted: basis.restarted,
         checks,
-        observed: observations(entry, as_of).into(),
+        observed: observed.into(),
+        observed_record,
         waivers: i.waivers.iter().map(waiver).collect(),
         attestations: log.attested(i.id.customer(), i.id.environment()),
         exclusions: known.map(|k| k.exclusions.clone()).unwrap_or_default(),
         maintenance: i.maintenance.iter().map(window).collect(),
-    }
-}
-
-/// What was observed of an integration beside its runs.
-pub fn observations(entry: &IntegrationEntry, now: UnixMs) -> Observations {
-    Observations {
-        quota_headroom: limits::headroom(entry, now),
-        certificate_expiry: entry.checks.iter().filter(|c| c.def.judged).filter_map(|c| c.state.certificate_expiry).min(),
-        ..Observations::default()
     }
 }
 

@@ -56,8 +56,10 @@ pub struct SoakCase {
     pub restarted: bool,
     /// Its checks, sorted by id.
     pub checks: Vec<CheckCase>,
-    /// What was observed beside the runs.
+    /// What was observed beside the runs, as it was known at the window's end.
     pub observed: Observed,
+    /// The record of the evidence log that says so; `None`: it is what was known last, and nothing was learned since.
+    pub observed_record: Option<u64>,
     /// Waivers of the configuration, those that ended too.
     pub waivers: Vec<WaiverCase>,
     /// The newest attestation of each name.

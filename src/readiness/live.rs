@@ -5,8 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::answered::{Answered, Passed, inside};
 use super::assemble::damaged_log;
-use super::log::{Known, Log};
-use super::observations;
+use super::log::{BundleDue, Known, Log};
 use super::running::{Part, Soak, begun};
 use crate::board::IntegrationEntry;
 use crate::clock::UnixMs;
@@ -16,6 +15,7 @@ use crate::fields::{CheckId, IntegrationId};
 use crate::record::{Record, Run};
 use crate::soak::gate::{Candidate, Gate, Gathered};
 use crate::soak::{Input, Verdict};
+use crate::store::Pinned;
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -106,8 +106,8 @@ impl Soaks {
             for entry in entries {
                 let Some(n) = inner.place(entry, &mut next) else { continue };
                 let Inner { log, doubts, soaks, .. } = inner;
-                let Some(soak) = soaks.get_mut(n).filter(|s| all || s.touched) else { continue };
-                said.extend(soak.watch(&observations(entry, now), log, doubts, now));
+                let Some(soak) = soaks.get_mut(n).filter(|s| all || s.touched || s.froze(now)) else { continue };
+                said.extend(soak.watch(entry, log, doubts, now));
             }
             // What is recorded is known from here on, before the log has it.
             said.iter().for_each(|e| inner.log.expect(e));
@@ -161,11 +161,29 @@ impl Soaks {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).log.known(id).cloned()
     }
 
+    /// The bundles that are to be written.
+    pub fn bundles_due(&self, now: UnixMs) -> Vec<BundleDue> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).log.bundles_due(now)
+    }
+
+    /// A record is on its way to the log, and nothing is judged by it: it is known from here on.
+    pub fn expect(&self, entry: &Entry) {
+        self.write(|inner| inner.log.expect(entry));
+    }
+
     /// How often each soak began again because what is judged was changed; `None`: it has none.
     pub fn restarts(&self, entries: &[IntegrationEntry]) -> Vec<Option<u64>> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let of = |e: &IntegrationEntry| inner.soak(&e.def.id).map(|_| inner.log.known(&e.def.id).map_or(0, |k| k.restarts));
         entries.iter().map(of).collect()
+    }
+
+    /// The runs that soaks are still judged by, which the store must not delete: of each check those from a time on. Until go-live they are those of the
+    /// window; then for as long as a pass is valid. Later they are kept no longer than others: the verdict is on record, and its bundle is written.
+    pub fn pinned(&self, now: UnixMs) -> Pinned {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let pinned = inner.soaks.iter().filter_map(|s| Some((s.needs_from(now)?, &s.parts)));
+        pinned.flat_map(|(from, parts)| parts.iter().map(move |p| (p.def.id.key(), from))).collect()
     }
 
     /// Bytes the folds take in memory.
@@ -269,7 +287,7 @@ impl Inner {
     }
 
     fn judged<R>(&self, soak: &Soak, entry: &IntegrationEntry, now: UnixMs, f: impl FnOnce(&Input<'_>, &Verdict) -> R) -> Option<R> {
-        soak.with_input(&observations(entry, now), &self.log, &self.doubts, now, |input| {
+        soak.with_input(&soak.seen(entry, now), &self.log, &self.doubts, now, |input| {
             let verdict = soak.verdict(input)?;
             Some(f(input, &verdict))
         })
@@ -283,7 +301,7 @@ impl Inner {
                 gathered.add(&Candidate { id, soak: None, has_soak: false });
                 continue;
             };
-            soak.with_input(&observations(entry, now), &self.log, &self.doubts, now, |input| {
+            soak.with_input(&soak.seen(entry, now), &self.log, &self.doubts, now, |input| {
                 let verdict = soak.verdict(input);
                 gathered.add(&Candidate { id, soak: verdict.as_ref().map(|v| (input, v)), has_soak: true });
             });

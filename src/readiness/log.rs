@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::case::{AttestedCase, ExclusionCase};
 use super::said::{Began, text, waiver_key};
+use super::seen::{Noted, Past};
+use crate::clock::{HOUR_MS, UnixMs};
+use crate::evidence::written::time_at;
 use crate::evidence::{Entry, Kind, Recorded};
 use crate::fields::{CheckId, IntegrationId};
-use crate::soak::{Attestation, Exclusion};
+use crate::soak::{Attestation, Exclusion, Ruling};
 
 /// What the log knows of one integration's soak.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,6 +27,8 @@ pub struct Known {
     pub said: Option<String>,
     /// Whether it was said of a window that is frozen.
     pub said_frozen: bool,
+    /// What was observed beside the runs, since it began.
+    pub observed: Past,
     /// Waivers whose use was recorded, as `criterion until`.
     pub waived: BTreeSet<String>,
 }
@@ -35,11 +40,35 @@ impl Known {
     }
 }
 
+/// A bundle that is to be written by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundleDue {
+    /// Whose.
+    pub customer: String,
+    /// Of which environment.
+    pub environment: String,
+    /// As of when: the verdict that asks for it was recorded then.
+    pub at: UnixMs,
+}
+
+/// At most one bundle an hour is written of windows that move.
+const BUNDLE_EVERY_MS: i64 = HOUR_MS;
+
+/// The bundles of one environment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Bundled {
+    /// The last verdict that asks for one, and whether of a frozen window.
+    asked: Option<(UnixMs, bool)>,
+    /// As of when the last one was written.
+    written: Option<UnixMs>,
+}
+
 /// What the log knows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Log {
     soaks: BTreeMap<(String, String, String), Known>,
     attested: BTreeMap<(String, String), BTreeMap<String, AttestedCase>>,
+    bundles: BTreeMap<(String, String), Bundled>,
     config: Option<String>,
 }
 
@@ -62,7 +91,17 @@ impl Log {
                     of.insert(a.name.clone(), a);
                 }
             }
+            (Some(Kind::Bundle), Some(customer), Some(environment), None) => {
+                let of = self.bundles.entry((customer.clone(), environment.clone())).or_default();
+                of.written = of.written.max(time_at(&r.body, "as_of"));
+            }
             (Some(kind), Some(customer), Some(environment), Some(integration)) => {
+                if let Some(frozen) = asks_for_bundle(kind, r) {
+                    let of = self.bundles.entry((customer.clone(), environment.clone())).or_default();
+                    // One that was frozen is not put off by one that moves on.
+                    let waits = of.asked.filter(|(at, _)| Some(*at) > of.written).is_some_and(|(_, frozen)| frozen);
+                    of.asked = r.time().map(|at| (at, frozen || waits)).or(of.asked);
+                }
                 let known = self.soaks.entry((customer.clone(), environment.clone(), integration.clone())).or_default();
                 known.take(kind, r);
             }
@@ -92,10 +131,27 @@ impl Log {
         of.into_iter().flatten().map(|(_, a)| a.into()).collect()
     }
 
+    /// The bundles that are to be written: of verdicts that ask for one and have none yet.
+    pub fn bundles_due(&self, now: UnixMs) -> Vec<BundleDue> {
+        let due = |((customer, environment), of): (&(String, String), &Bundled)| {
+            let (at, frozen) = of.asked.filter(|(at, _)| Some(*at) > of.written)?;
+            let soon = of.written.is_some_and(|last| now.0.saturating_sub(last.0) < BUNDLE_EVERY_MS);
+            (frozen || !soon).then(|| BundleDue { customer: customer.clone(), environment: environment.clone(), at })
+        };
+        self.bundles.iter().filter_map(due).collect()
+    }
+
     /// The hash of the configuration that came into force last.
     pub fn config(&self) -> Option<&str> {
         self.config.as_deref()
     }
+}
+
+/// Whether a record is a verdict that asks for a bundle: a pass, a failure, or any at go-live (`Some(true)`).
+fn asks_for_bundle(kind: Kind, r: &Recorded) -> Option<bool> {
+    let verdict = text(&r.body, "verdict").filter(|_| kind == Kind::Verdict)?;
+    let frozen = r.body.get("frozen").and_then(serde_json::Value::as_bool).unwrap_or(false);
+    (frozen || verdict == Ruling::Passed.as_str() || verdict == Ruling::Failed.as_str()).then_some(frozen)
 }
 
 impl Known {
@@ -107,12 +163,14 @@ impl Known {
                 self.restarts += u64::from(self.again);
                 (self.began, self.said, self.said_frozen) = (Some(began), None, false);
                 self.waived.clear();
+                self.observed = Past::default();
             }
             Kind::Verdict => {
                 self.said = text(&r.body, "verdict");
                 self.said_frozen = r.body.get("frozen").and_then(serde_json::Value::as_bool).unwrap_or(false);
             }
             Kind::WaiverUsed => self.waived.extend(waiver_key(&r.body)),
+            Kind::Observed => Noted::read(r).into_iter().for_each(|n| self.observed.take(n)),
             Kind::Exclusion => self.exclusions.extend(ExclusionCase::read(r)),
             _ => {}
         }

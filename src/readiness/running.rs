@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::assemble::AHEAD_MS;
 use super::basis::Basis;
 use super::case::ExclusionCase;
 use super::log::{Known, Log};
 use super::said::{Began, waiver_key};
+use super::seen::{self, Noted, Past, Watcher};
+use crate::board::IntegrationEntry;
 use crate::clock::UnixMs;
 use crate::config::fingerprint::{Change, Fingerprint};
 use crate::config::model::{CheckDef, Integration, SoakPolicy};
@@ -61,6 +64,9 @@ pub(super) struct Soak {
     /// What its basis leaves in doubt.
     doubts: Vec<String>,
     exclusions: Vec<ExclusionCase>,
+    /// What the log says was observed.
+    past: Past,
+    watcher: Watcher,
     pub(super) parts: Vec<Part>,
     /// Something came since it was judged last.
     pub(super) touched: bool,
@@ -127,6 +133,8 @@ impl Soak {
             doubts: basis.doubts(),
             basis,
             exclusions: known.exclusions.clone(),
+            past: known.observed.clone(),
+            watcher: Watcher::default(),
             parts: Vec::new(),
             touched: true,
             said: (known.said.clone(), known.said_frozen),
@@ -157,6 +165,13 @@ impl Soak {
     /// What is judged now.
     pub(super) fn frame(&self, now: UnixMs) -> Frame {
         Frame::at(self.basis.since, self.policy.window, self.def.go_live, self.time(now))
+    }
+
+    /// From when on its runs are needed; `None`: they are needed no more.
+    pub(super) fn needs_from(&self, now: UnixMs) -> Option<UnixMs> {
+        let frame = self.frame(now);
+        let over = frame.stage == Stage::Frozen && self.time(now) > frame.window.end.plus(self.policy.valid_for.0);
+        (!over).then(|| frame.reads_from())
     }
 
     /// Takes in a run of one of its checks, once it is stored.
@@ -218,6 +233,31 @@ impl Soak {
         &self.exclusions
     }
 
+    /// What was observed beside the runs, as it was known at the end of what is judged.
+    pub(super) fn seen(&self, entry: &IntegrationEntry, now: UnixMs) -> Observations {
+        let now = self.time(now);
+        seen::known_at(seen::seen_until(&self.frame(now), now), entry, &self.past).0
+    }
+
+    /// Whether go-live came since it was looked at last.
+    pub(super) fn froze(&self, now: UnixMs) -> bool {
+        self.watcher.waits() && self.def.go_live.is_some_and(|g| g <= now)
+    }
+
+    /// Records what was observed, where that is to be. `said`: a verdict is said of it.
+    fn note(&mut self, entry: &IntegrationEntry, now: UnixMs, said: bool) -> Option<Entry> {
+        let (time, frame) = (self.time(now), self.frame(now));
+        let end = seen::seen_until(&frame, time);
+        let observed = match frame.stage {
+            Stage::Frozen => self.watcher.frozen(end, entry, &self.past),
+            _ => self.watcher.moving(end, entry, &self.past, said),
+        };
+        let noted = Noted { seq: 0, of: end, observed: observed?.into() };
+        let record = noted.entry(now, &self.def.id);
+        self.past.take(noted);
+        Some(record)
+    }
+
     fn checks(&self) -> Vec<CheckInput<'_>> {
         let input = |p| {
             let Part { def, exclusions, fold, .. }: &Part = p;
@@ -226,12 +266,15 @@ impl Soak {
         self.parts.iter().map(input).collect()
     }
 
-    /// Why what it is judged by can't be relied on.
-    fn doubts(&self, now: UnixMs) -> Cow<'_, [String]> {
+    /// Why what it is judged by can't be relied on. `now`: as it is; `judged`: the time it is judged for.
+    fn doubts(&self, now: UnixMs, judged: UnixMs) -> Cow<'_, [String]> {
+        // Nothing runs until the clock is there again: what is known grows old, and nobody sees it.
+        let ahead = (judged.0 > now.0.saturating_add(AHEAD_MS))
+            .then(|| format!("its runs reach until {judged}, which lies ahead: the clock of this machine is behind, or was ahead"));
         let flaws = self.parts.iter().filter(|p| p.def.judged).filter_map(|p| Some(format!("{}: {}", p.def.id, p.flaw.as_ref()?)));
-        let old = self.last.as_ref().filter(|v| now.0 - v.as_of.0 > STANDS_IN_MS && !self.is_whole(&self.frame(now)));
+        let old = self.last.as_ref().filter(|v| judged.0 - v.as_of.0 > STANDS_IN_MS && !self.is_whole(&self.frame(judged)));
         let old = old.map(|v| format!("its runs can't be read from the store: this is the verdict of {}", v.as_of));
-        let now_and_then: Vec<String> = flaws.chain(old).collect();
+        let now_and_then: Vec<String> = flaws.chain(old).chain(ahead).collect();
         if now_and_then.is_empty() { Cow::Borrowed(&self.doubts) } else { self.doubts.iter().cloned().chain(now_and_then).collect() }
     }
 
@@ -247,8 +290,8 @@ impl Soak {
         // Only what is asked for is looked at.
         let asked = !self.policy.attest.is_empty();
         let attestations = if asked { log.attestations(self.def.id.customer(), self.def.id.environment()) } else { Vec::new() };
-        let now = self.time(now);
-        let (checks, doubts) = (self.checks(), self.doubts(now));
+        let (clock, now) = (now, self.time(now));
+        let (checks, doubts) = (self.checks(), self.doubts(clock, now));
         f(&Input {
             now,
             policy: &self.policy,
@@ -275,9 +318,10 @@ impl Soak {
         self.last.as_ref().map(|v| Verdict { doubted: input.doubts.any(), ..v.clone() })
     }
 
-    /// Judges it and gives what is to be recorded: the verdict where it is another one, waivers that were used.
-    pub(super) fn watch(&mut self, seen: &Observations, log: &Log, shared: &[String], now: UnixMs) -> Vec<Entry> {
-        let (verdict, waivers) = self.with_input(seen, log, shared, now, |input| {
+    /// Judges it and gives what is to be recorded: what was observed, the verdict where it is another one, waivers that were used.
+    pub(super) fn watch(&mut self, entry: &IntegrationEntry, log: &Log, shared: &[String], now: UnixMs) -> Vec<Entry> {
+        let mut said: Vec<Entry> = self.note(entry, now, false).into_iter().collect();
+        let (verdict, waivers) = self.with_input(&self.seen(entry, now), log, shared, now, |input| {
             let verdict = self.verdict(input).filter(|v| v.as_of == input.now);
             let used = verdict.iter().flat_map(|v| &v.rows).filter_map(|r| {
                 let waiver = input.waivers.get(r.waiver? as usize)?;
@@ -289,9 +333,8 @@ impl Soak {
             let used: Vec<_> = used.collect();
             (verdict, used)
         });
-        let Some(verdict) = verdict else { return Vec::new() };
+        let Some(verdict) = verdict else { return said };
         self.touched = false;
-        let mut said = Vec::new();
         for body in waivers {
             let Some(key) = body.as_object().and_then(waiver_key) else { continue };
             if self.waived.insert(key) {
@@ -301,6 +344,7 @@ impl Soak {
         let (ruling, settled) = (verdict.ruling.as_str(), Self::is_settled(&verdict));
         if self.said.0.as_deref() != Some(ruling) || (settled && !self.said.1) {
             self.said = (Some(ruling.to_owned()), settled);
+            said.extend(self.note(entry, now, true));
             said.push(self.say(&verdict, settled, now));
         }
         self.last = Some(verdict);

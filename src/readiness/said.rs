@@ -1,9 +1,10 @@
-//! How the records are written and read again that change a judgement: a soak that began, an exclusion, an attestation. Side by side, so that what is
+//! How the records are written and read again that change a judgement: a soak that began, an exclusion, an attestation, what was observed. Side by side, so that what is
 //! written is what is understood.
 
 use serde_json::{Map, Value, json};
 
-use super::case::{AttestedCase, ExclusionCase};
+use super::case::{AttestedCase, ExclusionCase, Observed};
+use super::seen::Noted;
 use crate::clock::UnixMs;
 use crate::config::fingerprint::Fingerprint;
 use crate::evidence::entry::DAEMON;
@@ -73,6 +74,23 @@ impl AttestedCase {
         }
         let of = |key: &str| text(&r.body, key);
         Some(Self { seq: r.seq, name, value: of("value"), note: of("note"), by: r.actor.clone(), remark: of("by"), at, until })
+    }
+}
+
+impl Noted {
+    /// The record of it. Its number is the log's to give.
+    pub fn entry(&self, at: UnixMs, integration: &IntegrationId) -> Entry {
+        let mut body = serde_json::to_value(self.observed).unwrap_or_default();
+        body["of"] = time_text(self.of).into();
+        Entry::new(at, Kind::Observed, Scope::integration(integration), DAEMON, body)
+    }
+
+    pub(super) fn read(r: &Recorded) -> Option<Self> {
+        let of = time_at(&r.body, "of")?;
+        let mut body = r.body.clone();
+        body.remove("of");
+        let observed: Observed = serde_json::from_value(Value::Object(body)).ok()?;
+        Some(Self { seq: r.seq, of, observed })
     }
 }
 

@@ -95,6 +95,7 @@ proptest! {
     #[test]
     fn what_is_kept_is_what_is_made_anew(steps in steps(), fates in proptest::collection::vec(any::<u8>(), 1..200), spotless: bool) {
         let mut bench = Bench::new();
+        bench.certificate = None;
         let mut n = 0;
         let mut fate = || {
             n += 1;
@@ -260,6 +261,21 @@ fn a_verdict_that_can_not_be_made_anew_stands_in_for_a_while() {
 }
 
 #[test]
+fn runs_that_are_judged_are_pinned() {
+    let mut bench = ran_for(5);
+    let list = "acme/production/crm/list".parse::<crate::fields::CheckId>().unwrap().key();
+    let from = |b: &Bench| b.soaks.pinned(b.now).get(&list).map(|at| (at.0 - START.0) / HOUR_MS);
+    assert_eq!(bench.soaks.pinned(bench.now).len(), 3);
+    assert_eq!(from(&bench), Some(2), "the window of three hours moves");
+    // Frozen at 13:10, it and the earlier window that tells when it was lost stay, for as long as a pass is valid.
+    bench.take_over(3);
+    bench.now = UnixMs(START.0 + 13 * 24 * HOUR_MS);
+    assert_eq!(from(&bench), Some(1));
+    bench.now = UnixMs(START.0 + 15 * 24 * HOUR_MS);
+    assert_eq!(from(&bench), None);
+}
+
+#[test]
 fn what_can_not_be_relied_on_never_says_go() {
     let mut bench = ran_for(4);
     assert_eq!(bench.live().answer.as_str(), "not_yet", "nobody has attested it");
@@ -283,6 +299,110 @@ fn what_can_not_be_relied_on_never_says_go() {
     assert!(go(&bench));
     bench.restart();
     assert!(!go(&bench) && bench.live().integrations[0].reasons == ["its runs are still being read"]);
+}
+
+/// Slots never run twice: nothing runs until the clock is there again, and silence can't be told by it.
+#[test]
+fn a_clock_that_was_set_back_is_no_go() {
+    let mut bench = ran_for(4);
+    let entry = attested("uat_signoff", START, None).entry("acme", "production");
+    let link = bench.record(&entry);
+    bench.soaks.recorded(&entry, link);
+    bench.settle();
+    let there = bench.now;
+    let answer_at = |bench: &mut Bench, now: UnixMs| {
+        bench.now = now;
+        bench.settle();
+        bench.live()
+    };
+    assert_eq!(answer_at(&mut bench, UnixMs(there.0 - MINUTE / 2)).answer.as_str(), "go", "clocks differ a little");
+    for back in [10 * MINUTE, 2 * 60 * MINUTE, 3 * 24 * 60 * MINUTE] {
+        let said = answer_at(&mut bench, UnixMs(there.0 - back));
+        assert_eq!(said.answer.as_str(), "not_yet", "{back}: {said:?}");
+        assert!(said.integrations[0].reasons.iter().any(|r| r.contains("which lies ahead")), "{back}: {said:?}");
+    }
+    assert_eq!(answer_at(&mut bench, there).answer.as_str(), "go");
+}
+
+/// The criterion about certificates of the first integration.
+fn certificate(answered: &Answered) -> (serde_json::Value, Option<bool>) {
+    let rows = &answered.integrations[0].soak.as_ref().unwrap().criteria;
+    rows.iter().find(|r| r.name == "certificate_days").map(|r| (r.observed.clone(), r.met)).unwrap()
+}
+
+#[test]
+fn what_was_observed_at_go_live_stays_what_was_observed() {
+    let day = |n: i64| Some(UnixMs(START.0 + n * 24 * HOUR_MS));
+    let ran = |bench: &mut Bench, quarters: i64| {
+        for _ in 0..quarters {
+            let due = bench.pass(15, &mut || 100);
+            bench.commit(&due);
+            bench.settle();
+        }
+    };
+    let mut bench = Bench::new();
+    bench.certificate = day(60);
+    ran(&mut bench, 12);
+    bench.take_over(3);
+    // Renewed with less: at go-live it is this one that counts.
+    bench.certificate = day(40);
+    ran(&mut bench, 12);
+    let go_live = CONFIGS[3].integrations().next().unwrap().go_live.unwrap();
+    assert!(bench.now > go_live);
+    let (then, at) = (bench.live().integrations[0].clone(), bench.now);
+    assert_eq!(certificate(&bench.live()), (json!(39), Some(true)));
+    // A day later the one that is seen then is nearly over.
+    bench.certificate = day(2);
+    ran(&mut bench, 4 * 24);
+    let same = |answered: &Answered| {
+        let soak = |p: &Passed| p.soak.as_ref().map(|s| (s.verdict, s.criteria.clone(), s.counts.clone()));
+        assert_eq!(soak(&answered.integrations[0]), soak(&then), "{answered:?}");
+    };
+    same(&bench.live());
+    same(&bench.anew());
+    same(&bench.anew_at(at));
+    // Before it the first one was known.
+    assert_eq!(certificate(&bench.anew_at(UnixMs(START.0 + 2 * HOUR_MS))).0, json!(59));
+    let notes = bench.log.iter().filter(|r| r.kind == "observed" && r.integration.as_deref() == Some("crm")).count();
+    assert_eq!(notes, 3, "the first, another one, and at go-live: {:?}", bench.log);
+    bench.restart();
+    ran(&mut bench, 1);
+    same(&bench.live());
+    same(&bench.anew());
+    assert_eq!(bench.log.iter().filter(|r| r.kind == "observed" && r.integration.as_deref() == Some("crm")).count(), notes);
+}
+
+#[test]
+fn what_nobody_knows_any_more_of_go_live_is_not_todays() {
+    let mut bench = Bench::new();
+    bench.certificate = Some(UnixMs(START.0 + 60 * 24 * HOUR_MS));
+    bench.take_over(3);
+    for quarter in 0..28 {
+        let due = bench.pass(15, &mut || 100);
+        bench.commit(&due);
+        // The daemon ends before go-live and begins after it, with runs in between that another one made; nothing of it was recorded.
+        if quarter == 2 {
+            bench.log.retain(|r| r.kind != "observed");
+        }
+    }
+    bench.restart();
+    bench.settle();
+    assert_eq!(certificate(&bench.live()), (json!(null), None));
+    assert_eq!(bench.live(), bench.anew());
+    assert!(!bench.log.iter().any(|r| r.kind == "observed" && r.integration.as_deref() == Some("crm")));
+    // Down at go-live, and nothing was learned since: what was known last was known then.
+    let mut bench = Bench::new();
+    bench.certificate = Some(UnixMs(START.0 + 60 * 24 * HOUR_MS));
+    bench.take_over(3);
+    for _ in 0..20 {
+        let due = bench.pass(15, &mut || 100);
+        bench.commit(&due);
+    }
+    bench.now = UnixMs(bench.now.0 + 9 * HOUR_MS);
+    bench.restart();
+    bench.settle();
+    assert_eq!(certificate(&bench.live()).0, json!(59));
+    assert_eq!(bench.live(), bench.anew());
 }
 
 #[test]

@@ -475,7 +475,7 @@ impl Recorder {
 
     fn keep(&self) -> writer::Keep {
         let config = self.config.borrow();
-        writer::Keep { runs: config.settings.store.keep_runs, hours: config.settings.store.keep_hours }
+        writer::Keep { runs: config.settings.store.keep_runs, hours: config.settings.store.keep_hours, soaks: Arc::clone(&self.soaks) }
     }
 
     fn seals(&self, wanted: &[CheckId]) -> Vec<Seal> {

@@ -1,10 +1,13 @@
 //! The store's own thread: takes one commit at a time, answers it, and does the store's housekeeping in between.
 
+use std::sync::Arc;
+
 use tokio::sync::{mpsc, oneshot};
 
 use super::evidence::{self, Appended, Saying};
 use crate::clock::UnixMs;
 use crate::fields::{CheckId, Span};
+use crate::readiness::Soaks;
 use crate::record::Record;
 use crate::store::{Note, Seal, Store};
 
@@ -30,12 +33,14 @@ pub(super) enum After {
 }
 
 /// How long the store keeps what.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Keep {
     /// Single runs.
     pub(super) runs: Span,
     /// Hourly sums.
     pub(super) hours: Span,
+    /// They know which runs they are still judged by.
+    pub(super) soaks: Arc<Soaks>,
 }
 
 /// What a commit left behind.
@@ -108,11 +113,11 @@ fn serve(mut store: Store, mut inbox: mpsc::Receiver<Request>) {
     while let Some(request) = inbox.blocking_recv() {
         match request {
             Request::Commit(batch, answer) => {
-                let (now, keep) = (batch.now, batch.keep);
+                let (now, keep) = (batch.now, batch.keep.clone());
                 let _ = answer.send(commit(&mut store, batch));
                 commits = commits.wrapping_add(1);
                 if commits.is_multiple_of(RETAIN_EVERY)
-                    && let Err(e) = store.retain(now, keep.runs, keep.hours, RETAIN_ROWS)
+                    && let Err(e) = store.retain(now, keep.runs, keep.hours, &keep.soaks.pinned(now), RETAIN_ROWS)
                 {
                     tracing::warn!(error = %e, "old results could not be removed");
                 }

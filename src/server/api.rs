@@ -108,7 +108,7 @@ const CHANGES: [&str; 4] = ["/-/reload", "/api/v1/exclusions", "/api/v1/attestat
 pub(super) async fn not_found(uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();
     let hint = match nearest(&path, &PATHS) {
-        Some(near) => format!("Did you mean {near} ?"),
+        Some(near) => format!("Did you mean {near}?"),
         None => format!(
             "There are {}, /integrations/C/E/I, /readiness/C/E, /api/v1/gates/C/E, /api/v1/integrations/C/E/I and /api/v1/checks/C/E/I/CHECK/runs?since=24h.",
             PATHS.join(", ")

@@ -72,7 +72,7 @@ pub(super) fn no_id() -> Problem {
 }
 
 pub(super) fn unknown(near: Option<String>) -> Problem {
-    let hint = near.map_or_else(|| "No integrations are configured yet.".to_owned(), |near| format!("Did you mean {near} ?"));
+    let hint = near.map_or_else(|| "No integrations are configured yet.".to_owned(), |near| format!("Did you mean {near}?"));
     Problem::new(StatusCode::NOT_FOUND, "no such integration, environment or customer is configured", hint)
 }
 

@@ -286,10 +286,10 @@ fn look(board: &Board, soaks: &Soaks, views: &Views, filter: &Filter, now: UnixM
             if !filter.matches(i, now) {
                 continue;
             }
-            let state = integration_state(i, now);
+            let state = integration_state(i, views, now);
             *view.by_state.entry(state).or_default() += 1;
             if filter.state.is_empty() || filter.state == state.as_str() {
-                found.push((sort_key(i, now), &i.def.id, i));
+                found.push((sort_key(i, views, now), &i.def.id, i));
             }
         }
         found.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));

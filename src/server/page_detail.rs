@@ -86,9 +86,9 @@ fn body(entry: &IntegrationEntry, views: &Views, soaks: &Soaks, stored: &[Option
     }
 }
 
-/// What is declared, if anything is: `600/min at peak, 40000/day in all`. The batches come on top.
+/// What is declared, if anything is: `600/min at peak, 40000/day`. The batches come on top.
 fn declared(volume: &DeclaredVolume) -> Option<String> {
-    let daily = |v: &Volume| format!("{v} {}", if volume.batches.is_empty() { "in all" } else { "besides batches" });
+    let daily = |v: &Volume| if volume.batches.is_empty() { v.to_string() } else { format!("{v} besides batches") };
     let batch = |b: &Batch| format!("{} calls at {}", b.calls(), b.start);
     let all =
         volume.peak.iter().map(|v| format!("{v} at peak")).chain(volume.daily.iter().map(daily)).chain(volume.batches.iter().map(batch));
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn batches_come_on_top_of_what_is_declared_a_day() {
         let of = |peak: &str, daily: &str| DeclaredVolume { peak: peak.parse().ok(), daily: daily.parse().ok(), batches: Vec::new() };
-        assert_eq!(declared(&of("600/min", "40000/day")).as_deref(), Some("600/min at peak, 40000/day in all"));
+        assert_eq!(declared(&of("600/min", "40000/day")).as_deref(), Some("600/min at peak, 40000/day"));
         let batch = Batch { start: "22:00Z".parse().unwrap(), rows: 5_000, calls_per_row: 0.5 };
         let with = DeclaredVolume { batches: vec![batch], ..of("", "40000/day") };
         assert_eq!(declared(&with).as_deref(), Some("40000/day besides batches, 2500 calls at 22:00Z"));

@@ -68,9 +68,10 @@ pub(super) fn section(l: &IntegrationLimits, now: UnixMs) -> Markup {
     html! {
         section.card.pad aria-label="Rate limits" {
             div.head { h2 { "Rate limits" } }
+            @if let Some(why) = &l.paused { p role="status" { b { "Paused" } ", nothing is sent: " (why) } }
             @for hold in &l.holds { (held(hold, now)) }
             dl.facts {
-                (fact("Headroom", &headroom(l.headroom)))
+                (fact("Headroom", &html! { (headroom(l.headroom)) @if let Some(window) = l.headroom_window() { div.small.soft { (window) } } }))
                 // A hold says it already.
                 @if let Some(r) = l.retry_after.as_ref().filter(|_| l.holds.is_empty()) {
                     (fact("Asked to wait", &html! { (r.check) ": " (words::span(r.asked_s)) ", until " (clock_time(r.until)) }))
@@ -130,7 +131,7 @@ fn policies(all: &[PolicyShown], now: UnixMs) -> Markup {
                 th scope="row" { (p.policy) @if let Some(unit) = &p.unit { div.small.soft { "counts " (unit) } } div.small.soft { (p.checks.join(", ")) } }
                 td.num { (number(p.limit)) }
                 td.num { (number(p.remaining)) @if p.reset_at.is_some_and(|t| t <= now) { div.small.soft { "before the reset" } } }
-                td { @match p.window_s { Some(s) => (words::span(s)), None => (dash()) } }
+                td { @match p.window_s { Some(s) => (words::span(s)), None => (dash()) } @if p.window_configured { div.small.soft { "quota_window" } } }
                 td { (resets(p, now)) }
                 td { span title=(clock_time(p.read_at)) { (age(p.read_at, now)) } }
                 td.num { @match p.headroom { Some(h) => span class=[low(h)] { (words::times(h)) }, None => (dash()) } }
@@ -301,6 +302,7 @@ mod tests {
         let limits = IntegrationLimits {
             id: "a/b/c".into(),
             name: "n".into(),
+            paused: Some("<b>paused (j.doe)".into()),
             headroom: Some(0.5),
             policies: vec![policy],
             retry_after: None,
@@ -314,11 +316,13 @@ mod tests {
                 && !html.contains("<i>bytes")
                 && !html.contains("<b>why")
                 && !html.contains("<b>used")
+                && !html.contains("<b>paused")
                 && !html.contains("<b>host"),
             "{html}"
         );
         for part in [
             "&lt;b&gt;p",
+            "<b>Paused</b>, nothing is sent: &lt;b&gt;paused (j.doe)",
             "before the reset",
             "40s (×4)",
             "75 %",

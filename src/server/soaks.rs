@@ -94,7 +94,7 @@ fn past(state: &ServerState, customer: &str, environment: &str, at: UnixMs) -> R
 pub(super) fn unknown(all: &[IntegrationEntry], customer: &str, environment: &str) -> Problem {
     let near = Asked::parse(&format!("{customer}/{environment}")).and_then(|asked| asked.nearest(all.iter().map(|i| &i.def.id)));
     let hint = match near {
-        Some(near) => format!("Did you mean {near} ?"),
+        Some(near) => format!("Did you mean {near}?"),
         None if all.is_empty() => "No integrations are configured yet.".to_owned(),
         None => "/api/v1/status lists all integrations; ids are customer/environment/integration.".to_owned(),
     };

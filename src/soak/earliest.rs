@@ -6,6 +6,7 @@
 use super::exact::{Share, allowed};
 use super::fold::slots_in;
 use super::given::{CheckInput, Input};
+use super::judge::patience_ms;
 use super::policy::Judge;
 use super::verdict::{Ruling, Verdict};
 use super::window::{Frame, Stage, Window};
@@ -25,7 +26,7 @@ pub fn earliest_pass(input: &Input<'_>, verdict: &Verdict) -> Option<UnixMs> {
     let length = input.policy.window.ms();
     let judged = || input.checks.iter().filter(|c| c.judged);
     judged().next()?;
-    let passes = |start: UnixMs, end: i64| judged().all(|c| can_pass(c, &frame, Window { start, end: UnixMs(end) }));
+    let passes = |start: UnixMs, end: i64| judged().all(|c| can_pass(c, &frame, Window { start, end: UnixMs(end) }, input.now));
     if let Some(go_live) = input.go_live.filter(|g| g.0 < input.since.0 + length) {
         // The window will not be full, and is judged all the same.
         return Some(go_live).filter(|g| passes(input.since, g.0));
@@ -56,7 +57,7 @@ fn before_go_live(input: &Input<'_>, at: UnixMs) -> Option<UnixMs> {
 }
 
 /// Whether a check's runs so far leave a window that begins now or later a chance.
-fn can_pass(check: &CheckInput<'_>, frame: &Frame, window: Window) -> bool {
+fn can_pass(check: &CheckInput<'_>, frame: &Frame, window: Window, now: UnixMs) -> bool {
     let (policy, rules, fold) = (check.rules.policy, &check.rules, check.fold);
     let hour = (window.start.0 - frame.window.start.0) / HOUR_MS;
     let inside = fold.blemishes.iter().rev().take_while(|b| i64::from(b.hour) >= hour);
@@ -71,6 +72,7 @@ fn can_pass(check: &CheckInput<'_>, frame: &Frame, window: Window) -> bool {
     let full = window.end.max(UnixMs(window.start.0 + policy.window.ms()));
     let slots = |end| slots_in(Window { end, ..window }, rules);
     let (Some(due), Some(own)) = (slots(full), slots(window.end)) else { return rules.judge == Judge::Ratio || bad == 0 };
+    let gone = gone + unrecorded(check, window, now);
     let counted = own.saturating_sub(gone);
     let covered = Share::of(policy.coverage).reached(counted, due);
     let enough = match rules.judge {
@@ -81,4 +83,17 @@ fn can_pass(check: &CheckInput<'_>, frame: &Frame, window: Window) -> bool {
         Judge::Every => bad == 0 && gone == 0 && own == due,
     };
     covered && enough
+}
+
+/// Slots of a window that have gone by since a check fell silent, and of which nothing will be recorded any more.
+fn unrecorded(check: &CheckInput<'_>, window: Window, now: UnixMs) -> u64 {
+    let Some(grid) = check.rules.grid else { return 0 };
+    let newest = check.fold.newest;
+    if now.0.saturating_sub(newest.0) <= patience_ms(grid) {
+        return 0;
+    }
+    // A slot whose interval is not over may be running.
+    let over = UnixMs(now.0 - grid.interval() + 1);
+    let silent = Window { start: window.start.max(UnixMs(newest.0.saturating_add(1))), end: window.end.min(over) };
+    if silent.start < silent.end { slots_in(silent, &check.rules).unwrap_or(0) } else { 0 }
 }

@@ -91,6 +91,8 @@ pub struct Gathered {
     /// The latest of the earliest times; one of them is not known.
     earliest: Option<UnixMs>,
     never: bool,
+    /// The time it is for.
+    now: Option<UnixMs>,
     /// They are the same for all integrations.
     doubts: Vec<String>,
 }
@@ -104,15 +106,18 @@ impl Gathered {
             Some(at) => self.earliest = self.earliest.max(Some(at)),
             None => self.never = true,
         }
-        if let Some((input, _)) = candidate.soak.filter(|_| self.doubts.is_empty()) {
-            self.doubts = input.doubts.shared.to_vec();
+        if let Some((input, _)) = candidate.soak {
+            self.now = Some(input.now);
+            if self.doubts.is_empty() {
+                self.doubts = input.doubts.shared.to_vec();
+            }
         }
         self.integrations.push(passage(candidate));
     }
 
     /// The answer for the environment.
     pub fn gate(self) -> Gate {
-        let Self { integrations, has_soak, earliest, never, doubts } = self;
+        let Self { integrations, has_soak, earliest, never, now, doubts } = self;
         let mut reasons = Vec::new();
         if integrations.is_empty() {
             reasons.push("the environment has no integrations".to_owned());
@@ -121,7 +126,8 @@ impl Gathered {
         }
         reasons.extend(doubts);
         let answer = integrations.iter().map(|p| p.answer).max().unwrap_or(Answer::NotYet);
-        let earliest = earliest.filter(|_| !never && answer != Answer::Go).map(|t| t.to_string());
+        // Where every soak has passed something else holds it back, and nobody knows for how long.
+        let earliest = earliest.filter(|t| !never && answer != Answer::Go && Some(*t) > now).map(|t| t.to_string());
         Gate { answer, reasons, earliest, integrations }
     }
 }

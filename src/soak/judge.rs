@@ -11,6 +11,7 @@ use super::verdict::{Budget, Name, Row, Ruling, Standing, State, Verdict};
 use super::window::{Frame, Stage};
 use crate::clock::UnixMs;
 use crate::record::Counts;
+use crate::slots::grid::Grid;
 
 /// Nothing has been heard of a check for too long after so many intervals and [`PATIENCE_MS`].
 const SILENT_INTERVALS: i64 = 3;
@@ -40,7 +41,8 @@ pub fn judge(input: &Input<'_>) -> Verdict {
         .collect();
     let mut rows = rows(input, &frame, &judged);
     if !input.waivers.is_empty() {
-        rows.iter_mut().for_each(|row| row.waiver = waiver(input, row, &frame));
+        let nothing = judged.is_empty() || judged.iter().any(Judged::ran_never);
+        rows.iter_mut().for_each(|row| row.waiver = waiver(input, row, &frame).filter(|_| !(nothing && is_coverage(row))));
     }
     let doomed = doomed(input, &frame);
     let ruling = ruling(input, &frame, &rows, doomed.is_some());
@@ -110,6 +112,11 @@ fn doomed(input: &Input<'_>, frame: &Frame) -> Option<UnixMs> {
     since
 }
 
+/// What says whether there is evidence at all: where a check was never run no waiver makes something of nothing.
+pub(super) fn is_coverage(row: &Row) -> bool {
+    matches!(row.name, Name::Criterion(Criterion::Coverage))
+}
+
 /// The waiver that is in force and makes a criterion count as met that is not.
 fn waiver(input: &Input<'_>, row: &Row, frame: &Frame) -> Option<u32> {
     let name = match row.name {
@@ -124,7 +131,7 @@ fn waiver(input: &Input<'_>, row: &Row, frame: &Frame) -> Option<u32> {
     active_waiver(input, name).filter(|_| fails)
 }
 
-fn active_waiver(input: &Input<'_>, name: &str) -> Option<u32> {
+pub(super) fn active_waiver(input: &Input<'_>, name: &str) -> Option<u32> {
     (0..).zip(input.waivers).find(|(_, w)| w.criterion == name && input.now < w.until).map(|(n, _)| n)
 }
 
@@ -135,6 +142,11 @@ fn tightest(checks: &[Standing]) -> Budget {
     tightest.map_or_else(Budget::default, |(n, s)| Budget { check: Some(n), ..s.budget })
 }
 
+/// For so long a check may record nothing before it is silent.
+pub(super) fn patience_ms(grid: Grid) -> i64 {
+    SILENT_INTERVALS * grid.interval() + PATIENCE_MS
+}
+
 /// The judged check that has been silent the longest, if that is too long.
 fn silent(input: &Input<'_>, frame: &Frame) -> Option<(u32, UnixMs)> {
     if matches!(frame.stage, Stage::NotStarted | Stage::Frozen) {
@@ -143,8 +155,7 @@ fn silent(input: &Input<'_>, frame: &Frame) -> Option<(u32, UnixMs)> {
     let judged = (0..).zip(input.checks).filter(|(_, c)| c.judged);
     let silent = judged.filter_map(|(n, c)| {
         let since = c.fold.heard.max(frame.window.start);
-        let patience = SILENT_INTERVALS * c.rules.grid?.interval() + PATIENCE_MS;
-        (input.now.0 - since.0 > patience).then_some((n, since))
+        (input.now.0 - since.0 > patience_ms(c.rules.grid?)).then_some((n, since))
     });
     silent.min_by_key(|(_, since)| *since)
 }

@@ -51,6 +51,11 @@ impl<'a> Judged<'a> {
         Self { index, input, standing, lost, frame, now }
     }
 
+    /// Whether not one run of the window counts.
+    pub(super) fn ran_never(&self) -> bool {
+        self.standing.adjusted.counted() == 0
+    }
+
     /// While the window is not over: the windows it may still pass in, the last one first. `None`: nobody knows how many runs come.
     fn aims(&self) -> impl Iterator<Item = Option<Aim>> {
         let (fold, rules, frame, now) = (self.input.fold, &self.input.rules, self.frame, self.now);

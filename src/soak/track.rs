@@ -125,6 +125,8 @@ pub(super) struct Track {
     slots: Option<u64>,
     /// So many slots at most are taken out because they are not due.
     cap: u32,
+    /// So many fewer slots another window may hold for which this one stands.
+    fewer: u32,
     pub(super) sums: Sums,
     /// The slot at which each of [`CAN_BE_LOST`] was lost, or [`NEVER`].
     pub(super) lost: [UnixMs; 5],
@@ -132,16 +134,19 @@ pub(super) struct Track {
 
 impl Track {
     /// `earlier`: it stands for all windows that begin before the last one. They are equally long, and hold one slot more or less where the interval does
-    /// not divide the hour: the most is taken.
+    /// not divide the hour. Nothing is lost by the most of them that is not lost by the fewest: with wilson95 those may be too few to fail by.
     pub(super) fn new(window: Window, length: Span, earlier: bool, rules: &Rules<'_>) -> Self {
         let whole = Window { end: UnixMs(window.end.0.max(window.start.0 + length.ms())), ..window };
         let all = rules.grid.map_or(0, |g| g.within(whole.start, whole.end));
         let most = rules.grid.map_or(0, |g| u64::try_from((whole.end.0 - whole.start.0 + g.interval() - 1) / g.interval()).unwrap_or(0));
         let more = if earlier { most.saturating_sub(all) } else { 0 };
+        let fewest = rules.grid.map_or(0, |g| u64::try_from((whole.end.0 - whole.start.0) / g.interval()).unwrap_or(0));
+        let fewer = if earlier { u32::try_from(most.saturating_sub(fewest)).unwrap_or(u32::MAX) } else { 0 };
         Self {
             window,
             slots: slots_in(whole, rules).map(|n| n + more),
             cap: u32::try_from(all / NOT_DUE_ONE_IN).unwrap_or(u32::MAX),
+            fewer,
             sums: Sums { pass: 0, fail: 0, throttled: 0, not_due: 0, slow: 0, outage: CertainOutage::default() },
             lost: [NEVER; 5],
         }
@@ -150,6 +155,17 @@ impl Track {
     /// Slots that are due in the whole window, by what is known of it.
     pub(super) fn due(&self) -> Option<u64> {
         due(self.slots, self.cap, &self.sums)
+    }
+
+    /// Which of [`CAN_BE_LOST`] are lost by so much.
+    fn lost_by(&self, sums: &Sums, rules: &Rules<'_>) -> [bool; 5] {
+        let due = due(self.slots, self.cap, sums);
+        let lost = sums.lost(rules, due);
+        if self.fewer == 0 || !lost.contains(&true) {
+            return lost;
+        }
+        let fewest = sums.lost(rules, due.map(|n| n.saturating_sub(self.fewer.into())));
+        std::array::from_fn(|which| lost.get(which) == Some(&true) && fewest.get(which) == Some(&true))
     }
 
     /// Slots before the next run were due, and nobody recorded them.
@@ -165,20 +181,24 @@ impl Track {
         if matches!(run.outcome, Outcome::Skipped | Outcome::Unknown) || (run.outcome == Outcome::Pass && self.sums.slow == before.slow) {
             return;
         }
-        for (which, lost) in self.sums.lost(rules, self.due()).into_iter().enumerate() {
-            let Some(at) = self.lost.get_mut(which).filter(|at| lost && **at == NEVER) else { continue };
+        for (which, lost) in self.lost_by(&self.sums, rules).into_iter().enumerate() {
+            if !lost || self.lost.get(which).is_none_or(|at| *at != NEVER) {
+                continue;
+            }
             // Of a span, its first slot that loses it.
             let loses = |n: u32| {
                 let mut sums = before;
                 sums.add(&Run { count: n, ..run }, rules);
-                sums.lost(rules, due(self.slots, self.cap, &sums)).get(which) == Some(&true)
+                self.lost_by(&sums, rules).get(which) == Some(&true)
             };
             let (mut no, mut yes) = (0, run.count);
             while yes - no > 1 {
                 let middle = no + (yes - no) / 2;
                 if loses(middle) { yes = middle } else { no = middle }
             }
-            *at = UnixMs(run.slot.0 + run.step() * i64::from(yes - 1));
+            if let Some(at) = self.lost.get_mut(which) {
+                *at = UnixMs(run.slot.0 + run.step() * i64::from(yes - 1));
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::given::{Attestation, Input};
+use super::judge::{active_waiver, is_coverage};
 use super::policy::{Confidence, Criterion};
 use super::shown::ShownRow;
 use super::verdict::{Name, Row, Standing, State, Value, Verdict};
@@ -75,6 +76,8 @@ pub(super) fn reason(input: &Input<'_>, verdict: &Verdict, row: &Row) -> String 
     }
     if let Some(w) = row.waiver.and_then(|n| input.waivers.get(n as usize)) {
         words = format!("{words}; waived by {} until {}: {}", w.approver, w.until, w.reason);
+    } else if over && is_coverage(row) && !row.lets_pass() && active_waiver(input, Criterion::Coverage.as_str()).is_some() {
+        words = format!("{words}; no waiver stands in for a check that was never run");
     }
     words
 }
@@ -224,7 +227,8 @@ impl Told<'_> {
     }
 
     fn unobserved(&self) -> String {
-        if self.row.state == State::Idle { "never observed, and not asked for by name" } else { "asked for, and never observed" }.to_owned()
+        let idle = self.row.state == State::Idle;
+        if idle { "never observed; left out, as the configuration does not set it" } else { "asked for, and never observed" }.to_owned()
     }
 
     fn attested(&self) -> String {

@@ -48,6 +48,7 @@ pub use evidence::Logged;
 pub use failures::FailureRow;
 pub use notes::Note;
 pub use reader::Reader;
+pub use retention::Pinned;
 pub use writer::Store;
 
 /// Why the store could not do it. The texts are for people.

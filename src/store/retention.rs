@@ -1,5 +1,7 @@
 //! Deleting what is too old, in small steps, so that no commit waits for it.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::failures::KEPT;
@@ -8,14 +10,24 @@ use super::{Store, StoreError, rows};
 use crate::clock::UnixMs;
 use crate::fields::Span;
 
+/// Runs that something is still judged by: of checks, by their keys, what lies at or after a time. They stay whatever their age.
+pub type Pinned = HashMap<u64, UnixMs>;
+
 /// Looking at a check costs this many of the budget's rows, also when there is nothing to delete.
 const LOOK: usize = 4;
 
 impl Store {
-    /// Deletes runs and failures older than `keep_runs` and sums older than `keep_hours`, of failures also all but the newest 1,000 of a check,
+    /// Deletes runs and failures older than `keep_runs`, but for the runs that are `pinned`, and sums older than `keep_hours`, of failures also all but the newest 1,000 of a check,
     /// and the names of checks of which nothing is left. Goes on where the last call stopped, around all checks; looks at or deletes
     /// about `budget_rows` rows (500 take about 5 ms). Gives the number of rows deleted.
-    pub fn retain(&mut self, now: UnixMs, keep_runs: Span, keep_hours: Span, budget_rows: usize) -> Result<usize, StoreError> {
+    pub fn retain(
+        &mut self,
+        now: UnixMs,
+        keep_runs: Span,
+        keep_hours: Span,
+        pinned: &Pinned,
+        budget_rows: usize,
+    ) -> Result<usize, StoreError> {
         self.settle()?;
         let oldest_run = now.minus(keep_runs.0);
         let oldest_sum = now.minus(keep_hours.0).hour();
@@ -30,7 +42,8 @@ impl Store {
                     break;
                 };
                 let key = signed as u64;
-                let mut here = old_hours(tx, "segment", key, oldest_run.hour(), budget)?;
+                let before = pinned.get(&key).map_or(oldest_run, |from| oldest_run.min(*from));
+                let mut here = old_hours(tx, "segment", key, before.hour(), budget)?;
                 here += old_hours(tx, "hour_sum", key, oldest_sum, budget.saturating_sub(here))?;
                 here += old_failures(tx, key, oldest_run, budget.saturating_sub(here))?;
                 deleted += here;

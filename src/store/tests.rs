@@ -501,13 +501,19 @@ fn what_is_too_old_is_deleted_in_small_steps() {
     };
     let before = (count(&life, "segment"), count(&life, "hour_sum"), count(&life, "failure"));
     let (now, runs, sums) = (UnixMs(life.now), Span::seconds(36_000), Span::seconds(72_000));
-    assert_eq!(life.store().retain(now, Span::days(40), Span::days(400), 100_000).unwrap(), 0);
-    let first = life.store().retain(now, runs, sums, 7).unwrap();
+    // What is pinned stays, to the hour.
+    let from = life.now - 25 * HOUR_MS;
+    let (none, pinned) = (Pinned::new(), Pinned::from([(id(A).key(), UnixMs(from))]));
+    assert_eq!(life.store().retain(now, Span::days(40), Span::days(400), &none, 100_000).unwrap(), 0);
+    let first = life.store().retain(now, runs, sums, &none, 7).unwrap();
     assert!((1..=7).contains(&first));
+    while life.store().retain(now, runs, sums, &pinned, 1_000).unwrap() > 0 {}
+    let oldest = |name: &str| all_runs(&file(&life.dir), name)[0].slot.hour();
+    assert_eq!(oldest(A), UnixMs(from).hour());
     // Round after round, until a whole round finds nothing.
     let mut idle = 0;
     while idle < 20 {
-        idle = if life.store().retain(now, runs, sums, 7).unwrap() == 0 { idle + 1 } else { 0 };
+        idle = if life.store().retain(now, runs, sums, &none, 7).unwrap() == 0 { idle + 1 } else { 0 };
     }
     assert!(count(&life, "segment") < before.0 / 2 && count(&life, "hour_sum") < before.1 && count(&life, "failure") < before.2);
     let oldest = all_runs(&file(&life.dir), A)[0].slot;
@@ -515,7 +521,7 @@ fn what_is_too_old_is_deleted_in_small_steps() {
 
     // Of a check that is gone nothing is left in the end; the other one keeps its state.
     let later = UnixMs(life.now + 1_000 * 24 * HOUR_MS);
-    while life.store().retain(later, runs, sums, 1_000).unwrap() > 0 {}
+    while life.store().retain(later, runs, sums, &none, 1_000).unwrap() > 0 {}
     assert_eq!(Reader::open(&file(&life.dir)).unwrap().checks().unwrap(), [id(A)]);
     assert_eq!((count(&life, "segment"), count(&life, "hour_sum"), count(&life, "check_state")), (0, 0, 1));
     life.step(&Step::Run(3, 99));

@@ -105,8 +105,7 @@ impl Away {
         if known.is_none() && inner.known.len() >= MOST {
             inner.make_room();
         }
-        let until = heard.at.plus(wait + Duration::from_millis(999));
-        let noted = Noted { until: UnixMs(until.0.div_euclid(1000) * 1000), told, strikes };
+        let noted = Noted { until: heard.at.plus(wait).next_whole_second(), told, strikes };
         inner.known.insert(endpoint.0.clone(), Known { until: at + wait, noted });
         if wait >= NOTED {
             inner.changed.insert(endpoint.0.clone());

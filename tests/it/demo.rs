@@ -20,7 +20,7 @@ use soakwatch::soak::Ruling;
 use soakwatch::soak::gate::Answer;
 use soakwatch::store::Reader;
 
-use crate::support::daemon::{get, series};
+use crate::support::daemon::{eventually, get, output, series, soakwatch};
 
 /// Each check of the estate, and the failure it must come to; none: it never fails.
 const STORIES: &[(&str, Option<(Class, Attribution)>)] = &[
@@ -385,26 +385,113 @@ fn for_a_time_it_serves_and_ends_with_a_table() {
     assert!(!log.contains("panicked"), "{log}");
 }
 
+/// The demo as a process: it goes on until it is told to end.
+struct Demo {
+    child: std::process::Child,
+    out: BufReader<std::process::ChildStdout>,
+    said: String,
+    address: String,
+}
+
+impl Demo {
+    /// Started, and its address read.
+    fn start() -> Self {
+        let mut child = command(&[]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut said = String::new();
+        let address = loop {
+            let before = said.len();
+            assert_ne!(out.read_line(&mut said).unwrap(), 0, "it ended: {said}");
+            if let Some(address) = address(&said[before..]) {
+                break address;
+            }
+        };
+        Self { child, out, said, address }
+    }
+
+    /// Ctrl-C; how it ends, and everything it said.
+    fn interrupt(mut self) -> (Option<i32>, String) {
+        assert!(Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap().success());
+        self.out.read_to_string(&mut self.said).unwrap();
+        (self.child.wait().unwrap().code(), std::mem::take(&mut self.said))
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Must show 2: `soakwatch gate` asks the running demo, with no token, as on any other daemon on loopback.
+#[test]
+fn the_gate_of_the_running_demo_ends_accordingly() {
+    let demo = Demo::start();
+    let url = format!("http://{}", demo.address);
+    let ask = |args: &[&str]| {
+        let done = output(soakwatch().args(args).args(["--url", &url]));
+        let (out, err) = (String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap());
+        (done.status.code(), out, err)
+    };
+    let gate = |place: &str| ask(&["gate", place, "--json"]);
+    for (place, code, answer, verdicts) in [
+        ("acme/production", 0, "go", &["passed"][..]),
+        ("acme/staging", 1, "no_go", &["failed"]),
+        ("cobalt/production", 1, "no_go", &["doomed", "running"]),
+        ("elmwood/staging", 2, "not_yet", &["running"]),
+    ] {
+        let said = eventually(place, || {
+            let (exit, out, _) = gate(place);
+            let said: Value = serde_json::from_str(&out).ok()?;
+            let known: std::collections::BTreeSet<&str> =
+                said["integrations"].as_array()?.iter().filter_map(|i| i["soak"]["verdict"].as_str()).collect();
+            (exit == Some(code) && known.iter().copied().eq(verdicts.iter().copied())).then_some(said)
+        });
+        assert_eq!((&said["environment"], &said["answer"]), (&json!(place), &json!(answer)), "{said}");
+        let (exit, out, err) = ask(&["gate", place]);
+        assert_eq!((exit, err.as_str()), (Some(code), ""), "{out}");
+        assert!(out.starts_with(&format!("{place}: {answer}")), "{out}");
+    }
+
+    // What people decide counts there, too; on loopback nobody needs a token.
+    assert!(gate("elmwood/staging").1.contains("nobody has attested it"));
+    let (exit, out, err) = ask(&["attest", "elmwood/staging", "uat_signoff", "--value", "passed", "--until", "30d"]);
+    assert_eq!((exit, err.as_str()), (Some(0), ""), "{out}");
+    assert!(out.contains("uat_signoff is attested for elmwood/staging") && out.contains("recorded as anonymous@127.0.0.1"), "{out}");
+    let (exit, out, _) = gate("elmwood/staging");
+    assert!(exit == Some(2) && !out.contains("nobody has attested it"), "{exit:?} {out}");
+    // A tenth of the staging hour fails whatever is taken out, and it is said beside.
+    let (exit, out, _) = ask(&["exclude", "acme/staging/erp-orders", "--from", "30m", "--to", "20m", "--reason", "a trial"]);
+    assert_eq!(exit, Some(0), "{out}");
+    let said = eventually("the exclusion counts", || {
+        let said: Value = serde_json::from_str(&gate("acme/staging").1).ok()?;
+        (said["integrations"][0]["soak"]["excluded"].as_u64()? > 0).then_some(said)
+    });
+    let soak = &said["integrations"][0]["soak"];
+    assert_eq!((&said["answer"], &said["integrations"][0]["exclusions"][0]["reason"]), (&json!("no_go"), &json!("a trial")), "{said}");
+    assert!(soak["counts"]["fail"].as_u64() > soak["adjusted"]["fail"].as_u64(), "{soak}");
+
+    // And what can't be asked.
+    let (exit, _, err) = gate("acme/prodution");
+    assert!(exit == Some(65) && err.contains("acme/production"), "{err}");
+    let (exit, said) = demo.interrupt();
+    assert_eq!(exit, Some(0), "{said}");
+    let of = |place: &str| said.lines().find(|l| l.starts_with(&format!("{place} "))).unwrap_or_else(|| panic!("{said}")).to_owned();
+    assert!(of("acme/production").contains(" go ") && of("acme/staging").contains(" no_go "), "{said}");
+}
+
 #[test]
 fn without_a_time_it_goes_on_until_ctrl_c() {
-    let mut child = command(&[]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut said = String::new();
-    let address = loop {
-        let before = said.len();
-        assert_ne!(out.read_line(&mut said).unwrap(), 0, "it ended: {said}");
-        if let Some(address) = address(&said[before..]) {
-            break address;
-        }
-    };
+    let demo = Demo::start();
+    let address = demo.address.clone();
     let mut socket = TcpStream::connect(&address).unwrap();
     write!(socket, "GET /-/ready HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    out.read_to_string(&mut said).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
+    let (exit, said) = demo.interrupt();
+    assert_eq!(exit, Some(0), "{said}");
     assert_eq!(table(&said).len(), 29, "{said}");
     let dir = said.split_whitespace().find_map(|w| w.strip_suffix("/customers/*.toml")).unwrap();
     assert!(!Path::new(dir).exists(), "{dir} is left behind");

@@ -50,7 +50,7 @@ pub(crate) fn settings() -> Settings {
             ca: None,
         },
         metrics: MetricsSettings { check_histograms: false, max_series: 1_000_000 },
-        evidence: EvidenceSettings::default(),
+        evidence: EvidenceSettings { bundles: false, dir: "evidence".into(), signing_key: None },
         log: LogSettings { level: tracing::Level::INFO, json: None },
     }
 }
@@ -103,6 +103,7 @@ pub(crate) fn with_checks(i: Integration, checks: &[&str]) -> (Arc<Integration>,
                 retries: 0,
                 judged: *name != "informational",
                 judge: soakwatch::soak::Judge::Ratio,
+                blocked_by: None,
                 kind: kind(),
             })
         })

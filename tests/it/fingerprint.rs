@@ -71,6 +71,7 @@ timeout = "10s"
 retries = 0
 judged = true
 judge = "ratio"
+blocked_by = "log-in"
 [integration.check.http]
 url = "https://api.example.com/v1/orders?limit=1"
 method = "GET"
@@ -240,6 +241,7 @@ const PLACED: &[(&str, Is, &str, &str)] = &[
     ("integration[].check[].judged", Judged, "judged = true", "judged = false"),
     ("integration[].check[].judged", Judged, "judged = false", "judged = true"),
     ("integration[].check[].retries", Judged, "retries = 0", "retries = 1"),
+    ("integration[].check[].blocked_by", Judged, "blocked_by = \"log-in\"", "blocked_by = \"push\""),
     ("integration[].check[].timeout", Judged, "timeout = \"10s\"", "timeout = \"11s\""),
     // Its defaults are thresholds, and all of them are written here.
     ("integration[].criticality", Not, "criticality = \"normal\"", "criticality = \"low\""),

@@ -189,7 +189,9 @@ fn what_is_not_the_judged_configuration_is_not_yet() {
     ends(&gate(&soaked, END, &[]), 0, "go");
     // Not material, but nobody has seen it in force: a waiver written a minute ago would be a go.
     soaked.edit("renewed next week", "renewed some day");
-    ends(&gate(&soaked, END, &[]), 2, "this is not the configuration that the daemon had in force");
+    let shown = gate(&soaked, END, &[]);
+    ends(&shown, 2, "this is not the configuration that the daemon had in force");
+    assert!(!said(&shown).1.contains("at the earliest"), "nobody knows when: {:?}", said(&shown));
     let applied = serde_json::json!({ "hash": soaked.config().hash });
     record(&soaked, Entry::new(UnixMs(END.0 + 1), Kind::ConfigApplied, Scope::daemon(), "soakwatch", applied));
     ends(&gate(&soaked, END, &[]), 2, "this is not the configuration that the daemon had in force");

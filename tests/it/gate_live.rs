@@ -209,11 +209,11 @@ fn everything_wrong_with_a_decision_is_told_and_nothing_is_recorded() {
         let (status, answer) = read(path);
         (status, answer["hint"].as_str().unwrap().to_owned())
     };
-    assert_eq!(hint("/api/v1/soaks?id=acme/prod"), (404, "Did you mean acme/production ?".into()));
-    assert_eq!(hint("/api/v1/gates/acme/prod"), (404, "Did you mean acme/production ?".into()));
-    assert_eq!(hint("/api/v1/gates/acme/prod?at=1h"), (404, "Did you mean acme/production ?".into()));
+    assert_eq!(hint("/api/v1/soaks?id=acme/prod"), (404, "Did you mean acme/production?".into()));
+    assert_eq!(hint("/api/v1/gates/acme/prod"), (404, "Did you mean acme/production?".into()));
+    assert_eq!(hint("/api/v1/gates/acme/prod?at=1h"), (404, "Did you mean acme/production?".into()));
     assert_eq!(hint("/api/v1/gates/acme/production?at=2999-01-01").0, 400);
-    ends(&tell(&daemon, "viewer", &["gate", "acme/prod"]), 65, "Did you mean acme/production ?");
+    ends(&tell(&daemon, "viewer", &["gate", "acme/prod"]), 65, "is configured; did you mean acme/production?");
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn killed(dir: &Path, api: &FakeApi, start: UnixMs) {
     for check in CHECKS {
         let url = api.url(&format!("/{check}"));
         text += &format!(
-            "[[integration.check]]\nid = \"{check}\"\nevery = \"2s\"\ntimeout = \"1500ms\"\n[integration.check.http]\nurl = \"{url}\"\n"
+            "[[integration.check]]\nid = \"{check}\"\nevery = \"2s\"\ntimeout = \"1900ms\"\n[integration.check.http]\nurl = \"{url}\"\n"
         );
     }
     std::fs::write(dir.join("customers/acme.toml"), text).unwrap();
@@ -326,9 +326,10 @@ fn through_three_kills_the_verdict_is_what_the_far_side_saw() {
         let before = api.log().len();
         eventually("some rounds of requests", || (api.log().len() >= before + 2 * CHECKS.len()).then_some(()));
         daemon.kill();
+        // What was still on its way has arrived by then.
+        std::thread::sleep(std::time::Duration::from_millis(2_500));
         let there: BTreeMap<&str, Vec<i64>> = CHECKS.iter().map(|c| (*c, stored(dir.path(), c))).collect();
         lost = answered(&api).into_keys().filter(|(check, slot)| !there[check].contains(slot)).collect();
-        std::thread::sleep(std::time::Duration::from_millis(2_500));
     }
     assert!(lost.len() <= 3 * 2 * CHECKS.len(), "{lost:?}");
     let daemon = Daemon::start(dir.path(), &[]);

@@ -5,6 +5,7 @@
 
 mod architecture;
 mod bad_config;
+mod blocked;
 mod budgets;
 mod bundle;
 mod canary;
@@ -18,6 +19,8 @@ mod exactness;
 mod fingerprint;
 mod gate;
 mod gate_live;
+mod gate_nothing;
+mod go_live;
 mod hostile_config;
 mod hostile_estate;
 mod limits;

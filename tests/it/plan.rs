@@ -10,6 +10,7 @@ use soakwatch::record::{DurationCode, Record};
 use soakwatch::store::Store;
 
 use crate::support::daemon::{Daemon, eventually, output, soakwatch};
+use crate::support::soaked::{CUSTOMER as CUSTOMER_SOAKED, START, Soaked};
 
 /// 2026-11-20T08:00:00Z.
 const NOW: UnixMs = UnixMs(1_795_161_600_000);
@@ -107,7 +108,7 @@ fn everything_that_stands_against_it_is_said_with_what_to_change() {
 
 acme/production/crm-orders (Orders from the CRM): can't be proven
   window: 2026-11-24T08:00:00Z to 2026-12-01T08:00:00Z, the last window before go-live (7d)
-  green at the earliest: 2026-11-30T08:00:00Z; go-live: 2026-12-01T08:00:00Z
+  green at the earliest: never as it is, for what is marked NO below; go-live: 2026-12-01T08:00:00Z
   certificates: not observed yet; quota headroom: not known yet
   to be attested: uat_signoff
   waived: support_handoff until 2027-01-10T00:00:00Z by j.doe
@@ -146,6 +147,9 @@ fn what_the_store_knows_of_quotas_and_certificates_counts() {
     assert_eq!(exit, Some(1), "{said}");
     let words = "list-orders: coverage can't be more than 16.66 %, and 95 % are asked for: only every 6th slot runs";
     assert!(said.contains(words) && said.contains("-> every = \"12s\", so that each slot is run"), "{said}");
+    // What is slowed by a quota is not helped by max_rate.
+    assert!(said.contains("or a higher quota_share, or a higher quota on their side") && !said.contains("max_rate"), "{said}");
+    assert!(!said.contains("green at the earliest: 2"), "{said}");
     assert!(said.contains("certificates: the first ends at 2027-02-28T08:00:00Z"), "{said}");
     // Another store, in which there is room enough.
     let other = dir.path().join("other.db");
@@ -210,6 +214,86 @@ fn beside_a_running_daemon_it_says_what_a_change_would_start_again() {
     assert!(changed(&i) && i["earliest_pass"] != earliest.as_str(), "{i}");
     assert!(i.to_string().contains("(check.list.retries)"), "{i}");
     assert_eq!(daemon.stop(), Some(0));
+}
+
+/// The plan and the gate of one store at one time, in which each check was run until `ran` minutes after the start; of `mail`, minutes in `failed` failed.
+fn beside(customer: &str, ran: i64, failed: std::ops::Range<i64>, at: i64) -> (Value, Option<i32>, Value) {
+    let minute = |slot: UnixMs| (slot.0 - START.0).div_euclid(60_000);
+    let soaked = Soaked::since(START, "", customer, |id, runs| {
+        runs.retain(|r| minute(r.slot) < ran);
+        let hit = |r: &&mut Record| id.check() == "send" && failed.contains(&minute(r.slot)) && r.outcome == Outcome::Pass;
+        runs.iter_mut().filter(hit).for_each(|r| r.outcome = Outcome::Fail);
+    });
+    let at = UnixMs(START.0 + at * 60_000).to_string();
+    let ask = |command: &str| {
+        let config = soaked.dir.path().to_str().unwrap();
+        let out = output(soakwatch().args([command, "acme/production", "--json", "--at", &at, "--config", config]));
+        let said: Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{command}: {e} {out:?}"));
+        (said, out.status.code())
+    };
+    let (plan, exit) = ask("plan");
+    (plan, exit, ask("gate").0)
+}
+
+fn of<'v>(all: &'v Value, name: &str) -> &'v Value {
+    let named = |i: &&Value| i["integration"].as_str().unwrap().ends_with(name);
+    all["integrations"].as_array().unwrap().iter().find(named).unwrap()
+}
+
+fn found(i: &Value, words: &str) -> bool {
+    i["findings"].as_array().unwrap().iter().any(|f| f["what"].as_str().unwrap().contains(words))
+}
+
+#[test]
+fn slots_that_have_gone_by_unwatched_are_not_run_any_more() {
+    // Run for an hour, then nobody for two: of a window of six no more than 5 % may be missing, and windows move by the hour.
+    let (plan, exit, gate) = beside(CUSTOMER_SOAKED, 60, 0..0, 180);
+    assert_eq!(exit, Some(0), "{plan}");
+    for name in ["/crm-orders", "/mail"] {
+        let (planned, judged) = (of(&plan, name), &of(&gate, name)["soak"]);
+        assert_eq!(
+            (&planned["from"], &planned["earliest_pass"]),
+            (&"2025-01-06T11:00:00Z".into(), &"2025-01-06T17:00:00Z".into()),
+            "{planned}"
+        );
+        assert_eq!(judged["earliest_pass"], planned["earliest_pass"], "{judged}");
+    }
+    // With a go-live right after the window nothing that is missed comes back.
+    let live = CUSTOMER_SOAKED.replace("owner = ", "go_live = 2025-01-06T14:00:00Z\nowner = ");
+    let (plan, exit, gate) = beside(&live, 60, 0..0, 180);
+    let mail = of(&plan, "/mail");
+    assert_eq!(
+        (exit, &mail["earliest_pass"], &of(&gate, "/mail")["soak"]["earliest_pass"]),
+        (Some(1), &Value::Null, &Value::Null),
+        "{plan}"
+    );
+    assert!(found(mail, "go-live (2025-01-06T14:00:00Z) comes before it can be green, 2025-01-06T17:00:00Z at the earliest"), "{mail}");
+    // What is under way, and what is not stored yet, is not missed.
+    let (plan, exit, _) = beside(&live, 180, 0..0, 181);
+    let check = &of(&plan, "/mail")["checks"][0];
+    assert_eq!((exit, &check["runs"], &check["missed_so_far"]), (Some(0), &720.into(), &0.into()), "{plan}");
+    // A little may be missing, and it is said.
+    let (plan, exit, _) = beside(&live, 170, 0..0, 180);
+    let mail = of(&plan, "/mail");
+    let numbers = ["slots", "runs", "missed_so_far", "failed_so_far"].map(|key| mail["checks"][0][key].as_u64().unwrap());
+    assert_eq!((exit, numbers), (Some(0), [720, 701, 19, 2]), "{mail}");
+    assert!(found(mail, "coverage is 97.36 % at best (19 of its slots have gone by without a run)"), "{mail}");
+    assert!(found(mail, "2 runs of the window have failed so far, 5 more may"), "{mail}");
+}
+
+#[test]
+fn what_failed_so_far_is_gone_too() {
+    let live = CUSTOMER_SOAKED.replace("owner = ", "go_live = 2025-01-06T14:00:00Z\nowner = ");
+    // Minute 120 fails in every history.
+    let (plan, exit, gate) = beside(&live, 180, 100..102, 180);
+    let mail = of(&plan, "/mail");
+    assert!(found(mail, "6 runs of the window have failed so far, 1 more may"), "{mail}");
+    assert_eq!((exit, &mail["earliest_pass"]), (Some(0), &of(&gate, "/mail")["soak"]["earliest_pass"]), "{plan}");
+    let (plan, exit, gate) = beside(&live, 180, 100..140, 180);
+    let mail = of(&plan, "/mail");
+    assert_eq!((exit, &mail["answer"], &mail["earliest_pass"]), (Some(1), &"not_provable".into(), &Value::Null), "{plan}");
+    assert!(found(mail, "it is doomed") && found(mail, "comes before it can be green"), "{mail}");
+    assert_eq!(of(&gate, "/mail")["soak"]["verdict"], "doomed");
 }
 
 #[test]

@@ -117,7 +117,10 @@ fn a_line_that_can_not_be_read_is_named_and_costs_only_itself() {
     let done = explain(&["--jsonl"], "{\"status\":429}\n\nnonsense\n{\"status\":200,\"dialect\":\"klingon\"}\n");
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert_eq!((done.status.code(), String::from_utf8_lossy(&done.stdout).lines().count()), (Some(65), 2));
-    assert!(said.contains("standard input: line 3: expected") && said.contains("line 4: dialect \"klingon\" is not known"), "{said}");
+    assert!(
+        said.contains("standard input: line 3: it is no JSON, at column 2") && said.contains("line 4: dialect \"klingon\" is not known"),
+        "{said}"
+    );
 }
 
 #[test]

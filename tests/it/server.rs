@@ -444,7 +444,7 @@ async fn unknown_paths_and_things_are_json_with_a_hint() {
         assert_eq!((a.status, a.header("content-type")), (404, Some("application/json")), "{path}");
         assert!(a.json()["error"].is_string() && !a.json()["hint"].as_str().unwrap().is_empty(), "{path}");
     }
-    assert_eq!(s.get("/metric").await.json()["hint"], "Did you mean /metrics ?");
+    assert_eq!(s.get("/metric").await.json()["hint"], "Did you mean /metrics?");
     assert_eq!(s.ask("POST", "/metrics", &[]).await.status, 405);
     assert_eq!(s.ask("DELETE", "/-/reload", &[]).await.header("allow"), Some("POST"));
     let page = s.get("/integrations/acme/production/nope").await;

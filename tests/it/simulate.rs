@@ -9,11 +9,18 @@ fn simulate(options: &str) -> Output {
     command.arg("simulate").args(options.split_whitespace()).output().unwrap()
 }
 
-/// The verdict object.
+/// The verdict object, which is there whatever the exit code; that follows from the verdict.
 fn verdict(options: &str) -> Value {
     let output = simulate(&format!("--json {options}"));
-    assert!(output.status.success() && output.stderr.is_empty(), "{options}: {output:?}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    let verdict: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{options}: {e} {output:?}"));
+    let exit = match verdict["verdict"].as_str().unwrap() {
+        "passed" => 0,
+        "failed" | "doomed" => 1,
+        "running" | "insufficient_evidence" => 2,
+        other => panic!("{options}: {other} never comes of a simulation"),
+    };
+    assert!(output.status.code() == Some(exit) && output.stderr.is_empty(), "{options}: {output:?}");
+    verdict
 }
 
 /// `met` of every criterion that was decided, by name.
@@ -148,7 +155,12 @@ fn a_run_each_second_is_sixty_times_as_many() {
 }
 
 #[test]
-fn people_get_a_table() {
+fn people_get_a_table_and_the_same_exit_code() {
+    for (options, exit) in
+        [("--success 0.992", 0), ("--success 0.985", 1), ("--days 3 --success 0.95", 1), ("--days 3", 2), ("--every 1h", 2)]
+    {
+        assert_eq!(simulate(options).status.code(), Some(exit), "{options}");
+    }
     let text = String::from_utf8(simulate("--success 0.992 --down 12h@d5").stdout).unwrap();
     for line in [
         "simulated: 7 days from 2026-01-05T00:00:00Z on, a run every 1m, seed 1",
@@ -173,12 +185,38 @@ fn what_makes_no_sense_is_refused() {
         ("--success-ratio 0", "expected a share above 0"),
         ("--window 90m", "expected whole hours, 1h to 90d"),
         ("--every 10ms", "expected 1s to 7d"),
-        ("--days 0", "1..=366"),
+        ("--days 0", "expected a whole number from 1 to 366"),
+        ("--days x", "expected a whole number from 1 to 366"),
+        ("--seed x", "expected a whole number from 0 to 18446744073709551615"),
+        ("--certificate-days x", "expected a whole number from 0 to"),
+        ("--quota-headroom x", "expected a number, such as 1.5"),
         ("--days 366 --every 1s", "too many to simulate"),
         ("--confidence much", "expected ratio or wilson95"),
+        ("--outage 25h@d7", "1d1h from day 7 on is longer than what is simulated; expected at most 1d@d7"),
+        ("--days 3 --down 3d@d2", "expected at most 2d@d2"),
+        ("--success 0.5 --throttle 0.6", "--throttle 0.6 is more than does not fail; expected at most --success, which is 0.5"),
+        ("--success 0.9 --throttle 0.9 --outage 3d@d1", "only 5760 are left that do not fail"),
+        ("--success nan", "expected a share from 0 to 1"),
+        ("--success-ratio 1.01", "expected a share from 0 to 1"),
+        ("--success-ratio nan", "expected a share from 0 to 1"),
+        ("--coverage 0", "expected a share above 0"),
+        ("--coverage=-0.5", "expected a share from 0 to 1"),
+        ("--throttled-ratio 2", "expected a share from 0 to 1"),
+        ("--reconciliation inf", "expected a share from 0 to 1"),
+        ("--quota-headroom nan", "expected 1 to 100"),
+        ("--quota-headroom=-1", "expected 1 to 100"),
+        ("--certificate-days 40000", "0..=36500"),
+        ("--latency-p95 0s", "expected 1ms to 10m"),
+        ("--longest-outage 91d", "expected 0s to 90d"),
     ] {
         let output = simulate(options);
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.code() == Some(64) && said.contains(words), "{options}: {:?} {said}", output.status);
+        assert!(
+            output.status.code() == Some(64) && said.contains(words) && output.stdout.is_empty(),
+            "{options}: {:?} {said}",
+            output.status
+        );
     }
+    // To the last millisecond of what is simulated is not too long.
+    assert_eq!(verdict("--outage 1d@d7")["counts"]["fail"], 1_440);
 }

@@ -119,7 +119,7 @@ fn asked() -> impl Strategy<Value = Asked> {
     })
 }
 
-/// A check before it has a history: interval in minutes, phase, judged, every, throttled excluded; happenings, noise, exclusions by minute.
+/// A check before it has a history: interval in seconds, phase, judged, every, throttled excluded; happenings, noise, exclusions by minute.
 type Sketch = ((i64, i64, bool, bool, bool), Vec<Happening>, Vec<u8>, Vec<(i64, i64)>);
 
 fn sketch(intervals: &'static [i64]) -> impl Strategy<Value = Sketch> {
@@ -148,8 +148,8 @@ fn cases(intervals: &'static [i64]) -> impl Strategy<Value = Case> {
         let since_ms = start + since * MINUTE + 17;
         let go_live = go_live.map(|m| since_ms + m * MINUTE);
         let now = start + now * MINUTE + 431;
-        let checks = sketches.into_iter().map(|((minutes, phase, judged, every, throttled_excluded), happenings, noise, exclusions)| {
-            let interval = minutes * MINUTE;
+        let checks = sketches.into_iter().map(|((seconds, phase, judged, every, throttled_excluded), happenings, noise, exclusions)| {
+            let interval = seconds * 1000;
             let exclusions = exclusions.into_iter().map(|(m, n)| (start + m * MINUTE, (start + (m + n) * MINUTE).min(now)));
             let exclusions = exclusions.filter(|(from, to)| from < to).collect();
             let check = Check {
@@ -268,13 +268,19 @@ fn compare(case: &Case, v: &Verdict) {
     assert!(!matches!(v.ruling, Ruling::Failed | Ruling::Doomed) || met.contains(&Some(false)) || case.checks.len() > 1, "{v:#?}");
 }
 
-/// Intervals that divide the hour, in minutes.
-const EVEN: &[i64] = &[1, 3, 5, 6, 10, 15, 20, 30, 60];
+/// Intervals that divide the hour, in seconds.
+const EVEN: &[i64] = &[60, 180, 300, 360, 600, 900, 1200, 1800, 3600];
 /// Those and others.
-const ANY: &[i64] = &[4, 5, 7, 11, 13, 15, 25, 45, 90];
+const ANY: &[i64] = &[50, 77, 240, 300, 420, 660, 780, 900, 1500, 2700, 3599, 5400, 5700];
+
+/// So many cases, or as many as `PROPTEST_CASES` says.
+fn so_many(cases: u32) -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { cases: if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { cases }, ..default }
+}
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+    #![proptest_config(so_many(4000))]
 
     #[test]
     fn the_engine_says_what_the_oracle_says(case in cases(EVEN)) {
@@ -293,7 +299,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(so_many(1500))]
 
     /// Windows that hold a slot more or less, depending on where they begin: never said too early that nothing can pass any more.
     #[test]
@@ -354,6 +360,72 @@ proptest! {
             prop_assert!(engine(&then, |_, v| v.ruling != Ruling::Passed || earliest.is_some_and(|t| t.0 <= case.now)));
         }
     }
+}
+
+/// A case of one check every 7 minutes, judged by wilson95 at 90 %: 35 runs can show it, 34 can't.
+fn sevens(window_h: i64, outage_ms: i64, (since, go_live, now): (i64, Option<i64>, i64), phase: i64, runs: &[(i64, u32, Outcome)]) -> Case {
+    let run = |(slot, count, outcome): &(i64, u32, Outcome)| Run {
+        slot: UnixMs(*slot),
+        interval_ms: 420_000,
+        count: *count,
+        outcome: *outcome,
+        class: None,
+        cause: None,
+        attribution: None,
+        duration: DurationCode(154),
+        attempts: u8::from(outcome.counted()),
+        first_attempt_passed: false,
+    };
+    let runs: Vec<Run> = runs.iter().map(run).collect();
+    let recorded = Check::slots_of(&runs);
+    let check =
+        Check { interval: 420_000, phase, judged: true, every: false, throttled_excluded: false, runs, recorded, exclusions: Vec::new() };
+    let asked = Asked { window_h, success: 900, wilson: true, coverage: 500, outage_ms, p95: None, throttled: 10 };
+    Case { asked, checks: vec![check], since, go_live, now }
+}
+
+/// Of 35 slots wilson95 lets none fail; with one that was not due 34 are left, too few to fail by. It stays doomed: it can't pass either way.
+#[test]
+fn what_was_lost_stays_lost_when_too_few_runs_are_left() {
+    use Outcome::{Fail, NotDue, Unknown};
+    let runs = [
+        (1_774_742_760_017, 9, Unknown),
+        (1_774_746_540_017, 1, Fail),
+        (1_774_746_960_017, 9, Unknown),
+        (1_774_750_740_017, 1, Fail),
+        (1_774_751_160_017, 1, NotDue),
+    ];
+    let case = sevens(4, 420_000, (1_774_743_960_017, None, 1_774_751_580_431), 17, &runs);
+    let said = engine(&case, |_, v| (v.ruling.as_str(), v.doomed_at.map(|t| t.0)));
+    assert_eq!(said, (case.ruling(), case.doomed_at()));
+    assert_eq!(said, ("doomed", Some(1_774_746_540_017)));
+}
+
+/// The windows that can still come hold 34 slots or 35: what only the latter can't take dooms nothing.
+#[test]
+fn nothing_is_doomed_by_a_slot_that_no_window_may_hold() {
+    use Outcome::{Fail, Pass, Unknown};
+    let mut runs: Vec<(i64, u32, Outcome)> =
+        (0..39).map(|n| (1_835_395_380_000 + n * 420_000, 1, if n == 0 { Pass } else { Fail })).collect();
+    runs.extend((39..42).map(|n| (1_835_395_380_000 + n * 420_000, 1, Pass)));
+    runs.extend([(1_835_413_020_000, 1, Unknown), (1_835_413_440_000, 1, Pass), (1_835_413_860_000, 3, Unknown)]);
+    runs.extend([(1_835_415_120_000, 1, Fail), (1_835_415_540_000, 1, Fail), (1_835_415_960_000, 1, Pass), (1_835_416_380_000, 1, Fail)]);
+    let case = sevens(3, 840_000, (1_835_396_940_017, Some(1_835_425_740_017), 1_835_416_380_431), 0, &runs);
+    assert_eq!((engine(&case, |_, v| v.ruling.as_str()), case.ruling()), ("failed", "failed"));
+}
+
+/// A window that an exclusion leaves too few runs does not keep up a soak whose later windows are all lost.
+#[test]
+fn a_window_that_can_show_nothing_keeps_nothing_up() {
+    let mut case = sevens(3, 300_000, (1_774_742_640_017, Some(1_774_764_240_017), 1_774_760_400_431), 0, &[]);
+    let fails = |slot: i64| if slot == 1_774_760_100_000 { Outcome::Fail } else { Outcome::Pass };
+    let slots = (0..60).map(|n| 1_774_742_400_000 + n * 300_000);
+    let made = sevens(3, 300_000, (0, None, 0), 0, &slots.map(|slot| (slot, 1, fails(slot))).collect::<Vec<_>>());
+    let check = &mut case.checks[0];
+    check.runs = made.checks[0].runs.iter().map(|r| Run { interval_ms: 300_000, ..*r }).collect();
+    (check.interval, check.exclusions) = (300_000, vec![(1_774_745_880_000, 1_774_750_860_000)]);
+    check.recorded = Check::slots_of(&check.runs);
+    assert_eq!((engine(&case, |_, v| v.ruling.as_str()), case.ruling()), ("doomed", "doomed"));
 }
 
 /// The oracle's own bearings: the histories reach every ruling that runs alone can give, so that agreeing with it means something.

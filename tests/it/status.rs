@@ -89,9 +89,9 @@ fn no_data_is_no_ratio() {
 fn silence_for_three_intervals_is_unknown() {
     let (_, board) = estate(settings());
     let e = entry(&board, "globex/production/directory");
-    assert_eq!(integration_state(&e, UnixMs(NOW.0 + 2 * MINUTE)), State::Passing);
+    assert_eq!(integration_state(&e, &Views::new(), UnixMs(NOW.0 + 2 * MINUTE)), State::Passing);
     let late = UnixMs(NOW.0 + 2 * MINUTE + 10_001);
-    assert_eq!(integration_state(&e, late), State::Unknown);
+    assert_eq!(integration_state(&e, &Views::new(), late), State::Unknown);
     let s = integration_status(&e, &Views::new(), late);
     assert_eq!(s.detail.as_deref(), Some("no result since 2026-11-21T11:59:00Z, for more than 3 intervals"));
     // Neither is an old failure still told as if it were new.
@@ -104,7 +104,7 @@ fn worst_first() {
     let (_, board) = estate(settings());
     let order: Vec<String> = board.read(|all| {
         let mut all: Vec<&IntegrationEntry> = all.iter().collect();
-        all.sort_by_key(|i| sort_key(i, NOW));
+        all.sort_by_key(|i| sort_key(i, &Views::new(), NOW));
         all.iter().map(|i| i.def.id.integration().to_owned()).collect()
     });
     assert_eq!(order, ["crm-orders", "warehouse", "blind", "fresh", "billing", "archive", "directory", "tickets"]);
@@ -159,6 +159,27 @@ fn a_result_of_a_time_to_come_says_nothing_about_now() {
     assert_eq!(s.detail.as_deref(), Some("the last result is of 2026-11-21T11:59:00Z, which is still to come: the clock was set back"));
 }
 
+/// While a run waits for its turn in the pace, the slots that are left out meanwhile are not recorded: they come after it.
+#[test]
+fn who_waits_for_its_turn_at_a_widened_interval_is_not_silent() {
+    let (board, check) = one();
+    board.apply(&[record(&check, NOW, &Ended::Pass)]);
+    let budget = CheckBudget {
+        host: "api.example.com:443".into(),
+        quota: None,
+        allowed_per_s: 1.0,
+        wanted_per_s: 10.0,
+        shared_by: 1,
+        factor: 10,
+        effective_interval: Span::seconds(600),
+        tokens: 0.0,
+        hold: None,
+    };
+    let views = Views::from([(check.id.clone(), budget)]);
+    let state = |minutes| integration_state(&entry(&board, "acme/production/api"), &views, UnixMs(NOW.0 + minutes * MINUTE));
+    assert_eq!((state(20), state(31)), (State::Passing, State::Unknown));
+}
+
 #[test]
 fn after_a_maintenance_window_the_next_run_is_awaited() {
     let (board, check) = one();
@@ -166,7 +187,7 @@ fn after_a_maintenance_window_the_next_run_is_awaited() {
     let mut window = record(&check, UnixMs(NOW.0 - 59 * MINUTE), &Ended::NotRun(Cause::Maintenance));
     window.count = 59;
     board.apply(&[window]);
-    let state = |now| integration_state(&entry(&board, "acme/production/api"), now);
+    let state = |now| integration_state(&entry(&board, "acme/production/api"), &Views::new(), now);
     assert_eq!(state(NOW), State::Pending, "not unknown: nothing was due for an hour; not passing: that is an hour old");
     assert_eq!(state(UnixMs(NOW.0 + 5 * MINUTE)), State::Unknown, "it should have run by now");
     board.apply(&[record(&check, UnixMs(NOW.0), &Ended::Pass)]);
@@ -210,7 +231,7 @@ fn who_spares_a_quota_is_not_silent() {
         skipped.count = n;
         board.apply(&[skipped]);
     };
-    let state = |now| integration_state(&entry(&board, "acme/production/api"), now);
+    let state = |now| integration_state(&entry(&board, "acme/production/api"), &Views::new(), now);
     skips(Cause::HostBusy, 59, 58);
     assert_eq!(state(NOW), State::Unknown, "an hour without a run, for no good reason");
     skips(Cause::RateLimit, 59, 59);
@@ -325,13 +346,40 @@ fn what_passes_and_will_not_is_warned_of_and_stands_above_what_just_passes() {
 
     let order: Vec<String> = board.read(|all| {
         let mut all: Vec<&IntegrationEntry> = all.iter().collect();
-        all.sort_by_key(|i| (sort_key(i, NOW), i.def.id.clone()));
+        all.sort_by_key(|i| (sort_key(i, &Views::new(), NOW), i.def.id.clone()));
         all.iter().map(|i| i.def.id.integration()[..1].to_owned()).collect()
     });
     assert_eq!(order.concat(), "bcdegafh");
     // What does not pass has more urgent trouble.
     told(&board, &checks[2], &Ended::Fail(Class::Dns, "no such name"), 86_400, 86_400, &[(9_000, -1)]);
     assert_eq!(warning(2), None);
+}
+
+#[test]
+fn of_batches_that_do_not_fit_the_worst_is_told() {
+    let batch = |start: &str, rows| Batch { start: start.parse().unwrap(), rows, calls_per_row: 1.0 };
+    let told_with = |batches: Vec<Batch>| {
+        let volume = DeclaredVolume { peak: "60/min".parse().ok(), daily: None, batches };
+        let board = Board::default();
+        let (i, checks) = with_checks(Integration { volume, ..integration("acme", "production", "api") }, &["a"]);
+        board.configure(&config(settings(), vec![(i, checks.clone())]));
+        told(&board, &checks[0], &Ended::Pass, 120, 60, &[(110, 10)]);
+        said(&board, "acme/production/api").warning.unwrap().detail
+    };
+    let detail = told_with(vec![batch("01:00Z", 100_000), batch("02:00Z", 900_000), batch("03:00Z", 10), batch("04:00Z", 200_000)]);
+    assert!(detail.starts_with("the batch of 02:00Z, policy q: ") && detail.ends_with("; other batches do not fit either"), "{detail}");
+    let detail = told_with(vec![batch("01:00Z", 100_000), batch("02:00Z", 100_000), batch("03:00Z", 10)]);
+    assert!(detail.starts_with("the batch of 01:00Z, policy q: ") && detail.ends_with("; another batch does not fit either"), "{detail}");
+}
+
+#[test]
+fn throttled_without_a_word_of_limits_is_no_matter_of_the_volume() {
+    let (board, checks) = passing_with(&[("silent", "60/min", "", None)]);
+    board.apply(&[record(&checks[0], NOW, &Ended::Throttled)]);
+    let s = said(&board, "acme/production/silent");
+    assert_eq!(s.class, Some(Class::Throttled));
+    let advice = "We are told to slow down, but not what is allowed. Ask the vendor for the limit and who else uses it up, or lengthen the interval.";
+    assert_eq!(s.remediation.as_deref(), Some(advice));
 }
 
 #[test]

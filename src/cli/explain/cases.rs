@@ -12,17 +12,34 @@ use crate::ratelimit::{self, Dialect, RateLimit};
 
 /// A line may have this many bytes.
 const MAX_LINE: u64 = 4 << 20;
+/// So many characters of what is not right are shown.
+const MOST_SHOWN: usize = 60;
 
 /// One response. Keys that are not listed are left alone.
 #[derive(Debug, Deserialize)]
 struct Case {
     name: Option<String>,
     dialect: Option<String>,
-    status: u16,
+    status: Status,
     #[serde(default)]
     headers: Headers,
     received_at: Option<String>,
     body: Option<serde_json::Value>,
+}
+
+/// A status, whatever number it is.
+#[derive(Clone, Copy, Debug)]
+struct Status(u16);
+
+impl<'de> Deserialize<'de> for Status {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(d)?;
+        let number = value.as_u64().and_then(|n| u16::try_from(n).ok());
+        let shown: String = value.to_string().chars().take(MOST_SHOWN).collect();
+        number
+            .map(Self)
+            .ok_or_else(|| D::Error::custom(format!("status: {shown} is not right here; expected a whole number from 0 to 65535")))
+    }
 }
 
 /// Headers in the order in which they stand; a value is a text, or an array of the texts of repeated lines.
@@ -93,6 +110,19 @@ pub(super) fn next_line(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>>
     Ok((!line.is_empty()).then_some(line))
 }
 
+/// Why a line is no response, in plain words.
+fn unread(e: &serde_json::Error) -> String {
+    let place = format!(" at line {} column {}", e.line(), e.column());
+    let said = e.to_string();
+    let said = said.strip_suffix(&place).unwrap_or(&said);
+    let what = match e.classify() {
+        serde_json::error::Category::Eof => "the line ends in the middle of its JSON".to_owned(),
+        serde_json::error::Category::Syntax => "it is no JSON".to_owned(),
+        _ => said.replace("missing field `status`", "status is missing; expected a whole number such as 200").replace("a string", "a text"),
+    };
+    format!("{what}, at column {}", e.column())
+}
+
 /// Reads one line. None for lines without an object: empty ones, and the brackets of an array that has an object a line.
 pub(super) fn answer(line: &[u8], dialect: Dialect, received_at: UnixMs) -> Result<Option<Answer>, String> {
     let line = line.trim_ascii();
@@ -100,7 +130,7 @@ pub(super) fn answer(line: &[u8], dialect: Dialect, received_at: UnixMs) -> Resu
     if matches!(line, b"" | b"[" | b"]") {
         return Ok(None);
     }
-    let case: Case = serde_json::from_slice(line).map_err(|e| e.to_string().replace(" at line 1 column ", " at column "))?;
+    let case: Case = serde_json::from_slice(line).map_err(|e| unread(&e))?;
     let wrong_time = |t: &str| format!("received_at: {t:?} is no time such as \"2026-12-01T08:00:00Z\"");
     let at = |t: &String| t.parse::<jiff::Timestamp>().map(UnixMs::from).map_err(|_| wrong_time(t));
     let received_at = case.received_at.as_ref().map_or(Ok(received_at), at)?;
@@ -112,7 +142,7 @@ pub(super) fn answer(line: &[u8], dialect: Dialect, received_at: UnixMs) -> Resu
     };
     let limits = ratelimit::read(&ratelimit::Response {
         dialect: known.unwrap_or(dialect),
-        status: case.status,
+        status: case.status.0,
         headers: &case.headers.0,
         body: body.as_bytes(),
         received_at,
@@ -157,9 +187,12 @@ mod tests {
             assert!(answer(nothing.as_bytes(), Dialect::Auto, NOW).unwrap().is_none(), "{nothing:?}");
         }
         for (bad, why) in [
-            ("{", "EOF while parsing an object at column 1"),
-            ("{}", "missing field `status`"),
-            (r#"{"status":-1}"#, "invalid value: integer `-1`"),
+            ("{", "the line ends in the middle of its JSON, at column 1"),
+            ("{}", "status is missing; expected a whole number such as 200"),
+            ("HTTP/1.1 200", "it is no JSON, at column 1"),
+            (r#"{"status":-1}"#, "status: -1 is not right here; expected a whole number from 0 to 65535"),
+            (r#"{"status":"200"}"#, "status: \"200\" is not right here"),
+            (r#"{"status":200,"name":5}"#, "invalid type: integer `5`, expected a text, at column"),
             (r#"{"status":200,"headers":{"a b":"c"}}"#, "\"a b\" is no name of a header"),
             (r#"{"status":200,"headers":{"a":1}}"#, "a header's value is a text"),
             (r#"{"status":200,"received_at":"today"}"#, "\"today\" is no time"),

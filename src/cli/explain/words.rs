@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::raw::Raw;
-use crate::attribution::{attribute, remediation};
+use crate::attribution::{attribute, limit_not_told, remediation};
 use crate::clock::UnixMs;
 use crate::explain::{plain, quota_words};
 use crate::fields::Span;
@@ -51,6 +51,15 @@ impl Explained<'_> {
         l.retry_after.map(|d| (d, "it asks for that")).or_else(renewed).or_else(known)
     }
 
+    fn advice(&self, class: Class, attribution: Attribution) -> String {
+        let told = self.limits.limit.is_some() || self.limits.policies.is_some();
+        if class == Class::Throttled && !told {
+            limit_not_told(attribution, self.owner)
+        } else {
+            remediation(class, attribution, self.owner)
+        }
+    }
+
     /// For people.
     pub(super) fn text(&self) -> String {
         let mut out = String::new();
@@ -69,7 +78,7 @@ impl Explained<'_> {
         if let (Some(class), Some(attribution)) = (self.class, self.attribution) {
             put("Class", class.to_string());
             put("Attribution", format!("{attribution} (the far side's owner: {})", self.owner));
-            put("What to do", remediation(class, attribution, self.owner));
+            put("What to do", self.advice(class, attribution));
         }
         put("Rate limit", self.limit_words());
         for policy in self.limits.policies.iter().flatten() {
@@ -112,7 +121,7 @@ impl Explained<'_> {
             "class": self.class,
             "attribution": self.attribution,
             "owner": self.owner,
-            "remediation": self.class.zip(self.attribution).map(|(c, a)| remediation(c, a, self.owner)),
+            "remediation": self.class.zip(self.attribution).map(|(c, a)| self.advice(c, a)),
             "dialect": self.dialect,
             "received_at": self.received_at.to_string(),
             "rate_limit": self.limits,

@@ -101,6 +101,10 @@ pub(super) struct Bench {
     pub(super) now: UnixMs,
     pub(super) log: Vec<Recorded>,
     pub(super) stored: BTreeMap<CheckId, Vec<Run>>,
+    /// What is known of each check after what is stored.
+    pub(super) states: BTreeMap<CheckId, CheckState>,
+    /// When the certificate ends that is seen; `None`: another one each hour.
+    pub(super) certificate: Option<UnixMs>,
     /// Slots up to here are accounted for.
     pub(super) slots: BTreeMap<CheckId, UnixMs>,
     /// Held for the self-check: recorded later than what follows.
@@ -116,6 +120,8 @@ impl Bench {
             now: before,
             log: Vec::new(),
             stored: BTreeMap::new(),
+            states: BTreeMap::new(),
+            certificate: Some(UnixMs(START.0 + 31 * 24 * HOUR_MS)),
             slots: BTreeMap::new(),
             held: Vec::new(),
         };
@@ -152,10 +158,7 @@ impl Bench {
 
     pub(super) fn entries(&self) -> Vec<IntegrationEntry> {
         let config = self.in_force();
-        let check = |def: &Arc<CheckDef>| {
-            let certificate_expiry = Some(UnixMs(START.0 + 31 * 24 * HOUR_MS));
-            CheckEntry { def: Arc::clone(def), state: CheckState { certificate_expiry, ..CheckState::default() } }
-        };
+        let check = |def: &Arc<CheckDef>| CheckEntry { def: Arc::clone(def), state: self.states.get(&def.id).cloned().unwrap_or_default() };
         let entry = |def: &Arc<Integration>| IntegrationEntry {
             def: Arc::clone(def),
             checks: config.checks().filter(|c| c.integration.id == def.id).map(check).collect(),
@@ -173,7 +176,10 @@ impl Bench {
             let last = self.slots.entry(def.id.clone()).or_insert(UnixMs(self.now.0 - minutes * MINUTE));
             let mut slot = grid.after(*last);
             while slot < self.now {
-                due.push(ran(def, slot, fate()));
+                let mut record = ran(def, slot, fate());
+                let each_hour = || UnixMs(START.0 + (29 + slot.hour().rem_euclid(4)) * 24 * HOUR_MS);
+                record.facts.certificate_expiry = (record.outcome == Outcome::Pass).then(|| self.certificate.unwrap_or_else(each_hour));
+                due.push(record);
                 *last = slot;
                 slot = grid.after(slot);
             }
@@ -188,6 +194,7 @@ impl Bench {
             let runs = self.stored.entry(r.check.clone()).or_default();
             let at = runs.partition_point(|x| x.slot <= r.slot);
             runs.insert(at, Run::of(r));
+            self.states.entry(r.check.clone()).or_default().apply(r);
         }
     }
 
@@ -233,8 +240,16 @@ impl Bench {
     }
 
     pub(super) fn anew(&self) -> Answered {
-        let log = Log::of(&self.log);
-        let situation = situation(self.in_force(), &self.entries(), &log, None, ("acme", "production"), self.now);
+        self.anew_from(&Log::of(&self.log), self.now)
+    }
+
+    /// As `--at` does: by the records up to then, and what is known now.
+    pub(super) fn anew_at(&self, as_of: UnixMs) -> Answered {
+        self.anew_from(&Log::of(self.log.iter().filter(|r| r.time().is_some_and(|at| at <= as_of))), as_of)
+    }
+
+    fn anew_from(&self, log: &Log, as_of: UnixMs) -> Answered {
+        let situation = situation(self.in_force(), &self.entries(), log, None, ("acme", "production"), as_of);
         let mut runs = |c: &CheckCase, w: Window| Ok::<_, Infallible>(self.runs(&c.check, w.start, w.end));
         let gate = decide(&situation, &mut runs).unwrap();
         Answered::of(&situation, gate)

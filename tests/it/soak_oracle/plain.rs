@@ -240,8 +240,9 @@ impl Case {
         }
     }
 
-    /// Whether a check fails in a window even if all that was not recorded before `known`, and all that is missing, passes at once.
-    fn fails_whatever(&self, check: &Check, start: i64, end: i64, known: i64) -> bool {
+    /// The slots of a check in a window if all that was not recorded before `known`, and all that is missing, passes at once: what counts in the ratios,
+    /// and what outages are made of.
+    fn at_best(&self, check: &Check, start: i64, end: i64, known: i64) -> (Vec<Slot>, Vec<Slot>) {
         let mut not_due = 0;
         let cap = self.cap(check, start, end);
         let passes = |at| Slot { at, outcome: Outcome::Pass, first: true, took: DurationCode(0) };
@@ -268,6 +269,19 @@ impl Case {
                 }
             }
         }
+        (slots, line)
+    }
+
+    /// Whether a window can't hold enough runs of some check to show anything, whatever they are.
+    fn is_short(&self, start: i64, end: i64, known: i64) -> bool {
+        let judged = self.checks.iter().filter(|c| c.judged && !c.every);
+        let runs = |c: &Check, slots: &[Slot]| slots.iter().filter(|s| s.outcome == Outcome::Pass || c.is_bad(s.outcome)).count() as i64;
+        judged.into_iter().any(|c| runs(c, &self.at_best(c, start, end, known).0) < needed(&self.asked))
+    }
+
+    /// Whether a check fails in a window even at best.
+    fn fails_whatever(&self, check: &Check, start: i64, end: i64, known: i64) -> bool {
+        let (slots, line) = self.at_best(check, start, end, known);
         let of = |o: Outcome| slots.iter().filter(|s| s.outcome == o).count() as u64;
         let (pass, throttled) = (of(Outcome::Pass), of(Outcome::Throttled));
         let bad = slots.iter().filter(|s| check.is_bad(s.outcome)).count() as u64;
@@ -286,10 +300,18 @@ impl Case {
         self.checks.iter().filter(|c| c.judged).any(|c| self.fails_whatever(c, start, end, known))
     }
 
+    /// The same as of any moment up to `known`: what was lost stays lost. With wilson95 a window may come to hold too few runs to fail by (slots were not
+    /// due, throttled runs take no part), after a failure that it could not take when more were to come: it can't pass either way.
+    fn any_failed(&self, start: i64, end: i64, known: i64) -> bool {
+        let judged = || self.checks.iter().filter(|c| c.judged);
+        let fails = |c: &Check, known| self.fails_whatever(c, start, end, known);
+        judged().any(|c| fails(c, known) || (self.asked.wilson && c.due_at(start, known.min(end)).iter().any(|slot| fails(c, slot + 1))))
+    }
+
     /// Whether, knowing the slots before `known`, every window fails that ends by go-live and not before `known`; without go-live: the first window.
     fn is_doomed(&self, known: i64) -> bool {
         let first_end = self.since + self.length();
-        let Some(go_live) = self.go_live else { return self.any_fails(self.since, first_end, known) };
+        let Some(go_live) = self.go_live else { return self.any_failed(self.since, first_end, known) };
         let last = go_live.max(self.since);
         let mut ends: Vec<i64> = vec![last];
         // A window changes when its end passes a slot, and it is longest just before its beginning moves. With wilson95 a shorter one may hold too few
@@ -298,10 +320,13 @@ impl Case {
             ends.extend(check.due_at(known.max(first_end), last).iter().map(|at| at + 1));
         }
         let moves = (0..).map(|h| first_end + (h + 1) * HOUR - 1).take_while(|t| *t < last);
-        ends.extend(moves.filter(|t| *t >= known));
+        ends.extend(moves.clone().filter(|t| *t >= known));
         ends.sort_unstable();
         ends.dedup();
-        ends.into_iter().all(|end| self.any_fails(self.start_of(end), end, known))
+        // With wilson95 it is the two last windows that have to fail; one before them that holds too few runs to fail by passes no more than they do.
+        let last_two = [Some(last), moves.last()];
+        let hopeless = |end: i64| self.asked.wilson && !last_two.contains(&Some(end)) && self.is_short(self.start_of(end), end, known);
+        ends.into_iter().all(|end| self.any_failed(self.start_of(end), end, known) || hopeless(end))
     }
 
     /// The ruling's word.

@@ -87,6 +87,7 @@ pub(crate) fn check_where(toml: &str, allow_private: bool) -> CheckDef {
         retries: 0,
         judged: true,
         judge: soakwatch::soak::Judge::Ratio,
+        blocked_by: None,
         kind: Kind::Http(Box::new(http.unwrap())),
     }
 }
