@@ -7,8 +7,8 @@ use url::{Host, Url};
 
 use super::found::Found;
 use super::read::{Endpoint, Role, RoleKind};
+use crate::fields::bounded;
 use crate::finding::saml as rule;
-use crate::observed::bounded;
 
 /// Unknown bindings of one role that are looked at.
 const MOST_UNKNOWN: usize = 16;

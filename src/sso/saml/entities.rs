@@ -9,8 +9,8 @@ use super::snapshot::Snapshot;
 use super::validity::{self, Until};
 use super::{Expected, Role, endpoints, keys};
 use crate::clock::UnixMs;
+use crate::fields::bounded;
 use crate::finding::{Level, Severity, saml as rule};
-use crate::observed::bounded;
 
 /// An `EntityDescriptor`, and the smallest `validUntil` of what it stands in.
 struct Place {

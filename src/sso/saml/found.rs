@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::read::RoleKind;
+use crate::fields::bounded;
 use crate::finding::{Finding, Party};
-use crate::observed::bounded;
 
 /// Findings of one rule that are kept; of more only the number is.
 const MOST_OF_A_RULE: usize = 8;

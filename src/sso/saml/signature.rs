@@ -233,7 +233,7 @@ fn cryptography(
     let pinned: Vec<&PublicKey> = demand.pins.iter().collect();
     let brought: Vec<&PublicKey> = embedded.iter().filter(|k| !demand.pins.iter().any(|p| p.id == k.id)).collect();
     let keys = if pinned.is_empty() { &brought } else { &pinned };
-    let weakness = || keys.iter().find_map(|k| k.weakness());
+    let weakness = || keys.iter().map(|k| k.weakness()).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().next());
     if keys.is_empty() {
         let level = if demand.required { Level::Fail } else { Level::Info };
         found.add(rule::SIG_06.found("no key is pinned, and the signature brings none").at(level));

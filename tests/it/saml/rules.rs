@@ -288,7 +288,7 @@ fn windows() {
     assert_eq!(still(5), []);
     // The date moves on while a change waits to be accepted.
     let (old, new) = (snapshot(&idp(), AT), snapshot(&idp(), UnixMs(AT.0 + DAY)));
-    assert_eq!(new.clone().following(&old).validity, old.validity);
+    assert_eq!(new.following(&old).validity, old.validity);
 }
 
 #[test]

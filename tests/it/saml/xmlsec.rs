@@ -66,7 +66,7 @@ fn xmlsec1_and_we_agree() {
         (
             "SHA-512",
             by(form(|f| {
-                (f.method, f.digest) = ("http://www.w3.org/2001/04/xmldsig-more#rsa-sha512", "http://www.w3.org/2001/04/xmlenc#sha512")
+                (f.method, f.digest) = ("http://www.w3.org/2001/04/xmldsig-more#rsa-sha512", "http://www.w3.org/2001/04/xmlenc#sha512");
             })),
             signer,
         ),
@@ -74,7 +74,7 @@ fn xmlsec1_and_we_agree() {
             "SHA-384",
             by(form(|f| {
                 (f.method, f.digest) =
-                    ("http://www.w3.org/2001/04/xmldsig-more#rsa-sha384", "http://www.w3.org/2001/04/xmldsig-more#sha384")
+                    ("http://www.w3.org/2001/04/xmldsig-more#rsa-sha384", "http://www.w3.org/2001/04/xmldsig-more#sha384");
             })),
             signer,
         ),
