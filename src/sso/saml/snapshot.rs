@@ -144,7 +144,7 @@ fn keys<'r>(descriptor: &'r KeyDescriptor<'_>) -> impl Iterator<Item = KeyKept> 
 }
 
 fn kept(text: &str) -> String {
-    if text.chars().nth(MOST_TEXT).is_some() { format!("sha256:{}", hex_sha256(text.as_bytes())) } else { text.to_owned() }
+    crate::sso::kept::kept(text, MOST_TEXT)
 }
 
 /// What a document changed against the one that was accepted. Both are of the same check.

@@ -5,6 +5,7 @@ use super::read::Lifetime;
 use super::times::{date_time, duration};
 use crate::clock::{DAY_MS, UnixMs};
 use crate::finding::{Level, Severity, saml as rule};
+use crate::sso::expiry::severity;
 
 /// What a policy asks of `validUntil`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,15 +23,9 @@ const LEAST_LEFT_MS: i64 = 48 * 3_600_000;
 
 /// Severity and level of a date that is near; nothing for one that is far. Inside of `warn_days` it warns, further ahead it informs.
 pub(super) fn window(at: UnixMs, until: UnixMs, warn_days: u32) -> Option<(Severity, Level)> {
-    let left = until.0.saturating_sub(at.0);
-    let below = |days: i64| left < days * DAY_MS;
-    let warned = below(i64::from(warn_days));
-    let severity = match () {
-        () if below(14) => Severity::High,
-        () if below(30) => Severity::Medium,
-        () if below(60) || warned => Severity::Low,
-        () => return None,
-    };
+    let days = at.whole_days_until(until);
+    let warned = days < i64::from(warn_days);
+    let severity = severity(days).or(warned.then_some(Severity::Low))?;
     Some((severity, if warned { Level::Warn } else { Level::Info }))
 }
 

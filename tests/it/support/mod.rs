@@ -3,6 +3,8 @@
 pub(crate) mod daemon;
 pub(crate) mod fake;
 pub(crate) mod fake_api;
+pub(crate) mod jose;
+pub(crate) mod judged;
 pub(crate) mod pki;
 pub(crate) mod probing;
 pub(crate) mod soaked;
