@@ -4,9 +4,11 @@
 //! that has gone by is judged by what stands there. Pure: never reads the log itself, never writes.
 
 use super::case::Observed;
-use crate::board::IntegrationEntry;
+use crate::board::{CheckState, IntegrationEntry};
 use crate::clock::UnixMs;
+use crate::finding::Level;
 use crate::limits;
+use crate::outcome::Class;
 use crate::soak::{Frame, Observations};
 
 /// What only changes is recorded so often at most.
@@ -64,12 +66,23 @@ pub(super) fn known_at(end: UnixMs, entry: &IntegrationEntry, past: &Past) -> (O
 }
 
 /// What is known now. `now`: what was told long before it counts no more.
-fn observations(entry: &IntegrationEntry, now: UnixMs) -> Observations {
+pub(super) fn observations(entry: &IntegrationEntry, now: UnixMs) -> Observations {
+    let judged = || entry.checks.iter().filter(|c| c.def.judged).map(|c| &c.state);
+    // Of TLS and of what documents hold.
+    let certificates = judged().flat_map(|s| [s.certificate_expiry, s.document.and_then(|d| d.signing_certificate_expiry)]);
+    let drifts = judged().filter(|s| s.document.is_some()).map(open_drifts);
     Observations {
         quota_headroom: limits::headroom(entry, now),
-        certificate_expiry: entry.checks.iter().filter(|c| c.def.judged).filter_map(|c| c.state.certificate_expiry).min(),
+        certificate_expiry: certificates.flatten().min(),
+        open_drifts: drifts.reduce(u32::saturating_add),
         ..Observations::default()
     }
+}
+
+/// Changes of a document that nobody accepted.
+fn open_drifts(state: &CheckState) -> u32 {
+    let open = state.findings.iter().filter(|f| f.class == Class::Drift && f.level == Level::Fail).count();
+    u32::try_from(open).unwrap_or(u32::MAX)
 }
 
 /// Whether what is known was learned by runs of slots before a time.

@@ -463,3 +463,26 @@ fn a_record_that_says_nothing_readable_changes_nothing() {
     assert_eq!(log.known(&id).cloned().unwrap_or_default(), Known::default());
     assert_eq!((log.attested("acme", "production"), log.config()), (Vec::new(), None));
 }
+
+#[test]
+fn documents_bring_certificates_and_open_changes() {
+    use crate::board::{CheckEntry, CheckState, Departed, IntegrationEntry};
+    use crate::finding::{DocumentFacts, Level, Party, Rule, Severity};
+    const SWAP: Rule = Rule::new("X-KEY-06", Severity::Critical, Party::CustomerIdp, crate::outcome::Class::Drift, "");
+    let config = config(CUSTOMER, MAIL);
+    let def = std::sync::Arc::clone(config.checks().find(|c| c.judged).unwrap());
+    let state = CheckState { certificate_expiry: Some(UnixMs(9_000)), ..CheckState::default() };
+    let check = CheckEntry { def: std::sync::Arc::clone(&def), state };
+    let mut entry = IntegrationEntry { def: std::sync::Arc::clone(&def.integration), checks: vec![check], departed: Departed::default() };
+    let seen = |entry: &IntegrationEntry| {
+        let o = super::seen::observations(entry, UnixMs(1));
+        (o.certificate_expiry, o.open_drifts)
+    };
+    assert_eq!(seen(&entry), (Some(UnixMs(9_000)), None), "no document was read: nothing is known of changes");
+    let state = &mut entry.checks[0].state;
+    state.document = Some(DocumentFacts { signing_certificate_expiry: Some(UnixMs(5_000)), ..DocumentFacts::default() });
+    state.findings = vec![SWAP.found("the key is another one"), SWAP.found("noted").at(Level::Info)];
+    assert_eq!(seen(&entry), (Some(UnixMs(5_000)), Some(1)));
+    entry.checks[0].state.findings.clear();
+    assert_eq!(seen(&entry).1, Some(0));
+}

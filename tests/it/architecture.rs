@@ -84,6 +84,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "readiness",
         &[
+            "finding",
             "clock",
             "fields",
             "outcome",
