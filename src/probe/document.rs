@@ -79,6 +79,7 @@ pub async fn options(place: &Place, most: u64, context: &ProbeContext<'_>) -> Re
         redirects: REDIRECTS,
         max_body: Some(most),
         roots,
+        client: None,
         timeout: context.check.timeout,
         dialect: context.check.integration.dialect,
         host: place.url.host_port(),
