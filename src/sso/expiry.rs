@@ -10,11 +10,15 @@ pub fn judged(rule: &Rule, what: &str, ends: UnixMs, at: UnixMs) -> Option<Findi
     if days < 0 {
         return Some(rule.found(format!("{what} ended {ends}, {} days ago", -days)));
     }
-    let severity = match days {
-        ..=13 => Severity::High,
-        14..=29 => Severity::Medium,
-        30..=59 => Severity::Low,
-        _ => return None,
-    };
-    Some(rule.found(format!("{what} ends {ends}, in {days} days")).of(severity).at(Level::Warn))
+    Some(rule.found(format!("{what} ends {ends}, in {days} days")).of(severity(days)?).at(Level::Warn))
+}
+
+/// How bad it is that something ends in so many whole days; nothing from 60 on.
+pub fn severity(days: i64) -> Option<Severity> {
+    match days {
+        ..=13 => Some(Severity::High),
+        14..=29 => Some(Severity::Medium),
+        30..=59 => Some(Severity::Low),
+        _ => None,
+    }
 }

@@ -41,6 +41,7 @@ mod readiness_page;
 mod reference;
 mod reload;
 mod restart;
+mod saml;
 mod scim;
 mod server;
 mod simulate;
