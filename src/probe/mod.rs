@@ -3,20 +3,27 @@
 //! A probe has no loop, no retry, no clock, no store: time, retries, deadlines and limits are the scheduler's. A new kind is a file beside
 //! `http.rs` and its arms in [`Kind`]; nothing else of the core changes.
 
+use std::net::Ipv4Addr;
+
+use url::Host;
+
 use crate::clock::UnixMs;
 use crate::config::model::CheckDef;
 use crate::config::table::Table;
-use crate::fields::Span;
+use crate::fields::{HttpUrl, Span};
 use crate::memory::Memory;
 use crate::observed::{Failure, Observed};
 use crate::secret::{Redactor, SecretRef};
 use crate::soak::Judge;
-use crate::transport::Transport;
+use crate::transport::{Transport, guard};
 use material::Material;
 
 pub mod document;
+pub mod endpoint;
 pub mod http;
 pub mod material;
+pub mod oauth2;
+pub mod oidc;
 #[cfg(test)]
 pub mod told;
 
@@ -25,6 +32,10 @@ pub mod told;
 pub enum Kind {
     /// A request and what its response must be.
     Http(Box<http::HttpCheck>),
+    /// An OpenID provider's discovery document, keys and endpoints.
+    Oidc(Box<oidc::OidcCheck>),
+    /// A token, asked for and looked at.
+    OAuth2(Box<oauth2::OAuth2Check>),
     /// Outcomes that arrive from outside; proves that such a kind needs nothing of the core.
     #[cfg(test)]
     Told(told::ToldCheck),
@@ -83,6 +94,8 @@ impl Kind {
     /// The names of the kinds: the keys `[integration.check.<kind>]`.
     pub const NAMES: &'static [&'static str] = &[
         "http",
+        "oidc",
+        "oauth2",
         #[cfg(test)]
         "told",
     ];
@@ -95,6 +108,8 @@ impl Kind {
         match found.as_slice() {
             [_] => match tables.pop()? {
                 ("http", table) => http::HttpCheck::read(table).map(|c| Self::Http(Box::new(c))),
+                ("oidc", table) => oidc::OidcCheck::read(table).map(|c| Self::Oidc(Box::new(c))),
+                ("oauth2", table) => oauth2::OAuth2Check::read(table).map(|c| Self::OAuth2(Box::new(c))),
                 #[cfg(test)]
                 ("told", table) => Some(Self::Told(told::ToldCheck::read(table))),
                 _ => None,
@@ -117,6 +132,8 @@ impl Kind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Http(_) => "http",
+            Self::Oidc(_) => "oidc",
+            Self::OAuth2(_) => "oauth2",
             #[cfg(test)]
             Self::Told(_) => "told",
         }
@@ -126,6 +143,7 @@ impl Kind {
     pub fn family(&self) -> &'static str {
         match self {
             Self::Http(_) => "api",
+            Self::Oidc(_) | Self::OAuth2(_) => "sso",
             #[cfg(test)]
             Self::Told(_) => "webhook",
         }
@@ -135,6 +153,8 @@ impl Kind {
     pub fn host(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.host()),
+            Self::Oidc(c) => Some(c.host()),
+            Self::OAuth2(c) => Some(c.host()),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -143,7 +163,7 @@ impl Kind {
     /// Whether it is asked on a schedule: it talks to a host.
     pub fn is_asked(&self) -> bool {
         match self {
-            Self::Http(_) => true,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -153,6 +173,8 @@ impl Kind {
     pub fn credential(&self) -> String {
         match self {
             Self::Http(c) => c.credential(),
+            Self::Oidc(_) => "none".to_owned(),
+            Self::OAuth2(c) => c.credential(),
             #[cfg(test)]
             Self::Told(_) => String::new(),
         }
@@ -163,7 +185,8 @@ impl Kind {
         match (self, other) {
             (Self::Http(a), Self::Http(b)) => a.shares_credential(b),
             #[cfg(test)]
-            _ => true,
+            (Self::Told(_), Self::Told(_)) => true,
+            (a, b) => a.credential() == b.credential(),
         }
     }
 
@@ -171,6 +194,8 @@ impl Kind {
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {
             Self::Http(c) => c.secrets(),
+            Self::Oidc(_) => Vec::new(),
+            Self::OAuth2(c) => c.secrets(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
         }
@@ -180,6 +205,7 @@ impl Kind {
     pub fn header_secrets(&self) -> Vec<(SecretRef, &'static str)> {
         match self {
             Self::Http(c) => c.header_secrets(),
+            Self::Oidc(_) | Self::OAuth2(_) => Vec::new(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
         }
@@ -189,6 +215,7 @@ impl Kind {
     pub fn within(&self) -> Option<(&'static str, Span)> {
         match self {
             Self::Http(c) => c.within(),
+            Self::Oidc(_) | Self::OAuth2(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -198,6 +225,8 @@ impl Kind {
     pub fn refused_literal(&self, allow_private: bool) -> Option<RefusedLiteral> {
         match self {
             Self::Http(c) => c.refused_literal(allow_private),
+            Self::Oidc(c) => c.refused_literal(allow_private),
+            Self::OAuth2(c) => c.refused_literal(allow_private),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -207,6 +236,18 @@ impl Kind {
     pub fn unusable_file_blocking(&self) -> Option<(&'static str, String)> {
         match self {
             Self::Http(c) => c.unusable_file_blocking(),
+            Self::Oidc(c) => c.unusable_file_blocking(),
+            Self::OAuth2(c) => c.unusable_file_blocking(),
+            #[cfg(test)]
+            Self::Told(_) => None,
+        }
+    }
+
+    /// The shortest interval that spares the far side, and what it is spared; shorter ones are warned of.
+    pub fn sparing(&self) -> Option<(Span, &'static str)> {
+        match self {
+            Self::Http(_) | Self::Oidc(_) => None,
+            Self::OAuth2(_) => Some((oauth2::SPARING, "every run asks for a token: that costs quota, and wrong secrets lock accounts")),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -215,7 +256,8 @@ impl Kind {
     /// How runs of this kind are judged unless the check says otherwise: by their ratio, or, where they are rare by nature, each of them.
     pub fn judged_by(&self) -> Judge {
         match self {
-            Self::Http(_) => Judge::Ratio,
+            Self::Http(_) | Self::OAuth2(_) => Judge::Ratio,
+            Self::Oidc(_) => Judge::Every,
             #[cfg(test)]
             Self::Told(_) => Judge::Every,
         }
@@ -225,6 +267,8 @@ impl Kind {
     pub fn material(&self) -> Material {
         match self {
             Self::Http(c) => c.material(),
+            Self::Oidc(c) => c.material(),
+            Self::OAuth2(c) => c.material(),
             #[cfg(test)]
             Self::Told(c) => c.material(),
         }
@@ -234,6 +278,7 @@ impl Kind {
     pub fn has_document(&self) -> bool {
         match self {
             Self::Http(_) => false,
+            Self::Oidc(_) | Self::OAuth2(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -241,9 +286,10 @@ impl Kind {
 
     /// Accepts what the check last saw in place of what was accepted before. `remembered`: what the check remembers.
     pub fn accept(&self, remembered: Option<&str>) -> Result<Accepted, NothingToAccept> {
-        let _ = remembered;
         match self {
             Self::Http(_) => Err(NothingToAccept::NoDocument),
+            Self::Oidc(_) => oidc::OidcCheck::accept(remembered),
+            Self::OAuth2(_) => oauth2::OAuth2Check::accept(remembered),
             #[cfg(test)]
             Self::Told(_) => Err(NothingToAccept::NoDocument),
         }
@@ -253,6 +299,8 @@ impl Kind {
     pub fn target_shown(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.url_shown()),
+            Self::Oidc(c) => Some(c.url_shown()),
+            Self::OAuth2(c) => Some(c.url_shown()),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -262,10 +310,26 @@ impl Kind {
     pub async fn run(&self, context: &mut ProbeContext<'_>, observed: &mut Observed) -> Result<(), Failure> {
         match self {
             Self::Http(c) => Box::pin(c.run(context, observed)).await,
+            Self::Oidc(c) => Box::pin(c.run(context, observed)).await,
+            Self::OAuth2(c) => Box::pin(c.run(context, observed)).await,
             #[cfg(test)]
             Self::Told(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "outcomes of this kind arrive from outside")),
         }
     }
+}
+
+/// A target that is written as an address which the guard would refuse.
+pub fn refused_address(key: &'static str, url: &HttpUrl, allow_private: bool) -> Option<RefusedLiteral> {
+    let host = url.url().host()?;
+    let ip = match host {
+        Host::Ipv4(ip) => ip.into(),
+        Host::Ipv6(ip) => ip.into(),
+        // Every resolver gives it the loopback address (RFC 6761, 6.3).
+        Host::Domain("localhost") => Ipv4Addr::LOCALHOST.into(),
+        Host::Domain(_) => return None,
+    };
+    let rule = guard::judge(ip, allow_private).err()?;
+    Some(RefusedLiteral { key, address: host.to_string(), rule })
 }
 
 #[cfg(test)]
