@@ -3,20 +3,26 @@
 //! A probe has no loop, no retry, no clock, no store: time, retries, deadlines and limits are the scheduler's. A new kind is a file beside
 //! `http.rs` and its arms in [`Kind`]; nothing else of the core changes.
 
+use std::net::Ipv4Addr;
+
+use url::Host;
+
 use crate::clock::UnixMs;
 use crate::config::model::CheckDef;
 use crate::config::table::Table;
-use crate::fields::Span;
+use crate::fields::{HttpUrl, Span};
 use crate::memory::Memory;
 use crate::observed::{Failure, Observed};
 use crate::secret::{Redactor, SecretRef};
 use crate::soak::Judge;
-use crate::transport::Transport;
+use crate::transport::{Transport, guard};
 use material::Material;
 
 pub mod document;
+pub mod endpoint;
 pub mod http;
 pub mod material;
+pub mod saml;
 #[cfg(test)]
 pub mod told;
 
@@ -25,6 +31,8 @@ pub mod told;
 pub enum Kind {
     /// A request and what its response must be.
     Http(Box<http::HttpCheck>),
+    /// SAML metadata.
+    Saml(Box<saml::SamlCheck>),
     /// Outcomes that arrive from outside; proves that such a kind needs nothing of the core.
     #[cfg(test)]
     Told(told::ToldCheck),
@@ -83,6 +91,7 @@ impl Kind {
     /// The names of the kinds: the keys `[integration.check.<kind>]`.
     pub const NAMES: &'static [&'static str] = &[
         "http",
+        "saml",
         #[cfg(test)]
         "told",
     ];
@@ -95,6 +104,7 @@ impl Kind {
         match found.as_slice() {
             [_] => match tables.pop()? {
                 ("http", table) => http::HttpCheck::read(table).map(|c| Self::Http(Box::new(c))),
+                ("saml", table) => saml::SamlCheck::read(table).map(|c| Self::Saml(Box::new(c))),
                 #[cfg(test)]
                 ("told", table) => Some(Self::Told(told::ToldCheck::read(table))),
                 _ => None,
@@ -117,6 +127,7 @@ impl Kind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Http(_) => "http",
+            Self::Saml(_) => "saml",
             #[cfg(test)]
             Self::Told(_) => "told",
         }
@@ -126,24 +137,26 @@ impl Kind {
     pub fn family(&self) -> &'static str {
         match self {
             Self::Http(_) => "api",
+            Self::Saml(_) => "sso",
             #[cfg(test)]
             Self::Told(_) => "webhook",
         }
     }
 
-    /// `host:port` this check talks to: the unit of concurrency. `None`: outcomes of this kind arrive from outside and are never scheduled.
+    /// `host:port` this check talks to: the unit of concurrency. `None`: it talks to nobody of its own; it reads a file, or its outcomes arrive from outside.
     pub fn host(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.host()),
+            Self::Saml(c) => c.host(),
             #[cfg(test)]
             Self::Told(_) => None,
         }
     }
 
-    /// Whether it is asked on a schedule: it talks to a host.
+    /// Whether it is run on a schedule. `false`: its outcomes arrive from outside.
     pub fn is_asked(&self) -> bool {
         match self {
-            Self::Http(_) => true,
+            Self::Http(_) | Self::Saml(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -153,6 +166,7 @@ impl Kind {
     pub fn credential(&self) -> String {
         match self {
             Self::Http(c) => c.credential(),
+            Self::Saml(_) => "none".to_owned(),
             #[cfg(test)]
             Self::Told(_) => String::new(),
         }
@@ -163,7 +177,8 @@ impl Kind {
         match (self, other) {
             (Self::Http(a), Self::Http(b)) => a.shares_credential(b),
             #[cfg(test)]
-            _ => true,
+            (Self::Told(_), Self::Told(_)) => true,
+            (a, b) => a.credential() == b.credential(),
         }
     }
 
@@ -171,6 +186,7 @@ impl Kind {
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {
             Self::Http(c) => c.secrets(),
+            Self::Saml(_) => Vec::new(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
         }
@@ -180,6 +196,7 @@ impl Kind {
     pub fn header_secrets(&self) -> Vec<(SecretRef, &'static str)> {
         match self {
             Self::Http(c) => c.header_secrets(),
+            Self::Saml(_) => Vec::new(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
         }
@@ -189,6 +206,7 @@ impl Kind {
     pub fn within(&self) -> Option<(&'static str, Span)> {
         match self {
             Self::Http(c) => c.within(),
+            Self::Saml(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -198,6 +216,7 @@ impl Kind {
     pub fn refused_literal(&self, allow_private: bool) -> Option<RefusedLiteral> {
         match self {
             Self::Http(c) => c.refused_literal(allow_private),
+            Self::Saml(c) => c.refused_literal(allow_private),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -207,6 +226,7 @@ impl Kind {
     pub fn unusable_file_blocking(&self) -> Option<(&'static str, String)> {
         match self {
             Self::Http(c) => c.unusable_file_blocking(),
+            Self::Saml(c) => c.unusable_file_blocking(),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -216,6 +236,7 @@ impl Kind {
     pub fn judged_by(&self) -> Judge {
         match self {
             Self::Http(_) => Judge::Ratio,
+            Self::Saml(_) => Judge::Every,
             #[cfg(test)]
             Self::Told(_) => Judge::Every,
         }
@@ -225,6 +246,7 @@ impl Kind {
     pub fn material(&self) -> Material {
         match self {
             Self::Http(c) => c.material(),
+            Self::Saml(c) => c.material(),
             #[cfg(test)]
             Self::Told(c) => c.material(),
         }
@@ -234,6 +256,7 @@ impl Kind {
     pub fn has_document(&self) -> bool {
         match self {
             Self::Http(_) => false,
+            Self::Saml(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -241,9 +264,9 @@ impl Kind {
 
     /// Accepts what the check last saw in place of what was accepted before. `remembered`: what the check remembers.
     pub fn accept(&self, remembered: Option<&str>) -> Result<Accepted, NothingToAccept> {
-        let _ = remembered;
         match self {
             Self::Http(_) => Err(NothingToAccept::NoDocument),
+            Self::Saml(_) => saml::SamlCheck::accept(remembered),
             #[cfg(test)]
             Self::Told(_) => Err(NothingToAccept::NoDocument),
         }
@@ -253,6 +276,7 @@ impl Kind {
     pub fn target_shown(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.url_shown()),
+            Self::Saml(c) => Some(c.target_shown()),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -262,10 +286,25 @@ impl Kind {
     pub async fn run(&self, context: &mut ProbeContext<'_>, observed: &mut Observed) -> Result<(), Failure> {
         match self {
             Self::Http(c) => Box::pin(c.run(context, observed)).await,
+            Self::Saml(c) => Box::pin(c.run(context, observed)).await,
             #[cfg(test)]
             Self::Told(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "outcomes of this kind arrive from outside")),
         }
     }
+}
+
+/// A target that is written as an address which the guard would refuse.
+pub fn refused_address(key: &'static str, url: &HttpUrl, allow_private: bool) -> Option<RefusedLiteral> {
+    let host = url.url().host()?;
+    let ip = match host {
+        Host::Ipv4(ip) => ip.into(),
+        Host::Ipv6(ip) => ip.into(),
+        // Every resolver gives it the loopback address (RFC 6761, 6.3).
+        Host::Domain("localhost") => Ipv4Addr::LOCALHOST.into(),
+        Host::Domain(_) => return None,
+    };
+    let rule = guard::judge(ip, allow_private).err()?;
+    Some(RefusedLiteral { key, address: host.to_string(), rule })
 }
 
 #[cfg(test)]
