@@ -124,8 +124,8 @@ impl SamlCheck {
         let mut m = Material::default();
         match source {
             Source::Url(url) => m.say("url", url.url()),
-            // The document in it is what is looked at, not what it is judged by.
-            Source::File(file) => m.say("file", &file.display()),
+            // The document in it is what is looked at, not what it is judged by; and the folder may move.
+            Source::File(file) => m.say("file", &file.file_name().unwrap_or_default().to_string_lossy()),
         }
         ca.iter().for_each(|file| m.file("ca", file));
         entity_id.iter().for_each(|id| m.say("entity_id", id));
