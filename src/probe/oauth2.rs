@@ -193,8 +193,7 @@ impl OAuth2Check {
         let (url, scope, audience) = (self.token_url.url(), self.scope.as_deref(), self.audience.as_deref());
         let request = Asked { url, client_id: &self.client_id, scope, audience }.request(proved.proof(&self.proves), context.redactor)?;
         found.note(&BY_ANSWER, observed);
-        let asked =
-            Box::pin(context.transport.ask_token_endpoint(request, &self.client_id, &with, context.redactor, observed)).await;
+        let asked = Box::pin(context.transport.ask_token_endpoint(request, &self.client_id, &with, context.redactor, observed)).await;
         let answer = match asked {
             Ok(answer) => answer,
             Err(failure) => return Err(self.unreached(failure, found, observed)),
