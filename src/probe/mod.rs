@@ -123,7 +123,7 @@ impl Kind {
             [] if check.source().damaged.get() => None,
             [] => {
                 let tables: Vec<String> = Self::NAMES.iter().map(|n| format!("[integration.check.{n}]")).collect();
-                check.problem("", "does not say how to test", format!("expected a table {}", tables.join(", or ")));
+                check.problem("", "does not say how to test", format!("expected one of the tables {}", tables.join(", ")));
                 None
             }
             more => {
