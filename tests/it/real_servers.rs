@@ -51,8 +51,10 @@ impl Server {
     /// Starts it; it prints its port once it listens.
     fn start(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let (mut line, mut said) = (String::new(), BufReader::new(child.stdout.take().unwrap()));
+        said.read_line(&mut line).unwrap();
+        // What else it says is read and dropped: a closed pipe would end it.
+        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
         let port = line.trim().parse().unwrap_or_else(|_| panic!("the server said {line:?} instead of its port"));
         Self(child, port)
     }
@@ -227,7 +229,7 @@ async fn its_token_endpoint_and_its_faults() {
     let (pki, dir) = (Pki::new(), tempfile::tempdir().unwrap());
     let (front, _server) = op(&pki).await;
     let table = "[integration.check.oauth2]\ntoken_url = \"ISSUER/token\"\nca = \"CA\"\nclient_id = \"soakwatch\"\nclient_secret = { env = \"OP_SECRET\" }\n\
-                 scopes = [\"orders:read\"]\n";
+                 scope = \"orders:read\"\n";
     configured(dir.path(), &table.replace("ISSUER", &front.base()).replace("CA", &pki.file().display().to_string()));
     tokio::task::block_in_place(|| {
         tries(
