@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AGE, CACHE_CONTROL, DATE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use http::header::{ACCEPT, AGE, CACHE_CONTROL, CONTENT_TYPE, DATE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,9 @@ use crate::transport::{HttpVersion, Options, Request, hex_sha256, status};
 const REDIRECTS: u8 = 3;
 /// A document of one entity, and any JSON, may have this many bytes unpacked.
 pub const MAX_DOCUMENT: u64 = 5 << 20;
+
+/// Headers by which a document is judged besides: kept with it.
+const JUDGED: [HeaderName; 2] = [CACHE_CONTROL, CONTENT_TYPE];
 
 /// Where a document is.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,18 +112,24 @@ pub async fn get(
     }
     let request =
         Request { method: Method::GET, url: url.clone(), headers, secret_query: Vec::new(), body: Bytes::new(), secret_body: false };
-    let answer = Box::pin(context.transport.exchange(request, &options, None, context.redactor, observed)).await?;
+    let mut answer = Box::pin(context.transport.exchange(request, &options, None, context.redactor, observed)).await?;
     observed.step = Step::Judge;
     observed.body_bytes = Some(answer.body.len() as u64);
     let https = |url: &str| url.starts_with("https:");
     let downgraded = https(url.as_str()) && observed.hops.iter().any(|h| !h.token && !https(&h.url));
     let half_round_trip_ms = i64::try_from(answer.took.as_millis() / 2).unwrap_or(0);
     let body: Arc<[u8]> = match (answer.status, cached) {
-        (StatusCode::NOT_MODIFIED, Some(c)) => c.body,
+        (StatusCode::NOT_MODIFIED, Some(c)) => {
+            for name in JUDGED.iter().filter(|n| !answer.headers.contains_key(*n)).collect::<Vec<_>>() {
+                c.headers.get(name).map(|value| answer.headers.insert(name, value.clone()));
+            }
+            c.body
+        }
         (s, _) if s.is_success() => {
             let (etag, last_modified) = (answer.headers.get(ETAG).cloned(), answer.headers.get(LAST_MODIFIED).cloned());
             let body: Arc<[u8]> = Arc::from(answer.body);
-            context.memory.cache(Cached { url: url.to_string(), etag, last_modified, body: Arc::clone(&body) });
+            let headers = JUDGED.iter().filter_map(|n| Some((n.clone(), answer.headers.get(n)?.clone()))).collect();
+            context.memory.cache(Cached { url: url.to_string(), etag, last_modified, headers, body: Arc::clone(&body) });
             body
         }
         (s, _) => {
@@ -138,10 +147,10 @@ pub async fn get(
     Ok(Got::Document(Document { body, headers: answer.headers, half_round_trip_ms, downgraded }))
 }
 
-/// How many milliseconds the clock of whoever sent a document is ahead of ours (behind: negative); none where a cache may have answered.
-pub fn clock_offset_ms(document: &Document, sent: UnixMs) -> Option<i64> {
-    let text = |name: HeaderName| document.headers.get(name)?.to_str().ok();
-    let received = sent.plus(Duration::from_millis(2 * document.half_round_trip_ms.unsigned_abs()));
+/// How many milliseconds the clock of whoever sent these headers is ahead of ours (behind: negative); none where a cache may have answered.
+pub fn clock_offset_ms(headers: &HeaderMap, half_round_trip_ms: i64, sent: UnixMs) -> Option<i64> {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok();
+    let received = sent.plus(Duration::from_millis(2 * half_round_trip_ms.unsigned_abs()));
     let max_age = text(CACHE_CONTROL).into_iter().flat_map(|v| v.split(',')).find_map(|d| {
         let (name, seconds) = d.split_once('=')?;
         let kept = ["max-age", "s-maxage"].iter().any(|n| name.trim().eq_ignore_ascii_case(n));
@@ -277,7 +286,7 @@ mod tests {
         let (noon, date) = (UnixMs(1_795_348_800_000), "Sun, 22 Nov 2026 12:05:00 GMT");
         let offset = |headers: &[(HeaderName, &'static str)]| {
             let headers = headers.iter().map(|(n, v)| (n.clone(), HeaderValue::from_static(v))).collect();
-            clock_offset_ms(&Document { body: Arc::from(*b""), headers, half_round_trip_ms: 500, downgraded: false }, noon)
+            clock_offset_ms(&headers, 500, noon)
         };
         assert_eq!(offset(&[(DATE, date)]), Some(300_000));
         assert_eq!(offset(&[(DATE, date), (CACHE_CONTROL, "public, max-age=600")]), Some(300_000));

@@ -22,6 +22,8 @@ pub mod document;
 pub mod endpoint;
 pub mod http;
 pub mod material;
+pub mod oauth2;
+pub mod oidc;
 pub mod saml;
 #[cfg(test)]
 pub mod told;
@@ -31,6 +33,10 @@ pub mod told;
 pub enum Kind {
     /// A request and what its response must be.
     Http(Box<http::HttpCheck>),
+    /// An OpenID provider's discovery document, keys and endpoints.
+    Oidc(Box<oidc::OidcCheck>),
+    /// A token, asked for and looked at.
+    OAuth2(Box<oauth2::OAuth2Check>),
     /// SAML metadata.
     Saml(Box<saml::SamlCheck>),
     /// Outcomes that arrive from outside; proves that such a kind needs nothing of the core.
@@ -91,6 +97,8 @@ impl Kind {
     /// The names of the kinds: the keys `[integration.check.<kind>]`.
     pub const NAMES: &'static [&'static str] = &[
         "http",
+        "oidc",
+        "oauth2",
         "saml",
         #[cfg(test)]
         "told",
@@ -104,6 +112,8 @@ impl Kind {
         match found.as_slice() {
             [_] => match tables.pop()? {
                 ("http", table) => http::HttpCheck::read(table).map(|c| Self::Http(Box::new(c))),
+                ("oidc", table) => oidc::OidcCheck::read(table).map(|c| Self::Oidc(Box::new(c))),
+                ("oauth2", table) => oauth2::OAuth2Check::read(table).map(|c| Self::OAuth2(Box::new(c))),
                 ("saml", table) => saml::SamlCheck::read(table).map(|c| Self::Saml(Box::new(c))),
                 #[cfg(test)]
                 ("told", table) => Some(Self::Told(told::ToldCheck::read(table))),
@@ -113,7 +123,7 @@ impl Kind {
             [] if check.source().damaged.get() => None,
             [] => {
                 let tables: Vec<String> = Self::NAMES.iter().map(|n| format!("[integration.check.{n}]")).collect();
-                check.problem("", "does not say how to test", format!("expected a table {}", tables.join(", or ")));
+                check.problem("", "does not say how to test", format!("expected one of the tables {}", tables.join(", ")));
                 None
             }
             more => {
@@ -127,6 +137,8 @@ impl Kind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Http(_) => "http",
+            Self::Oidc(_) => "oidc",
+            Self::OAuth2(_) => "oauth2",
             Self::Saml(_) => "saml",
             #[cfg(test)]
             Self::Told(_) => "told",
@@ -137,7 +149,7 @@ impl Kind {
     pub fn family(&self) -> &'static str {
         match self {
             Self::Http(_) => "api",
-            Self::Saml(_) => "sso",
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => "sso",
             #[cfg(test)]
             Self::Told(_) => "webhook",
         }
@@ -147,6 +159,8 @@ impl Kind {
     pub fn host(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.host()),
+            Self::Oidc(c) => Some(c.host()),
+            Self::OAuth2(c) => Some(c.host()),
             Self::Saml(c) => c.host(),
             #[cfg(test)]
             Self::Told(_) => None,
@@ -156,7 +170,7 @@ impl Kind {
     /// Whether it is run on a schedule. `false`: its outcomes arrive from outside.
     pub fn is_asked(&self) -> bool {
         match self {
-            Self::Http(_) | Self::Saml(_) => true,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -166,6 +180,8 @@ impl Kind {
     pub fn credential(&self) -> String {
         match self {
             Self::Http(c) => c.credential(),
+            Self::Oidc(_) => "none".to_owned(),
+            Self::OAuth2(c) => c.credential(),
             Self::Saml(_) => "none".to_owned(),
             #[cfg(test)]
             Self::Told(_) => String::new(),
@@ -186,6 +202,8 @@ impl Kind {
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {
             Self::Http(c) => c.secrets(),
+            Self::Oidc(_) => Vec::new(),
+            Self::OAuth2(c) => c.secrets(),
             Self::Saml(_) => Vec::new(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
@@ -196,7 +214,7 @@ impl Kind {
     pub fn header_secrets(&self) -> Vec<(SecretRef, &'static str)> {
         match self {
             Self::Http(c) => c.header_secrets(),
-            Self::Saml(_) => Vec::new(),
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => Vec::new(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
         }
@@ -206,7 +224,7 @@ impl Kind {
     pub fn within(&self) -> Option<(&'static str, Span)> {
         match self {
             Self::Http(c) => c.within(),
-            Self::Saml(_) => None,
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -216,6 +234,8 @@ impl Kind {
     pub fn refused_literal(&self, allow_private: bool) -> Option<RefusedLiteral> {
         match self {
             Self::Http(c) => c.refused_literal(allow_private),
+            Self::Oidc(c) => c.refused_literal(allow_private),
+            Self::OAuth2(c) => c.refused_literal(allow_private),
             Self::Saml(c) => c.refused_literal(allow_private),
             #[cfg(test)]
             Self::Told(_) => None,
@@ -226,7 +246,19 @@ impl Kind {
     pub fn unusable_file_blocking(&self) -> Option<(&'static str, String)> {
         match self {
             Self::Http(c) => c.unusable_file_blocking(),
+            Self::Oidc(c) => c.unusable_file_blocking(),
+            Self::OAuth2(c) => c.unusable_file_blocking(),
             Self::Saml(c) => c.unusable_file_blocking(),
+            #[cfg(test)]
+            Self::Told(_) => None,
+        }
+    }
+
+    /// The shortest interval that spares the far side, and what it is spared; shorter ones are warned of.
+    pub fn sparing(&self) -> Option<(Span, &'static str)> {
+        match self {
+            Self::Http(_) | Self::Oidc(_) | Self::Saml(_) => None,
+            Self::OAuth2(_) => Some((oauth2::SPARING, "every run asks for a token: that costs quota, and wrong secrets lock accounts")),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -235,8 +267,8 @@ impl Kind {
     /// How runs of this kind are judged unless the check says otherwise: by their ratio, or, where they are rare by nature, each of them.
     pub fn judged_by(&self) -> Judge {
         match self {
-            Self::Http(_) => Judge::Ratio,
-            Self::Saml(_) => Judge::Every,
+            Self::Http(_) | Self::OAuth2(_) => Judge::Ratio,
+            Self::Oidc(_) | Self::Saml(_) => Judge::Every,
             #[cfg(test)]
             Self::Told(_) => Judge::Every,
         }
@@ -246,6 +278,8 @@ impl Kind {
     pub fn material(&self) -> Material {
         match self {
             Self::Http(c) => c.material(),
+            Self::Oidc(c) => c.material(),
+            Self::OAuth2(c) => c.material(),
             Self::Saml(c) => c.material(),
             #[cfg(test)]
             Self::Told(c) => c.material(),
@@ -256,7 +290,7 @@ impl Kind {
     pub fn has_document(&self) -> bool {
         match self {
             Self::Http(_) => false,
-            Self::Saml(_) => true,
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -266,6 +300,8 @@ impl Kind {
     pub fn accept(&self, remembered: Option<&str>) -> Result<Accepted, NothingToAccept> {
         match self {
             Self::Http(_) => Err(NothingToAccept::NoDocument),
+            Self::Oidc(_) => oidc::OidcCheck::accept(remembered),
+            Self::OAuth2(_) => oauth2::OAuth2Check::accept(remembered),
             Self::Saml(_) => saml::SamlCheck::accept(remembered),
             #[cfg(test)]
             Self::Told(_) => Err(NothingToAccept::NoDocument),
@@ -276,6 +312,8 @@ impl Kind {
     pub fn target_shown(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.url_shown()),
+            Self::Oidc(c) => Some(c.url_shown()),
+            Self::OAuth2(c) => Some(c.url_shown()),
             Self::Saml(c) => Some(c.target_shown()),
             #[cfg(test)]
             Self::Told(_) => None,
@@ -286,6 +324,8 @@ impl Kind {
     pub async fn run(&self, context: &mut ProbeContext<'_>, observed: &mut Observed) -> Result<(), Failure> {
         match self {
             Self::Http(c) => Box::pin(c.run(context, observed)).await,
+            Self::Oidc(c) => Box::pin(c.run(context, observed)).await,
+            Self::OAuth2(c) => Box::pin(c.run(context, observed)).await,
             Self::Saml(c) => Box::pin(c.run(context, observed)).await,
             #[cfg(test)]
             Self::Told(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "outcomes of this kind arrive from outside")),

@@ -178,7 +178,8 @@ impl SamlCheck {
             Read::File(body) => body,
             Read::Got(got) => {
                 found.extend(self.in_plain(&got));
-                match document::clock_offset_ms(&got, context.now).filter(|_| self.role != Role::Aggregate) {
+                match document::clock_offset_ms(&got.headers, got.half_round_trip_ms, context.now).filter(|_| self.role != Role::Aggregate)
+                {
                     Some(offset) => found.extend(saml::clock_off(offset)),
                     None => unjudged.push("SAML-CLK"),
                 }
