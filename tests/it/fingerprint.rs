@@ -132,7 +132,6 @@ role = "idp"
 warn_days = 30
 validity = { min_days = 5, max_days = 28 }
 peer = { encrypts = false, name_id_formats = ["urn:format"], signs_requests = true, wants_signed_requests = true }
-endpoints = true
 [[integration.check]]
 id = "federation"
 every = "6h"
@@ -347,9 +346,9 @@ const PLACED: &[(&str, Is, &str, &str)] = &[
     ("integration[].check[].retries", Judged, "retries = 0", "retries = 1"),
     ("integration[].check[].blocked_by", Judged, "blocked_by = \"log-in\"", "blocked_by = \"push\""),
     ("integration[].check[].timeout", Judged, "timeout = \"10s\"", "timeout = \"11s\""),
-    ("integration[].check[].saml.ca", Judged, "true }\nendpoints = true", "true }\nendpoints = true\nca = \"ca.pem\""),
-    ("integration[].check[].saml.endpoints", Judged, "true }\nendpoints = true", "true }\nendpoints = false"),
-    ("integration[].check[].saml.endpoints", Not, "true }\nendpoints = true", "true }"),
+    ("integration[].check[].saml.ca", Judged, "wants_signed_requests = true }", "wants_signed_requests = true }\nca = \"ca.pem\""),
+    ("integration[].check[].saml.endpoints", Judged, "wants_signed_requests = true }", "wants_signed_requests = true }\nendpoints = false"),
+    ("integration[].check[].saml.endpoints", Not, "wants_signed_requests = true }", "wants_signed_requests = true }\nendpoints = true"),
     ("integration[].check[].saml.entity_id", Judged, "entity_id = \"urn:idp\"", "entity_id = \"urn:idp2\""),
     ("integration[].check[].saml.file", Judged, "file = \"federation.xml\"", "file = \"other.xml\""),
     ("integration[].check[].saml.file", Not, "file = \"federation.xml\"", "file = \"folder/federation.xml\""),
