@@ -224,6 +224,18 @@ pub async fn conclude<S: Serialize + DeserializeOwned + PartialEq + Clone>(
     failure.map_or(Ok(()), Err)
 }
 
+/// Brings what the next document is compared with up to date in what moves on by itself, such as a date: that is no change.
+pub async fn bring_up_to_date<S: Serialize + DeserializeOwned>(target: &str, context: &ProbeContext<'_>, update: impl FnOnce(&mut S)) {
+    let kept = context.memory.recall().and_then(|text| serde_json::from_str::<Kept<S>>(&text).ok()).filter(|k| k.target == target);
+    let Some(mut kept) = kept else { return };
+    let Some(accepted) = &mut kept.accepted else { return };
+    update(accepted);
+    if let Ok(text) = serde_json::to_string(&kept) {
+        // What can't be remembered is said when the document itself is.
+        let _ = context.memory.remember(text).await;
+    }
+}
+
 /// Whether a change waits for somebody to accept it: it fails the run, or it warns of what breaks somebody. One that only wants to be known is accepted by
 /// itself, and found once.
 fn waits(change: &Finding) -> bool {

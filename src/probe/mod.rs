@@ -24,6 +24,7 @@ pub mod http;
 pub mod material;
 pub mod oauth2;
 pub mod oidc;
+pub mod saml;
 #[cfg(test)]
 pub mod told;
 
@@ -36,6 +37,8 @@ pub enum Kind {
     Oidc(Box<oidc::OidcCheck>),
     /// A token, asked for and looked at.
     OAuth2(Box<oauth2::OAuth2Check>),
+    /// SAML metadata.
+    Saml(Box<saml::SamlCheck>),
     /// Outcomes that arrive from outside; proves that such a kind needs nothing of the core.
     #[cfg(test)]
     Told(told::ToldCheck),
@@ -96,6 +99,7 @@ impl Kind {
         "http",
         "oidc",
         "oauth2",
+        "saml",
         #[cfg(test)]
         "told",
     ];
@@ -110,6 +114,7 @@ impl Kind {
                 ("http", table) => http::HttpCheck::read(table).map(|c| Self::Http(Box::new(c))),
                 ("oidc", table) => oidc::OidcCheck::read(table).map(|c| Self::Oidc(Box::new(c))),
                 ("oauth2", table) => oauth2::OAuth2Check::read(table).map(|c| Self::OAuth2(Box::new(c))),
+                ("saml", table) => saml::SamlCheck::read(table).map(|c| Self::Saml(Box::new(c))),
                 #[cfg(test)]
                 ("told", table) => Some(Self::Told(told::ToldCheck::read(table))),
                 _ => None,
@@ -134,6 +139,7 @@ impl Kind {
             Self::Http(_) => "http",
             Self::Oidc(_) => "oidc",
             Self::OAuth2(_) => "oauth2",
+            Self::Saml(_) => "saml",
             #[cfg(test)]
             Self::Told(_) => "told",
         }
@@ -143,27 +149,28 @@ impl Kind {
     pub fn family(&self) -> &'static str {
         match self {
             Self::Http(_) => "api",
-            Self::Oidc(_) | Self::OAuth2(_) => "sso",
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => "sso",
             #[cfg(test)]
             Self::Told(_) => "webhook",
         }
     }
 
-    /// `host:port` this check talks to: the unit of concurrency. `None`: outcomes of this kind arrive from outside and are never scheduled.
+    /// `host:port` this check talks to: the unit of concurrency. `None`: it talks to nobody of its own; it reads a file, or its outcomes arrive from outside.
     pub fn host(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.host()),
             Self::Oidc(c) => Some(c.host()),
             Self::OAuth2(c) => Some(c.host()),
+            Self::Saml(c) => c.host(),
             #[cfg(test)]
             Self::Told(_) => None,
         }
     }
 
-    /// Whether it is asked on a schedule: it talks to a host.
+    /// Whether it is run on a schedule. `false`: its outcomes arrive from outside.
     pub fn is_asked(&self) -> bool {
         match self {
-            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) => true,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -173,7 +180,7 @@ impl Kind {
     pub fn credential(&self) -> String {
         match self {
             Self::Http(c) => c.credential(),
-            Self::Oidc(_) => "none".to_owned(),
+            Self::Oidc(_) | Self::Saml(_) => "none".to_owned(),
             Self::OAuth2(c) => c.credential(),
             #[cfg(test)]
             Self::Told(_) => String::new(),
@@ -194,7 +201,7 @@ impl Kind {
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {
             Self::Http(c) => c.secrets(),
-            Self::Oidc(_) => Vec::new(),
+            Self::Oidc(_) | Self::Saml(_) => Vec::new(),
             Self::OAuth2(c) => c.secrets(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
@@ -205,7 +212,7 @@ impl Kind {
     pub fn header_secrets(&self) -> Vec<(SecretRef, &'static str)> {
         match self {
             Self::Http(c) => c.header_secrets(),
-            Self::Oidc(_) | Self::OAuth2(_) => Vec::new(),
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => Vec::new(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
         }
@@ -215,7 +222,7 @@ impl Kind {
     pub fn within(&self) -> Option<(&'static str, Span)> {
         match self {
             Self::Http(c) => c.within(),
-            Self::Oidc(_) | Self::OAuth2(_) => None,
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -227,6 +234,7 @@ impl Kind {
             Self::Http(c) => c.refused_literal(allow_private),
             Self::Oidc(c) => c.refused_literal(allow_private),
             Self::OAuth2(c) => c.refused_literal(allow_private),
+            Self::Saml(c) => c.refused_literal(allow_private),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -238,6 +246,7 @@ impl Kind {
             Self::Http(c) => c.unusable_file_blocking(),
             Self::Oidc(c) => c.unusable_file_blocking(),
             Self::OAuth2(c) => c.unusable_file_blocking(),
+            Self::Saml(c) => c.unusable_file_blocking(),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -246,7 +255,7 @@ impl Kind {
     /// The shortest interval that spares the far side, and what it is spared; shorter ones are warned of.
     pub fn sparing(&self) -> Option<(Span, &'static str)> {
         match self {
-            Self::Http(_) | Self::Oidc(_) => None,
+            Self::Http(_) | Self::Oidc(_) | Self::Saml(_) => None,
             Self::OAuth2(_) => Some((oauth2::SPARING, "every run asks for a token: that costs quota, and wrong secrets lock accounts")),
             #[cfg(test)]
             Self::Told(_) => None,
@@ -257,7 +266,7 @@ impl Kind {
     pub fn judged_by(&self) -> Judge {
         match self {
             Self::Http(_) | Self::OAuth2(_) => Judge::Ratio,
-            Self::Oidc(_) => Judge::Every,
+            Self::Oidc(_) | Self::Saml(_) => Judge::Every,
             #[cfg(test)]
             Self::Told(_) => Judge::Every,
         }
@@ -269,6 +278,7 @@ impl Kind {
             Self::Http(c) => c.material(),
             Self::Oidc(c) => c.material(),
             Self::OAuth2(c) => c.material(),
+            Self::Saml(c) => c.material(),
             #[cfg(test)]
             Self::Told(c) => c.material(),
         }
@@ -278,7 +288,7 @@ impl Kind {
     pub fn has_document(&self) -> bool {
         match self {
             Self::Http(_) => false,
-            Self::Oidc(_) | Self::OAuth2(_) => true,
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -290,6 +300,7 @@ impl Kind {
             Self::Http(_) => Err(NothingToAccept::NoDocument),
             Self::Oidc(_) => oidc::OidcCheck::accept(remembered),
             Self::OAuth2(_) => oauth2::OAuth2Check::accept(remembered),
+            Self::Saml(_) => saml::SamlCheck::accept(remembered),
             #[cfg(test)]
             Self::Told(_) => Err(NothingToAccept::NoDocument),
         }
@@ -301,6 +312,7 @@ impl Kind {
             Self::Http(c) => Some(c.url_shown()),
             Self::Oidc(c) => Some(c.url_shown()),
             Self::OAuth2(c) => Some(c.url_shown()),
+            Self::Saml(c) => Some(c.target_shown()),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -312,6 +324,7 @@ impl Kind {
             Self::Http(c) => Box::pin(c.run(context, observed)).await,
             Self::Oidc(c) => Box::pin(c.run(context, observed)).await,
             Self::OAuth2(c) => Box::pin(c.run(context, observed)).await,
+            Self::Saml(c) => Box::pin(c.run(context, observed)).await,
             #[cfg(test)]
             Self::Told(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "outcomes of this kind arrive from outside")),
         }

@@ -123,6 +123,24 @@ every = "5m"
 url = "https://orders.example.com/"
 auth = { oauth2 = { token_url = "https://login.example.com/token", client_id = "acme", client_secret = { env = "SECRET" }, scope = "read", audience = "orders", auth_method = "post" } }
 [[integration.check]]
+id = "metadata"
+every = "1h"
+[integration.check.saml]
+url = "https://idp.example.com/metadata"
+entity_id = "urn:idp"
+role = "idp"
+warn_days = 30
+validity = { min_days = 5, max_days = 28 }
+peer = { encrypts = false, name_id_formats = ["urn:format"], signs_requests = true, wants_signed_requests = true }
+endpoints = true # oidc
+[[integration.check]]
+id = "federation"
+every = "6h"
+[integration.check.saml]
+file = "federation.xml"
+role = "aggregate"
+max_size = "64MiB"
+[[integration.check]]
 id = "informational"
 every = "5m"
 judged = false
@@ -138,7 +156,7 @@ algorithm = "ES256"
 scopes = ["openid"]
 claims = ["email"]
 pkce = true
-endpoints = true
+endpoints = true # saml
 [[integration.check]]
 id = "token-of-its-own"
 every = "15m"
@@ -321,14 +339,35 @@ const PLACED: &[(&str, Is, &str, &str)] = &[
     ("integration[].check[].oidc.ca", Judged, "pkce = true", "pkce = true\nca = \"ca.pem\""),
     ("integration[].check[].oidc.claims", Judged, "[\"email\"]", "[\"groups\"]"),
     ("integration[].check[].oidc.client_auth", Judged, "client_auth = \"client_secret_basic\"", "client_auth = \"client_secret_post\""),
-    ("integration[].check[].oidc.endpoints", Judged, "endpoints = true", "endpoints = false"),
-    ("integration[].check[].oidc.endpoints", Not, "endpoints = true\n", ""),
+    ("integration[].check[].oidc.endpoints", Judged, "endpoints = true # oidc", "endpoints = false"),
+    ("integration[].check[].oidc.endpoints", Not, "endpoints = true # oidc\n", ""),
     ("integration[].check[].oidc.issuer", Judged, "example.com/a\"", "example.com/a/\""),
     ("integration[].check[].oidc.pkce", Judged, "pkce = true", "pkce = false"),
     ("integration[].check[].oidc.scopes", Judged, "[\"openid\"]", "[\"openid\", \"groups\"]"),
     ("integration[].check[].retries", Judged, "retries = 0", "retries = 1"),
     ("integration[].check[].blocked_by", Judged, "blocked_by = \"log-in\"", "blocked_by = \"push\""),
     ("integration[].check[].timeout", Judged, "timeout = \"10s\"", "timeout = \"11s\""),
+    ("integration[].check[].saml.ca", Judged, "endpoints = true # saml", "endpoints = true\nca = \"ca.pem\""),
+    ("integration[].check[].saml.endpoints", Judged, "endpoints = true # saml", "endpoints = false"),
+    ("integration[].check[].saml.endpoints", Not, "endpoints = true # saml", ""),
+    ("integration[].check[].saml.entity_id", Judged, "entity_id = \"urn:idp\"", "entity_id = \"urn:idp2\""),
+    ("integration[].check[].saml.file", Judged, "file = \"federation.xml\"", "file = \"other.xml\""),
+    ("integration[].check[].saml.file", Not, "file = \"federation.xml\"", "file = \"folder/federation.xml\""),
+    ("integration[].check[].saml.max_size", Judged, "max_size = \"64MiB\"", "max_size = \"65MiB\""),
+    ("integration[].check[].saml.peer.encrypts", Judged, "encrypts = false", "encrypts = true"),
+    ("integration[].check[].saml.peer.encrypts", Not, "encrypts = false, ", ""),
+    ("integration[].check[].saml.peer.name_id_formats", Judged, "urn:format", "urn:other"),
+    ("integration[].check[].saml.peer.signs_requests", Judged, "signs_requests = true, wants", "signs_requests = false, wants"),
+    ("integration[].check[].saml.peer.wants_signed_requests", Judged, "wants_signed_requests = true", "wants_signed_requests = false"),
+    ("integration[].check[].saml.role", Judged, "role = \"idp\"", "role = \"sp\""),
+    ("integration[].check[].saml.role", Not, "role = \"idp\"", ""),
+    ("integration[].check[].saml.signature.pins", Judged, "warn_days = 30", "warn_days = 30\nsignature = { pins = [\"ca.pem\"] }"),
+    ("integration[].check[].saml.signature.require", Not, "warn_days = 30", "warn_days = 30\nsignature = { require = false }"),
+    ("integration[].check[].saml.url", Judged, "idp.example.com/metadata", "idp.example.com/metadata2"),
+    ("integration[].check[].saml.validity.max_days", Judged, "max_days = 28", "max_days = 27"),
+    ("integration[].check[].saml.validity.min_days", Judged, "min_days = 5", "min_days = 6"),
+    ("integration[].check[].saml.warn_days", Judged, "warn_days = 30", "warn_days = 31"),
+    ("integration[].check[].saml.warn_days", Not, "warn_days = 30", ""),
     // Its defaults are thresholds, and all of them are written here.
     ("integration[].criticality", Not, "criticality = \"normal\"", "criticality = \"low\""),
     ("integration[].dialect", Judged, "dialect = \"auto\"", "dialect = \"zendesk\""),
