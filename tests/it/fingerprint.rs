@@ -132,7 +132,6 @@ role = "idp"
 warn_days = 30
 validity = { min_days = 5, max_days = 28 }
 peer = { encrypts = false, name_id_formats = ["urn:format"], signs_requests = true, wants_signed_requests = true }
-endpoints = true # oidc
 [[integration.check]]
 id = "federation"
 every = "6h"
@@ -156,7 +155,7 @@ algorithm = "ES256"
 scopes = ["openid"]
 claims = ["email"]
 pkce = true
-endpoints = true # saml
+endpoints = true
 [[integration.check]]
 id = "token-of-its-own"
 every = "15m"
@@ -339,17 +338,17 @@ const PLACED: &[(&str, Is, &str, &str)] = &[
     ("integration[].check[].oidc.ca", Judged, "pkce = true", "pkce = true\nca = \"ca.pem\""),
     ("integration[].check[].oidc.claims", Judged, "[\"email\"]", "[\"groups\"]"),
     ("integration[].check[].oidc.client_auth", Judged, "client_auth = \"client_secret_basic\"", "client_auth = \"client_secret_post\""),
-    ("integration[].check[].oidc.endpoints", Judged, "endpoints = true # oidc", "endpoints = false"),
-    ("integration[].check[].oidc.endpoints", Not, "endpoints = true # oidc\n", ""),
+    ("integration[].check[].oidc.endpoints", Judged, "endpoints = true", "endpoints = false"),
+    ("integration[].check[].oidc.endpoints", Not, "endpoints = true\n", ""),
     ("integration[].check[].oidc.issuer", Judged, "example.com/a\"", "example.com/a/\""),
     ("integration[].check[].oidc.pkce", Judged, "pkce = true", "pkce = false"),
     ("integration[].check[].oidc.scopes", Judged, "[\"openid\"]", "[\"openid\", \"groups\"]"),
     ("integration[].check[].retries", Judged, "retries = 0", "retries = 1"),
     ("integration[].check[].blocked_by", Judged, "blocked_by = \"log-in\"", "blocked_by = \"push\""),
     ("integration[].check[].timeout", Judged, "timeout = \"10s\"", "timeout = \"11s\""),
-    ("integration[].check[].saml.ca", Judged, "endpoints = true # saml", "endpoints = true\nca = \"ca.pem\""),
-    ("integration[].check[].saml.endpoints", Judged, "endpoints = true # saml", "endpoints = false"),
-    ("integration[].check[].saml.endpoints", Not, "endpoints = true # saml", ""),
+    ("integration[].check[].saml.ca", Judged, "wants_signed_requests = true }", "wants_signed_requests = true }\nca = \"ca.pem\""),
+    ("integration[].check[].saml.endpoints", Judged, "wants_signed_requests = true }", "wants_signed_requests = true }\nendpoints = false"),
+    ("integration[].check[].saml.endpoints", Not, "wants_signed_requests = true }", "wants_signed_requests = true }\nendpoints = true"),
     ("integration[].check[].saml.entity_id", Judged, "entity_id = \"urn:idp\"", "entity_id = \"urn:idp2\""),
     ("integration[].check[].saml.file", Judged, "file = \"federation.xml\"", "file = \"other.xml\""),
     ("integration[].check[].saml.file", Not, "file = \"federation.xml\"", "file = \"folder/federation.xml\""),
