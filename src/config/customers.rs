@@ -240,10 +240,11 @@ fn check(
         Some(kind) => {
             judge.secrets(&t, kind);
             if let (Some(every), Some(host), None) = (every, kind.host(), &integration.paused) {
-                judge.demand.add(&t, host, every);
+                judge.demand.add(&t, host, every, kind.requests());
             }
             addresses.judge(&t, kind);
-            if let Some(timeout) = written.or(every.map(default_timeout)).filter(|_| written.is_some() || !t.has("timeout")) {
+            judge::production(&t, kind, integration.id.environment());
+            if let Some(timeout) = written.or(every.map(|e| default_timeout(kind, e))).filter(|_| written.is_some() || !t.has("timeout")) {
                 judge::within(&t, kind, timeout);
             }
         }
@@ -260,7 +261,7 @@ fn check(
     t.finish();
     let (id, every, kind) = (id?, every?, kind?);
     let id = integration.id.check(&id);
-    let timeout = written.unwrap_or_else(|| default_timeout(every)).0;
+    let timeout = written.unwrap_or_else(|| default_timeout(&kind, every)).0;
     Some(Arc::new(CheckDef {
         key: id.key(),
         id,
@@ -275,9 +276,10 @@ fn check(
     }))
 }
 
-/// 10 s, or half of `every` where `every` is 10 s or less.
-fn default_timeout(every: Span) -> Span {
-    if every > TIMEOUT { TIMEOUT } else { Span(every.0 / 2) }
+/// 10 s, or what the kind needs where it asks more than once; half of `every` where `every` is no longer than that.
+fn default_timeout(kind: &Kind, every: Span) -> Span {
+    let usual = kind.usual_timeout().unwrap_or(TIMEOUT);
+    if every > usual { usual } else { Span(every.0 / 2) }
 }
 
 fn maintenance(table: &mut Table<'_>, judge: &Judge) -> Vec<Maintenance> {

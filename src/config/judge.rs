@@ -101,6 +101,13 @@ pub(super) fn within(check: &Table<'_>, kind: &Kind, timeout: Span) {
     check.source().report(check.place_of(&path), &check.path_of(&path), what, expected, false);
 }
 
+/// What a check must not do where people are at work, unless its file says so.
+pub(super) fn production(check: &Table<'_>, kind: &Kind, environment: &str) {
+    let Some((key, expected)) = kind.never_in_production().filter(|_| environment == "production") else { return };
+    let path = format!("{}.{key}", kind.name());
+    check.source().report(check.place_of(&path), &check.path_of(&path), "is refused in the environment production", expected, false);
+}
+
 /// Targets of one integration written as addresses that the guard would refuse at every run. What one line mends is told once.
 #[derive(Debug)]
 pub(super) struct Addresses<'s> {

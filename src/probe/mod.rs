@@ -3,20 +3,28 @@
 //! A probe has no loop, no retry, no clock, no store: time, retries, deadlines and limits are the scheduler's. A new kind is a file beside
 //! `http.rs` and its arms in [`Kind`]; nothing else of the core changes.
 
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::pin::Pin;
+
+use url::Host;
+
 use crate::clock::UnixMs;
 use crate::config::model::CheckDef;
 use crate::config::table::Table;
-use crate::fields::Span;
+use crate::fields::{HttpUrl, Span};
 use crate::memory::Memory;
 use crate::observed::{Failure, Observed};
 use crate::secret::{Redactor, SecretRef};
 use crate::soak::Judge;
-use crate::transport::Transport;
+use crate::transport::auth::Auth;
+use crate::transport::{Transport, guard};
 use material::Material;
 
 pub mod document;
 pub mod http;
 pub mod material;
+pub mod scim;
 #[cfg(test)]
 pub mod told;
 
@@ -25,9 +33,17 @@ pub mod told;
 pub enum Kind {
     /// A request and what its response must be.
     Http(Box<http::HttpCheck>),
+    /// A SCIM server, asked what identity providers ask.
+    Scim(Box<scim::ScimCheck>),
     /// Outcomes that arrive from outside; proves that such a kind needs nothing of the core.
     #[cfg(test)]
     Told(told::ToldCheck),
+}
+
+/// Who says when a run that asks more than once may ask again.
+pub trait Turns: fmt::Debug + Sync {
+    /// Waits for the next turn towards the check's own host; `false`: it would come after the deadline.
+    fn next(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
 }
 
 /// What one run is handed: its check, and the shared means to reach the network.
@@ -43,6 +59,8 @@ pub struct ProbeContext<'a> {
     pub memory: Memory<'a>,
     /// Wall time when the attempt began: what dates are judged by.
     pub now: UnixMs,
+    /// The turns of every request after the first; `None`: nobody counts.
+    pub turns: Option<&'a dyn Turns>,
 }
 
 /// A target written as an address that the guard would refuse at every run.
@@ -54,6 +72,22 @@ pub struct RefusedLiteral {
     pub address: String,
     /// The guard's rule.
     pub rule: &'static str,
+}
+
+impl RefusedLiteral {
+    /// The URL under this key, where it is written as an address that is refused.
+    pub fn of(key: &'static str, url: &HttpUrl, allow_private: bool) -> Option<Self> {
+        let host = url.url().host()?;
+        let ip = match host {
+            Host::Ipv4(ip) => ip.into(),
+            Host::Ipv6(ip) => ip.into(),
+            // Every resolver gives it the loopback address (RFC 6761, 6.3).
+            Host::Domain("localhost") => Ipv4Addr::LOCALHOST.into(),
+            Host::Domain(_) => return None,
+        };
+        let rule = guard::judge(ip, allow_private).err()?;
+        Some(Self { key, address: host.to_string(), rule })
+    }
 }
 
 /// What is accepted, once it is on record.
@@ -83,6 +117,7 @@ impl Kind {
     /// The names of the kinds: the keys `[integration.check.<kind>]`.
     pub const NAMES: &'static [&'static str] = &[
         "http",
+        "scim",
         #[cfg(test)]
         "told",
     ];
@@ -95,6 +130,7 @@ impl Kind {
         match found.as_slice() {
             [_] => match tables.pop()? {
                 ("http", table) => http::HttpCheck::read(table).map(|c| Self::Http(Box::new(c))),
+                ("scim", table) => scim::ScimCheck::read(table).map(|c| Self::Scim(Box::new(c))),
                 #[cfg(test)]
                 ("told", table) => Some(Self::Told(told::ToldCheck::read(table))),
                 _ => None,
@@ -117,6 +153,7 @@ impl Kind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Http(_) => "http",
+            Self::Scim(_) => "scim",
             #[cfg(test)]
             Self::Told(_) => "told",
         }
@@ -126,6 +163,7 @@ impl Kind {
     pub fn family(&self) -> &'static str {
         match self {
             Self::Http(_) => "api",
+            Self::Scim(_) => "sso",
             #[cfg(test)]
             Self::Told(_) => "webhook",
         }
@@ -135,6 +173,7 @@ impl Kind {
     pub fn host(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.host()),
+            Self::Scim(c) => Some(c.host()),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -143,7 +182,7 @@ impl Kind {
     /// Whether it is asked on a schedule: it talks to a host.
     pub fn is_asked(&self) -> bool {
         match self {
-            Self::Http(_) => true,
+            Self::Http(_) | Self::Scim(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -153,6 +192,7 @@ impl Kind {
     pub fn credential(&self) -> String {
         match self {
             Self::Http(c) => c.credential(),
+            Self::Scim(c) => c.credential(),
             #[cfg(test)]
             Self::Told(_) => String::new(),
         }
@@ -162,8 +202,7 @@ impl Kind {
     pub fn shares_credential(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Http(a), Self::Http(b)) => a.shares_credential(b),
-            #[cfg(test)]
-            _ => true,
+            (a, b) => a.credential() == b.credential(),
         }
     }
 
@@ -171,6 +210,7 @@ impl Kind {
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {
             Self::Http(c) => c.secrets(),
+            Self::Scim(c) => c.secrets(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
         }
@@ -180,6 +220,7 @@ impl Kind {
     pub fn header_secrets(&self) -> Vec<(SecretRef, &'static str)> {
         match self {
             Self::Http(c) => c.header_secrets(),
+            Self::Scim(c) => c.auth.as_ref().and_then(Auth::header_secret).into_iter().collect(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
         }
@@ -189,6 +230,7 @@ impl Kind {
     pub fn within(&self) -> Option<(&'static str, Span)> {
         match self {
             Self::Http(c) => c.within(),
+            Self::Scim(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -198,6 +240,7 @@ impl Kind {
     pub fn refused_literal(&self, allow_private: bool) -> Option<RefusedLiteral> {
         match self {
             Self::Http(c) => c.refused_literal(allow_private),
+            Self::Scim(c) => c.refused_literal(allow_private),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -207,6 +250,7 @@ impl Kind {
     pub fn unusable_file_blocking(&self) -> Option<(&'static str, String)> {
         match self {
             Self::Http(c) => c.unusable_file_blocking(),
+            Self::Scim(c) => c.unusable_file_blocking(),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -216,6 +260,7 @@ impl Kind {
     pub fn judged_by(&self) -> Judge {
         match self {
             Self::Http(_) => Judge::Ratio,
+            Self::Scim(_) => Judge::Every,
             #[cfg(test)]
             Self::Told(_) => Judge::Every,
         }
@@ -225,6 +270,7 @@ impl Kind {
     pub fn material(&self) -> Material {
         match self {
             Self::Http(c) => c.material(),
+            Self::Scim(c) => c.material(),
             #[cfg(test)]
             Self::Told(c) => c.material(),
         }
@@ -234,8 +280,39 @@ impl Kind {
     pub fn has_document(&self) -> bool {
         match self {
             Self::Http(_) => false,
+            Self::Scim(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
+        }
+    }
+
+    /// Requests a run usually makes to its own host.
+    pub fn requests(&self) -> u32 {
+        match self {
+            Self::Http(_) => 1,
+            Self::Scim(c) => c.requests(),
+            #[cfg(test)]
+            Self::Told(_) => 1,
+        }
+    }
+
+    /// The timeout where none is written, for kinds that take longer than others: they wait for a turn before each request.
+    pub fn usual_timeout(&self) -> Option<Span> {
+        match self {
+            Self::Http(_) => None,
+            Self::Scim(c) => Some(c.usual_timeout()),
+            #[cfg(test)]
+            Self::Told(_) => None,
+        }
+    }
+
+    /// What of its table is refused in the environment `production`: its key, and what is expected instead.
+    pub fn never_in_production(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Http(_) => None,
+            Self::Scim(c) => c.never_in_production(),
+            #[cfg(test)]
+            Self::Told(_) => None,
         }
     }
 
@@ -243,7 +320,7 @@ impl Kind {
     pub fn accept(&self, remembered: Option<&str>) -> Result<Accepted, NothingToAccept> {
         let _ = remembered;
         match self {
-            Self::Http(_) => Err(NothingToAccept::NoDocument),
+            Self::Http(_) | Self::Scim(_) => Err(NothingToAccept::NoDocument),
             #[cfg(test)]
             Self::Told(_) => Err(NothingToAccept::NoDocument),
         }
@@ -253,6 +330,7 @@ impl Kind {
     pub fn target_shown(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.url_shown()),
+            Self::Scim(c) => Some(c.url.shown()),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -262,6 +340,7 @@ impl Kind {
     pub async fn run(&self, context: &mut ProbeContext<'_>, observed: &mut Observed) -> Result<(), Failure> {
         match self {
             Self::Http(c) => Box::pin(c.run(context, observed)).await,
+            Self::Scim(c) => Box::pin(c.run(context, observed)).await,
             #[cfg(test)]
             Self::Told(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "outcomes of this kind arrive from outside")),
         }
