@@ -244,7 +244,9 @@ fn check(
             }
             addresses.judge(&t, kind);
             judge::production(&t, kind, integration.id.environment());
-            if let Some(timeout) = written.or(every.map(|e| default_timeout(kind, e))).filter(|_| written.is_some() || !t.has("timeout")) {
+            if let Some(timeout) =
+                written.or(every.map(|e| default_timeout(kind.usual_timeout(), e))).filter(|_| written.is_some() || !t.has("timeout"))
+            {
                 judge::within(&t, kind, timeout);
             }
         }
@@ -261,7 +263,7 @@ fn check(
     t.finish();
     let (id, every, kind) = (id?, every?, kind?);
     let id = integration.id.check(&id);
-    let timeout = written.unwrap_or_else(|| default_timeout(&kind, every)).0;
+    let timeout = written.unwrap_or_else(|| default_timeout(kind.usual_timeout(), every)).0;
     Some(Arc::new(CheckDef {
         key: id.key(),
         id,
@@ -277,8 +279,8 @@ fn check(
 }
 
 /// 10 s, or what the kind needs where it asks more than once; half of `every` where `every` is no longer than that.
-fn default_timeout(kind: &Kind, every: Span) -> Span {
-    let usual = kind.usual_timeout().unwrap_or(TIMEOUT);
+fn default_timeout(usual: Option<Span>, every: Span) -> Span {
+    let usual = usual.unwrap_or(TIMEOUT);
     if every > usual { usual } else { Span(every.0 / 2) }
 }
 
@@ -342,9 +344,10 @@ mod tests {
     fn the_default_timeout_is_always_shorter_than_the_interval() {
         for ms in (1000..20_000).step_by(250) {
             let every = Span(Duration::from_millis(ms));
-            assert!(default_timeout(every) < every, "{every}");
+            assert!(default_timeout(None, every) < every, "{every}");
         }
-        assert_eq!(default_timeout(Span::seconds(60)), TIMEOUT);
-        assert_eq!(default_timeout(Span::seconds(10)), Span::seconds(5));
+        assert_eq!(default_timeout(None, Span::seconds(60)), TIMEOUT);
+        assert_eq!(default_timeout(Some(Span::seconds(120)), Span::seconds(60)), Span::seconds(30));
+        assert_eq!(default_timeout(None, Span::seconds(10)), Span::seconds(5));
     }
 }

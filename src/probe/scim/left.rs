@@ -38,7 +38,8 @@ pub(super) async fn note(base: &str, journal: &Journal, context: &ProbeContext<'
 
 /// Removes what the memory names. Gives how much of it is still there.
 pub(super) async fn remove(session: &mut Session<'_>, context: &mut ProbeContext<'_>, observed: &mut Observed) -> Result<usize, Failure> {
-    let Some(text) = context.memory.recall() else { return Ok(0) };
+    // Outside the daemon it may belong to a run that goes on just now.
+    let Some(text) = context.memory.recall().filter(|_| context.memory.is_kept()) else { return Ok(0) };
     let (Ok(whose), journal) = (serde_json::from_str::<Whose>(&text), Journal::read(&text)) else { return Ok(0) };
     if journal.is_empty() {
         return Ok(0);
