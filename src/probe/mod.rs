@@ -1,6 +1,7 @@
 //! The kinds of check: a closed enum, one file per kind, each a function that runs **once**.
 //!
-//! A probe has no loop, no retry, no clock, no store: time, retries, deadlines and limits are the scheduler's. A new kind is a file beside
+//! A probe has no retry, no clock, no store: time, retries, deadlines and limits are the scheduler's; one that asks more than once awaits a turn before
+//! each request ([`Turns`]). A new kind is a file beside
 //! `http.rs` and its arms in [`Kind`]; nothing else of the core changes.
 
 use std::fmt;

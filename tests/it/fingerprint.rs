@@ -128,6 +128,18 @@ every = "5m"
 judged = false
 [integration.check.http]
 url = "https://info.example.com/"
+[[integration.check]]
+id = "provisioning"
+every = "6h"
+[integration.check.scim]
+url = "https://app.example.com/scim/v2"
+auth = { bearer = { env = "SCIM_TOKEN" } }
+token_ends = 2027-06-01T00:00:00Z
+known = { env = "KNOWN" }
+idp = "entra"
+groups = true
+write = false
+allow_write_in_production = true
 "#;
 
 /// Whether a change of a key starts the soak again.
@@ -137,6 +149,10 @@ enum Is {
     Not,
 }
 use Is::{Judged, Not};
+
+/// How the base's scim check shows who it is: what other ways take the place of.
+const SCIM_AUTH: &str = "auth = { bearer = { env = \"SCIM_TOKEN\" } }";
+const SCIM_OAUTH2: &str = "auth = { oauth2 = { token_url = \"https://login.example.com/scim\", client_id = \"scim\", client_secret = { env = \"SCIM\" }, scope = \"s\", audience = \"a\", auth_method = \"post\" } }";
 
 /// Every key, with a change of it in [`BASE`]: the text there, and what stands in its place. A key may stand here more than once.
 const PLACED: &[(&str, Is, &str, &str)] = &[
@@ -243,6 +259,64 @@ const PLACED: &[(&str, Is, &str, &str)] = &[
     ("integration[].check[].retries", Judged, "retries = 0", "retries = 1"),
     ("integration[].check[].blocked_by", Judged, "blocked_by = \"log-in\"", "blocked_by = \"push\""),
     ("integration[].check[].timeout", Judged, "timeout = \"10s\"", "timeout = \"11s\""),
+    ("integration[].check[].scim.allow_write_in_production", Not, "allow_write_in_production = true", "allow_write_in_production = false"),
+    (
+        "integration[].check[].scim.auth.api_key.header",
+        Judged,
+        SCIM_AUTH,
+        "auth = { api_key = { header = \"X-Scim\", value = { env = \"KEY\" } } }",
+    ),
+    (
+        "integration[].check[].scim.auth.api_key.prefix",
+        Judged,
+        SCIM_AUTH,
+        "auth = { api_key = { header = \"X-Scim\", prefix = \"K \", value = { env = \"KEY\" } } }",
+    ),
+    (
+        "integration[].check[].scim.auth.api_key.query",
+        Judged,
+        SCIM_AUTH,
+        "auth = { api_key = { query = \"q\", value = { env = \"KEY\" } } }",
+    ),
+    (
+        "integration[].check[].scim.auth.api_key.value",
+        Judged,
+        SCIM_AUTH,
+        "auth = { api_key = { query = \"q\", value = { env = \"K2\" } } }",
+    ),
+    (
+        "integration[].check[].scim.auth.basic.password",
+        Judged,
+        SCIM_AUTH,
+        "auth = { basic = { username = \"s\", password = { env = \"PASSWORD\" } } }",
+    ),
+    (
+        "integration[].check[].scim.auth.basic.username",
+        Judged,
+        SCIM_AUTH,
+        "auth = { basic = { username = \"t\", password = { env = \"PASSWORD\" } } }",
+    ),
+    ("integration[].check[].scim.auth.bearer", Not, "SCIM_TOKEN", "SCIM_TOKEN_2"),
+    ("integration[].check[].scim.auth.bearer", Judged, SCIM_AUTH, ""),
+    ("integration[].check[].scim.auth.oauth2.audience", Judged, SCIM_AUTH, SCIM_OAUTH2),
+    ("integration[].check[].scim.auth.oauth2.auth_method", Judged, SCIM_AUTH, SCIM_OAUTH2),
+    ("integration[].check[].scim.auth.oauth2.client_id", Judged, SCIM_AUTH, SCIM_OAUTH2),
+    ("integration[].check[].scim.auth.oauth2.client_secret", Judged, SCIM_AUTH, SCIM_OAUTH2),
+    ("integration[].check[].scim.auth.oauth2.scope", Judged, SCIM_AUTH, SCIM_OAUTH2),
+    ("integration[].check[].scim.auth.oauth2.token_url", Judged, SCIM_AUTH, SCIM_OAUTH2),
+    ("integration[].check[].scim.ca", Judged, "idp = \"entra\"", "ca = \"ca.pem\""),
+    ("integration[].check[].scim.groups", Judged, "groups = true", "groups = false"),
+    ("integration[].check[].scim.groups", Not, "groups = true", ""),
+    ("integration[].check[].scim.idp", Judged, "idp = \"entra\"", "idp = \"okta\""),
+    ("integration[].check[].scim.idp", Not, "idp = \"entra\"", ""),
+    // Whoever it is, only that somebody is known.
+    ("integration[].check[].scim.known", Not, "known = { env = \"KNOWN\" }", "known = { env = \"KNOWN_2\" }"),
+    ("integration[].check[].scim.known", Judged, "known = { env = \"KNOWN\" }", ""),
+    // A new token is no other judgement.
+    ("integration[].check[].scim.token_ends", Not, "2027-06-01", "2027-07-01"),
+    ("integration[].check[].scim.url", Judged, "app.example.com/scim/v2", "app.example.com/scim/v3"),
+    ("integration[].check[].scim.write", Judged, "write = false", "write = true"),
+    ("integration[].check[].scim.write", Not, "write = false", ""),
     // Its defaults are thresholds, and all of them are written here.
     ("integration[].criticality", Not, "criticality = \"normal\"", "criticality = \"low\""),
     ("integration[].dialect", Judged, "dialect = \"auto\"", "dialect = \"zendesk\""),

@@ -54,6 +54,7 @@ impl<'a> Session<'a> {
             redirects: 0,
             max_body: Some(MOST_OF_ONE),
             roots,
+            client: None,
             timeout: context.check.timeout,
             dialect: context.check.integration.dialect,
             host: check.host(),

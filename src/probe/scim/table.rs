@@ -17,12 +17,13 @@ impl ScimCheck {
             t.problem("url", "has parameters", "expected the base URL alone, such as \"https://app.example.com/scim/v2\"");
         }
         let auth = t.table("auth").and_then(Auth::read);
-        let ca = t.opt::<PathBuf>("ca").map(|p| t.source().dir.join(p));
+        let mut ca = t.opt::<PathBuf>("ca").map(|p| t.source().dir.join(p));
         let plain = |u: &HttpUrl| u.url().scheme() == "http";
         let token_plain = !matches!(&auth, Some(Auth::OAuth2(o)) if !plain(&o.token_url));
         if ca.is_some() && url.as_ref().is_some_and(plain) && token_plain {
             let what = "is never used: a plain http URL has no certificate to check";
             t.problem("ca", what, "expected a URL that starts with https://, or no ca");
+            ca = None;
         }
         let token_ends = t.opt("token_ends");
         let known = t.opt::<SecretRef>("known").map(|s| rooted(s, &t));
