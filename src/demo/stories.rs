@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::certificates::Validity;
-use super::quotas;
+use super::{provisioning, quotas};
 use crate::clock::UnixMs;
 
 /// Opens the CRM.
@@ -27,6 +27,8 @@ pub const ORDERS_KEY: &str = "demo-orders-6d0a55";
 pub const CHAT_TOKEN: &str = "demo-chat-e917b3";
 /// Opens the bank's CRM.
 pub const RELATIONS_TOKEN: &str = "demo-relations-58af14";
+/// Opens both SCIM servers.
+pub const PROVISIONING_TOKEN: &str = "demo-provisioning-7be1d9";
 /// What the token endpoint issues.
 const ACCESS_TOKEN: &str = "demo-access-c3a9d1";
 /// The client that the token endpoint knows.
@@ -47,6 +49,8 @@ pub struct Ask<'a> {
     pub started: UnixMs,
     /// Path without query.
     pub path: &'a str,
+    /// Query, encoded as it came.
+    pub query: &'a str,
     /// `Authorization`.
     pub authorization: &'a str,
     /// `X-Api-Key`.
@@ -142,12 +146,14 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at("students.campusvendor.example", 443, Wire::Https(Validity::Long, false, wrong_json)),
     at("catalogue.libraryvendor.example", 80, Wire::Http(redirect_loop)),
     at("timetable.elmwood.example", 80, Wire::Http(huge)),
+    at("accounts.campusvendor.example", 443, Wire::Https(Validity::Long, true, provisioning::unfiltered)),
     at("mail.campaignvendor.example", 443, Wire::Https(Validity::Long, false, throttled)),
     // Fjord: live, one integration passes on its second attempt.
     at("loyalty.soakwatch-product.example", 443, Wire::Https(Validity::Long, false, every_second_fails)),
     at("pos.fjord.example", 80, Wire::Http(healthy)),
     at("prices.fjord.example", 80, Wire::Http(healthy)),
     at("images.cdnvendor.example", 443, Wire::Https(Validity::Long, true, healthy)),
+    at("staff.shophub.example", 443, Wire::Https(Validity::Long, true, provisioning::sound)),
     at("orders.shophub.example", 443, Wire::Https(Validity::Long, true, quotas::order_hub)),
     // What the self-check asks.
     at("control.soakwatch-product.example", 7, Wire::Accepts),

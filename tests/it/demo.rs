@@ -44,12 +44,14 @@ const STORIES: &[(&str, Option<(Class, Attribution)>)] = &[
     ("dunlin/staging/customs-gateway/ping", Some((Class::Connect, Attribution::CustomerEnvironment))),
     ("dunlin/staging/route-planner/plan", Some((Class::Timeout, Attribution::ThirdParty))),
     ("dunlin/staging/label-printing/template", Some((Class::NotFound, Attribution::Configuration))),
+    ("elmwood/production/student-accounts/scim", Some((Class::Metadata, Attribution::Configuration))),
     ("elmwood/production/student-records/list", Some((Class::Assertion, Attribution::ThirdParty))),
     ("elmwood/production/library-catalogue/search", Some((Class::Redirect, Attribution::Configuration))),
     ("elmwood/production/timetable/feed", Some((Class::Protocol, Attribution::CustomerEnvironment))),
     ("elmwood/production/alumni-mailing/campaigns", Some((Class::Throttled, Attribution::ThirdParty))),
     ("elmwood/staging/library-loans/list-loans", None),
     ("fjord/production/loyalty-points/balance", None),
+    ("fjord/production/staff-accounts/scim", None),
     ("fjord/production/pos-sales/journal", None),
     ("fjord/production/price-feed/prices", None),
     ("fjord/production/product-images/fetch", None),
@@ -134,6 +136,10 @@ async fn each_story_ends_in_its_own_class_and_attribution() {
     let days = |id: &str| (check(&running, id).state.certificate_expiry.unwrap().0 - now.0).div_euclid(86_400_000);
     assert_eq!(days("borealis/production/staff-sign-in/discovery"), 9);
     assert!(days("borealis/production/payroll-export/status") < 0, "an expired certificate still shows its dates");
+    let scim = |id: &str| check(&running, id).state.findings.iter().map(|f| f.id.to_string()).collect::<Vec<_>>();
+    // Where no filter is looked at, a broken one is not refused either.
+    assert_eq!(scim("elmwood/production/student-accounts/scim"), ["SCIM-FLT-02", "SCIM-FLT-04"]);
+    assert_eq!(scim("fjord/production/staff-accounts/scim"), [""; 0]);
     let depth = check(&running, "acme/production/warehouse-stock/queue").state.values["queue_depth"];
     assert!((12.0..=60.0).contains(&depth), "{depth}");
     let retried = check(&running, "fjord/production/loyalty-points/balance").state;
@@ -377,7 +383,7 @@ fn for_a_time_it_serves_and_ends_with_a_table() {
     assert_eq!(done.status.code(), Some(0), "{out}\n{log}");
     assert!(out.lines().find_map(address).is_some(), "{out}");
     let table = table(&out);
-    assert_eq!(table.len(), 29, "{out}");
+    assert_eq!(table.len(), 31, "{out}");
     let row = |id: &str| *table.iter().find(|l| l.starts_with(id)).unwrap_or_else(|| panic!("{id}: {out}"));
     assert!(row("dunlin/staging/label-printing").contains("not_found"), "{out}");
     assert!(row("fjord/production/pos-sales").contains("paused"), "{out}");
@@ -492,7 +498,7 @@ fn without_a_time_it_goes_on_until_ctrl_c() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     let (exit, said) = demo.interrupt();
     assert_eq!(exit, Some(0), "{said}");
-    assert_eq!(table(&said).len(), 29, "{said}");
+    assert_eq!(table(&said).len(), 31, "{said}");
     let dir = said.split_whitespace().find_map(|w| w.strip_suffix("/customers/*.toml")).unwrap();
     assert!(!Path::new(dir).exists(), "{dir} is left behind");
 }
