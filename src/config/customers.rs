@@ -244,6 +244,9 @@ fn check(
             }
             addresses.judge(&t, kind);
             judge::production(&t, kind, integration.id.environment());
+            if let Some(every) = every {
+                judge::sparing(&t, kind, every);
+            }
             if let Some(timeout) =
                 written.or(every.map(|e| default_timeout(kind.usual_timeout(), e))).filter(|_| written.is_some() || !t.has("timeout"))
             {

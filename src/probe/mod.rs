@@ -23,8 +23,12 @@ use crate::transport::{Transport, guard};
 use material::Material;
 
 pub mod document;
+pub mod endpoint;
 pub mod http;
 pub mod material;
+pub mod oauth2;
+pub mod oidc;
+pub mod saml;
 pub mod scim;
 #[cfg(test)]
 pub mod told;
@@ -36,6 +40,12 @@ pub enum Kind {
     Http(Box<http::HttpCheck>),
     /// A SCIM server, asked what identity providers ask.
     Scim(Box<scim::ScimCheck>),
+    /// An OpenID provider's discovery document, keys and endpoints.
+    Oidc(Box<oidc::OidcCheck>),
+    /// A token, asked for and looked at.
+    OAuth2(Box<oauth2::OAuth2Check>),
+    /// SAML metadata.
+    Saml(Box<saml::SamlCheck>),
     /// Outcomes that arrive from outside; proves that such a kind needs nothing of the core.
     #[cfg(test)]
     Told(told::ToldCheck),
@@ -75,22 +85,6 @@ pub struct RefusedLiteral {
     pub rule: &'static str,
 }
 
-impl RefusedLiteral {
-    /// The URL under this key, where it is written as an address that is refused.
-    pub fn of(key: &'static str, url: &HttpUrl, allow_private: bool) -> Option<Self> {
-        let host = url.url().host()?;
-        let ip = match host {
-            Host::Ipv4(ip) => ip.into(),
-            Host::Ipv6(ip) => ip.into(),
-            // Every resolver gives it the loopback address (RFC 6761, 6.3).
-            Host::Domain("localhost") => Ipv4Addr::LOCALHOST.into(),
-            Host::Domain(_) => return None,
-        };
-        let rule = guard::judge(ip, allow_private).err()?;
-        Some(Self { key, address: host.to_string(), rule })
-    }
-}
-
 /// What is accepted, once it is on record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Accepted {
@@ -119,6 +113,9 @@ impl Kind {
     pub const NAMES: &'static [&'static str] = &[
         "http",
         "scim",
+        "oidc",
+        "oauth2",
+        "saml",
         #[cfg(test)]
         "told",
     ];
@@ -132,6 +129,9 @@ impl Kind {
             [_] => match tables.pop()? {
                 ("http", table) => http::HttpCheck::read(table).map(|c| Self::Http(Box::new(c))),
                 ("scim", table) => scim::ScimCheck::read(table).map(|c| Self::Scim(Box::new(c))),
+                ("oidc", table) => oidc::OidcCheck::read(table).map(|c| Self::Oidc(Box::new(c))),
+                ("oauth2", table) => oauth2::OAuth2Check::read(table).map(|c| Self::OAuth2(Box::new(c))),
+                ("saml", table) => saml::SamlCheck::read(table).map(|c| Self::Saml(Box::new(c))),
                 #[cfg(test)]
                 ("told", table) => Some(Self::Told(told::ToldCheck::read(table))),
                 _ => None,
@@ -140,7 +140,7 @@ impl Kind {
             [] if check.source().damaged.get() => None,
             [] => {
                 let tables: Vec<String> = Self::NAMES.iter().map(|n| format!("[integration.check.{n}]")).collect();
-                check.problem("", "does not say how to test", format!("expected a table {}", tables.join(", or ")));
+                check.problem("", "does not say how to test", format!("expected one of the tables {}", tables.join(", ")));
                 None
             }
             more => {
@@ -155,6 +155,9 @@ impl Kind {
         match self {
             Self::Http(_) => "http",
             Self::Scim(_) => "scim",
+            Self::Oidc(_) => "oidc",
+            Self::OAuth2(_) => "oauth2",
+            Self::Saml(_) => "saml",
             #[cfg(test)]
             Self::Told(_) => "told",
         }
@@ -165,25 +168,29 @@ impl Kind {
         match self {
             Self::Http(_) => "api",
             Self::Scim(_) => "sso",
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => "sso",
             #[cfg(test)]
             Self::Told(_) => "webhook",
         }
     }
 
-    /// `host:port` this check talks to: the unit of concurrency. `None`: outcomes of this kind arrive from outside and are never scheduled.
+    /// `host:port` this check talks to: the unit of concurrency. `None`: it talks to nobody of its own; it reads a file, or its outcomes arrive from outside.
     pub fn host(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.host()),
             Self::Scim(c) => Some(c.host()),
+            Self::Oidc(c) => Some(c.host()),
+            Self::OAuth2(c) => Some(c.host()),
+            Self::Saml(c) => c.host(),
             #[cfg(test)]
             Self::Told(_) => None,
         }
     }
 
-    /// Whether it is asked on a schedule: it talks to a host.
+    /// Whether it is run on a schedule. `false`: its outcomes arrive from outside.
     pub fn is_asked(&self) -> bool {
         match self {
-            Self::Http(_) | Self::Scim(_) => true,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::Scim(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -194,6 +201,9 @@ impl Kind {
         match self {
             Self::Http(c) => c.credential(),
             Self::Scim(c) => c.credential(),
+            Self::Oidc(_) => "none".to_owned(),
+            Self::OAuth2(c) => c.credential(),
+            Self::Saml(_) => "none".to_owned(),
             #[cfg(test)]
             Self::Told(_) => String::new(),
         }
@@ -203,6 +213,8 @@ impl Kind {
     pub fn shares_credential(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Http(a), Self::Http(b)) => a.shares_credential(b),
+            #[cfg(test)]
+            (Self::Told(_), Self::Told(_)) => true,
             (a, b) => a.credential() == b.credential(),
         }
     }
@@ -212,6 +224,9 @@ impl Kind {
         match self {
             Self::Http(c) => c.secrets(),
             Self::Scim(c) => c.secrets(),
+            Self::Oidc(_) => Vec::new(),
+            Self::OAuth2(c) => c.secrets(),
+            Self::Saml(_) => Vec::new(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
         }
@@ -222,6 +237,7 @@ impl Kind {
         match self {
             Self::Http(c) => c.header_secrets(),
             Self::Scim(c) => c.auth.as_ref().and_then(Auth::header_secret).into_iter().collect(),
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => Vec::new(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
         }
@@ -232,6 +248,7 @@ impl Kind {
         match self {
             Self::Http(c) => c.within(),
             Self::Scim(_) => None,
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -242,6 +259,9 @@ impl Kind {
         match self {
             Self::Http(c) => c.refused_literal(allow_private),
             Self::Scim(c) => c.refused_literal(allow_private),
+            Self::Oidc(c) => c.refused_literal(allow_private),
+            Self::OAuth2(c) => c.refused_literal(allow_private),
+            Self::Saml(c) => c.refused_literal(allow_private),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -252,6 +272,19 @@ impl Kind {
         match self {
             Self::Http(c) => c.unusable_file_blocking(),
             Self::Scim(c) => c.unusable_file_blocking(),
+            Self::Oidc(c) => c.unusable_file_blocking(),
+            Self::OAuth2(c) => c.unusable_file_blocking(),
+            Self::Saml(c) => c.unusable_file_blocking(),
+            #[cfg(test)]
+            Self::Told(_) => None,
+        }
+    }
+
+    /// The shortest interval that spares the far side, and what it is spared; shorter ones are warned of.
+    pub fn sparing(&self) -> Option<(Span, &'static str)> {
+        match self {
+            Self::Http(_) | Self::Oidc(_) | Self::Saml(_) | Self::Scim(_) => None,
+            Self::OAuth2(_) => Some((oauth2::SPARING, "every run asks for a token: that costs quota, and wrong secrets lock accounts")),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -260,8 +293,8 @@ impl Kind {
     /// How runs of this kind are judged unless the check says otherwise: by their ratio, or, where they are rare by nature, each of them.
     pub fn judged_by(&self) -> Judge {
         match self {
-            Self::Http(_) => Judge::Ratio,
-            Self::Scim(_) => Judge::Every,
+            Self::Http(_) | Self::OAuth2(_) => Judge::Ratio,
+            Self::Oidc(_) | Self::Saml(_) | Self::Scim(_) => Judge::Every,
             #[cfg(test)]
             Self::Told(_) => Judge::Every,
         }
@@ -272,6 +305,9 @@ impl Kind {
         match self {
             Self::Http(c) => c.material(),
             Self::Scim(c) => c.material(),
+            Self::Oidc(c) => c.material(),
+            Self::OAuth2(c) => c.material(),
+            Self::Saml(c) => c.material(),
             #[cfg(test)]
             Self::Told(c) => c.material(),
         }
@@ -282,15 +318,16 @@ impl Kind {
         match self {
             Self::Http(_) => false,
             Self::Scim(_) => true,
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
         }
     }
 
-    /// Requests a run usually makes to its own host.
+    /// Requests a run makes to its own host, each in its turn. What it asks beyond that is counted when it is heard of.
     pub fn requests(&self) -> u32 {
         match self {
-            Self::Http(_) => 1,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => 1,
             Self::Scim(c) => c.requests(),
             #[cfg(test)]
             Self::Told(_) => 1,
@@ -300,7 +337,7 @@ impl Kind {
     /// The timeout where none is written, for kinds that take longer than others: they wait for a turn before each request.
     pub fn usual_timeout(&self) -> Option<Span> {
         match self {
-            Self::Http(_) => None,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => None,
             Self::Scim(c) => Some(c.usual_timeout()),
             #[cfg(test)]
             Self::Told(_) => None,
@@ -310,7 +347,7 @@ impl Kind {
     /// What of its table is refused in the environment `production`: its key, and what is expected instead.
     pub fn never_in_production(&self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Http(_) => None,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => None,
             Self::Scim(c) => c.never_in_production(),
             #[cfg(test)]
             Self::Told(_) => None,
@@ -319,9 +356,11 @@ impl Kind {
 
     /// Accepts what the check last saw in place of what was accepted before. `remembered`: what the check remembers.
     pub fn accept(&self, remembered: Option<&str>) -> Result<Accepted, NothingToAccept> {
-        let _ = remembered;
         match self {
             Self::Http(_) | Self::Scim(_) => Err(NothingToAccept::NoDocument),
+            Self::Oidc(_) => oidc::OidcCheck::accept(remembered),
+            Self::OAuth2(_) => oauth2::OAuth2Check::accept(remembered),
+            Self::Saml(_) => saml::SamlCheck::accept(remembered),
             #[cfg(test)]
             Self::Told(_) => Err(NothingToAccept::NoDocument),
         }
@@ -332,6 +371,9 @@ impl Kind {
         match self {
             Self::Http(c) => Some(c.url_shown()),
             Self::Scim(c) => Some(c.url.shown()),
+            Self::Oidc(c) => Some(c.url_shown()),
+            Self::OAuth2(c) => Some(c.url_shown()),
+            Self::Saml(c) => Some(c.target_shown()),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -342,10 +384,27 @@ impl Kind {
         match self {
             Self::Http(c) => Box::pin(c.run(context, observed)).await,
             Self::Scim(c) => Box::pin(c.run(context, observed)).await,
+            Self::Oidc(c) => Box::pin(c.run(context, observed)).await,
+            Self::OAuth2(c) => Box::pin(c.run(context, observed)).await,
+            Self::Saml(c) => Box::pin(c.run(context, observed)).await,
             #[cfg(test)]
             Self::Told(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "outcomes of this kind arrive from outside")),
         }
     }
+}
+
+/// A target that is written as an address which the guard would refuse.
+pub fn refused_address(key: &'static str, url: &HttpUrl, allow_private: bool) -> Option<RefusedLiteral> {
+    let host = url.url().host()?;
+    let ip = match host {
+        Host::Ipv4(ip) => ip.into(),
+        Host::Ipv6(ip) => ip.into(),
+        // Every resolver gives it the loopback address (RFC 6761, 6.3).
+        Host::Domain("localhost") => Ipv4Addr::LOCALHOST.into(),
+        Host::Domain(_) => return None,
+    };
+    let rule = guard::judge(ip, allow_private).err()?;
+    Some(RefusedLiteral { key, address: host.to_string(), rule })
 }
 
 #[cfg(test)]

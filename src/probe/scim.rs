@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::material::Material;
-use super::{ProbeContext, RefusedLiteral, document, http};
+use super::{ProbeContext, RefusedLiteral, document, http, refused_address};
 use crate::clock::UnixMs;
 use crate::fields::{HttpUrl, Span};
 use crate::finding::scim::{AUT_03, DEL_01, GET_01, PAG_01, PAG_03, PAG_04};
@@ -98,7 +98,7 @@ impl ScimCheck {
             Some(Auth::OAuth2(o)) => Some(("auth.oauth2.token_url", &o.token_url)),
             _ => None,
         };
-        [Some(("url", &self.url)), token].into_iter().flatten().find_map(|(key, url)| RefusedLiteral::of(key, url, allow_private))
+        [Some(("url", &self.url)), token].into_iter().flatten().find_map(|(key, url)| refused_address(key, url, allow_private))
     }
 
     /// A file it names that can't be used: its key, and why. Reads it: blocking.
