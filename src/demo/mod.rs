@@ -9,6 +9,7 @@ pub mod estate;
 pub mod files;
 mod history;
 pub mod identity;
+mod openid;
 mod provisioning;
 pub mod quotas;
 pub mod stories;

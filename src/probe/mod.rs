@@ -201,9 +201,8 @@ impl Kind {
         match self {
             Self::Http(c) => c.credential(),
             Self::Scim(c) => c.credential(),
-            Self::Oidc(_) => "none".to_owned(),
+            Self::Oidc(_) | Self::Saml(_) => "none".to_owned(),
             Self::OAuth2(c) => c.credential(),
-            Self::Saml(_) => "none".to_owned(),
             #[cfg(test)]
             Self::Told(_) => String::new(),
         }
@@ -224,9 +223,8 @@ impl Kind {
         match self {
             Self::Http(c) => c.secrets(),
             Self::Scim(c) => c.secrets(),
-            Self::Oidc(_) => Vec::new(),
+            Self::Oidc(_) | Self::Saml(_) => Vec::new(),
             Self::OAuth2(c) => c.secrets(),
-            Self::Saml(_) => Vec::new(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
         }

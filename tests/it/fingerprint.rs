@@ -1,5 +1,8 @@
 //! The fingerprint of what is judged: it changes with every key that decides about a run, with no other, and not with the way a file is written.
 
+mod scim;
+mod thresholds;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -132,7 +135,6 @@ role = "idp"
 warn_days = 30
 validity = { min_days = 5, max_days = 28 }
 peer = { encrypts = false, name_id_formats = ["urn:format"], signs_requests = true, wants_signed_requests = true }
-endpoints = true
 [[integration.check]]
 id = "federation"
 every = "6h"
@@ -156,7 +158,7 @@ algorithm = "ES256"
 scopes = ["openid"]
 claims = ["email"]
 pkce = true
-endpoints = true
+endpoints = true # oidc
 [[integration.check]]
 id = "token-of-its-own"
 every = "15m"
@@ -212,10 +214,6 @@ enum Is {
     Not,
 }
 use Is::{Judged, Not};
-
-/// How the base's scim check shows who it is: what other ways take the place of.
-const SCIM_AUTH: &str = "auth = { bearer = { env = \"SCIM_TOKEN\" } }";
-const SCIM_OAUTH2: &str = "auth = { oauth2 = { token_url = \"https://login.example.com/scim\", client_id = \"scim\", client_secret = { env = \"SCIM\" }, scope = \"s\", audience = \"a\", auth_method = \"post\" } }";
 
 /// Every key, with a change of it in [`BASE`]: the text there, and what stands in its place. A key may stand here more than once.
 const PLACED: &[(&str, Is, &str, &str)] = &[
@@ -363,9 +361,9 @@ const PLACED: &[(&str, Is, &str, &str)] = &[
     ("integration[].check[].retries", Judged, "retries = 0", "retries = 1"),
     ("integration[].check[].blocked_by", Judged, "blocked_by = \"log-in\"", "blocked_by = \"push\""),
     ("integration[].check[].timeout", Judged, "timeout = \"10s\"", "timeout = \"11s\""),
-    ("integration[].check[].saml.ca", Judged, "true }\nendpoints = true", "true }\nendpoints = true\nca = \"ca.pem\""),
-    ("integration[].check[].saml.endpoints", Judged, "true }\nendpoints = true", "true }\nendpoints = false"),
-    ("integration[].check[].saml.endpoints", Not, "true }\nendpoints = true", "true }"),
+    ("integration[].check[].saml.ca", Judged, "wants_signed_requests = true }", "wants_signed_requests = true }\nca = \"ca.pem\""),
+    ("integration[].check[].saml.endpoints", Judged, "wants_signed_requests = true }", "wants_signed_requests = true }\nendpoints = false"),
+    ("integration[].check[].saml.endpoints", Not, "wants_signed_requests = true }", "wants_signed_requests = true }\nendpoints = true"),
     ("integration[].check[].saml.entity_id", Judged, "entity_id = \"urn:idp\"", "entity_id = \"urn:idp2\""),
     ("integration[].check[].saml.file", Judged, "file = \"federation.xml\"", "file = \"other.xml\""),
     ("integration[].check[].saml.file", Not, "file = \"federation.xml\"", "file = \"folder/federation.xml\""),
@@ -384,64 +382,6 @@ const PLACED: &[(&str, Is, &str, &str)] = &[
     ("integration[].check[].saml.validity.min_days", Judged, "min_days = 5", "min_days = 6"),
     ("integration[].check[].saml.warn_days", Judged, "warn_days = 30", "warn_days = 31"),
     ("integration[].check[].saml.warn_days", Not, "warn_days = 30", ""),
-    ("integration[].check[].scim.allow_write_in_production", Not, "allow_write_in_production = true", "allow_write_in_production = false"),
-    (
-        "integration[].check[].scim.auth.api_key.header",
-        Judged,
-        SCIM_AUTH,
-        "auth = { api_key = { header = \"X-Scim\", value = { env = \"KEY\" } } }",
-    ),
-    (
-        "integration[].check[].scim.auth.api_key.prefix",
-        Judged,
-        SCIM_AUTH,
-        "auth = { api_key = { header = \"X-Scim\", prefix = \"K \", value = { env = \"KEY\" } } }",
-    ),
-    (
-        "integration[].check[].scim.auth.api_key.query",
-        Judged,
-        SCIM_AUTH,
-        "auth = { api_key = { query = \"q\", value = { env = \"KEY\" } } }",
-    ),
-    (
-        "integration[].check[].scim.auth.api_key.value",
-        Judged,
-        SCIM_AUTH,
-        "auth = { api_key = { query = \"q\", value = { env = \"K2\" } } }",
-    ),
-    (
-        "integration[].check[].scim.auth.basic.password",
-        Judged,
-        SCIM_AUTH,
-        "auth = { basic = { username = \"s\", password = { env = \"PASSWORD\" } } }",
-    ),
-    (
-        "integration[].check[].scim.auth.basic.username",
-        Judged,
-        SCIM_AUTH,
-        "auth = { basic = { username = \"t\", password = { env = \"PASSWORD\" } } }",
-    ),
-    ("integration[].check[].scim.auth.bearer", Not, "SCIM_TOKEN", "SCIM_TOKEN_2"),
-    ("integration[].check[].scim.auth.bearer", Judged, SCIM_AUTH, ""),
-    ("integration[].check[].scim.auth.oauth2.audience", Judged, SCIM_AUTH, SCIM_OAUTH2),
-    ("integration[].check[].scim.auth.oauth2.auth_method", Judged, SCIM_AUTH, SCIM_OAUTH2),
-    ("integration[].check[].scim.auth.oauth2.client_id", Judged, SCIM_AUTH, SCIM_OAUTH2),
-    ("integration[].check[].scim.auth.oauth2.client_secret", Judged, SCIM_AUTH, SCIM_OAUTH2),
-    ("integration[].check[].scim.auth.oauth2.scope", Judged, SCIM_AUTH, SCIM_OAUTH2),
-    ("integration[].check[].scim.auth.oauth2.token_url", Judged, SCIM_AUTH, SCIM_OAUTH2),
-    ("integration[].check[].scim.ca", Judged, "idp = \"entra\"", "ca = \"ca.pem\""),
-    ("integration[].check[].scim.groups", Judged, "groups = true", "groups = false"),
-    ("integration[].check[].scim.groups", Not, "groups = true", ""),
-    ("integration[].check[].scim.idp", Judged, "idp = \"entra\"", "idp = \"okta\""),
-    ("integration[].check[].scim.idp", Not, "idp = \"entra\"", ""),
-    // Whoever it is, only that somebody is known.
-    ("integration[].check[].scim.known", Not, "known = { env = \"KNOWN\" }", "known = { env = \"KNOWN_2\" }"),
-    ("integration[].check[].scim.known", Judged, "known = { env = \"KNOWN\" }", ""),
-    // A new token is no other judgement.
-    ("integration[].check[].scim.token_ends", Not, "2027-08-01", "2027-09-01"),
-    ("integration[].check[].scim.url", Judged, "app.example.com/scim/v2", "app.example.com/scim/v3"),
-    ("integration[].check[].scim.write", Judged, "write = false", "write = true"),
-    ("integration[].check[].scim.write", Not, "write = false", ""),
     // Its defaults are thresholds, and all of them are written here.
     ("integration[].criticality", Not, "criticality = \"normal\"", "criticality = \"low\""),
     ("integration[].dialect", Judged, "dialect = \"auto\"", "dialect = \"zendesk\""),
@@ -516,11 +456,11 @@ fn every_key_is_placed_and_does_what_its_place_says() {
     let keys = keys_of_a_customer();
     let leaf = |key: &&String| !keys.iter().any(|k| k.strip_prefix(key.as_str()).is_some_and(|rest| rest.starts_with(['.', '['])));
     let leaves: BTreeSet<&str> = keys.iter().filter(leaf).map(String::as_str).collect();
-    let placed: BTreeSet<&str> = PLACED.iter().map(|(key, ..)| *key).collect();
+    let placed: BTreeSet<&str> = PLACED.iter().chain(scim::PLACED).map(|(key, ..)| *key).collect();
     assert_eq!(leaves.difference(&placed).collect::<Vec<_>>(), [] as [&&str; 0], "say in PLACED whether these are judged");
     assert_eq!(placed.difference(&leaves).collect::<Vec<_>>(), [] as [&&str; 0], "no such key");
     let base = of(BASE);
-    for (key, is, from, to) in PLACED {
+    for (key, is, from, to) in PLACED.iter().chain(scim::PLACED) {
         let changed = of(&replaced(from, to));
         let is_same = changed.as_str() == base.as_str();
         assert_eq!(is_same, *is == Not, "{key}: {from:?} -> {to:?}: {:?}", changed.since(&base));
@@ -566,22 +506,6 @@ body = { text = \"x\" }
         + "expect = { status = [\"2xx\"] }\n";
     assert_eq!(of(short), of(&long));
     assert_eq!(of(short).as_str(), "1:e5b11b4a214d22ac9528a14da29f17674a8c402f623ec68d5978a32dbe9df63c", "the same in every release");
-}
-
-#[test]
-fn criticality_is_judged_by_the_thresholds_it_gives() {
-    let of_criticality = |word: &str, thresholds: &str| {
-        of(&format!(
-            "[customer]\nid = \"acme\"\n[[integration]]\nid = \"crm\"\nenvironment = \"production\"\ncriticality = \"{word}\"\n\
-             soak = {{ start = 2026-11-23T08:00:00Z{thresholds} }}\n"
-        ))
-    };
-    let (high, normal, critical) = (of_criticality("high", ""), of_criticality("normal", ""), of_criticality("critical", ""));
-    assert_eq!(high.since(&normal), Change::None);
-    let keys = vec!["soak.longest_outage".to_owned(), "soak.quota_headroom".to_owned()];
-    assert_eq!(critical.since(&normal), Change::Some(keys));
-    let written = ", longest_outage = \"15m\", quota_headroom = 2";
-    assert_eq!(of_criticality("critical", written).since(&of_criticality("low", written)), Change::None);
 }
 
 #[test]

@@ -40,6 +40,7 @@ mod rate_limit_config;
 mod rate_limit_metrics;
 mod readiness;
 mod readiness_page;
+mod real_servers;
 mod reference;
 mod reload;
 mod restart;
