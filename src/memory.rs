@@ -83,6 +83,11 @@ impl Memories {
         self.texts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether there is a store: outside the daemon there is none.
+    pub fn is_kept(&self) -> bool {
+        self.keep.is_some()
+    }
+
     /// What a check remembers.
     pub fn recall(&self, check: &CheckId) -> Option<Arc<str>> {
         self.texts().get(check).cloned()
@@ -165,6 +170,10 @@ pub struct Memory<'a> {
 }
 
 impl Memory<'_> {
+    /// As [`Memories::is_kept`].
+    pub fn is_kept(&self) -> bool {
+        self.all.is_kept()
+    }
     /// As [`Memories::recall`].
     pub fn recall(&self) -> Option<Arc<str>> {
         self.all.recall(self.check)

@@ -2,6 +2,7 @@
 //!
 //! Owns deadlines, retries inside the run, and the step from a failed attempt to an outcome. Never decides when to run, never stores.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::config::model::CheckDef;
 use crate::memory::{Memories, Memory};
 use crate::observed::{Failure, Heard, Observed, Step, bounded};
 use crate::outcome::{Attribution, Cause, Class, Outcome};
-use crate::probe::ProbeContext;
+use crate::probe::{ProbeContext, Turns};
 use crate::ratelimit::{self, Reading};
 use crate::record::{DurationCode, Facts, Record};
 use crate::retry::Pauses;
@@ -95,6 +96,20 @@ impl Pace<'_> {
     }
 }
 
+/// The turns of a run that asks more than once.
+#[derive(Debug)]
+struct RunTurns<'a> {
+    pace: Pace<'a>,
+    def: &'a CheckDef,
+    deadline: Instant,
+}
+
+impl Turns for RunTurns<'_> {
+    fn next(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        Box::pin(self.pace.turn(self.def, self.deadline))
+    }
+}
+
 /// Runs a check once, now, for a slot. Its first turn has been taken; without `pace` nobody counts.
 pub async fn run_once(
     def: &Arc<CheckDef>,
@@ -109,8 +124,15 @@ pub async fn run_once(
     let mut again = Again { retries: def.retries, waits: def.retries.max(THROTTLED_WAITS), pauses: Pauses::within(def.timeout) };
     let mut attempts: Vec<Attempt> = Vec::new();
     loop {
-        let mut context =
-            ProbeContext { check: def, transport, redactor: &mut redactor, memory: Memory { all: memories, check: &def.id }, now: now() };
+        let turns = pace.map(|pace| RunTurns { pace, def, deadline });
+        let mut context = ProbeContext {
+            check: def,
+            transport,
+            redactor: &mut redactor,
+            memory: Memory { all: memories, check: &def.id },
+            now: now(),
+            turns: turns.as_ref().map(|t| t as &dyn Turns),
+        };
         let attempt = attempt(&mut context, began, deadline).await;
         if let Some(pace) = pace {
             pace.budgets.heard(def, &attempt.observed.heard, Instant::now().into_std());

@@ -28,6 +28,8 @@ use crate::fields::{CheckId, Ratio, Span, Volume};
 use crate::observed::Heard;
 use crate::ratelimit::{Limits, readings};
 
+/// Requests of one run towards its own host that are reckoned with at most.
+const MOST_OF_A_RUN: u32 = 100;
 /// Doublings of a pause nobody told the length of.
 const MOST_STRIKES: u32 = 10;
 /// A hold shorter than this is not worth remembering over a restart.
@@ -86,6 +88,8 @@ struct Seat {
     idle: bool,
     /// Requests of its last run towards its own host.
     cost: u32,
+    /// Turns it took since it was last heard of.
+    taken: u32,
     window: Option<Span>,
     limits: Limits,
 }
@@ -236,7 +240,15 @@ impl Budgets {
 
     /// Takes the check's turn, if it has one now.
     pub fn take(&self, check: &CheckId, wall: UnixMs, mono: Instant) -> bool {
-        self.wait(check, wall, mono).is_zero() && self.lock().gate(check).is_none_or(|g| g.limiter.take(mono))
+        if !self.wait(check, wall, mono).is_zero() {
+            return false;
+        }
+        let mut inner = self.lock();
+        let taken = inner.gate(check).is_none_or(|g| g.limiter.take(mono));
+        if let Some(seat) = inner.seats.get_mut(check).filter(|_| taken) {
+            seat.taken = seat.taken.saturating_add(1);
+        }
+        taken
     }
 
     /// Takes in what an attempt was told, and what it cost.
@@ -287,7 +299,7 @@ impl Inner {
             let Some(lane) = LaneKey::of(def) else { continue };
             let (limits, cost) = match before.remove(&def.id).filter(|s| s.lane == lane) {
                 Some(seat) => (seat.limits, seat.cost),
-                None => (known(&def.id).unwrap_or_default(), 1),
+                None => (known(&def.id).unwrap_or_default(), def.kind.requests()),
             };
             let i = &def.integration;
             let entry = self.lanes.entry(lane.clone()).or_insert_with(|| {
@@ -297,7 +309,8 @@ impl Inner {
             });
             entry.seats.insert(def.id.clone());
             entry.share = entry.share.max(i.quota_share.map_or(self.settings.quota_share, |s| s).0);
-            let seat = Seat { key: def.key, every: def.every, idle: i.paused.is_some(), cost, window: i.quota_window, limits, lane };
+            let seat =
+                Seat { key: def.key, every: def.every, idle: i.paused.is_some(), cost, taken: 0, window: i.quota_window, limits, lane };
             self.seats.insert(def.id.clone(), seat);
         }
         for (key, lane) in lanes {
@@ -407,9 +420,10 @@ impl Inner {
         for h in own.iter().filter(|h| !h.token) {
             seat.limits.apply(&readings(&h.limits, "", h.at));
         }
-        seat.cost = u32::try_from(own.len()).unwrap_or(1).clamp(1, 20);
+        seat.cost = u32::try_from(own.len()).unwrap_or(1).clamp(1, MOST_OF_A_RUN);
         let changed = before != (seat.tightest(), seat.cost);
-        let beyond = seat.cost - 1;
+        // The first turn was taken by whoever ran it, those after it by a kind that asks more than once.
+        let beyond = seat.cost.saturating_sub(std::mem::take(&mut seat.taken).max(1));
         if let Some(gate) = self.gate(&def.id).filter(|_| beyond > 0) {
             gate.limiter.charge(beyond);
         }

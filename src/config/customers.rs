@@ -240,13 +240,16 @@ fn check(
         Some(kind) => {
             judge.secrets(&t, kind);
             if let (Some(every), Some(host), None) = (every, kind.host(), &integration.paused) {
-                judge.demand.add(&t, host, every);
+                judge.demand.add(&t, host, every, kind.requests());
             }
             addresses.judge(&t, kind);
+            judge::production(&t, kind, integration.id.environment());
             if let Some(every) = every {
                 judge::sparing(&t, kind, every);
             }
-            if let Some(timeout) = written.or(every.map(default_timeout)).filter(|_| written.is_some() || !t.has("timeout")) {
+            if let Some(timeout) =
+                written.or(every.map(|e| default_timeout(kind.usual_timeout(), e))).filter(|_| written.is_some() || !t.has("timeout"))
+            {
                 judge::within(&t, kind, timeout);
             }
         }
@@ -263,7 +266,7 @@ fn check(
     t.finish();
     let (id, every, kind) = (id?, every?, kind?);
     let id = integration.id.check(&id);
-    let timeout = written.unwrap_or_else(|| default_timeout(every)).0;
+    let timeout = written.unwrap_or_else(|| default_timeout(kind.usual_timeout(), every)).0;
     Some(Arc::new(CheckDef {
         key: id.key(),
         id,
@@ -278,9 +281,10 @@ fn check(
     }))
 }
 
-/// 10 s, or half of `every` where `every` is 10 s or less.
-fn default_timeout(every: Span) -> Span {
-    if every > TIMEOUT { TIMEOUT } else { Span(every.0 / 2) }
+/// 10 s, or what the kind needs where it asks more than once; half of `every` where `every` is no longer than that.
+fn default_timeout(usual: Option<Span>, every: Span) -> Span {
+    let usual = usual.unwrap_or(TIMEOUT);
+    if every > usual { usual } else { Span(every.0 / 2) }
 }
 
 fn maintenance(table: &mut Table<'_>, judge: &Judge) -> Vec<Maintenance> {
@@ -343,9 +347,10 @@ mod tests {
     fn the_default_timeout_is_always_shorter_than_the_interval() {
         for ms in (1000..20_000).step_by(250) {
             let every = Span(Duration::from_millis(ms));
-            assert!(default_timeout(every) < every, "{every}");
+            assert!(default_timeout(None, every) < every, "{every}");
         }
-        assert_eq!(default_timeout(Span::seconds(60)), TIMEOUT);
-        assert_eq!(default_timeout(Span::seconds(10)), Span::seconds(5));
+        assert_eq!(default_timeout(None, Span::seconds(60)), TIMEOUT);
+        assert_eq!(default_timeout(Some(Span::seconds(120)), Span::seconds(60)), Span::seconds(30));
+        assert_eq!(default_timeout(None, Span::seconds(10)), Span::seconds(5));
     }
 }

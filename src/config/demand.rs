@@ -1,6 +1,6 @@
 //! What the checks of each host want of it together, set against `max_rate`: where that is less, intervals are widened from the first day on.
 //!
-//! Collected while customers' files are read, judged when the settings are known. Counts one request a run; how rates become intervals is `budget`'s.
+//! Collected while customers' files are read, judged when the settings are known. Counts the requests a kind says that a run makes; how rates become intervals is `budget`'s.
 
 use std::collections::BTreeMap;
 
@@ -33,12 +33,12 @@ struct Over<'d> {
 }
 
 impl Demand {
-    /// Takes in a check that runs every so often against a host (`host:port`).
-    pub(super) fn add(&mut self, check: &Table<'_>, host: String, every: Span) {
+    /// Takes in a check that runs every so often against a host (`host:port`), with so many requests a run.
+    pub(super) fn add(&mut self, check: &Table<'_>, host: String, every: Span, requests: u32) {
         let (line, column) = check.source().position(check.place("every").start);
         let (file, path) = (check.source().name.clone(), check.path_of("every"));
         let place = Problem { file, line, column, path, what: String::new(), expected: String::new(), warning: true };
-        self.0.entry(host).or_default().push(Wish { per_s: 1.0 / every.0.as_secs_f64(), place });
+        self.0.entry(host).or_default().push(Wish { per_s: f64::from(requests) / every.0.as_secs_f64(), place });
     }
 
     /// Warns of hosts that are to get less than is wanted of them: once at the place where `max_rate` is written, which mends them all, else for

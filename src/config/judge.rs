@@ -101,6 +101,13 @@ pub(super) fn within(check: &Table<'_>, kind: &Kind, timeout: Span) {
     check.source().report(check.place_of(&path), &check.path_of(&path), what, expected, false);
 }
 
+/// What a check must not do where people are at work, unless its file says so.
+pub(super) fn production(check: &Table<'_>, kind: &Kind, environment: &str) {
+    let Some((key, expected)) = kind.never_in_production().filter(|_| environment == "production") else { return };
+    let path = format!("{}.{key}", kind.name());
+    check.source().report(check.place_of(&path), &check.path_of(&path), "is refused in the environment production", expected, false);
+}
+
 /// An interval that does not spare the far side. A warning: whose server it is may know better, and a test's own bears more.
 pub(super) fn sparing(check: &Table<'_>, kind: &Kind, every: Span) {
     if let Some((shortest, why)) = kind.sparing().filter(|(shortest, _)| every < *shortest) {

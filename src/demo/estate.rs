@@ -331,6 +331,7 @@ async fn answer(request: Request<Incoming>, story: fn(&Ask<'_>) -> Answer, visit
         now,
         started: visits.started,
         path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
         authorization: field("authorization"),
         api_key: field("x-api-key"),
         signing: Some(&visits.signing),

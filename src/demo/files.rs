@@ -30,8 +30,10 @@ pub const SECRETS: &[(&str, &str)] = &[
     ("borealis-client-secret", stories::CLIENT_SECRET),
     ("cobalt-ledger-token", stories::LEDGER_TOKEN_BEFORE),
     ("cobalt-relations-token", stories::RELATIONS_TOKEN),
+    ("elmwood-provisioning-token", stories::PROVISIONING_TOKEN),
     ("fjord-loyalty-key", stories::LOYALTY_KEY),
     ("fjord-orders-key", stories::ORDERS_KEY),
+    ("fjord-provisioning-token", stories::PROVISIONING_TOKEN),
 ];
 
 /// Writes everything (blocking): configuration, secrets, and the demo authority's certificate.
@@ -113,7 +115,7 @@ mod tests {
         let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
         assert_eq!(problems, [""; 0]);
         let config = loaded.config.unwrap();
-        assert_eq!((config.customers.len(), config.integrations().count(), config.checks().count()), (6, 32, 33));
+        assert_eq!((config.customers.len(), config.integrations().count(), config.checks().count()), (6, 34, 35));
         let phases: std::collections::BTreeSet<&str> = config.integrations().map(|i| crate::board::phase(i, now).as_str()).collect();
         assert_eq!(phases.into_iter().collect::<Vec<_>>(), ["build", "hypercare", "paused", "soak", "steady"]);
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::certificates::Validity;
 use super::identity::{self, Signing};
 use super::openid;
-use super::quotas;
+use super::{provisioning, quotas};
 use crate::clock::UnixMs;
 
 /// Opens the CRM.
@@ -29,6 +29,8 @@ pub const ORDERS_KEY: &str = "demo-orders-6d0a55";
 pub const CHAT_TOKEN: &str = "demo-chat-e917b3";
 /// Opens the bank's CRM.
 pub const RELATIONS_TOKEN: &str = "demo-relations-58af14";
+/// Opens both SCIM servers.
+pub const PROVISIONING_TOKEN: &str = "demo-provisioning-7be1d9";
 /// What the token endpoint issues.
 const ACCESS_TOKEN: &str = "demo-access-c3a9d1";
 /// The client that the token endpoint knows.
@@ -49,6 +51,8 @@ pub struct Ask<'a> {
     pub started: UnixMs,
     /// Path without query.
     pub path: &'a str,
+    /// Query, encoded as it came.
+    pub query: &'a str,
     /// `Authorization`.
     pub authorization: &'a str,
     /// What identity providers sign with.
@@ -150,12 +154,14 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at("catalogue.libraryvendor.example", 80, Wire::Http(redirect_loop)),
     at("timetable.elmwood.example", 80, Wire::Http(huge)),
     at("idp.elmwood.example", 443, Wire::Https(Validity::Long, true, identity::rolls_over)),
+    at("accounts.campusvendor.example", 443, Wire::Https(Validity::Long, true, provisioning::unfiltered)),
     at("mail.campaignvendor.example", 443, Wire::Https(Validity::Long, false, throttled)),
     // Fjord: live, one integration passes on its second attempt.
     at("loyalty.soakwatch-product.example", 443, Wire::Https(Validity::Long, false, every_second_fails)),
     at("pos.fjord.example", 80, Wire::Http(healthy)),
     at("prices.fjord.example", 80, Wire::Http(healthy)),
     at("images.cdnvendor.example", 443, Wire::Https(Validity::Long, true, healthy)),
+    at("staff.shophub.example", 443, Wire::Https(Validity::Long, true, provisioning::sound)),
     at("orders.shophub.example", 443, Wire::Https(Validity::Long, true, quotas::order_hub)),
     // What the self-check asks.
     at("control.soakwatch-product.example", 7, Wire::Accepts),

@@ -36,6 +36,7 @@ mod table;
 pub use body::Body;
 pub use expect::{Expect, HeaderTest, JsonTest, JsonType, Observe, StatusRange};
 pub use given::Given;
+pub(super) use material::authorized;
 pub use pattern::{Path, Pattern};
 pub use table::MAX_BODY;
 

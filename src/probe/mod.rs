@@ -1,9 +1,12 @@
 //! The kinds of check: a closed enum, one file per kind, each a function that runs **once**.
 //!
-//! A probe has no loop, no retry, no clock, no store: time, retries, deadlines and limits are the scheduler's. A new kind is a file beside
+//! A probe has no retry, no clock, no store: time, retries, deadlines and limits are the scheduler's; one that asks more than once awaits a turn before
+//! each request ([`Turns`]). A new kind is a file beside
 //! `http.rs` and its arms in [`Kind`]; nothing else of the core changes.
 
+use std::fmt;
 use std::net::Ipv4Addr;
+use std::pin::Pin;
 
 use url::Host;
 
@@ -15,6 +18,7 @@ use crate::memory::Memory;
 use crate::observed::{Failure, Observed};
 use crate::secret::{Redactor, SecretRef};
 use crate::soak::Judge;
+use crate::transport::auth::Auth;
 use crate::transport::{Transport, guard};
 use material::Material;
 
@@ -25,6 +29,7 @@ pub mod material;
 pub mod oauth2;
 pub mod oidc;
 pub mod saml;
+pub mod scim;
 #[cfg(test)]
 pub mod told;
 
@@ -33,6 +38,8 @@ pub mod told;
 pub enum Kind {
     /// A request and what its response must be.
     Http(Box<http::HttpCheck>),
+    /// A SCIM server, asked what identity providers ask.
+    Scim(Box<scim::ScimCheck>),
     /// An OpenID provider's discovery document, keys and endpoints.
     Oidc(Box<oidc::OidcCheck>),
     /// A token, asked for and looked at.
@@ -42,6 +49,12 @@ pub enum Kind {
     /// Outcomes that arrive from outside; proves that such a kind needs nothing of the core.
     #[cfg(test)]
     Told(told::ToldCheck),
+}
+
+/// Who says when a run that asks more than once may ask again.
+pub trait Turns: fmt::Debug + Sync {
+    /// Waits for the next turn towards the check's own host; `false`: it would come after the deadline.
+    fn next(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
 }
 
 /// What one run is handed: its check, and the shared means to reach the network.
@@ -57,6 +70,8 @@ pub struct ProbeContext<'a> {
     pub memory: Memory<'a>,
     /// Wall time when the attempt began: what dates are judged by.
     pub now: UnixMs,
+    /// The turns of every request after the first; `None`: nobody counts.
+    pub turns: Option<&'a dyn Turns>,
 }
 
 /// A target written as an address that the guard would refuse at every run.
@@ -97,6 +112,7 @@ impl Kind {
     /// The names of the kinds: the keys `[integration.check.<kind>]`.
     pub const NAMES: &'static [&'static str] = &[
         "http",
+        "scim",
         "oidc",
         "oauth2",
         "saml",
@@ -112,6 +128,7 @@ impl Kind {
         match found.as_slice() {
             [_] => match tables.pop()? {
                 ("http", table) => http::HttpCheck::read(table).map(|c| Self::Http(Box::new(c))),
+                ("scim", table) => scim::ScimCheck::read(table).map(|c| Self::Scim(Box::new(c))),
                 ("oidc", table) => oidc::OidcCheck::read(table).map(|c| Self::Oidc(Box::new(c))),
                 ("oauth2", table) => oauth2::OAuth2Check::read(table).map(|c| Self::OAuth2(Box::new(c))),
                 ("saml", table) => saml::SamlCheck::read(table).map(|c| Self::Saml(Box::new(c))),
@@ -137,6 +154,7 @@ impl Kind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Http(_) => "http",
+            Self::Scim(_) => "scim",
             Self::Oidc(_) => "oidc",
             Self::OAuth2(_) => "oauth2",
             Self::Saml(_) => "saml",
@@ -149,6 +167,7 @@ impl Kind {
     pub fn family(&self) -> &'static str {
         match self {
             Self::Http(_) => "api",
+            Self::Scim(_) => "sso",
             Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => "sso",
             #[cfg(test)]
             Self::Told(_) => "webhook",
@@ -159,6 +178,7 @@ impl Kind {
     pub fn host(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.host()),
+            Self::Scim(c) => Some(c.host()),
             Self::Oidc(c) => Some(c.host()),
             Self::OAuth2(c) => Some(c.host()),
             Self::Saml(c) => c.host(),
@@ -170,7 +190,7 @@ impl Kind {
     /// Whether it is run on a schedule. `false`: its outcomes arrive from outside.
     pub fn is_asked(&self) -> bool {
         match self {
-            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => true,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::Scim(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -180,6 +200,7 @@ impl Kind {
     pub fn credential(&self) -> String {
         match self {
             Self::Http(c) => c.credential(),
+            Self::Scim(c) => c.credential(),
             Self::Oidc(_) | Self::Saml(_) => "none".to_owned(),
             Self::OAuth2(c) => c.credential(),
             #[cfg(test)]
@@ -201,6 +222,7 @@ impl Kind {
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {
             Self::Http(c) => c.secrets(),
+            Self::Scim(c) => c.secrets(),
             Self::Oidc(_) | Self::Saml(_) => Vec::new(),
             Self::OAuth2(c) => c.secrets(),
             #[cfg(test)]
@@ -212,6 +234,7 @@ impl Kind {
     pub fn header_secrets(&self) -> Vec<(SecretRef, &'static str)> {
         match self {
             Self::Http(c) => c.header_secrets(),
+            Self::Scim(c) => c.auth.as_ref().and_then(Auth::header_secret).into_iter().collect(),
             Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => Vec::new(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
@@ -222,6 +245,7 @@ impl Kind {
     pub fn within(&self) -> Option<(&'static str, Span)> {
         match self {
             Self::Http(c) => c.within(),
+            Self::Scim(_) => None,
             Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
@@ -232,6 +256,7 @@ impl Kind {
     pub fn refused_literal(&self, allow_private: bool) -> Option<RefusedLiteral> {
         match self {
             Self::Http(c) => c.refused_literal(allow_private),
+            Self::Scim(c) => c.refused_literal(allow_private),
             Self::Oidc(c) => c.refused_literal(allow_private),
             Self::OAuth2(c) => c.refused_literal(allow_private),
             Self::Saml(c) => c.refused_literal(allow_private),
@@ -244,6 +269,7 @@ impl Kind {
     pub fn unusable_file_blocking(&self) -> Option<(&'static str, String)> {
         match self {
             Self::Http(c) => c.unusable_file_blocking(),
+            Self::Scim(c) => c.unusable_file_blocking(),
             Self::Oidc(c) => c.unusable_file_blocking(),
             Self::OAuth2(c) => c.unusable_file_blocking(),
             Self::Saml(c) => c.unusable_file_blocking(),
@@ -255,7 +281,7 @@ impl Kind {
     /// The shortest interval that spares the far side, and what it is spared; shorter ones are warned of.
     pub fn sparing(&self) -> Option<(Span, &'static str)> {
         match self {
-            Self::Http(_) | Self::Oidc(_) | Self::Saml(_) => None,
+            Self::Http(_) | Self::Oidc(_) | Self::Saml(_) | Self::Scim(_) => None,
             Self::OAuth2(_) => Some((oauth2::SPARING, "every run asks for a token: that costs quota, and wrong secrets lock accounts")),
             #[cfg(test)]
             Self::Told(_) => None,
@@ -266,7 +292,7 @@ impl Kind {
     pub fn judged_by(&self) -> Judge {
         match self {
             Self::Http(_) | Self::OAuth2(_) => Judge::Ratio,
-            Self::Oidc(_) | Self::Saml(_) => Judge::Every,
+            Self::Oidc(_) | Self::Saml(_) | Self::Scim(_) => Judge::Every,
             #[cfg(test)]
             Self::Told(_) => Judge::Every,
         }
@@ -276,6 +302,7 @@ impl Kind {
     pub fn material(&self) -> Material {
         match self {
             Self::Http(c) => c.material(),
+            Self::Scim(c) => c.material(),
             Self::Oidc(c) => c.material(),
             Self::OAuth2(c) => c.material(),
             Self::Saml(c) => c.material(),
@@ -288,16 +315,47 @@ impl Kind {
     pub fn has_document(&self) -> bool {
         match self {
             Self::Http(_) => false,
+            Self::Scim(_) => true,
             Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
         }
     }
 
+    /// Requests a run makes to its own host, each in its turn. What it asks beyond that is counted when it is heard of.
+    pub fn requests(&self) -> u32 {
+        match self {
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => 1,
+            Self::Scim(c) => c.requests(),
+            #[cfg(test)]
+            Self::Told(_) => 1,
+        }
+    }
+
+    /// The timeout where none is written, for kinds that take longer than others: they wait for a turn before each request.
+    pub fn usual_timeout(&self) -> Option<Span> {
+        match self {
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => None,
+            Self::Scim(c) => Some(c.usual_timeout()),
+            #[cfg(test)]
+            Self::Told(_) => None,
+        }
+    }
+
+    /// What of its table is refused in the environment `production`: its key, and what is expected instead.
+    pub fn never_in_production(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => None,
+            Self::Scim(c) => c.never_in_production(),
+            #[cfg(test)]
+            Self::Told(_) => None,
+        }
+    }
+
     /// Accepts what the check last saw in place of what was accepted before. `remembered`: what the check remembers.
     pub fn accept(&self, remembered: Option<&str>) -> Result<Accepted, NothingToAccept> {
         match self {
-            Self::Http(_) => Err(NothingToAccept::NoDocument),
+            Self::Http(_) | Self::Scim(_) => Err(NothingToAccept::NoDocument),
             Self::Oidc(_) => oidc::OidcCheck::accept(remembered),
             Self::OAuth2(_) => oauth2::OAuth2Check::accept(remembered),
             Self::Saml(_) => saml::SamlCheck::accept(remembered),
@@ -310,6 +368,7 @@ impl Kind {
     pub fn target_shown(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.url_shown()),
+            Self::Scim(c) => Some(c.url.shown()),
             Self::Oidc(c) => Some(c.url_shown()),
             Self::OAuth2(c) => Some(c.url_shown()),
             Self::Saml(c) => Some(c.target_shown()),
@@ -322,6 +381,7 @@ impl Kind {
     pub async fn run(&self, context: &mut ProbeContext<'_>, observed: &mut Observed) -> Result<(), Failure> {
         match self {
             Self::Http(c) => Box::pin(c.run(context, observed)).await,
+            Self::Scim(c) => Box::pin(c.run(context, observed)).await,
             Self::Oidc(c) => Box::pin(c.run(context, observed)).await,
             Self::OAuth2(c) => Box::pin(c.run(context, observed)).await,
             Self::Saml(c) => Box::pin(c.run(context, observed)).await,

@@ -49,12 +49,14 @@ const STORIES: &[(&str, Option<(Class, Attribution)>)] = &[
     ("dunlin/staging/driver-sign-in/metadata", Some((Class::Drift, Attribution::CustomerEnvironment))),
     ("dunlin/staging/customer-portal/provider", Some((Class::Metadata, Attribution::Configuration))),
     ("elmwood/production/campus-sign-in/metadata", None),
+    ("elmwood/production/student-accounts/scim", Some((Class::Metadata, Attribution::Configuration))),
     ("elmwood/production/student-records/list", Some((Class::Assertion, Attribution::ThirdParty))),
     ("elmwood/production/library-catalogue/search", Some((Class::Redirect, Attribution::Configuration))),
     ("elmwood/production/timetable/feed", Some((Class::Protocol, Attribution::CustomerEnvironment))),
     ("elmwood/production/alumni-mailing/campaigns", Some((Class::Throttled, Attribution::ThirdParty))),
     ("elmwood/staging/library-loans/list-loans", None),
     ("fjord/production/loyalty-points/balance", None),
+    ("fjord/production/staff-accounts/scim", None),
     ("fjord/production/pos-sales/journal", None),
     ("fjord/production/price-feed/prices", None),
     ("fjord/production/product-images/fetch", None),
@@ -149,6 +151,10 @@ async fn each_story_ends_in_its_own_class_and_attribution() {
         if told { Vec::new() } else { vec![format!("{rolling:?}")] }
     })
     .await;
+    let scim = |id: &str| check(&running, id).state.findings.iter().map(|f| f.id.to_string()).collect::<Vec<_>>();
+    // Where no filter is looked at, a broken one is not refused either.
+    assert_eq!(scim("elmwood/production/student-accounts/scim"), ["SCIM-FLT-02", "SCIM-FLT-04"]);
+    assert_eq!(scim("fjord/production/staff-accounts/scim"), [""; 0]);
     let depth = check(&running, "acme/production/warehouse-stock/queue").state.values["queue_depth"];
     assert!((12.0..=60.0).contains(&depth), "{depth}");
     let retried = check(&running, "fjord/production/loyalty-points/balance").state;

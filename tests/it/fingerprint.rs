@@ -1,5 +1,8 @@
 //! The fingerprint of what is judged: it changes with every key that decides about a run, with no other, and not with the way a file is written.
 
+mod scim;
+mod thresholds;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -190,6 +193,18 @@ client_id = "soak"
 method = "tls_client_auth"
 key = { env = "TLS_KEY" }
 certificate = "client.pem"
+[[integration.check]]
+id = "provisioning"
+every = "6h"
+[integration.check.scim]
+url = "https://app.example.com/scim/v2"
+auth = { bearer = { env = "SCIM_TOKEN" } }
+token_ends = 2027-08-01T00:00:00Z
+known = { env = "KNOWN" }
+idp = "entra"
+groups = true
+write = false
+allow_write_in_production = true
 "#;
 
 /// Whether a change of a key starts the soak again.
@@ -441,11 +456,11 @@ fn every_key_is_placed_and_does_what_its_place_says() {
     let keys = keys_of_a_customer();
     let leaf = |key: &&String| !keys.iter().any(|k| k.strip_prefix(key.as_str()).is_some_and(|rest| rest.starts_with(['.', '['])));
     let leaves: BTreeSet<&str> = keys.iter().filter(leaf).map(String::as_str).collect();
-    let placed: BTreeSet<&str> = PLACED.iter().map(|(key, ..)| *key).collect();
+    let placed: BTreeSet<&str> = PLACED.iter().chain(scim::PLACED).map(|(key, ..)| *key).collect();
     assert_eq!(leaves.difference(&placed).collect::<Vec<_>>(), [] as [&&str; 0], "say in PLACED whether these are judged");
     assert_eq!(placed.difference(&leaves).collect::<Vec<_>>(), [] as [&&str; 0], "no such key");
     let base = of(BASE);
-    for (key, is, from, to) in PLACED {
+    for (key, is, from, to) in PLACED.iter().chain(scim::PLACED) {
         let changed = of(&replaced(from, to));
         let is_same = changed.as_str() == base.as_str();
         assert_eq!(is_same, *is == Not, "{key}: {from:?} -> {to:?}: {:?}", changed.since(&base));
@@ -491,22 +506,6 @@ body = { text = \"x\" }
         + "expect = { status = [\"2xx\"] }\n";
     assert_eq!(of(short), of(&long));
     assert_eq!(of(short).as_str(), "1:e5b11b4a214d22ac9528a14da29f17674a8c402f623ec68d5978a32dbe9df63c", "the same in every release");
-}
-
-#[test]
-fn criticality_is_judged_by_the_thresholds_it_gives() {
-    let of_criticality = |word: &str, thresholds: &str| {
-        of(&format!(
-            "[customer]\nid = \"acme\"\n[[integration]]\nid = \"crm\"\nenvironment = \"production\"\ncriticality = \"{word}\"\n\
-             soak = {{ start = 2026-11-23T08:00:00Z{thresholds} }}\n"
-        ))
-    };
-    let (high, normal, critical) = (of_criticality("high", ""), of_criticality("normal", ""), of_criticality("critical", ""));
-    assert_eq!(high.since(&normal), Change::None);
-    let keys = vec!["soak.longest_outage".to_owned(), "soak.quota_headroom".to_owned()];
-    assert_eq!(critical.since(&normal), Change::Some(keys));
-    let written = ", longest_outage = \"15m\", quota_headroom = 2";
-    assert_eq!(of_criticality("critical", written).since(&of_criticality("low", written)), Change::None);
 }
 
 #[test]

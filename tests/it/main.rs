@@ -46,6 +46,7 @@ mod reload;
 mod restart;
 mod saml;
 mod scim;
+mod scim_live;
 mod server;
 mod simulate;
 mod soak_metrics;

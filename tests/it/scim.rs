@@ -1,8 +1,8 @@
 //! SCIM recordings: a correct one gives nothing, each change to it gives its rule and no other, and every rule has a change. The shared samples,
 //! where they are, pass. Whatever is read, the judge ends.
 
-mod recorded;
-mod writing;
+pub(crate) mod recorded;
+pub(crate) mod writing;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -77,6 +77,12 @@ impl Ask {
         Self { token, ..self }
     }
 
+    /// Whether it asks for what every server shows: an error of the server's own then says that it is in trouble, and nothing of how it keeps to the rules.
+    pub fn is_plain(&self) -> bool {
+        let odd = self.target.contains("filter=") || matches!(self.name, "page past the end" | "unknown path");
+        self.method == "GET" && self.token == Token::Own && self.facts.is_empty() && !odd
+    }
+
     /// The exchange that this request and its answer are.
     pub fn answered(&self, answer: Answer, known: &Known) -> Exchange {
         let read = serde_json::from_slice(&answer.body).ok();

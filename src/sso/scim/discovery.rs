@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::answer::{fine_error, labelled};
-use super::exchange::{Exchange, Fact};
+use super::exchange::{Exchange, Fact, Idp};
 use super::found::Found;
 use super::list::List;
 use super::target::Endpoint;
@@ -28,6 +28,8 @@ pub(super) struct Discovery {
     types_without_groups: Option<String>,
     /// The schemas listed, in small letters, and the exchange's name; `None`: not shown, or not all of them.
     schemas: Option<(String, BTreeSet<String>)>,
+    /// Who will use the server.
+    idp: Idp,
     /// Groups answered.
     pub groups_used: bool,
     /// Groups are not there: the exchange's name.
@@ -36,18 +38,18 @@ pub(super) struct Discovery {
 
 impl Discovery {
     /// Reads the endpoints that the recording lists, before anything is judged by them.
-    pub(super) fn of(exchanges: &[Exchange]) -> Self {
+    pub(super) fn of(exchanges: &[Exchange], idp: Idp) -> Self {
         let types = exchanges.iter().filter(|e| e.status == 200 && e.request.target.endpoint == Endpoint::Types);
         let listed =
             types.flat_map(|e| e.body.get("Resources").and_then(Value::as_array).map_or_else(|| vec![&e.body], |all| all.iter().collect()));
         let endpoints = listed.filter_map(|t| t.get("endpoint").and_then(Value::as_str)).filter_map(last_segment).collect();
-        Self { endpoints, ..Self::default() }
+        Self { endpoints, idp, ..Self::default() }
     }
 
     /// Judges an exchange with one of the three endpoints.
     pub(super) fn judge(&mut self, e: &Exchange, found: &mut Found) {
         match e.request.target.endpoint {
-            Endpoint::Config => config(e, found),
+            Endpoint::Config => config(e, self.idp, found),
             Endpoint::Types => self.types(e, found),
             _ => self.schemas(e, found),
         }
@@ -184,7 +186,7 @@ impl Discovery {
     }
 }
 
-fn config(e: &Exchange, found: &mut Found) {
+fn config(e: &Exchange, idp: Idp, found: &mut Found) {
     if e.status != 200 {
         return found.add(&SPC_01, &e.name, format!("ServiceProviderConfig is answered with {}", e.status));
     }
@@ -212,7 +214,10 @@ fn config(e: &Exchange, found: &mut Found) {
     if !wrong.is_empty() {
         found.add(&SPC_02, &e.name, wrong.join(", "));
     }
-    let off = ["patch", "filter"].into_iter().filter(|n| object.get(*n).and_then(|c| c.get("supported")) == Some(&Value::Bool(false)));
+    let off = ["patch", "filter"]
+        .into_iter()
+        .filter(|n| idp == Idp::Entra || *n != "patch")
+        .filter(|n| object.get(*n).and_then(|c| c.get("supported")) == Some(&Value::Bool(false)));
     let off: Vec<&str> = off.collect();
     if !off.is_empty() {
         found.add(&SPC_03, &e.name, format!("not supported: {}", off.join(", ")));

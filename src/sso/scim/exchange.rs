@@ -116,6 +116,16 @@ impl Exchange {
     }
 }
 
+/// Which identity provider will use the server: what it can't do without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Idp {
+    /// Needs PATCH and filters, as Entra ID does.
+    #[default]
+    Entra,
+    /// Needs filters; changes come by PUT where PATCH is not offered.
+    Okta,
+}
+
 /// What the judge is told besides the exchanges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
@@ -125,4 +135,6 @@ pub struct Known {
     pub total: Option<u64>,
     /// When our token ends, and the time to judge that at.
     pub token_ends: Option<(UnixMs, UnixMs)>,
+    /// Who will use the server.
+    pub idp: Idp,
 }

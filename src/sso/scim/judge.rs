@@ -49,7 +49,7 @@ pub fn judge(exchanges: &[Exchange], known: &Known) -> Vec<Finding> {
         world: World::before(exchanges, known),
         changes: Changes::default(),
         pages: Pages::default(),
-        discovery: Discovery::of(exchanges),
+        discovery: Discovery::of(exchanges, known.idp),
         times: Vec::new(),
     };
     for e in exchanges {

@@ -23,6 +23,6 @@ mod world;
 pub mod write;
 mod writes;
 
-pub use exchange::{Exchange, Fact, Known, Request};
+pub use exchange::{Exchange, Fact, Idp, Known, Request};
 pub use judge::judge;
 pub use target::{Endpoint, Query, Target};

@@ -5,6 +5,10 @@
 use super::ask::{Ask, Token, by};
 use super::exchange::{Fact, Known};
 
+/// The pages that are held against each other, by the names of their requests: asked a second time, where they don't fit together, because somebody
+/// may have come or gone between two of them.
+pub const PAGES: [&str; 6] = ["first page", "second page", "first page again", "page past the end", "page of one", "number of users"];
+
 /// Users of a page that is asked for.
 pub const PAGE: u32 = 2;
 /// A position behind any end.

@@ -138,6 +138,7 @@ pub struct Write {
     /// The user as last shown, for the PUT.
     shown: Option<Value>,
     rest: Option<Cleanup>,
+    groups: bool,
 }
 
 /// Places in `names` and `ids`.
@@ -149,7 +150,21 @@ impl Write {
     /// A run with this marker: at least six small letters and digits, new for each run.
     pub fn new(marker: &str) -> Self {
         let names = [reserved(marker), reserved(&format!("{marker}-2")), reserved(&format!("{marker}-g"))];
-        Self { at: 0, names, ids: [None, None, None], journal: Journal::default(), stored: Journal::default(), shown: None, rest: None }
+        Self {
+            at: 0,
+            names,
+            ids: [None, None, None],
+            journal: Journal::default(),
+            stored: Journal::default(),
+            shown: None,
+            rest: None,
+            groups: true,
+        }
+    }
+
+    /// The same without a group: neither it nor its second member is made.
+    pub fn without_groups(self) -> Self {
+        Self { groups: false, ..self }
     }
 
     /// What may be left behind: to be stored when the run ends, however it ends.
@@ -268,7 +283,7 @@ impl Write {
             Step::Put => self.put(first),
             Step::WasPut => get("the user after the PUT", first),
             // Without a first user a group would prove nothing.
-            Step::CreateSecond => first.and_then(|_| self.create("create a second user", SECOND)),
+            Step::CreateSecond => first.filter(|_| self.groups).and_then(|_| self.create("create a second user", SECOND)),
             Step::CreateGroup => first.filter(|_| second.is_some()).and_then(|_| self.create("create a group", GROUP)),
             Step::Join => patch("add a member", of_group, json!({"op": "Add", "path": "members", "value": member})),
             Step::Joined => get("the group with its member", of_group),

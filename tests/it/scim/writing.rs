@@ -13,7 +13,7 @@ use super::recorded::{error, list, user};
 
 /// What the server does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+pub(crate) enum Fault {
     None,
     NoPatch,
     CapitalsRefused,
@@ -118,7 +118,7 @@ impl Server {
     }
 }
 
-fn patch(held: &mut Value, operation: &Value, fault: Fault) -> (u16, Value) {
+pub(crate) fn patch(held: &mut Value, operation: &Value, fault: Fault) -> (u16, Value) {
     let (op, path, value) = (operation["op"].as_str().unwrap(), operation["path"].as_str(), &operation["value"]);
     if fault == Fault::NoPatch {
         return (501, error(501));

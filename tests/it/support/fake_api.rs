@@ -70,6 +70,10 @@ impl Reply {
     pub(crate) fn status(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new(), delay: Duration::ZERO, manner: Manner::Answer }
     }
+    /// A status with a body.
+    pub(crate) fn text(status: u16, body: impl Into<String>) -> Self {
+        Self { body: body.into().into_bytes(), ..Self::status(status) }
+    }
     /// 200 with a JSON body.
     pub(crate) fn json(body: impl Into<String>) -> Self {
         Self { body: body.into().into_bytes(), ..Self::status(200) }.header("content-type", "application/json")

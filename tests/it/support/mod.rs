@@ -8,4 +8,5 @@ pub(crate) mod judged;
 pub(crate) mod pki;
 pub(crate) mod probing;
 pub(crate) mod provider;
+pub(crate) mod scim_server;
 pub(crate) mod soaked;
