@@ -102,15 +102,15 @@ pub async fn run_once(
     slot: UnixMs,
     pace: Option<Pace<'_>>,
 ) -> RunReport {
-    let now = || pace.map_or(slot, |p| p.clock.now());
     let began = Instant::now();
+    let now = || pace.map_or_else(|| slot.plus(began.elapsed()), |p| p.clock.now());
     let deadline = began + def.timeout;
     let mut redactor = Redactor::default();
     let mut again = Again { retries: def.retries, waits: def.retries.max(THROTTLED_WAITS), pauses: Pauses::within(def.timeout) };
     let mut attempts: Vec<Attempt> = Vec::new();
     loop {
-        let mut context =
-            ProbeContext { check: def, transport, redactor: &mut redactor, memory: Memory { all: memories, check: &def.id }, now: now() };
+        let memory = Memory { all: memories, check: &def.id };
+        let mut context = ProbeContext { check: def, transport, redactor: &mut redactor, memory, slot, now: now() };
         let attempt = attempt(&mut context, began, deadline).await;
         if let Some(pace) = pace {
             pace.budgets.heard(def, &attempt.observed.heard, Instant::now().into_std());

@@ -3,15 +3,19 @@
 //! A probe has no loop, no retry, no clock, no store: time, retries, deadlines and limits are the scheduler's. A new kind is a file beside
 //! `http.rs` and its arms in [`Kind`]; nothing else of the core changes.
 
+use std::net::Ipv4Addr;
+
+use url::Host;
+
 use crate::clock::UnixMs;
 use crate::config::model::CheckDef;
 use crate::config::table::Table;
-use crate::fields::Span;
+use crate::fields::{HttpUrl, Span};
 use crate::memory::Memory;
 use crate::observed::{Failure, Observed};
 use crate::secret::{Redactor, SecretRef};
 use crate::soak::Judge;
-use crate::transport::Transport;
+use crate::transport::{Transport, guard};
 use material::Material;
 
 pub mod document;
@@ -19,12 +23,15 @@ pub mod http;
 pub mod material;
 #[cfg(test)]
 pub mod told;
+pub mod webhook;
 
 /// How a check tests: one variant per kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     /// A request and what its response must be.
     Http(Box<http::HttpCheck>),
+    /// A signed message to the customer's endpoint.
+    Webhook(Box<webhook::WebhookCheck>),
     /// Outcomes that arrive from outside; proves that such a kind needs nothing of the core.
     #[cfg(test)]
     Told(told::ToldCheck),
@@ -41,6 +48,8 @@ pub struct ProbeContext<'a> {
     pub redactor: &'a mut Redactor,
     /// What the check remembers from run to run.
     pub memory: Memory<'a>,
+    /// The slot this run is for: the same in each of its attempts. With the check's id it names the run.
+    pub slot: UnixMs,
     /// Wall time when the attempt began: what dates are judged by.
     pub now: UnixMs,
 }
@@ -54,6 +63,22 @@ pub struct RefusedLiteral {
     pub address: String,
     /// The guard's rule.
     pub rule: &'static str,
+}
+
+impl RefusedLiteral {
+    /// The URL under this key, if its host is such an address.
+    pub(crate) fn of(key: &'static str, url: &HttpUrl, allow_private: bool) -> Option<Self> {
+        let host = url.url().host()?;
+        let ip = match host {
+            Host::Ipv4(ip) => ip.into(),
+            Host::Ipv6(ip) => ip.into(),
+            // Every resolver gives it the loopback address (RFC 6761, 6.3).
+            Host::Domain("localhost") => Ipv4Addr::LOCALHOST.into(),
+            Host::Domain(_) => return None,
+        };
+        let rule = guard::judge(ip, allow_private).err()?;
+        Some(Self { key, address: host.to_string(), rule })
+    }
 }
 
 /// What is accepted, once it is on record.
@@ -83,6 +108,7 @@ impl Kind {
     /// The names of the kinds: the keys `[integration.check.<kind>]`.
     pub const NAMES: &'static [&'static str] = &[
         "http",
+        "webhook",
         #[cfg(test)]
         "told",
     ];
@@ -95,6 +121,7 @@ impl Kind {
         match found.as_slice() {
             [_] => match tables.pop()? {
                 ("http", table) => http::HttpCheck::read(table).map(|c| Self::Http(Box::new(c))),
+                ("webhook", table) => webhook::WebhookCheck::read(table).map(|c| Self::Webhook(Box::new(c))),
                 #[cfg(test)]
                 ("told", table) => Some(Self::Told(told::ToldCheck::read(table))),
                 _ => None,
@@ -117,6 +144,7 @@ impl Kind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Http(_) => "http",
+            Self::Webhook(_) => "webhook",
             #[cfg(test)]
             Self::Told(_) => "told",
         }
@@ -126,6 +154,7 @@ impl Kind {
     pub fn family(&self) -> &'static str {
         match self {
             Self::Http(_) => "api",
+            Self::Webhook(_) => "webhook",
             #[cfg(test)]
             Self::Told(_) => "webhook",
         }
@@ -135,6 +164,7 @@ impl Kind {
     pub fn host(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.host()),
+            Self::Webhook(c) => Some(c.host()),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -143,7 +173,7 @@ impl Kind {
     /// Whether it is asked on a schedule: it talks to a host.
     pub fn is_asked(&self) -> bool {
         match self {
-            Self::Http(_) => true,
+            Self::Http(_) | Self::Webhook(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -153,6 +183,7 @@ impl Kind {
     pub fn credential(&self) -> String {
         match self {
             Self::Http(c) => c.credential(),
+            Self::Webhook(c) => c.credential(),
             #[cfg(test)]
             Self::Told(_) => String::new(),
         }
@@ -162,8 +193,8 @@ impl Kind {
     pub fn shares_credential(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Http(a), Self::Http(b)) => a.shares_credential(b),
-            #[cfg(test)]
-            _ => true,
+            (Self::Webhook(a), Self::Webhook(b)) => a.shares_credential(b),
+            _ => self.credential() == other.credential(),
         }
     }
 
@@ -171,6 +202,7 @@ impl Kind {
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {
             Self::Http(c) => c.secrets(),
+            Self::Webhook(c) => c.secrets(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
         }
@@ -180,6 +212,7 @@ impl Kind {
     pub fn header_secrets(&self) -> Vec<(SecretRef, &'static str)> {
         match self {
             Self::Http(c) => c.header_secrets(),
+            Self::Webhook(c) => c.header_secrets(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
         }
@@ -189,6 +222,7 @@ impl Kind {
     pub fn within(&self) -> Option<(&'static str, Span)> {
         match self {
             Self::Http(c) => c.within(),
+            Self::Webhook(c) => c.within(),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -198,6 +232,7 @@ impl Kind {
     pub fn refused_literal(&self, allow_private: bool) -> Option<RefusedLiteral> {
         match self {
             Self::Http(c) => c.refused_literal(allow_private),
+            Self::Webhook(c) => c.refused_literal(allow_private),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -207,6 +242,7 @@ impl Kind {
     pub fn unusable_file_blocking(&self) -> Option<(&'static str, String)> {
         match self {
             Self::Http(c) => c.unusable_file_blocking(),
+            Self::Webhook(c) => c.unusable_file_blocking(),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -215,7 +251,7 @@ impl Kind {
     /// How runs of this kind are judged unless the check says otherwise: by their ratio, or, where they are rare by nature, each of them.
     pub fn judged_by(&self) -> Judge {
         match self {
-            Self::Http(_) => Judge::Ratio,
+            Self::Http(_) | Self::Webhook(_) => Judge::Ratio,
             #[cfg(test)]
             Self::Told(_) => Judge::Every,
         }
@@ -225,6 +261,7 @@ impl Kind {
     pub fn material(&self) -> Material {
         match self {
             Self::Http(c) => c.material(),
+            Self::Webhook(c) => c.material(),
             #[cfg(test)]
             Self::Told(c) => c.material(),
         }
@@ -233,7 +270,7 @@ impl Kind {
     /// Whether it judges a document that may change: then its findings, dates and changes are exported.
     pub fn has_document(&self) -> bool {
         match self {
-            Self::Http(_) => false,
+            Self::Http(_) | Self::Webhook(_) => false,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -243,7 +280,7 @@ impl Kind {
     pub fn accept(&self, remembered: Option<&str>) -> Result<Accepted, NothingToAccept> {
         let _ = remembered;
         match self {
-            Self::Http(_) => Err(NothingToAccept::NoDocument),
+            Self::Http(_) | Self::Webhook(_) => Err(NothingToAccept::NoDocument),
             #[cfg(test)]
             Self::Told(_) => Err(NothingToAccept::NoDocument),
         }
@@ -253,6 +290,7 @@ impl Kind {
     pub fn target_shown(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.url_shown()),
+            Self::Webhook(c) => Some(c.url_shown()),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -262,6 +300,7 @@ impl Kind {
     pub async fn run(&self, context: &mut ProbeContext<'_>, observed: &mut Observed) -> Result<(), Failure> {
         match self {
             Self::Http(c) => Box::pin(c.run(context, observed)).await,
+            Self::Webhook(c) => Box::pin(c.run(context, observed)).await,
             #[cfg(test)]
             Self::Told(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "outcomes of this kind arrive from outside")),
         }

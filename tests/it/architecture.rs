@@ -49,6 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "secret",
             "soak",
             "sso",
+            "webhook",
             "config::model",
             "config::table",
             "transport",

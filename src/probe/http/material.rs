@@ -74,7 +74,8 @@ fn sent(m: &mut Material, body: &Body) {
     }
 }
 
-fn authorized(m: &mut Material, auth: &Auth) {
+/// What of `auth` is judged.
+pub(in crate::probe) fn authorized(m: &mut Material, auth: &Auth) {
     match auth {
         Auth::Basic { username, password: _ } => {
             m.say("auth", "basic");

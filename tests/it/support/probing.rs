@@ -139,7 +139,7 @@ pub(crate) async fn run_within(transport: &Transport, check: &CheckDef, deadline
     let mut redactor = Redactor::default();
     let (memories, now) = (Memories::default(), UnixMs(1_764_547_200_000));
     let memory = Memory { all: &memories, check: &check.id };
-    let mut context = ProbeContext { check, transport, redactor: &mut redactor, memory, now };
+    let mut context = ProbeContext { check, transport, redactor: &mut redactor, memory, slot: now, now };
     let started = monotonic();
     let result = tokio::time::timeout(deadline, check.kind.run(&mut context, &mut observed)).await.ok();
     Ran { result, observed, took: started.elapsed() }
