@@ -66,8 +66,8 @@ pub struct RefusedLiteral {
 }
 
 impl RefusedLiteral {
-    /// The URL under this key, if its host is such an address.
-    pub(crate) fn of(key: &'static str, url: &HttpUrl, allow_private: bool) -> Option<Self> {
+    /// The URL under this key, where it is written as an address that is refused.
+    pub fn of(key: &'static str, url: &HttpUrl, allow_private: bool) -> Option<Self> {
         let host = url.url().host()?;
         let ip = match host {
             Host::Ipv4(ip) => ip.into(),

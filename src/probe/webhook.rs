@@ -101,15 +101,17 @@ pub struct CloudEvent {
     pub source: String,
 }
 
-/// `effect = { url, path, auth, settle }`.
+/// `effect = { url, path, bearer, headers, settle }`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Effect {
     /// `url`, with `{id}`.
     pub url: HttpUrl,
     /// `path`: the value that a second delivery must not change.
     pub path: Path,
-    /// `auth`.
-    pub auth: Option<Auth>,
+    /// `bearer`.
+    pub bearer: Option<SecretRef>,
+    /// `headers`.
+    pub headers: Vec<(HeaderName, Given)>,
     /// `settle`: how long the receiver may take until the effect shows.
     pub settle: Span,
 }
@@ -137,27 +139,27 @@ impl WebhookCheck {
 
     /// Every secret it refers to.
     pub fn secrets(&self) -> Vec<SecretRef> {
-        let headers = self.headers.iter().filter_map(|(_, g)| g.secret().cloned());
-        let effect = self.effect.iter().filter_map(|e| e.auth.as_ref()).flat_map(Auth::secrets);
-        self.secrets.iter().cloned().chain(headers).chain(effect).collect()
+        let bearer = self.effect.iter().filter_map(|e| e.bearer.clone());
+        self.secrets.iter().cloned().chain(self.given().filter_map(|g| g.secret().cloned())).chain(bearer).collect()
     }
 
     /// Those of its secrets that go into a header as they are, each with what it is called where it can't be sent.
     pub fn header_secrets(&self) -> Vec<(SecretRef, &'static str)> {
         let shown = self.secrets.iter().filter(|_| self.signing.scheme().presents_secret()).map(|s| (s.clone(), SECRET));
-        let headers = self.headers.iter().filter_map(|(_, g)| g.secret()).map(|s| (s.clone(), HEADER_SECRET));
-        let effect = self.effect.iter().filter_map(|e| e.auth.as_ref()?.header_secret());
-        shown.chain(headers).chain(effect).collect()
+        let headers = self.given().filter_map(|g| g.secret().cloned()).map(|s| (s, HEADER_SECRET));
+        let bearer = self.effect.iter().filter_map(|e| Auth::Bearer(e.bearer.clone()?).header_secret());
+        shown.chain(headers).chain(bearer).collect()
+    }
+
+    /// The values of all headers it sets.
+    fn given(&self) -> impl Iterator<Item = &Given> {
+        self.headers.iter().chain(self.effect.iter().flat_map(|e| &e.headers)).map(|(_, given)| given)
     }
 
     /// The first of its addresses that is written as one the guard would refuse.
     pub fn refused_literal(&self, allow_private: bool) -> Option<RefusedLiteral> {
         let effect = self.effect.as_ref();
-        let token = effect.and_then(|e| match &e.auth {
-            Some(Auth::OAuth2(o)) => Some(("effect.auth.oauth2.token_url", &o.token_url)),
-            _ => None,
-        });
-        let all = [Some(("url", &self.url)), effect.map(|e| ("effect.url", &e.url)), token];
+        let all = [Some(("url", &self.url)), effect.map(|e| ("effect.url", &e.url))];
         all.into_iter().flatten().find_map(|(key, url)| RefusedLiteral::of(key, url, allow_private))
     }
 
@@ -234,6 +236,7 @@ impl WebhookCheck {
             timeout: *timeout,
             dialect: integration.dialect,
             host: self.host(),
+            client: None,
         })
     }
 }

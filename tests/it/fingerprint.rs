@@ -128,6 +128,35 @@ every = "5m"
 judged = false
 [integration.check.http]
 url = "https://info.example.com/"
+[[integration.check]]
+id = "deliver"
+every = "5m"
+[integration.check.webhook]
+url = "https://hooks.example.com/orders"
+scheme = "svix"
+secrets = { env = "HOOK" }
+body = "order {id}"
+headers = { X-Tenant = "acme" }
+cloudevents = { type = "order.test", source = "/soakwatch" }
+reject = ["stale"]
+replay = true
+reject_every = "1h"
+[integration.check.webhook.expect]
+status = [202]
+within = "3s"
+[integration.check.webhook.effect]
+url = "https://effects.example.com/"
+path = "$.total"
+bearer = { env = "EFFECT" }
+headers = { X-Who = "us" }
+settle = "2s"
+[[integration.check]]
+id = "deliver-otherwise"
+every = "5m"
+[integration.check.webhook]
+url = "https://hooks.example.com/stock"
+template = { signature_header = "X-Signature" }
+secrets = { env = "HOOK" }
 "#;
 
 /// Whether a change of a key starts the soak again.
@@ -243,6 +272,31 @@ const PLACED: &[(&str, Is, &str, &str)] = &[
     ("integration[].check[].retries", Judged, "retries = 0", "retries = 1"),
     ("integration[].check[].blocked_by", Judged, "blocked_by = \"log-in\"", "blocked_by = \"push\""),
     ("integration[].check[].timeout", Judged, "timeout = \"10s\"", "timeout = \"11s\""),
+    ("integration[].check[].webhook.body", Judged, "order {id}", "orders {id}"),
+    ("integration[].check[].webhook.ca", Judged, "scheme = \"svix\"", "scheme = \"svix\"\nca = \"a.pem\""),
+    ("integration[].check[].webhook.cloudevents.source", Judged, "source = \"/soakwatch\"", "source = \"/other\""),
+    ("integration[].check[].webhook.cloudevents.type", Judged, "type = \"order.test\"", "type = \"order.probe\""),
+    ("integration[].check[].webhook.effect.bearer", Not, "env = \"EFFECT\"", "env = \"EFFECTS\""),
+    ("integration[].check[].webhook.effect.headers", Judged, "X-Who = \"us\"", "X-Who = \"you\""),
+    ("integration[].check[].webhook.effect.path", Judged, "path = \"$.total\"", "path = \"$.sum\""),
+    ("integration[].check[].webhook.effect.settle", Judged, "settle = \"2s\"", "settle = \"1s\""),
+    ("integration[].check[].webhook.effect.url", Judged, "effects.example.com", "effect.example.com"),
+    ("integration[].check[].webhook.expect.status", Judged, "status = [202]", "status = [200]"),
+    ("integration[].check[].webhook.expect.within", Judged, "within = \"3s\"", "within = \"4s\""),
+    ("integration[].check[].webhook.headers", Judged, "X-Tenant = \"acme\"", "X-Tenant = \"other\""),
+    ("integration[].check[].webhook.reject", Judged, "reject = [\"stale\"]", "reject = [\"stale\", \"unsigned\"]"),
+    ("integration[].check[].webhook.reject_every", Not, "reject_every = \"1h\"", "reject_every = \"2h\""),
+    ("integration[].check[].webhook.replay", Judged, "replay = true", "replay = false"),
+    ("integration[].check[].webhook.scheme", Judged, "scheme = \"svix\"", "scheme = \"standard-webhooks\""),
+    // Secrets may be rotated.
+    (
+        "integration[].check[].webhook.secrets",
+        Not,
+        "scheme = \"svix\"\nsecrets = { env = \"HOOK\" }",
+        "scheme = \"svix\"\nsecrets = [{ env = \"A\" }, { env = \"B\" }]",
+    ),
+    ("integration[].check[].webhook.template", Judged, "signature_header = \"X-Signature\"", "signature_header = \"X-Sign\""),
+    ("integration[].check[].webhook.url", Judged, "hooks.example.com/orders", "hooks.example.com/order"),
     // Its defaults are thresholds, and all of them are written here.
     ("integration[].criticality", Not, "criticality = \"normal\"", "criticality = \"low\""),
     ("integration[].dialect", Judged, "dialect = \"auto\"", "dialect = \"zendesk\""),

@@ -281,7 +281,7 @@ async fn the_same_message_twice_is_taken_twice_and_does_nothing_twice() {
         let token = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(token.path(), "reader").unwrap();
         let effect = format!(
-            "replay = true\neffect = {{ url = \"{}\", path = \"$.total\", auth = {{ bearer = {{ file = \"{}\" }} }}, settle = \"1ms\" }}",
+            "replay = true\neffect = {{ url = \"{}\", path = \"$.total\", bearer = {{ file = \"{}\" }}, settle = \"1ms\" }}",
             api.url("/booked?id={id}"),
             token.path().display()
         );

@@ -74,8 +74,7 @@ fn sent(m: &mut Material, body: &Body) {
     }
 }
 
-/// What of `auth` is judged.
-pub(in crate::probe) fn authorized(m: &mut Material, auth: &Auth) {
+fn authorized(m: &mut Material, auth: &Auth) {
     match auth {
         Auth::Basic { username, password: _ } => {
             m.say("auth", "basic");

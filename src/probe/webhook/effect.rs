@@ -1,15 +1,17 @@
 //! What a message did, as another endpoint of the receiver tells it: one value, read before and after a second delivery.
 
 use bytes::Bytes;
-use http::header::ACCEPT;
-use http::{HeaderMap, HeaderValue, Method};
+use http::header::{ACCEPT, AUTHORIZATION};
+use http::{HeaderValue, Method};
 use serde_json::Value;
 use url::Url;
 
 use super::Effect;
+use super::message::given;
 use crate::observed::{Failure, Observed, Step};
 use crate::outcome::{Cause, Class};
 use crate::probe::ProbeContext;
+use crate::transport::auth::{reveal, sensitive};
 use crate::transport::{Options, Request, status};
 
 /// `{id}` as it stands in a URL.
@@ -27,11 +29,13 @@ pub(super) async fn read(
     tokio::time::sleep(effect.settle.0).await;
     let text = PLACEHOLDERS.iter().fold(effect.url.url().to_string(), |url, p| url.replace(p, id));
     let url = Url::parse(&text).map_err(|_| Failure::ours(Cause::Internal, "effect: the address can't be sent"))?;
-    let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
-    let mut request = Request { method: Method::GET, url, headers, secret_query: Vec::new(), body: Bytes::new(), secret_body: false };
-    if let Some(auth) = &effect.auth {
-        Box::pin(context.transport.authorize(auth, &mut request, options, None, context.redactor, observed)).await?;
+    let mut headers = given(&effect.headers, context.redactor).await?;
+    headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
+    if let Some(token) = &effect.bearer {
+        let token = reveal(token, context.redactor).await?;
+        headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {}", token.expose()), "the bearer token")?);
     }
+    let request = Request { method: Method::GET, url, headers, secret_query: Vec::new(), body: Bytes::new(), secret_body: false };
     let answer = Box::pin(context.transport.exchange(request, options, None, context.redactor, observed)).await?;
     observed.step = Step::Judge;
     if !answer.status.is_success() || answer.limits.throttled {

@@ -2,12 +2,13 @@
 //!
 //! Every field is named, so that a new one must be placed here: said, or left out on purpose.
 
+use http::HeaderName;
 use serde_json::json;
 
 use super::message::BODY;
 use super::{CloudEvent, Effect, Signing, WebhookCheck};
 use crate::fields::Span;
-use crate::probe::http::{Given, StatusRange, authorized};
+use crate::probe::http::{Given, StatusRange};
 use crate::probe::material::Material;
 
 /// A secret, wherever it comes from: it may move and change.
@@ -29,12 +30,7 @@ pub(super) fn of(check: &WebhookCheck) -> Material {
         Signing::Template(_, keys) => keys.iter().for_each(|(key, value)| m.say(format!("template.{key}"), value)),
     }
     m.unless(&BODY.to_owned(), "body", body);
-    for (name, value) in headers {
-        match value {
-            Given::Text(text) => m.parts(&format!("headers.{name}"), &json!(text)),
-            Given::Secret(_) => m.say(format!("headers.{name}"), SECRET),
-        }
-    }
+    sent(&mut m, "headers", headers);
     if let Some(CloudEvent { kind, source }) = cloudevents {
         m.say("cloudevents.type", kind);
         m.say("cloudevents.source", source);
@@ -48,15 +44,23 @@ pub(super) fn of(check: &WebhookCheck) -> Material {
     within.iter().for_each(|span| m.say("expect.within", &span.ms()));
     reject.iter().for_each(|variant| m.say("reject", variant.as_str()));
     m.unless(&false, "replay", replay);
-    if let Some(Effect { url, path, auth, settle }) = effect {
+    if let Some(Effect { url, path, bearer, headers, settle }) = effect {
         m.say("effect.url", url.url());
         m.say("effect.path", path.source());
-        if let Some(auth) = auth {
-            let mut inner = Material::default();
-            authorized(&mut inner, auth);
-            m.below("effect", inner);
+        if bearer.is_some() {
+            m.say("effect.bearer", SECRET);
         }
+        sent(&mut m, "effect.headers", headers);
         m.unless(&NO_TIME.ms(), "effect.settle", &settle.ms());
     }
     m
+}
+
+fn sent(m: &mut Material, key: &str, headers: &[(HeaderName, Given)]) {
+    for (name, value) in headers {
+        match value {
+            Given::Text(text) => m.parts(&format!("{key}.{name}"), &json!(text)),
+            Given::Secret(_) => m.say(format!("{key}.{name}"), SECRET),
+        }
+    }
 }

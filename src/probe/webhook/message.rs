@@ -64,19 +64,7 @@ impl<'a> Sender<'a> {
             }
             secrets.push(value);
         }
-        let mut headers = HeaderMap::new();
-        for (name, given) in &check.headers {
-            let value = match given {
-                Given::Text(text) => {
-                    let unsendable = |_| Failure::ours(Cause::Internal, format!("header {name} can't be sent"));
-                    let mut value = HeaderValue::from_bytes(text.as_bytes()).map_err(unsendable)?;
-                    value.set_sensitive(*name == AUTHORIZATION);
-                    value
-                }
-                Given::Secret(secret) => sensitive(reveal(secret, redactor).await?.expose(), HEADER_SECRET)?,
-            };
-            headers.append(name, value);
-        }
+        let mut headers = given(&check.headers, redactor).await?;
         headers.entry(CONTENT_TYPE).or_insert(JSON);
         Ok(Self { check, secrets, headers })
     }
@@ -127,6 +115,24 @@ impl<'a> Sender<'a> {
         let other = fill(&self.check.body, &id.chars().rev().collect::<String>(), at);
         if other == body { format!("{body} ") } else { other }
     }
+}
+
+/// Headers as they are sent, with every secret read.
+pub(super) async fn given(all: &[(HeaderName, Given)], redactor: &mut Redactor) -> Result<HeaderMap, Failure> {
+    let mut headers = HeaderMap::new();
+    for (name, given) in all {
+        let value = match given {
+            Given::Text(text) => {
+                let unsendable = |_| Failure::ours(Cause::Internal, format!("header {name} can't be sent"));
+                let mut value = HeaderValue::from_bytes(text.as_bytes()).map_err(unsendable)?;
+                value.set_sensitive(*name == AUTHORIZATION);
+                value
+            }
+            Given::Secret(secret) => sensitive(reveal(secret, redactor).await?.expose(), HEADER_SECRET)?,
+        };
+        headers.append(name, value);
+    }
+    Ok(headers)
 }
 
 fn insert(headers: &mut HeaderMap, name: &str, value: &str, secret: bool) -> Result<(), Failure> {

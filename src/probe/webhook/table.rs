@@ -13,7 +13,7 @@ use crate::config::table::{self, Table, nearest, one_of};
 use crate::fields::{HttpUrl, Span};
 use crate::probe::http::{Given, StatusRange, read_headers, read_path, read_status, read_url};
 use crate::secret::SecretRef;
-use crate::transport::auth::{Auth, rooted};
+use crate::transport::auth::rooted;
 use crate::webhook::{MAX_BODY, Scheme, Template};
 
 const WRONG: [Variant; 4] = [Variant::Tampered, Variant::Stale, Variant::WrongSecret, Variant::Unsigned];
@@ -48,7 +48,7 @@ impl WebhookCheck {
             t.problem("reject_every", "says when to test, but there is nothing to test", "expected reject or replay = true beside it");
         }
         if t.has("effect") && !replay {
-            t.problem("effect", "is never looked at", "expected replay = true beside it, or no effect");
+            t.warn("effect", "is never looked at", "expected replay = true beside it, or no effect");
         }
         if let Some(signing) = &signing {
             together(&t, signing.scheme(), &headers, cloudevents.is_some(), &reject, (replay, &body));
@@ -201,10 +201,14 @@ fn read_reject(t: &mut Table<'_>) -> Vec<Variant> {
 fn read_effect(mut t: Table<'_>) -> Option<Effect> {
     let url = read_url(&mut t);
     let path = read_path(&mut t);
-    let auth = t.table("auth").and_then(Auth::read);
+    let bearer = t.opt::<SecretRef>("bearer").map(|s| rooted(s, &t));
+    let headers = read_headers(&mut t);
+    if bearer.is_some() && headers.iter().any(|(n, _)| *n == http::header::AUTHORIZATION) {
+        t.problem("headers", "sets authorization, and so does bearer", "expected one of them");
+    }
     let settle = t.between("settle", Span::seconds(0), Span::seconds(60)).unwrap_or(Span::seconds(0));
     t.finish();
-    Some(Effect { url: url?, path: path?, auth, settle })
+    Some(Effect { url: url?, path: path?, bearer, headers, settle })
 }
 
 /// What is right alone and wrong together.
