@@ -1,12 +1,12 @@
 //! What each endpoint of the estate does. Deterministic: an answer depends on the request and on how many came before it, never on chance. The stories about
-//! rate limits, which also depend on the time, are in `quotas`.
+//! rate limits, which also depend on the time, are in `quotas`, those about webhooks in `hooks`.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::certificates::Validity;
-use super::quotas;
+use super::{hooks, quotas};
 use crate::clock::UnixMs;
 
 /// Opens the CRM.
@@ -51,6 +51,8 @@ pub struct Ask<'a> {
     pub authorization: &'a str,
     /// `X-Api-Key`.
     pub api_key: &'a str,
+    /// All headers.
+    pub headers: Option<&'a http::HeaderMap>,
     /// The body, at most 64 KiB.
     pub body: &'a str,
 }
@@ -126,6 +128,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at("payroll.borealis.example", 443, Wire::Https(Validity::Expired, false, healthy)),
     at("sso.borealis.example", 443, Wire::Https(Validity::NineDays, false, healthy)),
     at("chat.wardtalk.example", 443, Wire::Https(Validity::Long, true, quotas::ward_alerts)),
+    at("hooks.borealis.example", 80, Wire::Http(hooks::appointments)),
     // Cobalt: its soak has begun, and it can't pass any more.
     at("ledger.bankcore.example", 443, Wire::Https(Validity::Long, false, rotated)),
     at("kyc.partnerscreen.example", 443, Wire::Https(Validity::Long, false, forbidden)),
@@ -137,6 +140,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at("customs.dunlin.example", 8443, Wire::Closed),
     at("routes.mapvendor.example", 80, Wire::Silent),
     at("labels.soakwatch-product.example", 80, Wire::Http(not_found)),
+    at("hooks.dunlin.example", 80, Wire::Http(hooks::parcels)),
     // Elmwood: live for long, and one new connection.
     at("loans.libraryvendor.example", 80, Wire::Http(healthy)),
     at("students.campusvendor.example", 443, Wire::Https(Validity::Long, false, wrong_json)),

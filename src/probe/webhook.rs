@@ -201,17 +201,21 @@ impl WebhookCheck {
         observed.body_bytes = Some(answered.body.len() as u64);
         let status = observed.status;
         answer::taken(self, &answered, context.redactor, observed)?;
-        let round = if self.has_round() && round::is_due(self, context) {
-            let done = Box::pin(round::run(self, (&sender, &options), (&id, request), context, observed)).await;
-            // What is shown as the status is the answer to the message itself.
-            observed.status = status;
-            observed.step = Step::Judge;
-            done?
-        } else {
-            Vec::new()
-        };
-        let failure = round::failure(&round);
-        observed.findings = Some(Findings::whole(round));
+        if !self.has_round() {
+            observed.findings = Some(Findings::whole(Vec::new()));
+            return Ok(());
+        }
+        if !round::is_due(self, context) {
+            observed.findings = Some(Findings::whole(Vec::new()).but(round::RULES));
+            return Ok(());
+        }
+        let done = Box::pin(round::run(self, (&sender, &options), (&id, request), context, observed)).await;
+        // What is shown as the status is the answer to the message itself.
+        observed.status = status;
+        observed.step = Step::Judge;
+        let found = done?;
+        let failure = round::failure(&found);
+        observed.findings = Some(Findings::whole(found));
         failure.map_or(Ok(()), Err)
     }
 

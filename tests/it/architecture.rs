@@ -255,6 +255,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "metrics",
             "server",
             "app",
+            "webhook",
         ],
     ),
     (

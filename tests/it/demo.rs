@@ -34,6 +34,7 @@ const STORIES: &[(&str, Option<(Class, Attribution)>)] = &[
     ("borealis/production/lab-results/latest", Some((Class::Slow, Attribution::CustomerEnvironment))),
     ("borealis/production/payroll-export/status", Some((Class::Certificate, Attribution::CustomerEnvironment))),
     ("borealis/production/staff-sign-in/discovery", None),
+    ("borealis/production/appointment-events/deliver", None),
     ("borealis/production/ward-alerts/auth-test", Some((Class::Throttled, Attribution::ThirdParty))),
     ("cobalt/production/ledger-postings/list-postings", Some((Class::Unauthorized, Attribution::Configuration))),
     ("cobalt/production/kyc-screening/screen", Some((Class::Forbidden, Attribution::Configuration))),
@@ -43,6 +44,7 @@ const STORIES: &[(&str, Option<(Class, Attribution)>)] = &[
     ("dunlin/staging/shipment-tracking/track", Some((Class::Dns, Attribution::ThirdParty))),
     ("dunlin/staging/customs-gateway/ping", Some((Class::Connect, Attribution::CustomerEnvironment))),
     ("dunlin/staging/route-planner/plan", Some((Class::Timeout, Attribution::ThirdParty))),
+    ("dunlin/staging/parcel-events/deliver", Some((Class::Signature, Attribution::Configuration))),
     ("dunlin/staging/label-printing/template", Some((Class::NotFound, Attribution::Configuration))),
     ("elmwood/production/student-records/list", Some((Class::Assertion, Attribution::ThirdParty))),
     ("elmwood/production/library-catalogue/search", Some((Class::Redirect, Attribution::Configuration))),
@@ -147,6 +149,13 @@ async fn each_story_ends_in_its_own_class_and_attribution() {
         if now.pass > ledger.counts.pass { Vec::new() } else { vec![format!("{now:?}")] }
     })
     .await;
+    // What a receiver of webhooks accepts and must not is named; what must be refused is sent to the good one once an hour.
+    let open = |id: &str| check(&running, id).state.findings.iter().map(|f| (f.id.to_string(), f.detail.clone())).collect::<Vec<_>>();
+    let accepted = "accepts a tampered message (answered 200 (OK))".to_owned();
+    assert_eq!(open("dunlin/staging/parcel-events/deliver"), [("HOOK-SIG-01".to_owned(), accepted)]);
+    assert_eq!(open("borealis/production/appointment-events/deliver"), []);
+    let delivered = check(&running, "borealis/production/appointment-events/deliver").state.counts.pass;
+    assert!(estate.served("hooks.borealis.example") <= delivered + 6, "one message again, four that are wrong, one under way");
     assert!(estate.served("control.soakwatch-product.example") > 0, "the self-check asks the demo's own control");
     running.stop().await.unwrap();
     estate.stop().await;
@@ -377,7 +386,7 @@ fn for_a_time_it_serves_and_ends_with_a_table() {
     assert_eq!(done.status.code(), Some(0), "{out}\n{log}");
     assert!(out.lines().find_map(address).is_some(), "{out}");
     let table = table(&out);
-    assert_eq!(table.len(), 29, "{out}");
+    assert_eq!(table.len(), 31, "{out}");
     let row = |id: &str| *table.iter().find(|l| l.starts_with(id)).unwrap_or_else(|| panic!("{id}: {out}"));
     assert!(row("dunlin/staging/label-printing").contains("not_found"), "{out}");
     assert!(row("fjord/production/pos-sales").contains("paused"), "{out}");
@@ -492,7 +501,7 @@ fn without_a_time_it_goes_on_until_ctrl_c() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     let (exit, said) = demo.interrupt();
     assert_eq!(exit, Some(0), "{said}");
-    assert_eq!(table(&said).len(), 29, "{said}");
+    assert_eq!(table(&said).len(), 31, "{said}");
     let dir = said.split_whitespace().find_map(|w| w.strip_suffix("/customers/*.toml")).unwrap();
     assert!(!Path::new(dir).exists(), "{dir} is left behind");
 }

@@ -348,6 +348,10 @@ async fn what_must_be_refused_is_sent_rarely_and_at_every_run_while_it_is_not() 
     assert_eq!(at(2).await, (Pass, 2), "and the first that does not says so");
     assert_eq!(at(3).await, (Pass, 1));
     assert_eq!(at(1).await, (Pass, 2), "a clock that was set back delays nothing");
+    // What was found with the last round stays open until the next: here nothing, but a warning would.
+    let quiet = hook.run_at(start.plus(Duration::from_secs(90))).await;
+    let stays = &quiet.record.facts.findings.as_ref().unwrap().stays;
+    assert_eq!(stays, &["HOOK-SIG", "HOOK-REP", "HOOK-ERR"]);
     // Another question is asked at once.
     let other = Hook::standard(&api.url("/"), "reject = [\"unsigned\", \"stale\"]");
     let hook = Hook { memories: hook.memories, ..other };
