@@ -34,6 +34,8 @@ closed_set! {
 /// What is sent where no body is written.
 pub(super) const BODY: &str = r#"{"type":"soakwatch.probe","id":"{id}","timestamp":"{time}","data":{}}"#;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// What stands before the key in some secrets.
+const PREFIXES: [&str; 2] = ["whsec_", "whsk_"];
 /// How much older than its scheme's tolerance a stale message is: older than any receiver would choose.
 const STALE_MS: i64 = 86_400_000;
 /// Parts of a signature header of this length are signatures, not versions or times.
@@ -59,7 +61,7 @@ impl<'a> Sender<'a> {
         for secret in &check.secrets {
             let value = reveal(secret, redactor).await?;
             // Without its prefix it is the same key.
-            if let Some((_, bare)) = value.expose().split_once('_') {
+            if let Some(bare) = PREFIXES.iter().find_map(|p| value.expose().strip_prefix(p)) {
                 redactor.add(&SecretValue::new(bare));
             }
             secrets.push(value);
@@ -156,7 +158,7 @@ fn conceal(header: &str, redactor: &mut Redactor) {
 /// A secret of the same form that is not the one.
 fn another(secret: &SecretValue, id: &str) -> SecretValue {
     use base64::Engine as _;
-    let prefix = ["whsec_", "whsk_"].into_iter().find(|p| secret.expose().starts_with(p)).unwrap_or_default();
+    let prefix = PREFIXES.into_iter().find(|p| secret.expose().starts_with(p)).unwrap_or_default();
     // 32 bytes of text: a key in every form.
     let bytes: String = hex_sha256(format!("not the secret of {id}").as_bytes()).chars().take(32).collect();
     SecretValue::new(format!("{prefix}{}", base64::engine::general_purpose::STANDARD.encode(bytes)))
