@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::fields::CheckId;
@@ -47,6 +47,8 @@ pub struct Cached {
     pub etag: Option<HeaderValue>,
     /// Its `Last-Modified`.
     pub last_modified: Option<HeaderValue>,
+    /// What else of its headers is judged: an answer that nothing changed need not say it again.
+    pub headers: HeaderMap,
     /// What it says.
     pub body: Arc<[u8]>,
 }
@@ -219,6 +221,7 @@ mod tests {
             url: "u".into(),
             etag: etag.then(|| HeaderValue::from_static("\"1\"")),
             last_modified: None,
+            headers: HeaderMap::new(),
             body: Arc::from(vec![b'x'; bytes]),
         };
         all.cache(&check, document(10, true));

@@ -17,7 +17,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::material::Material;
-use super::{ProbeContext, RefusedLiteral};
+use super::{ProbeContext, RefusedLiteral, refused_address};
 use crate::fields::{Bytes as Size, HttpUrl, Span, masked_query};
 use crate::observed::{Failure, Observed, Step, bounded};
 use crate::outcome::Cause;
@@ -119,7 +119,7 @@ impl HttpCheck {
             Some(Auth::OAuth2(o)) => Some(("auth.oauth2.token_url", &o.token_url)),
             _ => None,
         };
-        [Some(("url", &self.url)), token].into_iter().flatten().find_map(|(key, url)| RefusedLiteral::of(key, url, allow_private))
+        [Some(("url", &self.url)), token].into_iter().flatten().find_map(|(key, url)| refused_address(key, url, allow_private))
     }
 
     /// Those of its secrets that go into a header as they are, each with what it is called where it can't be sent.

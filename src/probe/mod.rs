@@ -19,8 +19,12 @@ use crate::transport::{Transport, guard};
 use material::Material;
 
 pub mod document;
+pub mod endpoint;
 pub mod http;
 pub mod material;
+pub mod oauth2;
+pub mod oidc;
+pub mod saml;
 #[cfg(test)]
 pub mod told;
 pub mod webhook;
@@ -30,6 +34,12 @@ pub mod webhook;
 pub enum Kind {
     /// A request and what its response must be.
     Http(Box<http::HttpCheck>),
+    /// An OpenID provider's discovery document, keys and endpoints.
+    Oidc(Box<oidc::OidcCheck>),
+    /// A token, asked for and looked at.
+    OAuth2(Box<oauth2::OAuth2Check>),
+    /// SAML metadata.
+    Saml(Box<saml::SamlCheck>),
     /// A signed message to the customer's endpoint.
     Webhook(Box<webhook::WebhookCheck>),
     /// Outcomes that arrive from outside; proves that such a kind needs nothing of the core.
@@ -65,22 +75,6 @@ pub struct RefusedLiteral {
     pub rule: &'static str,
 }
 
-impl RefusedLiteral {
-    /// The URL under this key, where it is written as an address that is refused.
-    pub fn of(key: &'static str, url: &HttpUrl, allow_private: bool) -> Option<Self> {
-        let host = url.url().host()?;
-        let ip = match host {
-            Host::Ipv4(ip) => ip.into(),
-            Host::Ipv6(ip) => ip.into(),
-            // Every resolver gives it the loopback address (RFC 6761, 6.3).
-            Host::Domain("localhost") => Ipv4Addr::LOCALHOST.into(),
-            Host::Domain(_) => return None,
-        };
-        let rule = guard::judge(ip, allow_private).err()?;
-        Some(Self { key, address: host.to_string(), rule })
-    }
-}
-
 /// What is accepted, once it is on record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Accepted {
@@ -108,6 +102,9 @@ impl Kind {
     /// The names of the kinds: the keys `[integration.check.<kind>]`.
     pub const NAMES: &'static [&'static str] = &[
         "http",
+        "oidc",
+        "oauth2",
+        "saml",
         "webhook",
         #[cfg(test)]
         "told",
@@ -121,6 +118,9 @@ impl Kind {
         match found.as_slice() {
             [_] => match tables.pop()? {
                 ("http", table) => http::HttpCheck::read(table).map(|c| Self::Http(Box::new(c))),
+                ("oidc", table) => oidc::OidcCheck::read(table).map(|c| Self::Oidc(Box::new(c))),
+                ("oauth2", table) => oauth2::OAuth2Check::read(table).map(|c| Self::OAuth2(Box::new(c))),
+                ("saml", table) => saml::SamlCheck::read(table).map(|c| Self::Saml(Box::new(c))),
                 ("webhook", table) => webhook::WebhookCheck::read(table).map(|c| Self::Webhook(Box::new(c))),
                 #[cfg(test)]
                 ("told", table) => Some(Self::Told(told::ToldCheck::read(table))),
@@ -130,7 +130,7 @@ impl Kind {
             [] if check.source().damaged.get() => None,
             [] => {
                 let tables: Vec<String> = Self::NAMES.iter().map(|n| format!("[integration.check.{n}]")).collect();
-                check.problem("", "does not say how to test", format!("expected a table {}", tables.join(", or ")));
+                check.problem("", "does not say how to test", format!("expected one of the tables {}", tables.join(", ")));
                 None
             }
             more => {
@@ -144,6 +144,9 @@ impl Kind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Http(_) => "http",
+            Self::Oidc(_) => "oidc",
+            Self::OAuth2(_) => "oauth2",
+            Self::Saml(_) => "saml",
             Self::Webhook(_) => "webhook",
             #[cfg(test)]
             Self::Told(_) => "told",
@@ -154,26 +157,30 @@ impl Kind {
     pub fn family(&self) -> &'static str {
         match self {
             Self::Http(_) => "api",
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => "sso",
             Self::Webhook(_) => "webhook",
             #[cfg(test)]
             Self::Told(_) => "webhook",
         }
     }
 
-    /// `host:port` this check talks to: the unit of concurrency. `None`: outcomes of this kind arrive from outside and are never scheduled.
+    /// `host:port` this check talks to: the unit of concurrency. `None`: it talks to nobody of its own; it reads a file, or its outcomes arrive from outside.
     pub fn host(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.host()),
+            Self::Oidc(c) => Some(c.host()),
+            Self::OAuth2(c) => Some(c.host()),
+            Self::Saml(c) => c.host(),
             Self::Webhook(c) => Some(c.host()),
             #[cfg(test)]
             Self::Told(_) => None,
         }
     }
 
-    /// Whether it is asked on a schedule: it talks to a host.
+    /// Whether it is run on a schedule. `false`: its outcomes arrive from outside.
     pub fn is_asked(&self) -> bool {
         match self {
-            Self::Http(_) | Self::Webhook(_) => true,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::Webhook(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -183,6 +190,8 @@ impl Kind {
     pub fn credential(&self) -> String {
         match self {
             Self::Http(c) => c.credential(),
+            Self::Oidc(_) | Self::Saml(_) => "none".to_owned(),
+            Self::OAuth2(c) => c.credential(),
             Self::Webhook(c) => c.credential(),
             #[cfg(test)]
             Self::Told(_) => String::new(),
@@ -194,7 +203,9 @@ impl Kind {
         match (self, other) {
             (Self::Http(a), Self::Http(b)) => a.shares_credential(b),
             (Self::Webhook(a), Self::Webhook(b)) => a.shares_credential(b),
-            _ => self.credential() == other.credential(),
+            #[cfg(test)]
+            (Self::Told(_), Self::Told(_)) => true,
+            (a, b) => a.credential() == b.credential(),
         }
     }
 
@@ -202,6 +213,8 @@ impl Kind {
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {
             Self::Http(c) => c.secrets(),
+            Self::Oidc(_) | Self::Saml(_) => Vec::new(),
+            Self::OAuth2(c) => c.secrets(),
             Self::Webhook(c) => c.secrets(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
@@ -212,6 +225,7 @@ impl Kind {
     pub fn header_secrets(&self) -> Vec<(SecretRef, &'static str)> {
         match self {
             Self::Http(c) => c.header_secrets(),
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => Vec::new(),
             Self::Webhook(c) => c.header_secrets(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
@@ -222,6 +236,7 @@ impl Kind {
     pub fn within(&self) -> Option<(&'static str, Span)> {
         match self {
             Self::Http(c) => c.within(),
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => None,
             Self::Webhook(c) => c.within(),
             #[cfg(test)]
             Self::Told(_) => None,
@@ -232,6 +247,9 @@ impl Kind {
     pub fn refused_literal(&self, allow_private: bool) -> Option<RefusedLiteral> {
         match self {
             Self::Http(c) => c.refused_literal(allow_private),
+            Self::Oidc(c) => c.refused_literal(allow_private),
+            Self::OAuth2(c) => c.refused_literal(allow_private),
+            Self::Saml(c) => c.refused_literal(allow_private),
             Self::Webhook(c) => c.refused_literal(allow_private),
             #[cfg(test)]
             Self::Told(_) => None,
@@ -242,7 +260,20 @@ impl Kind {
     pub fn unusable_file_blocking(&self) -> Option<(&'static str, String)> {
         match self {
             Self::Http(c) => c.unusable_file_blocking(),
+            Self::Oidc(c) => c.unusable_file_blocking(),
+            Self::OAuth2(c) => c.unusable_file_blocking(),
+            Self::Saml(c) => c.unusable_file_blocking(),
             Self::Webhook(c) => c.unusable_file_blocking(),
+            #[cfg(test)]
+            Self::Told(_) => None,
+        }
+    }
+
+    /// The shortest interval that spares the far side, and what it is spared; shorter ones are warned of.
+    pub fn sparing(&self) -> Option<(Span, &'static str)> {
+        match self {
+            Self::Http(_) | Self::Oidc(_) | Self::Saml(_) | Self::Webhook(_) => None,
+            Self::OAuth2(_) => Some((oauth2::SPARING, "every run asks for a token: that costs quota, and wrong secrets lock accounts")),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -251,7 +282,8 @@ impl Kind {
     /// How runs of this kind are judged unless the check says otherwise: by their ratio, or, where they are rare by nature, each of them.
     pub fn judged_by(&self) -> Judge {
         match self {
-            Self::Http(_) | Self::Webhook(_) => Judge::Ratio,
+            Self::Http(_) | Self::OAuth2(_) | Self::Webhook(_) => Judge::Ratio,
+            Self::Oidc(_) | Self::Saml(_) => Judge::Every,
             #[cfg(test)]
             Self::Told(_) => Judge::Every,
         }
@@ -261,6 +293,9 @@ impl Kind {
     pub fn material(&self) -> Material {
         match self {
             Self::Http(c) => c.material(),
+            Self::Oidc(c) => c.material(),
+            Self::OAuth2(c) => c.material(),
+            Self::Saml(c) => c.material(),
             Self::Webhook(c) => c.material(),
             #[cfg(test)]
             Self::Told(c) => c.material(),
@@ -271,6 +306,7 @@ impl Kind {
     pub fn has_document(&self) -> bool {
         match self {
             Self::Http(_) | Self::Webhook(_) => false,
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -278,9 +314,11 @@ impl Kind {
 
     /// Accepts what the check last saw in place of what was accepted before. `remembered`: what the check remembers.
     pub fn accept(&self, remembered: Option<&str>) -> Result<Accepted, NothingToAccept> {
-        let _ = remembered;
         match self {
             Self::Http(_) | Self::Webhook(_) => Err(NothingToAccept::NoDocument),
+            Self::Oidc(_) => oidc::OidcCheck::accept(remembered),
+            Self::OAuth2(_) => oauth2::OAuth2Check::accept(remembered),
+            Self::Saml(_) => saml::SamlCheck::accept(remembered),
             #[cfg(test)]
             Self::Told(_) => Err(NothingToAccept::NoDocument),
         }
@@ -290,6 +328,9 @@ impl Kind {
     pub fn target_shown(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.url_shown()),
+            Self::Oidc(c) => Some(c.url_shown()),
+            Self::OAuth2(c) => Some(c.url_shown()),
+            Self::Saml(c) => Some(c.target_shown()),
             Self::Webhook(c) => Some(c.url_shown()),
             #[cfg(test)]
             Self::Told(_) => None,
@@ -300,11 +341,28 @@ impl Kind {
     pub async fn run(&self, context: &mut ProbeContext<'_>, observed: &mut Observed) -> Result<(), Failure> {
         match self {
             Self::Http(c) => Box::pin(c.run(context, observed)).await,
+            Self::Oidc(c) => Box::pin(c.run(context, observed)).await,
+            Self::OAuth2(c) => Box::pin(c.run(context, observed)).await,
+            Self::Saml(c) => Box::pin(c.run(context, observed)).await,
             Self::Webhook(c) => Box::pin(c.run(context, observed)).await,
             #[cfg(test)]
             Self::Told(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "outcomes of this kind arrive from outside")),
         }
     }
+}
+
+/// A target that is written as an address which the guard would refuse.
+pub fn refused_address(key: &'static str, url: &HttpUrl, allow_private: bool) -> Option<RefusedLiteral> {
+    let host = url.url().host()?;
+    let ip = match host {
+        Host::Ipv4(ip) => ip.into(),
+        Host::Ipv6(ip) => ip.into(),
+        // Every resolver gives it the loopback address (RFC 6761, 6.3).
+        Host::Domain("localhost") => Ipv4Addr::LOCALHOST.into(),
+        Host::Domain(_) => return None,
+    };
+    let rule = guard::judge(ip, allow_private).err()?;
+    Some(RefusedLiteral { key, address: host.to_string(), rule })
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use http::HeaderName;
 
 use super::http::{Given, Path, StatusRange};
 use super::material::Material;
-use super::{ProbeContext, RefusedLiteral};
+use super::{ProbeContext, RefusedLiteral, refused_address};
 use crate::config::model::CheckDef;
 use crate::fields::{HttpUrl, Span, masked_query};
 use crate::finding::Findings;
@@ -160,7 +160,7 @@ impl WebhookCheck {
     pub fn refused_literal(&self, allow_private: bool) -> Option<RefusedLiteral> {
         let effect = self.effect.as_ref();
         let all = [Some(("url", &self.url)), effect.map(|e| ("effect.url", &e.url))];
-        all.into_iter().flatten().find_map(|(key, url)| RefusedLiteral::of(key, url, allow_private))
+        all.into_iter().flatten().find_map(|(key, url)| refused_address(key, url, allow_private))
     }
 
     /// The longest time it allows an answer, and where that stands in its table.
