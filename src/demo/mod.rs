@@ -10,6 +10,7 @@ pub mod files;
 mod history;
 pub mod hooks;
 pub mod identity;
+mod openid;
 pub mod quotas;
 pub mod stories;
 pub mod summary;

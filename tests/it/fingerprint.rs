@@ -15,212 +15,7 @@ use crate::reference::keys_of_a_customer;
 const NOW: UnixMs = UnixMs(1_793_491_200_000);
 
 /// A customer with every key somewhere.
-const BASE: &str = r#"
-[customer]
-id = "acme"
-name = "Acme Corporation"
-allow_private = false
-paused = { reason = "asleep", by = "m.mole" }
-maintenance = [{ start = 2026-11-25T22:00:00Z, end = 2026-11-26T02:00:00Z, reason = "upgrade", by = "j.doe" }]
-[customer.soak]
-window = "3d"
-[[integration]]
-id = "crm-orders"
-environment = "production"
-name = "Orders"
-owner = "vendor"
-criticality = "normal"
-runbook = "https://wiki.example.com/crm-orders"
-go_live = 2026-12-15T08:00:00Z
-hypercare = "30d"
-allow_private = false
-throttled = "counted"
-dialect = "auto"
-quota_share = 0.1
-quota_window = "1h"
-paused = { reason = "moving", by = "a.ant" }
-maintenance = [{ start = 2026-11-27T22:00:00Z, end = 2026-11-28T02:00:00Z, reason = "release", by = "b.bee" }]
-attribution = { not_found = "configuration" }
-[integration.soak]
-start = 2026-11-23T08:00:00Z
-window = "7d"
-success_ratio = 0.99
-confidence = "ratio"
-coverage = 0.95
-longest_outage = "30m"
-latency_p95 = "2s"
-throttled_ratio = 0.01
-quota_headroom = 1.5
-certificate_days = 30
-reconciliation = 0.995
-valid_for = "14d"
-attest = ["uat_signoff"]
-[[integration.waiver]]
-criterion = "quota_headroom"
-reason = "raised soon"
-approver = "c.cat"
-until = 2026-12-05T00:00:00Z
-[integration.volume]
-peak = "600/min"
-daily = "40000/day"
-batch = { start = "22:00Z", rows = 50000, calls_per_row = 1 }
-[[integration.check]]
-id = "list-orders"
-every = "60s"
-timeout = "10s"
-retries = 0
-judged = true
-judge = "ratio"
-blocked_by = "log-in"
-[integration.check.http]
-url = "https://api.example.com/v1/orders?limit=1"
-method = "GET"
-headers = { Accept = "application/json", X-Api-Key = { env = "HEADER_KEY" } }
-query = { fields = "id" }
-auth = { bearer = { env = "TOKEN" } }
-redirects = 0
-http_version = "auto"
-max_body = "256KiB"
-[integration.check.http.expect]
-status = ["2xx"]
-headers = [{ name = "ETag", exists = true, equals = "a", contains = "b", matches = "c" }]
-size = { min = "2B", max = "64KiB" }
-contains = ["orders"]
-not_contains = ["maintenance"]
-matches = "[0-9]+"
-json = [{ path = "$.n", exists = true, is = "number", equals = 3, min = 1, max = 5, matches = "x" }]
-within = "2s"
-certificate_days = 14
-[[integration.check.http.observe]]
-name = "backlog"
-path = "$.meta.total"
-required = true
-[[integration.check]]
-id = "log-in"
-every = "5m"
-[integration.check.http]
-url = "https://login.example.com/"
-auth = { basic = { username = "soakwatch", password = { env = "PASSWORD" } } }
-body = { form = { grant = "all" } }
-[[integration.check]]
-id = "push"
-every = "5m"
-[integration.check.http]
-url = "https://push.example.com/"
-auth = { api_key = { header = "X-Key", prefix = "Key ", value = { env = "KEY" } } }
-body = { text = "ping" }
-[[integration.check]]
-id = "search"
-every = "5m"
-[integration.check.http]
-url = "https://search.example.com/"
-auth = { api_key = { query = "api_key", value = { env = "KEY" } } }
-body = { json = { limit = 1, password = { secret = { env = "PASSWORD" } } } }
-[[integration.check]]
-id = "token"
-every = "5m"
-[integration.check.http]
-url = "https://orders.example.com/"
-auth = { oauth2 = { token_url = "https://login.example.com/token", client_id = "acme", client_secret = { env = "SECRET" }, scope = "read", audience = "orders", auth_method = "post" } }
-[[integration.check]]
-id = "metadata"
-every = "1h"
-[integration.check.saml]
-url = "https://idp.example.com/metadata"
-entity_id = "urn:idp"
-role = "idp"
-warn_days = 30
-validity = { min_days = 5, max_days = 28 }
-peer = { encrypts = false, name_id_formats = ["urn:format"], signs_requests = true, wants_signed_requests = true }
-endpoints = true # oidc
-[[integration.check]]
-id = "federation"
-every = "6h"
-[integration.check.saml]
-file = "federation.xml"
-role = "aggregate"
-max_size = "64MiB"
-[[integration.check]]
-id = "informational"
-every = "5m"
-judged = false
-[integration.check.http]
-url = "https://info.example.com/"
-[[integration.check]]
-id = "provider"
-every = "15m"
-[integration.check.oidc]
-issuer = "https://idp.example.com/a"
-client_auth = "client_secret_basic"
-algorithm = "ES256"
-scopes = ["openid"]
-claims = ["email"]
-pkce = true
-endpoints = true # saml
-[[integration.check]]
-id = "token-of-its-own"
-every = "15m"
-[integration.check.oauth2]
-token_url = "https://idp.example.com/t"
-client_id = "soak"
-client_secret = { env = "TOKEN_SECRET" }
-scope = "orders.read"
-audience = "https://orders.example.com"
-used_for = "11m"
-expires = 2027-06-01T00:00:00Z
-issuer = "https://idp.example.com/b"
-metadata = false
-wrong_client = false
-verify = { jwks_uri = "https://idp.example.com/k", issuer = "https://idp.example.com/c", audience = "https://idp.example.com/d", algorithm = "PS256" }
-[[integration.check]]
-id = "token-by-key"
-every = "15m"
-[integration.check.oauth2]
-token_url = "https://idp.example.com/t2"
-client_id = "soak"
-method = "private_key_jwt"
-key = { env = "SIGNING_KEY" }
-kid = "2026"
-assertion_audience = "https://idp.example.com/e"
-[[integration.check]]
-id = "token-by-certificate"
-every = "15m"
-[integration.check.oauth2]
-token_url = "https://idp.example.com/t3"
-client_id = "soak"
-method = "tls_client_auth"
-key = { env = "TLS_KEY" }
-certificate = "client.pem"
-[[integration.check]]
-id = "deliver"
-every = "5m"
-[integration.check.webhook]
-url = "https://hooks.example.com/orders"
-scheme = "svix"
-secrets = { env = "HOOK" }
-body = "order {id}"
-headers = { X-Tenant = "acme" }
-cloudevents = { type = "order.test", source = "/soakwatch" }
-reject = ["stale"]
-replay = true
-reject_every = "1h"
-[integration.check.webhook.expect]
-status = [202]
-within = "3s"
-[integration.check.webhook.effect]
-url = "https://effects.example.com/"
-path = "$.total"
-bearer = { env = "EFFECT" }
-headers = { X-Who = "us" }
-settle = "2s"
-[[integration.check]]
-id = "deliver-otherwise"
-every = "5m"
-[integration.check.webhook]
-url = "https://hooks.example.com/stock"
-template = { signature_header = "X-Signature" }
-secrets = { env = "HOOK" }
-"#;
+const BASE: &str = include_str!("../fixtures/fingerprint/base.toml");
 
 /// Whether a change of a key starts the soak again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -368,17 +163,17 @@ const PLACED: &[(&str, Is, &str, &str)] = &[
     ("integration[].check[].oidc.ca", Judged, "pkce = true", "pkce = true\nca = \"ca.pem\""),
     ("integration[].check[].oidc.claims", Judged, "[\"email\"]", "[\"groups\"]"),
     ("integration[].check[].oidc.client_auth", Judged, "client_auth = \"client_secret_basic\"", "client_auth = \"client_secret_post\""),
-    ("integration[].check[].oidc.endpoints", Judged, "endpoints = true # oidc", "endpoints = false"),
-    ("integration[].check[].oidc.endpoints", Not, "endpoints = true # oidc\n", ""),
+    ("integration[].check[].oidc.endpoints", Judged, "endpoints = true", "endpoints = false"),
+    ("integration[].check[].oidc.endpoints", Not, "endpoints = true\n", ""),
     ("integration[].check[].oidc.issuer", Judged, "example.com/a\"", "example.com/a/\""),
     ("integration[].check[].oidc.pkce", Judged, "pkce = true", "pkce = false"),
     ("integration[].check[].oidc.scopes", Judged, "[\"openid\"]", "[\"openid\", \"groups\"]"),
     ("integration[].check[].retries", Judged, "retries = 0", "retries = 1"),
     ("integration[].check[].blocked_by", Judged, "blocked_by = \"log-in\"", "blocked_by = \"push\""),
     ("integration[].check[].timeout", Judged, "timeout = \"10s\"", "timeout = \"11s\""),
-    ("integration[].check[].saml.ca", Judged, "endpoints = true # saml", "endpoints = true\nca = \"ca.pem\""),
-    ("integration[].check[].saml.endpoints", Judged, "endpoints = true # saml", "endpoints = false"),
-    ("integration[].check[].saml.endpoints", Not, "endpoints = true # saml", ""),
+    ("integration[].check[].saml.ca", Judged, "wants_signed_requests = true }", "wants_signed_requests = true }\nca = \"ca.pem\""),
+    ("integration[].check[].saml.endpoints", Judged, "wants_signed_requests = true }", "wants_signed_requests = true }\nendpoints = false"),
+    ("integration[].check[].saml.endpoints", Not, "wants_signed_requests = true }", "wants_signed_requests = true }\nendpoints = true"),
     ("integration[].check[].saml.entity_id", Judged, "entity_id = \"urn:idp\"", "entity_id = \"urn:idp2\""),
     ("integration[].check[].saml.file", Judged, "file = \"federation.xml\"", "file = \"other.xml\""),
     ("integration[].check[].saml.file", Not, "file = \"federation.xml\"", "file = \"folder/federation.xml\""),

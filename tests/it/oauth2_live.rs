@@ -106,7 +106,7 @@ async fn a_token_by_secret_passes_and_each_fault_is_found() {
     }
     scene.provider.instead("/token", |_| refused(401, "invalid_client", &format!("no {SECRET} here")));
     let ran = scene.run("").await;
-    assert!(ran.detail().ends_with("it says: no [redacted] here"), "{}", ran.detail());
+    assert!(ran.detail().ends_with("it says: no [secret] here"), "{}", ran.detail());
     assert_eq!(ran.stays(), ["OAUTH-TOK-03", "OAUTH-TOK-04", "OAUTH-TOK-06", "JWKS-", "OIDC-"]);
 }
 

@@ -69,9 +69,7 @@ fn read_source(t: &mut Table<'_>) -> Option<Source> {
     let file = t.opt::<PathBuf>("file").map(|p| t.source().dir.join(p));
     match (t.has("url"), t.has("file")) {
         (true, true) => t.problem("file", "stands beside url", "expected one of them"),
-        (false, false) if t.lacks("url") => {
-            t.missing("url", "expected url = \"https://idp.example.com/metadata\", or file = \"metadata.xml\"")
-        }
+        (false, false) if t.lacks("url") => t.missing("url", "url = \"https://idp.example.com/metadata\", or file = \"metadata.xml\""),
         _ => {}
     }
     if url.as_ref().is_some_and(|u| u.url().scheme() == "http") {
