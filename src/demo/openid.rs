@@ -5,7 +5,7 @@ use serde_json::json;
 use super::stories::{Answer, Ask};
 
 /// Says an issuer with a slash at its end, which the application does not have: every log-in fails with "issuer mismatch".
-pub fn slash(ask: &Ask<'_>) -> Answer {
+pub(super) fn slash(ask: &Ask<'_>) -> Answer {
     let base = "https://login.dunlin.example";
     match ask.path {
         "/.well-known/openid-configuration" => Answer::json(&json!({
