@@ -125,7 +125,9 @@ pub fn remediation(class: Class, attribution: Attribution, owner: Owner) -> Stri
             "Something changed that was to stay the same. Ask {them} whether it was on purpose, then acknowledge it or have it taken back."
         ),
         Class::Signature => {
-            format!("Signatures do not fit. Check that both sides use the same signing secret and scheme; agree on it with {them}.")
+            format!(
+                "A signature does not fit, or a wrong one was accepted. Have {them} verify with the signing secret and scheme that both agreed on."
+            )
         }
         Class::Missing => {
             format!("Something that was expected did not come. Ask {them} whether it was sent, and look at their delivery log.")

@@ -117,8 +117,8 @@ pub async fn run_once(
     slot: UnixMs,
     pace: Option<Pace<'_>>,
 ) -> RunReport {
-    let now = || pace.map_or(slot, |p| p.clock.now());
     let began = Instant::now();
+    let now = || pace.map_or_else(|| slot.plus(began.elapsed()), |p| p.clock.now());
     let deadline = began + def.timeout;
     let mut redactor = Redactor::default();
     let mut again = Again { retries: def.retries, waits: def.retries.max(THROTTLED_WAITS), pauses: Pauses::within(def.timeout) };
@@ -130,6 +130,7 @@ pub async fn run_once(
             transport,
             redactor: &mut redactor,
             memory: Memory { all: memories, check: &def.id },
+            slot,
             now: now(),
             turns: turns.as_ref().map(|t| t as &dyn Turns),
         };

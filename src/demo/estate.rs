@@ -335,6 +335,7 @@ async fn answer(request: Request<Incoming>, story: fn(&Ask<'_>) -> Answer, visit
         authorization: field("authorization"),
         api_key: field("x-api-key"),
         signing: Some(&visits.signing),
+        headers: Some(&head.headers),
         body: std::str::from_utf8(&body).unwrap_or_default(),
     };
     let answer = story(&ask);

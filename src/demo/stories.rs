@@ -1,5 +1,5 @@
 //! What each endpoint of the estate does. Deterministic: an answer depends on the request and on how many came before it, never on chance. The stories about
-//! rate limits, which also depend on the time, are in `quotas`.
+//! rate limits, which also depend on the time, are in `quotas`, those about webhooks in `hooks`.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::certificates::Validity;
 use super::identity::{self, Signing};
 use super::openid;
-use super::{provisioning, quotas};
+use super::{hooks, provisioning, quotas};
 use crate::clock::UnixMs;
 
 /// Opens the CRM.
@@ -59,6 +59,8 @@ pub struct Ask<'a> {
     pub signing: Option<&'a Signing>,
     /// `X-Api-Key`.
     pub api_key: &'a str,
+    /// All headers.
+    pub headers: Option<&'a http::HeaderMap>,
     /// The body, at most 64 KiB.
     pub body: &'a str,
 }
@@ -135,6 +137,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at("sso.borealis.example", 443, Wire::Https(Validity::NineDays, false, healthy)),
     at("idp.borealis.example", 443, Wire::Https(Validity::Long, true, identity::ends_soon)),
     at("chat.wardtalk.example", 443, Wire::Https(Validity::Long, true, quotas::ward_alerts)),
+    at("hooks.borealis.example", 80, Wire::Http(hooks::appointments)),
     // Cobalt: its soak has begun, and it can't pass any more.
     at("ledger.bankcore.example", 443, Wire::Https(Validity::Long, false, rotated)),
     at("kyc.partnerscreen.example", 443, Wire::Https(Validity::Long, false, forbidden)),
@@ -148,6 +151,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at("labels.soakwatch-product.example", 80, Wire::Http(not_found)),
     at("idp.dunlin.example", 443, Wire::Https(Validity::Long, true, identity::swapped)),
     at("login.dunlin.example", 443, Wire::Https(Validity::Long, true, openid::slash)),
+    at("hooks.dunlin.example", 80, Wire::Http(hooks::parcels)),
     // Elmwood: live for long, and one new connection.
     at("loans.libraryvendor.example", 80, Wire::Http(healthy)),
     at("students.campusvendor.example", 443, Wire::Https(Validity::Long, false, wrong_json)),

@@ -16,6 +16,7 @@ pub mod oauth;
 pub mod oidc;
 pub mod saml;
 pub mod scim;
+pub mod webhook;
 
 closed_set! {
     /// What a finding does to the run.
@@ -199,7 +200,7 @@ pub struct DocumentFacts {
 
 /// Every rule of every protocol.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    [saml::RULES, oidc::RULES, jwks::RULES, oauth::RULES, scim::RULES].into_iter().flatten()
+    [saml::RULES, oidc::RULES, jwks::RULES, oauth::RULES, scim::RULES, webhook::RULES].into_iter().flatten()
 }
 
 /// The rule with this id.

@@ -35,10 +35,12 @@ mod table;
 
 pub use body::Body;
 pub use expect::{Expect, HeaderTest, JsonTest, JsonType, Observe, StatusRange};
+pub(super) use expect::{path as read_path, read_status};
 pub use given::Given;
 pub(super) use material::authorized;
 pub use pattern::{Path, Pattern};
 pub use table::MAX_BODY;
+pub(super) use table::{read_headers, read_url};
 
 /// What a secret among `headers` is called.
 const HEADER_SECRET: &str = "a header's secret";

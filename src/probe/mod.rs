@@ -32,6 +32,7 @@ pub mod saml;
 pub mod scim;
 #[cfg(test)]
 pub mod told;
+pub mod webhook;
 
 /// How a check tests: one variant per kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +47,8 @@ pub enum Kind {
     OAuth2(Box<oauth2::OAuth2Check>),
     /// SAML metadata.
     Saml(Box<saml::SamlCheck>),
+    /// A signed message to the customer's endpoint.
+    Webhook(Box<webhook::WebhookCheck>),
     /// Outcomes that arrive from outside; proves that such a kind needs nothing of the core.
     #[cfg(test)]
     Told(told::ToldCheck),
@@ -68,6 +71,8 @@ pub struct ProbeContext<'a> {
     pub redactor: &'a mut Redactor,
     /// What the check remembers from run to run.
     pub memory: Memory<'a>,
+    /// The slot this run is for: the same in each of its attempts. With the check's id it names the run.
+    pub slot: UnixMs,
     /// Wall time when the attempt began: what dates are judged by.
     pub now: UnixMs,
     /// The turns of every request after the first; `None`: nobody counts.
@@ -116,6 +121,7 @@ impl Kind {
         "oidc",
         "oauth2",
         "saml",
+        "webhook",
         #[cfg(test)]
         "told",
     ];
@@ -132,6 +138,7 @@ impl Kind {
                 ("oidc", table) => oidc::OidcCheck::read(table).map(|c| Self::Oidc(Box::new(c))),
                 ("oauth2", table) => oauth2::OAuth2Check::read(table).map(|c| Self::OAuth2(Box::new(c))),
                 ("saml", table) => saml::SamlCheck::read(table).map(|c| Self::Saml(Box::new(c))),
+                ("webhook", table) => webhook::WebhookCheck::read(table).map(|c| Self::Webhook(Box::new(c))),
                 #[cfg(test)]
                 ("told", table) => Some(Self::Told(told::ToldCheck::read(table))),
                 _ => None,
@@ -158,6 +165,7 @@ impl Kind {
             Self::Oidc(_) => "oidc",
             Self::OAuth2(_) => "oauth2",
             Self::Saml(_) => "saml",
+            Self::Webhook(_) => "webhook",
             #[cfg(test)]
             Self::Told(_) => "told",
         }
@@ -169,6 +177,7 @@ impl Kind {
             Self::Http(_) => "api",
             Self::Scim(_) => "sso",
             Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => "sso",
+            Self::Webhook(_) => "webhook",
             #[cfg(test)]
             Self::Told(_) => "webhook",
         }
@@ -182,6 +191,7 @@ impl Kind {
             Self::Oidc(c) => Some(c.host()),
             Self::OAuth2(c) => Some(c.host()),
             Self::Saml(c) => c.host(),
+            Self::Webhook(c) => Some(c.host()),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -190,7 +200,7 @@ impl Kind {
     /// Whether it is run on a schedule. `false`: its outcomes arrive from outside.
     pub fn is_asked(&self) -> bool {
         match self {
-            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::Scim(_) => true,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::Scim(_) | Self::Webhook(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -203,6 +213,7 @@ impl Kind {
             Self::Scim(c) => c.credential(),
             Self::Oidc(_) | Self::Saml(_) => "none".to_owned(),
             Self::OAuth2(c) => c.credential(),
+            Self::Webhook(c) => c.credential(),
             #[cfg(test)]
             Self::Told(_) => String::new(),
         }
@@ -212,6 +223,7 @@ impl Kind {
     pub fn shares_credential(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Http(a), Self::Http(b)) => a.shares_credential(b),
+            (Self::Webhook(a), Self::Webhook(b)) => a.shares_credential(b),
             #[cfg(test)]
             (Self::Told(_), Self::Told(_)) => true,
             (a, b) => a.credential() == b.credential(),
@@ -225,6 +237,7 @@ impl Kind {
             Self::Scim(c) => c.secrets(),
             Self::Oidc(_) | Self::Saml(_) => Vec::new(),
             Self::OAuth2(c) => c.secrets(),
+            Self::Webhook(c) => c.secrets(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
         }
@@ -236,6 +249,7 @@ impl Kind {
             Self::Http(c) => c.header_secrets(),
             Self::Scim(c) => c.auth.as_ref().and_then(Auth::header_secret).into_iter().collect(),
             Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => Vec::new(),
+            Self::Webhook(c) => c.header_secrets(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
         }
@@ -247,6 +261,7 @@ impl Kind {
             Self::Http(c) => c.within(),
             Self::Scim(_) => None,
             Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => None,
+            Self::Webhook(c) => c.within(),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -260,6 +275,7 @@ impl Kind {
             Self::Oidc(c) => c.refused_literal(allow_private),
             Self::OAuth2(c) => c.refused_literal(allow_private),
             Self::Saml(c) => c.refused_literal(allow_private),
+            Self::Webhook(c) => c.refused_literal(allow_private),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -273,6 +289,7 @@ impl Kind {
             Self::Oidc(c) => c.unusable_file_blocking(),
             Self::OAuth2(c) => c.unusable_file_blocking(),
             Self::Saml(c) => c.unusable_file_blocking(),
+            Self::Webhook(c) => c.unusable_file_blocking(),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -281,7 +298,7 @@ impl Kind {
     /// The shortest interval that spares the far side, and what it is spared; shorter ones are warned of.
     pub fn sparing(&self) -> Option<(Span, &'static str)> {
         match self {
-            Self::Http(_) | Self::Oidc(_) | Self::Saml(_) | Self::Scim(_) => None,
+            Self::Http(_) | Self::Oidc(_) | Self::Saml(_) | Self::Scim(_) | Self::Webhook(_) => None,
             Self::OAuth2(_) => Some((oauth2::SPARING, "every run asks for a token: that costs quota, and wrong secrets lock accounts")),
             #[cfg(test)]
             Self::Told(_) => None,
@@ -291,7 +308,7 @@ impl Kind {
     /// How runs of this kind are judged unless the check says otherwise: by their ratio, or, where they are rare by nature, each of them.
     pub fn judged_by(&self) -> Judge {
         match self {
-            Self::Http(_) | Self::OAuth2(_) => Judge::Ratio,
+            Self::Http(_) | Self::OAuth2(_) | Self::Webhook(_) => Judge::Ratio,
             Self::Oidc(_) | Self::Saml(_) | Self::Scim(_) => Judge::Every,
             #[cfg(test)]
             Self::Told(_) => Judge::Every,
@@ -306,6 +323,7 @@ impl Kind {
             Self::Oidc(c) => c.material(),
             Self::OAuth2(c) => c.material(),
             Self::Saml(c) => c.material(),
+            Self::Webhook(c) => c.material(),
             #[cfg(test)]
             Self::Told(c) => c.material(),
         }
@@ -314,7 +332,7 @@ impl Kind {
     /// Whether it judges a document that may change: then its findings, dates and changes are exported.
     pub fn has_document(&self) -> bool {
         match self {
-            Self::Http(_) => false,
+            Self::Http(_) | Self::Webhook(_) => false,
             Self::Scim(_) => true,
             Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => true,
             #[cfg(test)]
@@ -325,7 +343,7 @@ impl Kind {
     /// Requests a run makes to its own host, each in its turn. What it asks beyond that is counted when it is heard of.
     pub fn requests(&self) -> u32 {
         match self {
-            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => 1,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::Webhook(_) => 1,
             Self::Scim(c) => c.requests(),
             #[cfg(test)]
             Self::Told(_) => 1,
@@ -335,7 +353,7 @@ impl Kind {
     /// The timeout where none is written, for kinds that take longer than others: they wait for a turn before each request.
     pub fn usual_timeout(&self) -> Option<Span> {
         match self {
-            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => None,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::Webhook(_) => None,
             Self::Scim(c) => Some(c.usual_timeout()),
             #[cfg(test)]
             Self::Told(_) => None,
@@ -345,7 +363,7 @@ impl Kind {
     /// What of its table is refused in the environment `production`: its key, and what is expected instead.
     pub fn never_in_production(&self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => None,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::Webhook(_) => None,
             Self::Scim(c) => c.never_in_production(),
             #[cfg(test)]
             Self::Told(_) => None,
@@ -355,7 +373,7 @@ impl Kind {
     /// Accepts what the check last saw in place of what was accepted before. `remembered`: what the check remembers.
     pub fn accept(&self, remembered: Option<&str>) -> Result<Accepted, NothingToAccept> {
         match self {
-            Self::Http(_) | Self::Scim(_) => Err(NothingToAccept::NoDocument),
+            Self::Http(_) | Self::Scim(_) | Self::Webhook(_) => Err(NothingToAccept::NoDocument),
             Self::Oidc(_) => oidc::OidcCheck::accept(remembered),
             Self::OAuth2(_) => oauth2::OAuth2Check::accept(remembered),
             Self::Saml(_) => saml::SamlCheck::accept(remembered),
@@ -372,6 +390,7 @@ impl Kind {
             Self::Oidc(c) => Some(c.url_shown()),
             Self::OAuth2(c) => Some(c.url_shown()),
             Self::Saml(c) => Some(c.target_shown()),
+            Self::Webhook(c) => Some(c.url_shown()),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -385,6 +404,7 @@ impl Kind {
             Self::Oidc(c) => Box::pin(c.run(context, observed)).await,
             Self::OAuth2(c) => Box::pin(c.run(context, observed)).await,
             Self::Saml(c) => Box::pin(c.run(context, observed)).await,
+            Self::Webhook(c) => Box::pin(c.run(context, observed)).await,
             #[cfg(test)]
             Self::Told(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "outcomes of this kind arrive from outside")),
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::recipe::{Recipe, Text};
+use super::recipe::{Carrier, Recipe, StampAt, Text};
 use super::table::TABLE;
 
 /// How one kind of sender proves that a message is its own, what its messages are called, and what it asks before it sends any.
@@ -82,6 +82,52 @@ impl Scheme {
     /// Whether its messages show the secret itself in a header.
     pub fn presents_secret(&self) -> bool {
         matches!(self.proof, Proof::Header(_) | Proof::Bearer)
+    }
+
+    /// Whether a message can be made with nothing but a secret.
+    pub fn can_sign(&self) -> bool {
+        !matches!(self.proof, Proof::ClientState | Proof::Nothing)
+    }
+
+    /// Whether its messages are signed, so that a changed body can be told.
+    pub fn binds_body(&self) -> bool {
+        self.recipe().is_some()
+    }
+
+    /// Whether one message can carry signatures by several secrets.
+    pub fn carries_several(&self) -> bool {
+        self.recipe().is_some_and(|r| !matches!(r.carrier, Carrier::Prefixed(_)))
+    }
+
+    /// How old a message may be, in seconds; `None` where it has no time.
+    pub fn tolerance_s(&self) -> Option<u32> {
+        self.recipe().filter(|r| r.stamp != StampAt::Nowhere).map(|r| r.tolerance_s)
+    }
+
+    /// The header of the signature, or of the secret itself.
+    pub fn proof_header(&self) -> Option<&str> {
+        match &self.proof {
+            Proof::Signature(recipe) => Some(&recipe.signature),
+            Proof::Header(name) => Some(name),
+            Proof::Bearer => Some("authorization"),
+            Proof::ClientState | Proof::Nothing => None,
+        }
+    }
+
+    /// The header of the message's id, where signing sets one.
+    pub fn id_header(&self) -> Option<&str> {
+        match (&self.id, self.recipe()) {
+            (IdAt::Header(name), Some(_)) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The header of the timestamp, where it has one of its own.
+    pub fn stamp_header(&self) -> Option<&str> {
+        match self.recipe().map(|r| &r.stamp) {
+            Some(StampAt::Header(name, _)) => Some(name),
+            _ => None,
+        }
     }
 
     pub(super) fn recipe(&self) -> Option<&Recipe> {

@@ -50,6 +50,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "secret",
             "soak",
             "sso",
+            "webhook",
             "config::model",
             "config::table",
             "transport",
@@ -255,6 +256,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "metrics",
             "server",
             "app",
+            "webhook",
         ],
     ),
     (

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use crate::support::daemon::{Daemon, eventually, get, output, soakwatch};
 
 /// The planted secrets by the name of their reference.
-const SECRETS: [(&str, &str); 7] = [
+const SECRETS: [(&str, &str); 8] = [
     ("CANARY_BASIC", "c4nary-b4sic/pass+word"),
     ("CANARY_BEARER", "c4naryBearerTokenOf40CharactersAndThenSome"),
     ("CANARY_KEY", "c4nary key with spaces&signs="),
@@ -20,6 +20,7 @@ const SECRETS: [(&str, &str); 7] = [
     ("CANARY_CLIENT", "c4nary\"client\"secret"),
     ("CANARY_HEADER", "c4nary-header-value-0123456789"),
     ("CANARY_FILE", "c4nary-in-a-file-abcdefghijkl"),
+    ("CANARY_HOOK", "c4nary-hook-secret-0a1b2c3d4e5f"),
 ];
 /// The access token that the fake token endpoint issues: a secret of ours from then on.
 const ISSUED: &str = "c4nary-issued-access-token-9876543210";
@@ -156,8 +157,16 @@ fn configuration(dir: &Path, port: u16) -> usize {
             );
         }
     }
+    // One scheme shows the secret, the other signs with it; what comes back is taken for accepted, and what is wrong for accepted too.
+    let hooks = ["okta", "github"];
+    for scheme in hooks {
+        text += &format!(
+            "[[integration.check]]\nid = \"hook-{scheme}\"\nevery = \"2s\"\ntimeout = \"1500ms\"\n[integration.check.webhook]\nurl = \"{base}/ok/{scheme}\"\n\
+             scheme = \"{scheme}\"\nsecrets = {{ env = \"CANARY_HOOK\" }}\nreject = [\"unsigned\"]\nreplay = true\nbody = \"{{id}}\"\n"
+        );
+    }
     std::fs::write(dir.join("customers/acme.toml"), text).unwrap();
-    auths.len() * expectations.len()
+    auths.len() * expectations.len() + hooks.len()
 }
 
 /// Every form in which a secret may come back: the start of each is enough to find it.
@@ -245,7 +254,8 @@ fn no_output_holds_a_secret() {
     assert_clean("the log at trace level", log.as_bytes());
     assert_eq!(daemon.stop(), Some(0));
 
-    for (a, name) in (0..8).flat_map(|a| ["ok", "fail", "redirect", "regex"].map(|n| (a, n))) {
+    let hooks = [("okta", "hook"), ("github", "hook")].map(|(a, n)| (a.to_owned(), n));
+    for (a, name) in (0..8).flat_map(|a| ["ok", "fail", "redirect", "regex"].map(|n| (a.to_string(), n))).chain(hooks) {
         for json in [false, true] {
             let mut command = soakwatch();
             command.arg("probe").arg(format!("acme/staging/echo/{name}-{a}")).arg("--config").arg(dir.path()).envs(env.clone());

@@ -36,6 +36,7 @@ const STORIES: &[(&str, Option<(Class, Attribution)>)] = &[
     ("borealis/production/payroll-export/status", Some((Class::Certificate, Attribution::CustomerEnvironment))),
     ("borealis/production/staff-sign-in/discovery", None),
     ("borealis/production/physician-sign-in/metadata", None),
+    ("borealis/production/appointment-events/deliver", None),
     ("borealis/production/ward-alerts/auth-test", Some((Class::Throttled, Attribution::ThirdParty))),
     ("cobalt/production/ledger-postings/list-postings", Some((Class::Unauthorized, Attribution::Configuration))),
     ("cobalt/production/kyc-screening/screen", Some((Class::Forbidden, Attribution::Configuration))),
@@ -45,6 +46,7 @@ const STORIES: &[(&str, Option<(Class, Attribution)>)] = &[
     ("dunlin/staging/shipment-tracking/track", Some((Class::Dns, Attribution::ThirdParty))),
     ("dunlin/staging/customs-gateway/ping", Some((Class::Connect, Attribution::CustomerEnvironment))),
     ("dunlin/staging/route-planner/plan", Some((Class::Timeout, Attribution::ThirdParty))),
+    ("dunlin/staging/parcel-events/deliver", Some((Class::Signature, Attribution::Configuration))),
     ("dunlin/staging/label-printing/template", Some((Class::NotFound, Attribution::Configuration))),
     ("dunlin/staging/driver-sign-in/metadata", Some((Class::Drift, Attribution::CustomerEnvironment))),
     ("dunlin/staging/customer-portal/provider", Some((Class::Metadata, Attribution::Configuration))),
@@ -168,6 +170,13 @@ async fn each_story_ends_in_its_own_class_and_attribution() {
         if now.pass > ledger.counts.pass { Vec::new() } else { vec![format!("{now:?}")] }
     })
     .await;
+    // What a receiver of webhooks accepts and must not is named; what must be refused is sent to the good one once an hour.
+    let open = |id: &str| check(&running, id).state.findings.iter().map(|f| (f.id.to_string(), f.detail.clone())).collect::<Vec<_>>();
+    let accepted = "accepts a tampered message (answered 200 (OK))".to_owned();
+    assert_eq!(open("dunlin/staging/parcel-events/deliver"), [("HOOK-SIG-01".to_owned(), accepted)]);
+    assert_eq!(open("borealis/production/appointment-events/deliver"), []);
+    let delivered = check(&running, "borealis/production/appointment-events/deliver").state.counts.pass;
+    assert!(estate.served("hooks.borealis.example") <= delivered + 6, "one message again, four that are wrong, one under way");
     assert!(estate.served("control.soakwatch-product.example") > 0, "the self-check asks the demo's own control");
     running.stop().await.unwrap();
     estate.stop().await;

@@ -1,7 +1,6 @@
 //! The fingerprint of what is judged: it changes with every key that decides about a run, with no other, and not with the way a file is written.
 
 mod scim;
-mod thresholds;
 
 use std::collections::BTreeSet;
 
@@ -18,194 +17,7 @@ use crate::reference::keys_of_a_customer;
 const NOW: UnixMs = UnixMs(1_793_491_200_000);
 
 /// A customer with every key somewhere.
-const BASE: &str = r#"
-[customer]
-id = "acme"
-name = "Acme Corporation"
-allow_private = false
-paused = { reason = "asleep", by = "m.mole" }
-maintenance = [{ start = 2026-11-25T22:00:00Z, end = 2026-11-26T02:00:00Z, reason = "upgrade", by = "j.doe" }]
-[customer.soak]
-window = "3d"
-[[integration]]
-id = "crm-orders"
-environment = "production"
-name = "Orders"
-owner = "vendor"
-criticality = "normal"
-runbook = "https://wiki.example.com/crm-orders"
-go_live = 2026-12-15T08:00:00Z
-hypercare = "30d"
-allow_private = false
-throttled = "counted"
-dialect = "auto"
-quota_share = 0.1
-quota_window = "1h"
-paused = { reason = "moving", by = "a.ant" }
-maintenance = [{ start = 2026-11-27T22:00:00Z, end = 2026-11-28T02:00:00Z, reason = "release", by = "b.bee" }]
-attribution = { not_found = "configuration" }
-[integration.soak]
-start = 2026-11-23T08:00:00Z
-window = "7d"
-success_ratio = 0.99
-confidence = "ratio"
-coverage = 0.95
-longest_outage = "30m"
-latency_p95 = "2s"
-throttled_ratio = 0.01
-quota_headroom = 1.5
-certificate_days = 30
-reconciliation = 0.995
-valid_for = "14d"
-attest = ["uat_signoff"]
-[[integration.waiver]]
-criterion = "quota_headroom"
-reason = "raised soon"
-approver = "c.cat"
-until = 2026-12-05T00:00:00Z
-[integration.volume]
-peak = "600/min"
-daily = "40000/day"
-batch = { start = "22:00Z", rows = 50000, calls_per_row = 1 }
-[[integration.check]]
-id = "list-orders"
-every = "60s"
-timeout = "10s"
-retries = 0
-judged = true
-judge = "ratio"
-blocked_by = "log-in"
-[integration.check.http]
-url = "https://api.example.com/v1/orders?limit=1"
-method = "GET"
-headers = { Accept = "application/json", X-Api-Key = { env = "HEADER_KEY" } }
-query = { fields = "id" }
-auth = { bearer = { env = "TOKEN" } }
-redirects = 0
-http_version = "auto"
-max_body = "256KiB"
-[integration.check.http.expect]
-status = ["2xx"]
-headers = [{ name = "ETag", exists = true, equals = "a", contains = "b", matches = "c" }]
-size = { min = "2B", max = "64KiB" }
-contains = ["orders"]
-not_contains = ["maintenance"]
-matches = "[0-9]+"
-json = [{ path = "$.n", exists = true, is = "number", equals = 3, min = 1, max = 5, matches = "x" }]
-within = "2s"
-certificate_days = 14
-[[integration.check.http.observe]]
-name = "backlog"
-path = "$.meta.total"
-required = true
-[[integration.check]]
-id = "log-in"
-every = "5m"
-[integration.check.http]
-url = "https://login.example.com/"
-auth = { basic = { username = "soakwatch", password = { env = "PASSWORD" } } }
-body = { form = { grant = "all" } }
-[[integration.check]]
-id = "push"
-every = "5m"
-[integration.check.http]
-url = "https://push.example.com/"
-auth = { api_key = { header = "X-Key", prefix = "Key ", value = { env = "KEY" } } }
-body = { text = "ping" }
-[[integration.check]]
-id = "search"
-every = "5m"
-[integration.check.http]
-url = "https://search.example.com/"
-auth = { api_key = { query = "api_key", value = { env = "KEY" } } }
-body = { json = { limit = 1, password = { secret = { env = "PASSWORD" } } } }
-[[integration.check]]
-id = "token"
-every = "5m"
-[integration.check.http]
-url = "https://orders.example.com/"
-auth = { oauth2 = { token_url = "https://login.example.com/token", client_id = "acme", client_secret = { env = "SECRET" }, scope = "read", audience = "orders", auth_method = "post" } }
-[[integration.check]]
-id = "metadata"
-every = "1h"
-[integration.check.saml]
-url = "https://idp.example.com/metadata"
-entity_id = "urn:idp"
-role = "idp"
-warn_days = 30
-validity = { min_days = 5, max_days = 28 }
-peer = { encrypts = false, name_id_formats = ["urn:format"], signs_requests = true, wants_signed_requests = true }
-[[integration.check]]
-id = "federation"
-every = "6h"
-[integration.check.saml]
-file = "federation.xml"
-role = "aggregate"
-max_size = "64MiB"
-[[integration.check]]
-id = "informational"
-every = "5m"
-judged = false
-[integration.check.http]
-url = "https://info.example.com/"
-[[integration.check]]
-id = "provider"
-every = "15m"
-[integration.check.oidc]
-issuer = "https://idp.example.com/a"
-client_auth = "client_secret_basic"
-algorithm = "ES256"
-scopes = ["openid"]
-claims = ["email"]
-pkce = true
-endpoints = true
-[[integration.check]]
-id = "token-of-its-own"
-every = "15m"
-[integration.check.oauth2]
-token_url = "https://idp.example.com/t"
-client_id = "soak"
-client_secret = { env = "TOKEN_SECRET" }
-scope = "orders.read"
-audience = "https://orders.example.com"
-used_for = "11m"
-expires = 2027-06-01T00:00:00Z
-issuer = "https://idp.example.com/b"
-metadata = false
-wrong_client = false
-verify = { jwks_uri = "https://idp.example.com/k", issuer = "https://idp.example.com/c", audience = "https://idp.example.com/d", algorithm = "PS256" }
-[[integration.check]]
-id = "token-by-key"
-every = "15m"
-[integration.check.oauth2]
-token_url = "https://idp.example.com/t2"
-client_id = "soak"
-method = "private_key_jwt"
-key = { env = "SIGNING_KEY" }
-kid = "2026"
-assertion_audience = "https://idp.example.com/e"
-[[integration.check]]
-id = "token-by-certificate"
-every = "15m"
-[integration.check.oauth2]
-token_url = "https://idp.example.com/t3"
-client_id = "soak"
-method = "tls_client_auth"
-key = { env = "TLS_KEY" }
-certificate = "client.pem"
-[[integration.check]]
-id = "provisioning"
-every = "6h"
-[integration.check.scim]
-url = "https://app.example.com/scim/v2"
-auth = { bearer = { env = "SCIM_TOKEN" } }
-token_ends = 2027-08-01T00:00:00Z
-known = { env = "KNOWN" }
-idp = "entra"
-groups = true
-write = false
-allow_write_in_production = true
-"#;
+const BASE: &str = include_str!("../fixtures/fingerprint/base.toml");
 
 /// Whether a change of a key starts the soak again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -382,6 +194,31 @@ const PLACED: &[(&str, Is, &str, &str)] = &[
     ("integration[].check[].saml.validity.min_days", Judged, "min_days = 5", "min_days = 6"),
     ("integration[].check[].saml.warn_days", Judged, "warn_days = 30", "warn_days = 31"),
     ("integration[].check[].saml.warn_days", Not, "warn_days = 30", ""),
+    ("integration[].check[].webhook.body", Judged, "order {id}", "orders {id}"),
+    ("integration[].check[].webhook.ca", Judged, "scheme = \"svix\"", "scheme = \"svix\"\nca = \"a.pem\""),
+    ("integration[].check[].webhook.cloudevents.source", Judged, "source = \"/soakwatch\"", "source = \"/other\""),
+    ("integration[].check[].webhook.cloudevents.type", Judged, "type = \"order.test\"", "type = \"order.probe\""),
+    ("integration[].check[].webhook.effect.bearer", Not, "env = \"EFFECT\"", "env = \"EFFECTS\""),
+    ("integration[].check[].webhook.effect.headers", Judged, "X-Who = \"us\"", "X-Who = \"you\""),
+    ("integration[].check[].webhook.effect.path", Judged, "path = \"$.total\"", "path = \"$.sum\""),
+    ("integration[].check[].webhook.effect.settle", Judged, "settle = \"2s\"", "settle = \"1s\""),
+    ("integration[].check[].webhook.effect.url", Judged, "effects.example.com", "effect.example.com"),
+    ("integration[].check[].webhook.expect.status", Judged, "status = [202]", "status = [200]"),
+    ("integration[].check[].webhook.expect.within", Judged, "within = \"3s\"", "within = \"4s\""),
+    ("integration[].check[].webhook.headers", Judged, "X-Tenant = \"acme\"", "X-Tenant = \"other\""),
+    ("integration[].check[].webhook.reject", Judged, "reject = [\"stale\"]", "reject = [\"stale\", \"unsigned\"]"),
+    ("integration[].check[].webhook.reject_every", Not, "reject_every = \"1h\"", "reject_every = \"2h\""),
+    ("integration[].check[].webhook.replay", Judged, "replay = true", "replay = false"),
+    ("integration[].check[].webhook.scheme", Judged, "scheme = \"svix\"", "scheme = \"standard-webhooks\""),
+    // Secrets may be rotated.
+    (
+        "integration[].check[].webhook.secrets",
+        Not,
+        "scheme = \"svix\"\nsecrets = { env = \"HOOK\" }",
+        "scheme = \"svix\"\nsecrets = [{ env = \"A\" }, { env = \"B\" }]",
+    ),
+    ("integration[].check[].webhook.template", Judged, "signature_header = \"X-Signature\"", "signature_header = \"X-Sign\""),
+    ("integration[].check[].webhook.url", Judged, "hooks.example.com/orders", "hooks.example.com/order"),
     // Its defaults are thresholds, and all of them are written here.
     ("integration[].criticality", Not, "criticality = \"normal\"", "criticality = \"low\""),
     ("integration[].dialect", Judged, "dialect = \"auto\"", "dialect = \"zendesk\""),
@@ -506,6 +343,22 @@ body = { text = \"x\" }
         + "expect = { status = [\"2xx\"] }\n";
     assert_eq!(of(short), of(&long));
     assert_eq!(of(short).as_str(), "1:e5b11b4a214d22ac9528a14da29f17674a8c402f623ec68d5978a32dbe9df63c", "the same in every release");
+}
+
+#[test]
+fn criticality_is_judged_by_the_thresholds_it_gives() {
+    let of_criticality = |word: &str, thresholds: &str| {
+        of(&format!(
+            "[customer]\nid = \"acme\"\n[[integration]]\nid = \"crm\"\nenvironment = \"production\"\ncriticality = \"{word}\"\n\
+             soak = {{ start = 2026-11-23T08:00:00Z{thresholds} }}\n"
+        ))
+    };
+    let (high, normal, critical) = (of_criticality("high", ""), of_criticality("normal", ""), of_criticality("critical", ""));
+    assert_eq!(high.since(&normal), Change::None);
+    let keys = vec!["soak.longest_outage".to_owned(), "soak.quota_headroom".to_owned()];
+    assert_eq!(critical.since(&normal), Change::Some(keys));
+    let written = ", longest_outage = \"15m\", quota_headroom = 2";
+    assert_eq!(of_criticality("critical", written).since(&of_criticality("low", written)), Change::None);
 }
 
 #[test]

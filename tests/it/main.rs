@@ -59,3 +59,4 @@ mod throttling;
 mod token_endpoint;
 mod transport;
 mod webhook;
+mod webhook_live;

@@ -237,7 +237,8 @@ pub(super) fn read_observe(t: &mut Table<'_>) -> Vec<Observe> {
     all
 }
 
-fn read_status(value: &table::Value<'_>) -> Option<StatusRange> {
+/// Reads a status, a span of them or a class.
+pub(in crate::probe) fn read_status(value: &table::Value<'_>) -> Option<StatusRange> {
     let range = match value.value {
         DeValue::Integer(_) => table::read_field::<u16>(value).map(|s| (s, s)),
         DeValue::String(text) => match text.split_once('-') {
@@ -308,7 +309,8 @@ fn read_json(mut t: Table<'_>, into: &mut Vec<(Path, JsonTest)>) {
     }
 }
 
-fn path(t: &mut Table<'_>) -> Option<Path> {
+/// Reads the key `path`.
+pub(in crate::probe) fn path(t: &mut Table<'_>) -> Option<Path> {
     let text = t.req::<String>("path")?;
     Path::new(&text)
         .map_err(|why| {

@@ -92,7 +92,8 @@ fn never_tls(url: Option<&HttpUrl>, auth: Option<&Auth>, redirects: Option<u8>) 
     url.is_some_and(plain) && token && redirects.unwrap_or(0) == 0
 }
 
-fn read_url(t: &mut Table<'_>) -> Option<HttpUrl> {
+/// Reads `url`: one that can be sent, without a secret in its query.
+pub(in crate::probe) fn read_url(t: &mut Table<'_>) -> Option<HttpUrl> {
     let url = t.req::<HttpUrl>("url")?;
     if url.url().as_str().parse::<http::Uri>().is_err() {
         t.problem("url", "holds characters that can't be sent", "expected them percent-encoded");
@@ -118,7 +119,8 @@ fn read_method(t: &mut Table<'_>, has_body: bool) -> Method {
     }
 }
 
-fn read_headers(t: &mut Table<'_>) -> Vec<(HeaderName, Given)> {
+/// Reads `headers`.
+pub(in crate::probe) fn read_headers(t: &mut Table<'_>) -> Vec<(HeaderName, Given)> {
     let mut all = Vec::new();
     for (name, value) in t.map("headers") {
         let report = |what: String, expected: &str| value.source.report(value.at.clone(), &value.path, what, expected, false);
