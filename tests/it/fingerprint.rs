@@ -158,7 +158,7 @@ algorithm = "ES256"
 scopes = ["openid"]
 claims = ["email"]
 pkce = true
-endpoints = true # oidc
+endpoints = true
 [[integration.check]]
 id = "token-of-its-own"
 every = "15m"
