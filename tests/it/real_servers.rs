@@ -62,17 +62,21 @@ impl Server {
 
 /// Changes an answer on its way: of which path, and how.
 type Fault = Box<dyn Fn(&Seen, u16, &str) -> Option<(u16, String)> + Send>;
+/// Makes another answer of one: status and body.
+type Change = Box<dyn Fn(u16, &str) -> (u16, String) + Send>;
+/// The fault in force.
+type InForce = Arc<Mutex<Option<Fault>>>;
 
 /// An https front on `localhost` before a server on loopback, which injects the fault in force.
 struct Front {
     fake: Fake,
     upstream: Arc<Mutex<Option<u16>>>,
-    fault: Arc<Mutex<Option<Fault>>>,
+    fault: InForce,
 }
 
 impl Front {
     async fn start(pki: &Pki) -> Self {
-        let (upstream, fault): (Arc<Mutex<Option<u16>>>, Arc<Mutex<Option<Fault>>>) = Default::default();
+        let (upstream, fault): (Arc<Mutex<Option<u16>>>, InForce) = Default::default();
         let (to, inject) = (Arc::clone(&upstream), Arc::clone(&fault));
         let tls = server_tls(pki.identity("localhost", 2020..2100), &["http/1.1"]);
         let fake = Fake::https(tls, move |seen| {
@@ -149,7 +153,7 @@ fn configured(dir: &Path, table: &str) {
 const ID: &str = "acme/staging/login/real";
 
 /// Passes as it is; then each fault is found by its id (and the run does not pass), and afterwards it passes again.
-fn tries(front: &Front, dir: &Path, faults: Vec<(&str, &str, Box<dyn Fn(u16, &str) -> (u16, String) + Send>)>) {
+fn tries(front: &Front, dir: &Path, faults: Vec<(&str, &str, Change)>) {
     let (exit, ids, json) = probed(dir, ID);
     assert_eq!((exit, json["outcome"].as_str()), (0, Some("pass")), "as it is: {ids:?} {json:#}");
     for (path, wanted, change) in faults {
@@ -163,7 +167,7 @@ fn tries(front: &Front, dir: &Path, faults: Vec<(&str, &str, Box<dyn Fn(u16, &st
     assert_eq!(probed(dir, ID).0, 0, "mended");
 }
 
-fn edited(edit: impl Fn(&mut Value) + Send + 'static) -> Box<dyn Fn(u16, &str) -> (u16, String) + Send> {
+fn edited(edit: impl Fn(&mut Value) + Send + 'static) -> Change {
     Box::new(move |status, body| {
         let mut json = serde_json::from_str(body).unwrap();
         edit(&mut json);
@@ -171,7 +175,7 @@ fn edited(edit: impl Fn(&mut Value) + Send + 'static) -> Box<dyn Fn(u16, &str) -
     })
 }
 
-fn replaced(from: &'static str, to: &'static str) -> Box<dyn Fn(u16, &str) -> (u16, String) + Send> {
+fn replaced(from: &'static str, to: &'static str) -> Change {
     Box::new(move |status, body| {
         assert!(body.contains(from), "{from} in {body}");
         (status, body.replace(from, to))
