@@ -243,6 +243,9 @@ fn check(
                 judge.demand.add(&t, host, every);
             }
             addresses.judge(&t, kind);
+            if let Some(every) = every {
+                judge::grace(&t, kind, every);
+            }
             if let Some(timeout) = written.or(every.map(default_timeout)).filter(|_| written.is_some() || !t.has("timeout")) {
                 judge::within(&t, kind, timeout);
             }

@@ -17,14 +17,18 @@ use material::Material;
 pub mod document;
 pub mod http;
 pub mod material;
+pub mod receiving;
 #[cfg(test)]
 pub mod told;
+pub mod webhook_arrival;
 
 /// How a check tests: one variant per kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     /// A request and what its response must be.
     Http(Box<http::HttpCheck>),
+    /// Messages that arrive at the receiver; silence is a failure.
+    WebhookArrival(Box<webhook_arrival::ArrivalCheck>),
     /// Outcomes that arrive from outside; proves that such a kind needs nothing of the core.
     #[cfg(test)]
     Told(told::ToldCheck),
@@ -83,6 +87,7 @@ impl Kind {
     /// The names of the kinds: the keys `[integration.check.<kind>]`.
     pub const NAMES: &'static [&'static str] = &[
         "http",
+        "webhook_arrival",
         #[cfg(test)]
         "told",
     ];
@@ -95,6 +100,7 @@ impl Kind {
         match found.as_slice() {
             [_] => match tables.pop()? {
                 ("http", table) => http::HttpCheck::read(table).map(|c| Self::Http(Box::new(c))),
+                ("webhook_arrival", table) => webhook_arrival::ArrivalCheck::read(table).map(|c| Self::WebhookArrival(Box::new(c))),
                 #[cfg(test)]
                 ("told", table) => Some(Self::Told(told::ToldCheck::read(table))),
                 _ => None,
@@ -117,6 +123,7 @@ impl Kind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Http(_) => "http",
+            Self::WebhookArrival(_) => "webhook_arrival",
             #[cfg(test)]
             Self::Told(_) => "told",
         }
@@ -126,6 +133,7 @@ impl Kind {
     pub fn family(&self) -> &'static str {
         match self {
             Self::Http(_) => "api",
+            Self::WebhookArrival(_) => "webhook",
             #[cfg(test)]
             Self::Told(_) => "webhook",
         }
@@ -135,6 +143,7 @@ impl Kind {
     pub fn host(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.host()),
+            Self::WebhookArrival(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -144,6 +153,7 @@ impl Kind {
     pub fn is_asked(&self) -> bool {
         match self {
             Self::Http(_) => true,
+            Self::WebhookArrival(_) => false,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -153,6 +163,7 @@ impl Kind {
     pub fn credential(&self) -> String {
         match self {
             Self::Http(c) => c.credential(),
+            Self::WebhookArrival(_) => String::new(),
             #[cfg(test)]
             Self::Told(_) => String::new(),
         }
@@ -162,6 +173,7 @@ impl Kind {
     pub fn shares_credential(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Http(a), Self::Http(b)) => a.shares_credential(b),
+            (Self::WebhookArrival(_), _) | (_, Self::WebhookArrival(_)) => true,
             #[cfg(test)]
             _ => true,
         }
@@ -171,6 +183,7 @@ impl Kind {
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {
             Self::Http(c) => c.secrets(),
+            Self::WebhookArrival(c) => c.receiving.secrets.clone(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
         }
@@ -180,6 +193,7 @@ impl Kind {
     pub fn header_secrets(&self) -> Vec<(SecretRef, &'static str)> {
         match self {
             Self::Http(c) => c.header_secrets(),
+            Self::WebhookArrival(_) => Vec::new(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
         }
@@ -189,6 +203,7 @@ impl Kind {
     pub fn within(&self) -> Option<(&'static str, Span)> {
         match self {
             Self::Http(c) => c.within(),
+            Self::WebhookArrival(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -198,6 +213,7 @@ impl Kind {
     pub fn refused_literal(&self, allow_private: bool) -> Option<RefusedLiteral> {
         match self {
             Self::Http(c) => c.refused_literal(allow_private),
+            Self::WebhookArrival(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -207,6 +223,7 @@ impl Kind {
     pub fn unusable_file_blocking(&self) -> Option<(&'static str, String)> {
         match self {
             Self::Http(c) => c.unusable_file_blocking(),
+            Self::WebhookArrival(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -216,6 +233,7 @@ impl Kind {
     pub fn judged_by(&self) -> Judge {
         match self {
             Self::Http(_) => Judge::Ratio,
+            Self::WebhookArrival(_) => Judge::Every,
             #[cfg(test)]
             Self::Told(_) => Judge::Every,
         }
@@ -225,6 +243,7 @@ impl Kind {
     pub fn material(&self) -> Material {
         match self {
             Self::Http(c) => c.material(),
+            Self::WebhookArrival(c) => c.material(),
             #[cfg(test)]
             Self::Told(c) => c.material(),
         }
@@ -234,6 +253,7 @@ impl Kind {
     pub fn has_document(&self) -> bool {
         match self {
             Self::Http(_) => false,
+            Self::WebhookArrival(_) => false,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -244,6 +264,7 @@ impl Kind {
         let _ = remembered;
         match self {
             Self::Http(_) => Err(NothingToAccept::NoDocument),
+            Self::WebhookArrival(_) => Err(NothingToAccept::NoDocument),
             #[cfg(test)]
             Self::Told(_) => Err(NothingToAccept::NoDocument),
         }
@@ -253,6 +274,17 @@ impl Kind {
     pub fn target_shown(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.url_shown()),
+            Self::WebhookArrival(_) => None,
+            #[cfg(test)]
+            Self::Told(_) => None,
+        }
+    }
+
+    /// Who may send to this check, for kinds whose messages arrive at the receiver.
+    pub fn receiving(&self) -> Option<&receiving::Receiving> {
+        match self {
+            Self::WebhookArrival(c) => Some(&c.receiving),
+            Self::Http(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -262,6 +294,7 @@ impl Kind {
     pub async fn run(&self, context: &mut ProbeContext<'_>, observed: &mut Observed) -> Result<(), Failure> {
         match self {
             Self::Http(c) => Box::pin(c.run(context, observed)).await,
+            Self::WebhookArrival(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "messages of this kind arrive from outside")),
             #[cfg(test)]
             Self::Told(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "outcomes of this kind arrive from outside")),
         }
