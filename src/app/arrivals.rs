@@ -28,7 +28,7 @@ const ALIVE: &str = "alive";
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// What changed is kept this often, and that we are there.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
-const SAY_EVERY: Duration = Duration::from_secs(5);
+const SAY_EVERY: Duration = Duration::from_secs(2);
 /// A longer time between two looks means that the machine slept, or that its clock was set.
 const SLEPT: Duration = Duration::from_secs(30);
 /// Times of absence that are remembered, and for how long.

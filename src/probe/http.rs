@@ -29,6 +29,7 @@ use crate::transport::{HttpVersion, Options, Request, guard, hex_sha256, read_ro
 
 mod body;
 mod expect;
+mod fill;
 mod given;
 mod judge;
 mod material;

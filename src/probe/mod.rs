@@ -18,6 +18,7 @@ pub mod document;
 pub mod http;
 pub mod material;
 pub mod receiving;
+pub mod round_trip;
 #[cfg(test)]
 pub mod told;
 pub mod webhook_arrival;
@@ -27,6 +28,8 @@ pub mod webhook_arrival;
 pub enum Kind {
     /// A request and what its response must be.
     Http(Box<http::HttpCheck>),
+    /// A request, and the message that it sets off.
+    RoundTrip(Box<round_trip::RoundTripCheck>),
     /// Messages that arrive at the receiver; silence is a failure.
     WebhookArrival(Box<webhook_arrival::ArrivalCheck>),
     /// Outcomes that arrive from outside; proves that such a kind needs nothing of the core.
@@ -87,6 +90,7 @@ impl Kind {
     /// The names of the kinds: the keys `[integration.check.<kind>]`.
     pub const NAMES: &'static [&'static str] = &[
         "http",
+        "round_trip",
         "webhook_arrival",
         #[cfg(test)]
         "told",
@@ -100,6 +104,7 @@ impl Kind {
         match found.as_slice() {
             [_] => match tables.pop()? {
                 ("http", table) => http::HttpCheck::read(table).map(|c| Self::Http(Box::new(c))),
+                ("round_trip", table) => round_trip::RoundTripCheck::read(table).map(|c| Self::RoundTrip(Box::new(c))),
                 ("webhook_arrival", table) => webhook_arrival::ArrivalCheck::read(table).map(|c| Self::WebhookArrival(Box::new(c))),
                 #[cfg(test)]
                 ("told", table) => Some(Self::Told(told::ToldCheck::read(table))),
@@ -123,6 +128,7 @@ impl Kind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Http(_) => "http",
+            Self::RoundTrip(_) => "round_trip",
             Self::WebhookArrival(_) => "webhook_arrival",
             #[cfg(test)]
             Self::Told(_) => "told",
@@ -133,6 +139,7 @@ impl Kind {
     pub fn family(&self) -> &'static str {
         match self {
             Self::Http(_) => "api",
+            Self::RoundTrip(_) => "webhook",
             Self::WebhookArrival(_) => "webhook",
             #[cfg(test)]
             Self::Told(_) => "webhook",
@@ -143,6 +150,7 @@ impl Kind {
     pub fn host(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.host()),
+            Self::RoundTrip(c) => Some(c.trigger.host()),
             Self::WebhookArrival(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
@@ -153,6 +161,7 @@ impl Kind {
     pub fn is_asked(&self) -> bool {
         match self {
             Self::Http(_) => true,
+            Self::RoundTrip(_) => true,
             Self::WebhookArrival(_) => false,
             #[cfg(test)]
             Self::Told(_) => false,
@@ -163,6 +172,7 @@ impl Kind {
     pub fn credential(&self) -> String {
         match self {
             Self::Http(c) => c.credential(),
+            Self::RoundTrip(c) => c.trigger.credential(),
             Self::WebhookArrival(_) => String::new(),
             #[cfg(test)]
             Self::Told(_) => String::new(),
@@ -173,6 +183,8 @@ impl Kind {
     pub fn shares_credential(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Http(a), Self::Http(b)) => a.shares_credential(b),
+            (Self::RoundTrip(a), Self::RoundTrip(b)) => a.trigger.shares_credential(&b.trigger),
+            (Self::Http(a), Self::RoundTrip(b)) | (Self::RoundTrip(b), Self::Http(a)) => a.shares_credential(&b.trigger),
             (Self::WebhookArrival(_), _) | (_, Self::WebhookArrival(_)) => true,
             #[cfg(test)]
             _ => true,
@@ -183,6 +195,7 @@ impl Kind {
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {
             Self::Http(c) => c.secrets(),
+            Self::RoundTrip(c) => [c.trigger.secrets(), c.receiving.secrets.clone()].concat(),
             Self::WebhookArrival(c) => c.receiving.secrets.clone(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
@@ -193,6 +206,7 @@ impl Kind {
     pub fn header_secrets(&self) -> Vec<(SecretRef, &'static str)> {
         match self {
             Self::Http(c) => c.header_secrets(),
+            Self::RoundTrip(c) => c.trigger.header_secrets(),
             Self::WebhookArrival(_) => Vec::new(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
@@ -203,6 +217,7 @@ impl Kind {
     pub fn within(&self) -> Option<(&'static str, Span)> {
         match self {
             Self::Http(c) => c.within(),
+            Self::RoundTrip(c) => Some(("deadline", c.deadline)),
             Self::WebhookArrival(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
@@ -213,6 +228,7 @@ impl Kind {
     pub fn refused_literal(&self, allow_private: bool) -> Option<RefusedLiteral> {
         match self {
             Self::Http(c) => c.refused_literal(allow_private),
+            Self::RoundTrip(c) => c.trigger.refused_literal(allow_private),
             Self::WebhookArrival(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
@@ -223,6 +239,7 @@ impl Kind {
     pub fn unusable_file_blocking(&self) -> Option<(&'static str, String)> {
         match self {
             Self::Http(c) => c.unusable_file_blocking(),
+            Self::RoundTrip(c) => c.trigger.unusable_file_blocking(),
             Self::WebhookArrival(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
@@ -233,6 +250,7 @@ impl Kind {
     pub fn judged_by(&self) -> Judge {
         match self {
             Self::Http(_) => Judge::Ratio,
+            Self::RoundTrip(_) => Judge::Ratio,
             Self::WebhookArrival(_) => Judge::Every,
             #[cfg(test)]
             Self::Told(_) => Judge::Every,
@@ -243,6 +261,7 @@ impl Kind {
     pub fn material(&self) -> Material {
         match self {
             Self::Http(c) => c.material(),
+            Self::RoundTrip(c) => c.material(),
             Self::WebhookArrival(c) => c.material(),
             #[cfg(test)]
             Self::Told(c) => c.material(),
@@ -253,6 +272,7 @@ impl Kind {
     pub fn has_document(&self) -> bool {
         match self {
             Self::Http(_) => false,
+            Self::RoundTrip(_) => false,
             Self::WebhookArrival(_) => false,
             #[cfg(test)]
             Self::Told(_) => false,
@@ -264,6 +284,7 @@ impl Kind {
         let _ = remembered;
         match self {
             Self::Http(_) => Err(NothingToAccept::NoDocument),
+            Self::RoundTrip(_) => Err(NothingToAccept::NoDocument),
             Self::WebhookArrival(_) => Err(NothingToAccept::NoDocument),
             #[cfg(test)]
             Self::Told(_) => Err(NothingToAccept::NoDocument),
@@ -274,6 +295,7 @@ impl Kind {
     pub fn target_shown(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.url_shown()),
+            Self::RoundTrip(c) => Some(c.trigger.url_shown()),
             Self::WebhookArrival(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
@@ -284,6 +306,7 @@ impl Kind {
     pub fn receiving(&self) -> Option<&receiving::Receiving> {
         match self {
             Self::WebhookArrival(c) => Some(&c.receiving),
+            Self::RoundTrip(c) => Some(&c.receiving),
             Self::Http(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
@@ -294,6 +317,7 @@ impl Kind {
     pub async fn run(&self, context: &mut ProbeContext<'_>, observed: &mut Observed) -> Result<(), Failure> {
         match self {
             Self::Http(c) => Box::pin(c.run(context, observed)).await,
+            Self::RoundTrip(c) => Box::pin(c.run(context, observed)).await,
             Self::WebhookArrival(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "messages of this kind arrive from outside")),
             #[cfg(test)]
             Self::Told(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "outcomes of this kind arrive from outside")),

@@ -5,11 +5,12 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::arrivals::{Arrivals, Heard, What};
-use crate::callbacks::Callbacks;
+use crate::callbacks::{Callback, Callbacks, Proof};
 use crate::clock::UnixMs;
 use crate::config::model::CheckDef;
 use crate::probe::Kind;
 use crate::probe::http::Path;
+use crate::probe::round_trip::{Named, RoundTripCheck};
 use crate::secret::SecretValue;
 use crate::webhook::{self, Reason, Request};
 
@@ -50,7 +51,6 @@ pub(super) fn judge(message: &Message<'_>, check: &CheckDef, arrivals: &Arrivals
     };
     let stamped = verdict.age_ms.map(|ms| ms as f64 / 1000.0);
     let mut heard = Heard { at: message.now, what, delay: stamped, number: None };
-    let _ = (callbacks, message.at);
     if let Kind::WebhookArrival(c) = &check.kind
         && verdict.authentic()
         && (c.event_time.is_some() || c.sequence.is_some())
@@ -60,7 +60,33 @@ pub(super) fn judge(message: &Message<'_>, check: &CheckDef, arrivals: &Arrivals
         heard.delay = event.or(stamped);
         heard.number = c.sequence.as_ref().and_then(|p| number(p, &body));
     }
+    if let Kind::RoundTrip(c) = &check.kind {
+        hand(message, check, c, what, callbacks);
+    }
     Judged { heard }
+}
+
+/// Hands a message to the run whose id it names, with what is known of its sender. Only while a run waits is a body read for it.
+fn hand(message: &Message<'_>, check: &CheckDef, trip: &RoundTripCheck, what: What, callbacks: &Callbacks) {
+    let proof = match what {
+        What::Accepted | What::Duplicate => Proof::Authentic,
+        What::Stale => Proof::Stale,
+        What::Forged => Proof::Forged,
+        What::Malformed | What::TooLarge => return,
+    };
+    if !callbacks.awaited(&check.id) {
+        return;
+    }
+    let in_header = matches!(trip.named, Named::Header(_));
+    let body = (!in_header || trip.sequence.is_some()).then(|| serde_json::from_slice::<Value>(message.request.body).ok()).flatten();
+    let id = match (&trip.named, &body) {
+        (Named::Header(name), _) => message.request.headers.all(name.as_str()).next().map(|v| String::from_utf8_lossy(v).into_owned()),
+        (Named::Body(path), Some(body)) => path.select(body).first().and_then(|v| v.as_str()).map(str::to_owned),
+        (Named::Body(_), None) => None,
+    };
+    let Some(id) = id else { return };
+    let number = body.as_ref().and_then(|b| number(trip.sequence.as_ref()?, b));
+    let _ = callbacks.hand(&check.id, &id, Callback { at: message.at, proof, duplicate: what == What::Duplicate, number });
 }
 
 /// A whole number, or a text of one.
