@@ -65,7 +65,7 @@ pub struct Counts {
     pub gates: u64,
     /// Names that must be attested, once for each environment.
     pub attested: u64,
-    /// Checks whose messages arrive at the receiver.
+    /// Checks whose messages arrive at the receiver, without those that are paused.
     pub receiving: u64,
     /// Integrations that have such checks.
     pub received: u64,
@@ -74,7 +74,8 @@ pub struct Counts {
 impl Counts {
     /// Adds the checks of a customer whose messages arrive.
     fn add_receiving(&mut self, checks: &[Arc<CheckDef>]) {
-        let receiving = checks.iter().filter(|c| c.kind.receiving().is_some());
+        // A paused one expects nothing.
+        let receiving = checks.iter().filter(|c| c.kind.receiving().is_some() && c.integration.paused.is_none());
         let integrations: BTreeSet<&IntegrationId> = receiving.clone().map(|c| &c.integration.id).collect();
         self.receiving += receiving.count() as u64;
         self.received += integrations.len() as u64;

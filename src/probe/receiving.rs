@@ -19,7 +19,7 @@ pub struct Receiving {
     pub scheme: Scheme,
     /// `template`.
     pub template: BTreeMap<String, String>,
-    /// `secret`, or `secrets` while one is rotated.
+    /// `secrets`: one, or several while one is rotated.
     pub secrets: Vec<SecretRef>,
     /// `url`: the address as the sender knows it, where that is signed.
     pub url: Option<HttpUrl>,
@@ -31,17 +31,12 @@ impl Receiving {
         let template: BTreeMap<String, String> =
             t.map("template").into_iter().filter_map(|(key, v)| read_field::<String>(&v).map(|text| (key, text))).collect();
         let scheme = read_scheme(t, &template);
-        let one = t.opt::<SecretRef>("secret");
-        let several = t.list::<SecretRef>("secrets");
-        if !t.has("secret") && !t.has("secrets") {
-            t.missing("secret", "where the secret is to be found, { env = \"NAME\" } or { file = \"/path\" }");
-        } else if t.has("secret") && t.has("secrets") {
-            t.problem("secrets", "stands beside secret", "expected one of them");
+        let secrets: Vec<SecretRef> = t.list::<SecretRef>("secrets").into_iter().map(|s| rooted(s, t)).collect();
+        if t.lacks("secrets") {
+            t.missing("secrets", "where to find the secret, [{ env = \"NAME\" }] or [{ file = \"/path\" }]");
+        } else if t.has("secrets") && (secrets.is_empty() && t.shown("secrets") == "a list" || secrets.len() > MOST_SECRETS) {
+            t.problem("secrets", format!("has {} secrets", secrets.len()), format!("expected 1 to {MOST_SECRETS}"));
         }
-        if several.len() > MOST_SECRETS {
-            t.problem("secrets", format!("{} secrets are too many", several.len()), format!("expected at most {MOST_SECRETS}"));
-        }
-        let secrets: Vec<SecretRef> = one.into_iter().chain(several).map(|s| rooted(s, t)).collect();
         let url = t.opt("url");
         Some(Self { scheme: scheme?, template, secrets, url })
     }

@@ -6,7 +6,7 @@
 //! ```toml
 //! [integration.check.round_trip]
 //! scheme      = "standard-webhooks"
-//! secret      = { env = "ACME_HOOK_SECRET" }
+//! secrets     = { env = "ACME_HOOK_SECRET" }
 //! correlation = "$.data.reference"
 //! trigger     = { url = "https://api.example.com/v1/orders", body = { json = { reference = "{correlation}" } } }
 //! ```

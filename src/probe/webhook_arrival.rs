@@ -5,7 +5,7 @@
 //! ```toml
 //! [integration.check.webhook_arrival]
 //! scheme = "github"
-//! secret = { env = "ACME_HOOK_SECRET" }
+//! secrets = { env = "ACME_HOOK_SECRET" }
 //! grace  = "10m"
 //! ```
 

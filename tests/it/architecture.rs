@@ -21,7 +21,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("secret", &["files"]),
     ("attribution", &["outcome"]),
     ("ratelimit", &["clock", "fields", "outcome"]),
-    ("memory", &["fields"]),
+    ("callbacks", &["fields"]),
+    ("memory", &["callbacks", "fields"]),
     ("finding", &["clock", "fields", "outcome"]),
     ("sso", &["clock", "fields", "outcome", "finding"]),
     ("observed", &["clock", "fields", "finding", "outcome", "ratelimit"]),
@@ -32,6 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config::table", &["clock", "fields", "outcome", "secret"]),
     // Verdicts over records: pure, and known to the configuration, which holds their policy.
     ("slots::grid", &["clock"]),
+    ("slots::cron", &["clock"]),
     ("soak", &["clock", "fields", "outcome", "record", "slots::grid"]),
     ("config::fingerprint", &[]),
     ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "soak", "probe"]),
@@ -40,6 +42,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "probe",
         &[
+            "callbacks",
             "clock",
             "fields",
             "finding",
@@ -52,6 +55,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "config::model",
             "config::table",
             "transport",
+            "slots::cron",
+            "webhook",
         ],
     ),
     ("retry", &[]),
@@ -79,7 +84,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Reading the configuration: knows the kinds' tables, runs nothing.
     ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "transport", "probe", "budget"]),
     // What is kept, and what is shown of it.
-    ("board", &["clock", "fields", "finding", "outcome", "ratelimit", "record", "config::model"]),
+    ("arrivals", &["clock", "fields", "outcome", "attribution", "record", "webhook", "config::model", "probe", "slots", "slots::cron"]),
+    ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "config::model"]),
     ("store", &["clock", "fields", "finding", "outcome", "ratelimit", "record", "evidence", "board"]),
     ("limits", &["clock", "fields", "outcome", "ratelimit", "budget", "config::model", "board"]),
     (
@@ -117,6 +123,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "metrics",
         &[
+            "arrivals",
+            "probe",
             "clock",
             "finding",
             "fields",
@@ -203,10 +211,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "metrics",
         ],
     ),
+    (
+        "receiver",
+        &["arrivals", "board", "callbacks", "clock", "fields", "secret", "webhook", "config::model", "memory", "probe", "server"],
+    ),
     // The composition root, and what starts it.
     (
         "app",
         &[
+            "arrivals",
+            "receiver",
             "memory",
             "clock",
             "fields",

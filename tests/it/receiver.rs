@@ -23,7 +23,7 @@ fn estate(dir: &Path, every: &str, keys: &str) {
     let customer = format!(
         "[customer]\nid = \"acme\"\nname = \"Acme\"\n[[integration]]\nid = \"orders\"\nenvironment = \"production\"\nowner = \"customer\"\n\
          [[integration.check]]\nid = \"arrivals\"\nevery = \"{every}\"\n[integration.check.webhook_arrival]\n\
-         scheme = \"standard-webhooks\"\nsecret = {{ file = \"secret\" }}\n{keys}\n"
+         scheme = \"standard-webhooks\"\nsecrets = {{ file = \"secret\" }}\n{keys}\n"
     );
     std::fs::write(dir.join("customers/acme.toml"), customer).unwrap();
 }
@@ -185,7 +185,7 @@ fn what_is_too_large_or_too_slow_is_not_read_and_secrets_change_by_reload() {
     std::fs::write(dir.path().join("next"), OTHER).unwrap();
     assert_eq!(deliver(&url, "n1", "{}", OTHER, now()), 401);
     let file = dir.path().join("customers/acme.toml");
-    let text = std::fs::read_to_string(&file).unwrap().replace("secret = { file = \"secret\" }", "secrets = [{ file = \"secret\" }, { file = \"next\" }]");
+    let text = std::fs::read_to_string(&file).unwrap().replace("secrets = { file = \"secret\" }", "secrets = [{ file = \"secret\" }, { file = \"next\" }]");
     std::fs::write(&file, text).unwrap();
     daemon.signal("HUP");
     eventually("both secrets hold", || (deliver(&url, "n2", "{}", OTHER, now()) == 200).then_some(()));

@@ -82,7 +82,7 @@ fn every_fault_of_a_round_trip_has_its_class() {
     for (story, keys, _) in STORIES {
         customer += &format!(
             "[[integration.check]]\nid = \"{story}\"\nevery = \"10s\"\ntimeout = \"6s\"\n[integration.check.round_trip]\nscheme = \"standard-webhooks\"\n\
-             secret = {{ env = \"TRIP_SECRET\" }}\ncorrelation = \"$.data.reference\"\ndeadline = \"2s\"\n{keys}\n\
+             secrets = {{ env = \"TRIP_SECRET\" }}\ncorrelation = \"$.data.reference\"\ndeadline = \"2s\"\n{keys}\n\
              trigger = {{ url = \"http://{target}/{story}\", body = {{ json = {{ reference = \"{{correlation}}\" }} }} }}\n"
         );
     }
