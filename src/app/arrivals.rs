@@ -81,9 +81,13 @@ impl Watch {
         }
         self.take_over();
         let receiver = Receiver::new(Arc::clone(&self.board), Arc::clone(&self.memories), self.config.clone(), self.clock.clone());
-        let serving = receiver.serve(listener, stop.clone());
-        let judging = self.look(&mut presence, stop.clone());
-        tokio::join!(serving, judging);
+        // If the receiver ends by itself, so does everything: silence would be taken for the senders'.
+        let serving = receiver.serve_apart(listener, stop.clone());
+        let judging = async {
+            self.look(&mut presence, stop.clone()).await;
+            anyhow::Ok(())
+        };
+        tokio::try_join!(serving, judging)?;
         self.keep().await;
         self.say(&mut presence).await;
         Ok(())

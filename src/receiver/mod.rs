@@ -1,7 +1,7 @@
 //! The receiver: a listener of its own for messages that customers' systems send to us, at `/hooks/{customer}/{environment}/{integration}`.
 //!
 //! A request costs little until it is known to be worth more: unknown paths, then the path's rate, then the size, and only then a signature. Tells strangers nothing:
-//! 401 without a reason. Judges by `webhook`, hands what came to `arrivals` and to waiting runs; decides no outcome.
+//! 401 without a reason. Lives on a thread of its own. Judges by `webhook`, hands what came to `arrivals` and to waiting runs; decides no outcome.
 
 mod judge;
 mod paths;
@@ -19,7 +19,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::arrivals::{Heard, What};
@@ -55,8 +55,22 @@ impl Receiver {
         Self { board, memories, config, clock, paths, rates: Arc::default() }
     }
 
-    /// Serves until `stop`.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+    /// Serves until `stop`, on a thread of its own: a flood takes its turns from the operating system, not from the tasks of probes. Ends when it has drained.
+    pub async fn serve_apart(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+        let listener = listener.into_std()?;
+        let (ended, end) = oneshot::channel();
+        let serve = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                self.serve(TcpListener::from_std(listener)?, stop).await;
+                anyhow::Ok(())
+            })
+        };
+        std::thread::Builder::new().name("receiver".to_owned()).spawn(move || ended.send(serve()))?;
+        end.await.map_err(|_| anyhow::anyhow!("the receiver's thread ended"))?
+    }
+
+    async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         self.memories.callbacks.listen();
         let config = self.config.clone();
         let limits = move || {

@@ -14,6 +14,7 @@ use super::{MAX_BODY, ReloadAnswer, ReloadRequest, Shared};
 use crate::config::table::nearest;
 use crate::fields::IntegrationId;
 use crate::limits::{IntegrationLimits, integration_limits};
+use super::page_arrivals::{ArrivedStatus, arrived};
 use crate::status::{CheckStatus, IntegrationStatus, State as Word, check_status, integration_status};
 
 /// An answer that is not what was asked for: `{ "error": ..., "hint": ... }`.
@@ -236,12 +237,16 @@ pub(super) async fn integration(State(shared): State<Shared>, path: IdPath, _: R
         #[serde(flatten)]
         status: IntegrationStatus,
         limits: IntegrationLimits,
+        /// What arrived for checks that receive.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        arrived: Vec<ArrivedStatus>,
         check: Vec<CheckStatus>,
     }
     let body = Body {
         now: now.to_string(),
         status: integration_status(&entry, &views, now),
         limits: integration_limits(&entry, &views, now),
+        arrived: arrived(&entry, &shared.state.board),
         check: entry.checks.iter().map(|c| check_status(c, &views, now)).collect(),
     };
     json_bytes(Ok(serde_json::to_vec(&body)))

@@ -35,6 +35,7 @@ mod gate;
 mod limits;
 mod origin;
 mod page;
+mod page_arrivals;
 mod page_detail;
 mod page_findings;
 mod page_limits;

@@ -189,6 +189,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "arrivals",
+            "probe",
             "finding",
             "memory",
             "clock",

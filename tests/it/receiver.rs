@@ -94,7 +94,11 @@ fn a_message_makes_a_slot_pass_and_is_counted_and_silence_fails() {
     assert!(series(&scrape, "soakwatch_webhook_delivery_delay_seconds_sum", &[]).unwrap() >= 3600.0, "late, but authentic: measured");
     assert!(series(&scrape, "soakwatch_webhook_last_delivery_timestamp_seconds", &[]).is_some());
     fails(&daemon, "missing");
-    for text in [daemon.log(), daemon.get("/metrics"), status(&daemon), daemon.get("/api/v1/status")] {
+    let page = daemon.get("/integrations/acme/production/orders");
+    assert!(page.contains("Messages to us") && page.contains("/hooks/acme/production/orders/arrivals"), "{page}");
+    let api: serde_json::Value = serde_json::from_str(&daemon.get("/api/v1/integrations/acme/production/orders")).unwrap();
+    assert_eq!((&api["arrived"][0]["refused"]["signature"], api["arrived"][0]["last"].is_string()), (&1.into(), true));
+    for text in [page, daemon.log(), daemon.get("/metrics"), status(&daemon), daemon.get("/api/v1/status")] {
         assert!(!text.contains("whsec_") && !text.contains("v1,"), "{text}");
     }
 }
@@ -204,4 +208,29 @@ fn questions_are_answered() {
     assert_eq!((code, body.as_str()), (200, "{\"verification\":\"c1\"}"));
     assert_eq!(post(&hooks(&daemon), &[("Authorization", SECRET)], "{\"eventId\":\"1\"}").0, 200);
     assert_eq!(post(&hooks(&daemon), &[("Authorization", "no")], "{}").0, 401);
+}
+
+#[test]
+fn a_flood_on_one_path_drops_nothing_on_another() {
+    let dir = tempfile::tempdir().unwrap();
+    estate(dir.path(), "1h", "");
+    let file = dir.path().join("customers/acme.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (head, integration) = text.split_once("[[integration]]").unwrap();
+    let other = integration.replace("\"orders\"", "\"stock\"");
+    std::fs::write(&file, format!("{head}[[integration]]{integration}[[integration]]{other}")).unwrap();
+    let daemon = Daemon::start(dir.path(), &[]);
+    let (flooded, quiet) = (hooks(&daemon), hooks(&daemon).replace("orders", "stock"));
+    let answers: Vec<u16> = std::thread::scope(|scope| {
+        let flooded = &flooded;
+        let flood = move |n: u32| (0..200).map(|i| deliver(&flooded, &format!("f{n}-{i}"), "{}", OTHER, now())).collect::<Vec<u16>>();
+        let floods: Vec<_> = (0..6).map(|n| scope.spawn(move || flood(n))).collect();
+        for n in 0..40 {
+            assert_eq!(send(&quiet, &format!("q{n}")), 200);
+        }
+        floods.into_iter().flat_map(|f| f.join().unwrap()).collect()
+    });
+    let of = |code: u16| answers.iter().filter(|a| **a == code).count();
+    assert_eq!(of(401) + of(429), answers.len(), "{answers:?}");
+    assert!(of(401) >= 100 && of(429) > 0, "{} were judged, {} were not", of(401), of(429));
 }
