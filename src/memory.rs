@@ -56,12 +56,14 @@ pub struct Cached {
 const MOST_CACHED: usize = 32 << 20;
 /// One may have this many.
 const MOST_OF_ONE: usize = 1 << 20;
+/// One check may have this many documents.
+const MOST_OF_A_CHECK: usize = 4;
 
 /// What all checks remember.
 #[derive(Debug, Default)]
 pub struct Memories {
     texts: Mutex<HashMap<CheckId, Arc<str>>>,
-    cached: Mutex<HashMap<CheckId, Cached>>,
+    cached: Mutex<HashMap<CheckId, Vec<Cached>>>,
     keep: Option<mpsc::Sender<Keep>>,
     /// What reaches a run from outside while it goes on.
     pub callbacks: Callbacks,
@@ -111,25 +113,38 @@ impl Memories {
         Ok(())
     }
 
+    fn documents(&self) -> MutexGuard<'_, HashMap<CheckId, Vec<Cached>>> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The document a check last got from there.
     pub fn cached(&self, check: &CheckId, url: &str) -> Option<Cached> {
-        self.cached.lock().unwrap_or_else(PoisonError::into_inner).get(check).filter(|c| c.url == url).cloned()
+        self.documents().get(check)?.iter().find(|c| c.url == url).cloned()
     }
 
     /// Keeps a document, where it can be asked for conditionally and there is room.
     pub fn cache(&self, check: &CheckId, document: Cached) {
-        let mut all = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        all.remove(check);
-        let held: usize = all.values().map(|c| c.body.len()).sum();
+        self.uncache(check, &document.url);
+        let mut all = self.documents();
+        let held: usize = all.values().flatten().map(|c| c.body.len()).sum();
         let asked = document.etag.is_some() || document.last_modified.is_some();
         if asked && document.body.len() <= MOST_OF_ONE && held + document.body.len() <= MOST_CACHED {
-            all.insert(check.clone(), document);
+            let own = all.entry(check.clone()).or_default();
+            own.truncate(MOST_OF_A_CHECK - 1);
+            own.insert(0, document);
+        }
+    }
+
+    /// Forgets a document: the next one is got whole.
+    pub fn uncache(&self, check: &CheckId, url: &str) {
+        if let Some(own) = self.documents().get_mut(check) {
+            own.retain(|c| c.url != url);
         }
     }
 
     /// Forgets what a check that left remembered.
     pub async fn forget(&self, check: &CheckId) {
-        self.cached.lock().unwrap_or_else(PoisonError::into_inner).remove(check);
+        self.documents().remove(check);
         if self.texts().remove(check).is_some() {
             let _ = self.send(Keep { check: check.clone(), text: None, kept: None }).await;
         }
@@ -162,6 +177,10 @@ impl Memory<'_> {
     /// As [`Memories::cache`].
     pub fn cache(&self, document: Cached) {
         self.all.cache(self.check, document);
+    }
+    /// As [`Memories::uncache`].
+    pub fn uncache(&self, url: &str) {
+        self.all.uncache(self.check, url);
     }
     /// As [`Memories::remember`].
     pub async fn remember(&self, text: String) -> Result<(), NotKept> {
@@ -216,7 +235,12 @@ mod tests {
         for n in 0..MOST_CACHED / MOST_OF_ONE + 1 {
             all.cache(&format!("a/b/c/d{n}").parse().unwrap(), document(MOST_OF_ONE, true));
         }
-        assert_eq!(all.cached.lock().unwrap().len(), MOST_CACHED / MOST_OF_ONE);
+        assert_eq!(all.documents().values().flatten().count(), MOST_CACHED / MOST_OF_ONE);
+        let (all, of) = (Memories::default(), |url: &str| Cached { url: url.into(), ..document(10, true) });
+        ["a", "b", "c", "d", "e", "e"].map(|url| all.cache(&check, of(url)));
+        all.uncache(&check, "c");
+        let there = ["a", "b", "c", "d", "e"].map(|url| all.cached(&check, url).is_some());
+        assert_eq!(there, [false, true, false, true, true], "the oldest had to go, and the one that was to");
     }
 
     #[tokio::test]

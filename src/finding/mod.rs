@@ -149,8 +149,9 @@ impl Finding {
 /// What one run found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Findings {
-    /// Whether the document was judged as a whole: then these are all there are. `false`: it could not be had, and what was found before stays open beside these.
-    pub whole: bool,
+    /// Rules that could not be judged, by how their ids begin: what was found by them before stays open. None: these are all there are; the empty
+    /// beginning: nothing could be judged.
+    pub stays: Vec<Cow<'static, str>>,
     /// What was found, worst first.
     pub list: Vec<Finding>,
 }
@@ -158,20 +159,24 @@ pub struct Findings {
 impl Findings {
     /// Of a document that was judged as a whole.
     pub fn whole(list: Vec<Finding>) -> Self {
-        Self { whole: true, list: sorted(list) }
+        Self { stays: Vec::new(), list: sorted(list) }
     }
 
     /// Of a document that could not be had: what that says by itself.
     pub fn partial(list: Vec<Finding>) -> Self {
-        Self { whole: false, list: sorted(list) }
+        Self { stays: vec![Cow::Borrowed("")], list: sorted(list) }
+    }
+
+    /// The same, where rules whose ids begin so could not be judged.
+    pub fn but(mut self, unjudged: impl IntoIterator<Item = &'static str>) -> Self {
+        self.stays.extend(unjudged.into_iter().map(Cow::Borrowed));
+        self
     }
 
     /// What is open after this, of what was open before. A failed fetch clears nothing and replaces nothing.
     pub fn after(&self, before: &[Finding]) -> Vec<Finding> {
-        if self.whole {
-            return self.list.clone();
-        }
-        let stays = before.iter().filter(|f| self.list.iter().all(|new| new.id != f.id));
+        let unjudged = |f: &Finding| self.stays.iter().any(|begins| f.id.starts_with(&**begins));
+        let stays = before.iter().filter(|f| unjudged(f) && self.list.iter().all(|new| new.id != f.id));
         sorted(self.list.iter().chain(stays).cloned().collect())
     }
 }
@@ -258,6 +263,8 @@ mod tests {
         assert_eq!(both, [GET.found("404"), KEY.found("weak")]);
         assert_eq!(gone.after(&both), both, "said again, it stands there once");
         assert_eq!(Findings::whole(Vec::new()).after(&both), []);
+        assert_eq!(Findings::whole(Vec::new()).but(["X-KEY"]).after(&both), [KEY.found("weak")], "what was judged is over");
+        assert_eq!(Findings::whole(vec![KEY.found("weaker")]).but(["X-"]).after(&both), [GET.found("404"), KEY.found("weaker")]);
     }
 
     #[test]

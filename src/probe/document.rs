@@ -16,7 +16,7 @@ use serde_json::json;
 use super::{Accepted, NothingToAccept, ProbeContext};
 use crate::config::table::Table;
 use crate::fields::{HttpUrl, bounded};
-use crate::finding::{DocumentFacts, Finding, Findings, Level, worst};
+use crate::finding::{DocumentFacts, Finding, Findings, Level, Severity, worst};
 use crate::memory::Cached;
 use crate::observed::{Failure, Observed, Step};
 use crate::outcome::{Cause, Class};
@@ -79,6 +79,7 @@ pub async fn options(place: &Place, most: u64, context: &ProbeContext<'_>) -> Re
         redirects: REDIRECTS,
         max_body: Some(most),
         roots,
+        client: None,
         timeout: context.check.timeout,
         dialect: context.check.integration.dialect,
         host: place.url.host_port(),
@@ -166,7 +167,7 @@ pub async fn conclude<S: Serialize + DeserializeOwned + PartialEq + Clone>(
         let by_hand = kept.as_ref().is_some_and(|k| k.by_hand);
         let before = kept.and_then(|k| k.accepted);
         let changed = before.as_ref().map(|before| changes(before, &now)).unwrap_or_default();
-        let waits = changed.iter().any(|f| f.level == Level::Fail);
+        let waits = changed.iter().any(waits);
         facts.changed = by_hand || (!waits && before.as_ref().is_some_and(|b| *b != now));
         let kept = match before {
             Some(before) if waits => Kept { target: target.to_owned(), accepted: Some(before), candidate: Some(now), by_hand: false },
@@ -189,6 +190,18 @@ pub async fn conclude<S: Serialize + DeserializeOwned + PartialEq + Clone>(
     observed.findings = Some(findings);
     observed.document = Some(facts);
     failure.map_or(Ok(()), Err)
+}
+
+/// Whether a change waits for somebody to accept it: it fails the run, or it warns of what breaks somebody. One that only wants to be known is accepted by
+/// itself, and found once.
+fn waits(change: &Finding) -> bool {
+    change.level == Level::Fail || (change.level == Level::Warn && change.severity <= Severity::Medium)
+}
+
+/// What was last seen of a document: what waits to be accepted, else what was.
+pub fn last_seen<S: DeserializeOwned>(target: &str, context: &ProbeContext<'_>) -> Option<S> {
+    let kept = serde_json::from_str::<Kept<S>>(&context.memory.recall()?).ok().filter(|k| k.target == target)?;
+    kept.candidate.or(kept.accepted)
 }
 
 /// The failure a run ends with by its worst finding.
@@ -221,6 +234,14 @@ pub fn accept(remembered: Option<&str>) -> Result<Accepted, NothingToAccept> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finding::{jwks, oidc};
+
+    #[test]
+    fn what_breaks_somebody_waits_and_what_does_not_is_accepted() {
+        let moved = oidc::CHG_01.found("token_endpoint moved");
+        assert!(waits(&moved) && waits(&jwks::ROT_02.found("swapped")));
+        assert!(!waits(&moved.of(Severity::Low)) && !waits(&jwks::ROT_01.found("overlap")));
+    }
 
     #[test]
     fn what_waits_is_accepted_once() {

@@ -183,6 +183,7 @@ impl HttpCheck {
             redirects: self.redirects,
             max_body: self.max_body.map(|b| b.0),
             roots,
+            client: None,
             timeout: context.check.timeout,
             dialect: context.check.integration.dialect,
             host: self.host(),

@@ -34,8 +34,13 @@ pub struct Endpoint(String);
 
 impl Endpoint {
     pub(super) fn of(oauth2: &OAuth2) -> Self {
-        let client: String = hex_sha256(oauth2.client_id.as_bytes()).chars().take(16).collect();
-        Self(format!("{} {client}", oauth2.token_url.host_port()))
+        Self::at(&oauth2.token_url.host_port(), &oauth2.client_id)
+    }
+
+    /// The endpoint at `host:port`, as this client sees it.
+    pub(super) fn at(host_port: &str, client_id: &str) -> Self {
+        let client: String = hex_sha256(client_id.as_bytes()).chars().take(16).collect();
+        Self(format!("{host_port} {client}"))
     }
 }
 

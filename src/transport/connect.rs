@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use url::Host;
 
+use super::client::ClientCertificate;
 use super::tls::{Captured, refusal};
 use super::{HttpVersion, Options, Transport, certificate, guard};
 use crate::clock::monotonic;
@@ -55,7 +56,7 @@ impl Transport {
         &self,
         url: &url::Url,
         options: &Options,
-        sent: Sent,
+        (sent, client): (Sent, Option<&Arc<ClientCertificate>>),
         redactor: &Redactor,
         observed: &mut Observed,
     ) -> Result<(Box<dyn Stream>, bool), Failure> {
@@ -64,7 +65,7 @@ impl Transport {
         let port = url.port_or_known_default().unwrap_or(if secure { 443 } else { 80 });
         let tcp = Box::pin(self.tcp(&host, port, secure, options, sent, observed)).await?;
         if secure {
-            Box::pin(self.handshake(tcp, &host, options, redactor, observed)).await
+            Box::pin(self.handshake(tcp, &host, (options, client), redactor, observed)).await
         } else {
             Ok((Box::new(tcp), options.version == HttpVersion::Http2))
         }
@@ -141,7 +142,7 @@ impl Transport {
         &self,
         tcp: TcpStream,
         host: &Host,
-        options: &Options,
+        (options, client): (&Options, Option<&Arc<ClientCertificate>>),
         redactor: &Redactor,
         observed: &mut Observed,
     ) -> Result<(Box<dyn Stream>, bool), Failure> {
@@ -154,7 +155,7 @@ impl Transport {
             Host::Ipv6(ip) => ServerName::from(std::net::IpAddr::from(*ip)),
         };
         let captured = Arc::new(Captured::default());
-        let connector = self.tls.connector(options.version, options.roots.as_ref(), &captured);
+        let connector = self.tls.connector(options.version, options.roots.as_ref(), client, &captured);
         hop(observed).tls = Some(TlsFacts::default());
         let started = monotonic();
         let mut handshake = Box::pin(connector.connect(name, tcp));

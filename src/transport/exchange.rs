@@ -88,6 +88,7 @@ impl Transport {
         let mut visited = HashSet::new();
         let mut followed = 0u8;
         let own_encoding = request.headers.contains_key(ACCEPT_ENCODING);
+        let first = request.url.origin();
         loop {
             let url = full_url(&request);
             visited.insert((request.method.clone(), url.clone()));
@@ -98,7 +99,8 @@ impl Transport {
                 ..Hop::default()
             });
             let sent = if followed == 0 { Sent::ByUs } else { Sent::ByTarget };
-            let (stream, h2) = Box::pin(self.open(&url, options, sent, redactor, observed)).await?;
+            let client = options.client.as_ref().filter(|_| url.origin() == first);
+            let (stream, h2) = Box::pin(self.open(&url, options, (sent, client), redactor, observed)).await?;
             let host = shown_host(&url);
             let (response, connection) = Box::pin(self.converse(stream, h2, &request, &url, &host, observed)).await?;
             let (parts, incoming) = response.into_parts();

@@ -19,6 +19,7 @@ pub mod auth;
 mod away;
 mod body;
 mod certificate;
+mod client;
 mod connect;
 mod exchange;
 pub mod guard;
@@ -30,7 +31,9 @@ mod tls;
 
 pub use away::{AWAY_NOTE, Endpoint};
 pub use exchange::{Answer, Request};
+pub use oauth2::{Asked, Proof};
 pub use resolve::{Resolver, Table};
+pub use client::{ClientCertificate, read_chain_blocking};
 pub use tls::{OwnRoots, read_roots_blocking};
 
 /// Which HTTP version a check speaks.
@@ -58,6 +61,8 @@ pub struct Options {
     pub max_body: Option<u64>,
     /// Roots trusted besides the shared ones.
     pub roots: Option<Arc<OwnRoots>>,
+    /// What we show a server that asks who we are; to the first origin only.
+    pub client: Option<Arc<ClientCertificate>>,
     /// How long the run may take in all; what several addresses of a name share.
     pub timeout: Duration,
     /// How the check's own host speaks of rate limits; others (a token endpoint elsewhere, where a redirect leads) are read as `auto`.
@@ -129,6 +134,7 @@ impl Transport {
             redirects: 0,
             max_body: None,
             roots: None,
+            client: None,
             timeout: Duration::from_secs(10),
             dialect: Dialect::Auto,
             host: String::new(),

@@ -129,7 +129,7 @@ impl Transport {
         let old = kept.map(|i| i.token.clone());
         if let Some(stay) = self.away.stay(&endpoint, now) {
             old.iter().for_each(|token| redactor.add(token));
-            return old.ok_or_else(|| left_alone(oauth2, &stay, redactor));
+            return old.ok_or_else(|| left_alone(oauth2.token_url.url(), &stay, redactor));
         }
         if let (true, Some(failed)) = (answered, &slot.failed) {
             return Err(failed.clone());
@@ -162,6 +162,24 @@ impl Transport {
         }
     }
 
+    /// Asks a token endpoint as this client, whatever the answer; one that is to be left alone is not asked: a failure with the cause
+    /// [`Cause::RateLimit`]. For those who look at the answer itself: nothing of it is kept.
+    pub async fn ask_token_endpoint(
+        &self,
+        request: Request,
+        client_id: &str,
+        options: &Options,
+        redactor: &Redactor,
+        observed: &mut Observed,
+    ) -> Result<Answer, Failure> {
+        let endpoint = Endpoint::at(&crate::fields::host_port(&request.url), client_id);
+        if let Some(stay) = self.away.stay(&endpoint, monotonic()) {
+            return Err(left_alone(&request.url, &stay, redactor));
+        }
+        let options = Options { version: HttpVersion::Auto, redirects: 0, max_body: Some(MAX_ANSWER), ..options.clone() };
+        Box::pin(self.exchange(request, &options, Some(&endpoint), redactor, observed)).await
+    }
+
     async fn fetch(
         &self,
         oauth2: &OAuth2,
@@ -183,8 +201,8 @@ impl Transport {
 }
 
 /// The failure of a run that has no token and may not ask for one.
-fn left_alone(oauth2: &OAuth2, stay: &Stay, redactor: &Redactor) -> Failure {
-    let url = shown(oauth2.token_url.url(), redactor);
+fn left_alone(url: &url::Url, stay: &Stay, redactor: &Redactor) -> Failure {
+    let url = shown(url, redactor);
     let detail = match stay.told {
         true => format!("token endpoint {url} asked to be left alone until {}", stay.until),
         false => format!("token endpoint {url} throttled without saying for how long: it is left alone until {}", stay.until),
@@ -192,32 +210,79 @@ fn left_alone(oauth2: &OAuth2, stay: &Stay, redactor: &Redactor) -> Failure {
     Failure { cause: Some(Cause::RateLimit), retry_after: Some(stay.left), ..Failure::new(Class::Throttled, redactor.clean(&detail)) }
 }
 
-fn request(oauth2: &OAuth2, secret: &SecretValue, redactor: &mut Redactor) -> Result<Request, Failure> {
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair("grant_type", "client_credentials");
-    for (name, value) in [("scope", &oauth2.scope), ("audience", &oauth2.audience)] {
-        if let Some(value) = value {
-            form.append_pair(name, value);
+/// How a client says who it is at a token endpoint.
+#[derive(Clone, Copy, Debug)]
+pub enum Proof<'a> {
+    /// Id and secret in the header.
+    Basic(&'a SecretValue),
+    /// Id and secret in the body.
+    Post(&'a SecretValue),
+    /// A signed assertion in the body (RFC 7523).
+    Assertion(&'a SecretValue),
+    /// The certificate of the connection; the body names the client (RFC 8705).
+    Certificate,
+}
+
+/// What is asked of a token endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Where.
+    pub url: &'a url::Url,
+    /// By whom.
+    pub client_id: &'a str,
+    /// Scopes, separated by spaces.
+    pub scope: Option<&'a str>,
+    /// For whom.
+    pub audience: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    /// The request for a token by client credentials (RFC 6749, 4.4).
+    pub fn request(&self, proof: Proof<'_>, redactor: &mut Redactor) -> Result<Request, Failure> {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "client_credentials");
+        for (name, value) in [("scope", self.scope), ("audience", self.audience)] {
+            if let Some(value) = value {
+                form.append_pair(name, value);
+            }
         }
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        match proof {
+            Proof::Basic(secret) => {
+                // RFC 6749, 2.3.1: both are form-encoded before they are joined.
+                let coded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+                let value = basic(&coded(self.client_id), &SecretValue::new(coded(secret.expose())), redactor)?;
+                headers.insert(AUTHORIZATION, value);
+            }
+            Proof::Post(secret) => {
+                form.append_pair("client_id", self.client_id).append_pair("client_secret", secret.expose());
+            }
+            Proof::Assertion(jwt) => {
+                form.append_pair("client_id", self.client_id);
+                form.append_pair("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+                form.append_pair("client_assertion", jwt.expose());
+            }
+            Proof::Certificate => {
+                form.append_pair("client_id", self.client_id);
+            }
+        }
+        Ok(Request {
+            method: Method::POST,
+            url: self.url.clone(),
+            headers,
+            secret_query: Vec::new(),
+            body: Bytes::from(form.finish()),
+            secret_body: matches!(proof, Proof::Post(_) | Proof::Assertion(_)),
+        })
     }
-    let mut headers = HeaderMap::new();
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-    if oauth2.post {
-        form.append_pair("client_id", &oauth2.client_id).append_pair("client_secret", secret.expose());
-    } else {
-        // RFC 6749, 2.3.1: both are form-encoded before they are joined.
-        let coded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        headers.insert(AUTHORIZATION, basic(&coded(&oauth2.client_id), &SecretValue::new(coded(secret.expose())), redactor)?);
-    }
-    Ok(Request {
-        method: Method::POST,
-        url: oauth2.token_url.url().clone(),
-        headers,
-        secret_query: Vec::new(),
-        body: Bytes::from(form.finish()),
-        secret_body: oauth2.post,
-    })
+}
+
+fn request(oauth2: &OAuth2, secret: &SecretValue, redactor: &mut Redactor) -> Result<Request, Failure> {
+    let (scope, audience) = (oauth2.scope.as_deref(), oauth2.audience.as_deref());
+    let asked = Asked { url: oauth2.token_url.url(), client_id: &oauth2.client_id, scope, audience };
+    asked.request(if oauth2.post { Proof::Post(secret) } else { Proof::Basic(secret) }, redactor)
 }
 
 fn read(answer: &Answer, url: &str, redactor: &mut Redactor) -> Result<Issued, Failure> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use rustls::client::WebPkiServerVerifier;
+use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
@@ -15,6 +15,7 @@ use tokio_rustls::TlsConnector;
 
 use super::HttpVersion;
 use super::certificate::MAX_CHAIN;
+use super::client::ClientCertificate;
 use crate::clock::UnixMs;
 use crate::outcome::Class;
 
@@ -85,7 +86,13 @@ impl Tls {
     }
 
     /// A connector for one connection. The chain goes to `captured` as soon as it is there.
-    pub(super) fn connector(&self, version: HttpVersion, own: Option<&Arc<OwnRoots>>, captured: &Arc<Captured>) -> TlsConnector {
+    pub(super) fn connector(
+        &self,
+        version: HttpVersion,
+        own: Option<&Arc<OwnRoots>>,
+        client: Option<&Arc<ClientCertificate>>,
+        captured: &Arc<Captured>,
+    ) -> TlsConnector {
         let mut config = self.base.clone();
         config.alpn_protocols = match version {
             HttpVersion::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
@@ -94,6 +101,9 @@ impl Tls {
         };
         let verifier = Capturing { shared: Arc::clone(&self.shared), own: own.map(Arc::clone), captured: Arc::clone(captured) };
         config.dangerous().set_certificate_verifier(Arc::new(verifier));
+        if let Some(client) = client {
+            config.client_auth_cert_resolver = Arc::clone(&client.resolver) as Arc<dyn ResolvesClientCert>;
+        }
         TlsConnector::from(Arc::new(config))
     }
 }

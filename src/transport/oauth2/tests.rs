@@ -136,6 +136,7 @@ impl Estate {
             redirects: 0,
             max_body: None,
             roots: None,
+            client: None,
             timeout: Duration::from_secs(10),
             dialect: Dialect::Auto,
             host: "api.example.com:443".into(),
