@@ -237,7 +237,7 @@ mod tests {
         }
         assert_eq!(all.documents().values().flatten().count(), MOST_CACHED / MOST_OF_ONE);
         let (all, of) = (Memories::default(), |url: &str| Cached { url: url.into(), ..document(10, true) });
-        ["a", "b", "c", "d", "e", "e"].map(|url| all.cache(&check, of(url)));
+        ["a", "b", "c", "d", "e", "e"].into_iter().for_each(|url| all.cache(&check, of(url)));
         all.uncache(&check, "c");
         let there = ["a", "b", "c", "d", "e"].map(|url| all.cached(&check, url).is_some());
         assert_eq!(there, [false, true, false, true, true], "the oldest had to go, and the one that was to");

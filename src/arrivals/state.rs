@@ -212,7 +212,9 @@ impl State {
 
     /// Judges every expectation whose time and grace are over. `after`: those up to it are on record already.
     pub fn judge(&mut self, def: &CheckDef, away: &[Away], after: Option<UnixMs>, now: UnixMs) -> Vec<Record> {
-        let (Kind::WebhookArrival(check), Some(expected), Some(since)) = (&def.kind, Expected::of(def), self.since) else { return Vec::new() };
+        let (Kind::WebhookArrival(check), Some(expected), Some(since)) = (&def.kind, Expected::of(def), self.since) else {
+            return Vec::new();
+        };
         let first = expected.first(since);
         let mut due = self.judged.max(after).map_or(first, |last| if last < first { first } else { expected.first_after(last) });
         let mut records: Vec<Record> = Vec::new();

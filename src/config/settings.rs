@@ -7,8 +7,8 @@ use toml::de::DeValue;
 
 use super::field::Share;
 use super::model::{
-    ControlTarget, EvidenceSettings, LogSettings, MetricsSettings, ProbeSettings, RateLimitSettings, ReceiverSettings, SchedulerSettings, SelfCheckSettings,
-    ServerSettings, Settings, StoreSettings, Token,
+    ControlTarget, EvidenceSettings, LogSettings, MetricsSettings, ProbeSettings, RateLimitSettings, ReceiverSettings, SchedulerSettings,
+    SelfCheckSettings, ServerSettings, Settings, StoreSettings, Token,
 };
 use super::table::{Field, Table};
 use crate::fields::{Bytes, Expected, HttpUrl, Ratio, Slug, Span, Volume};

@@ -81,7 +81,11 @@ impl RoundTripCheck {
             t.problem(key, "needs time in which other messages may come", "expected settle, such as \"1s\"");
         }
         if trigger.as_ref().is_some_and(|c| !c.filled(PLACEHOLDER, "").1) {
-            t.problem("trigger", "holds no {correlation}", "expected it in a header, a query parameter or the body, so that the message can be told from others");
+            t.problem(
+                "trigger",
+                "holds no {correlation}",
+                "expected it in a header, a query parameter or the body, so that the message can be told from others",
+            );
         }
         t.finish();
         Some(Self { receiving: receiving?, trigger: trigger?, named: named?, deadline, within, settle, once, sequence })
@@ -146,7 +150,9 @@ impl RoundTripCheck {
         }
         let deadline = self.deadline;
         Err(match (forged, stale) {
-            (0, 0) => Failure::new(Class::Missing, format!("the trigger was accepted, but no message that names its id came within {deadline}")),
+            (0, 0) => {
+                Failure::new(Class::Missing, format!("the trigger was accepted, but no message that names its id came within {deadline}"))
+            }
             (0, n) => Failure::new(Class::Slow, format!("{n} messages named the run's id, but were stamped too long ago or in the future")),
             (n, _) => Failure::new(Class::Signature, format!("{n} messages named the run's id, but none of the secrets made them")),
         })
@@ -191,7 +197,11 @@ fn read_named(t: &mut Table<'_>) -> Option<Named> {
     let header = header.and_then(|name| match HeaderName::from_bytes(name.as_bytes()) {
         Ok(name) => Some(Named::Header(name)),
         Err(_) => {
-            t.problem("correlation_header", format!("{} is not a header's name", t.shown("correlation_header")), "expected a name such as \"X-Request-Id\"");
+            t.problem(
+                "correlation_header",
+                format!("{} is not a header's name", t.shown("correlation_header")),
+                "expected a name such as \"X-Request-Id\"",
+            );
             None
         }
     });

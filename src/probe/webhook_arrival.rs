@@ -90,12 +90,15 @@ fn read_cron(t: &mut Table<'_>) -> Option<Cron> {
         }
     };
     let text = text?;
-    Cron::read(&text, &zone).map_err(|why| t.problem("cron", format!("{} is not right here: {why}", t.shown("cron")), format!("expected {EXPECTED}"))).ok()
+    Cron::read(&text, &zone)
+        .map_err(|why| t.problem("cron", format!("{} is not right here: {why}", t.shown("cron")), format!("expected {EXPECTED}")))
+        .ok()
 }
 
 /// A JSON path that may be absent.
 pub(super) fn json_path(t: &mut Table<'_>, key: &'static str) -> Option<Path> {
     let text: String = t.opt(key)?;
-    let wrong = |why| t.problem(key, format!("\"{}\" can't be used: {why}", short(&text)), "expected a JSON path such as \"$.event.number\"");
+    let wrong =
+        |why| t.problem(key, format!("\"{}\" can't be used: {why}", short(&text)), "expected a JSON path such as \"$.event.number\"");
     Path::new(&text).map_err(wrong).ok()
 }

@@ -111,10 +111,12 @@ async fn receive(State(receiver): State<Receiver>, request: Request<Body>) -> Re
     let announced = head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok()).unwrap_or(0);
     let body = match announced > MAX_BODY {
         true => None,
-        false => Limited::new(body, MAX_BODY).collect().await.map(http_body_util::Collected::to_bytes).map_err(|e| e.is::<http_body_util::LengthLimitError>()).map_or_else(
-            |too_large| if too_large { None } else { Some(None) },
-            |bytes| Some(Some(bytes)),
-        ),
+        false => Limited::new(body, MAX_BODY)
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes)
+            .map_err(|e| e.is::<http_body_util::LengthLimitError>())
+            .map_or_else(|too_large| if too_large { None } else { Some(None) }, |bytes| Some(Some(bytes))),
     };
     let body = match body {
         None => {
@@ -128,7 +130,9 @@ async fn receive(State(receiver): State<Receiver>, request: Request<Body>) -> Re
         Some(None) => return refused(StatusCode::BAD_REQUEST),
         Some(Some(bytes)) => bytes,
     };
-    let base = settings.public_url.map_or_else(|| format!("https://{}", host(&head.headers)), |u| u.url().as_str().trim_end_matches('/').to_owned());
+    let base = settings
+        .public_url
+        .map_or_else(|| format!("https://{}", host(&head.headers)), |u| u.url().as_str().trim_end_matches('/').to_owned());
     let path = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     receiver.answer(checks, &head.method, &head.headers, format!("{base}{path}"), &body).await
 }
@@ -158,12 +162,7 @@ impl Receiver {
                 continue;
             }
             let own_url = receiving.url.as_ref().map(|u| u.url().as_str().to_owned());
-            let request = webhook::Request {
-                method: method.as_str(),
-                url: own_url.as_deref().unwrap_or(&url),
-                headers: &headers,
-                body,
-            };
+            let request = webhook::Request { method: method.as_str(), url: own_url.as_deref().unwrap_or(&url), headers: &headers, body };
             if let Some(answer) = webhook::handshake(&receiving.scheme, &secrets, &request, None, now) {
                 if answer.status < 300 || best.is_none() && checks.len() == 1 {
                     return handshake(answer);
@@ -173,7 +172,12 @@ impl Receiver {
             if *method != Method::POST && *method != Method::PUT {
                 continue;
             }
-            let judged = judge::judge(&Message { request, secrets: &secrets, now, at: monotonic() }, check, &self.board.arrivals, &self.memories.callbacks);
+            let judged = judge::judge(
+                &Message { request, secrets: &secrets, now, at: monotonic() },
+                check,
+                &self.board.arrivals,
+                &self.memories.callbacks,
+            );
             let authentic = judged.authentic();
             if best.as_ref().is_none_or(|(_, b)| !b.authentic()) {
                 best = Some((check, judged));

@@ -10,11 +10,11 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::auth::Actor;
+use super::page_arrivals::{ArrivedStatus, arrived};
 use super::{MAX_BODY, ReloadAnswer, ReloadRequest, Shared};
 use crate::config::table::nearest;
 use crate::fields::IntegrationId;
 use crate::limits::{IntegrationLimits, integration_limits};
-use super::page_arrivals::{ArrivedStatus, arrived};
 use crate::status::{CheckStatus, IntegrationStatus, State as Word, check_status, integration_status};
 
 /// An answer that is not what was asked for: `{ "error": ..., "hint": ... }`.

@@ -50,7 +50,8 @@ impl Transport {
         let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
             .map_err(|_| unusable("its key is not a private key in PEM form, without a password"))?;
         let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|_| unusable("its key can't be used, or is another one's"))?;
+        let certified =
+            CertifiedKey::from_der(chain, key, &provider).map_err(|_| unusable("its key can't be used, or is another one's"))?;
         Ok(Arc::new(ClientCertificate { resolver: Arc::new(SingleCertAndKey::from(certified)), not_before, not_after }))
     }
 }

@@ -30,10 +30,10 @@ pub mod status;
 mod tls;
 
 pub use away::{AWAY_NOTE, Endpoint};
+pub use client::{ClientCertificate, read_chain_blocking};
 pub use exchange::{Answer, Request};
 pub use oauth2::{Asked, Proof};
 pub use resolve::{Resolver, Table};
-pub use client::{ClientCertificate, read_chain_blocking};
 pub use tls::{OwnRoots, read_roots_blocking};
 
 /// Which HTTP version a check speaks.

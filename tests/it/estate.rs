@@ -11,7 +11,8 @@ use soakwatch::clock::{Clock, UnixMs};
 use soakwatch::config::fingerprint::Fingerprint;
 use soakwatch::config::model::{
     CheckDef, Config, Customer, DeclaredVolume, EvidenceSettings, Integration, LogSettings, Maintenance, MetricsSettings, Paused,
-    ProbeSettings, RateLimitSettings, ReceiverSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, SoakPolicy, StoreSettings,
+    ProbeSettings, RateLimitSettings, ReceiverSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, SoakPolicy,
+    StoreSettings,
 };
 use soakwatch::config::table::{Source, Table};
 use soakwatch::fields::{Bytes, IntegrationId, Ratio, Slug, Span};

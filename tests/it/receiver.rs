@@ -109,7 +109,8 @@ fn each_fault_of_a_sender_has_its_class() {
     estate(dir.path(), "2s", "grace = \"1s\"\nsequence = \"$.n\"\nordered = true\nmax_duplicates = 0.2\nwithin = \"60s\"");
     let daemon = Daemon::start(dir.path(), &[]);
     let url = hooks(&daemon);
-    let numbered = |n: u32, secret: &str, late_ms: i64| deliver(&url, &format!("m{n}"), &format!("{{\"n\": {n}}}"), secret, UnixMs(now().0 - late_ms));
+    let numbered =
+        |n: u32, secret: &str, late_ms: i64| deliver(&url, &format!("m{n}"), &format!("{{\"n\": {n}}}"), secret, UnixMs(now().0 - late_ms));
     let until = |class: &str, send: &mut dyn FnMut()| {
         eventually(&format!("class {class}"), || {
             send();
@@ -189,7 +190,9 @@ fn what_is_too_large_or_too_slow_is_not_read_and_secrets_change_by_reload() {
     std::fs::write(dir.path().join("next"), OTHER).unwrap();
     assert_eq!(deliver(&url, "n1", "{}", OTHER, now()), 401);
     let file = dir.path().join("customers/acme.toml");
-    let text = std::fs::read_to_string(&file).unwrap().replace("secrets = { file = \"secret\" }", "secrets = [{ file = \"secret\" }, { file = \"next\" }]");
+    let text = std::fs::read_to_string(&file)
+        .unwrap()
+        .replace("secrets = { file = \"secret\" }", "secrets = [{ file = \"secret\" }, { file = \"next\" }]");
     std::fs::write(&file, text).unwrap();
     daemon.signal("HUP");
     eventually("both secrets hold", || (deliver(&url, "n2", "{}", OTHER, now()) == 200).then_some(()));
@@ -223,7 +226,7 @@ fn a_flood_on_one_path_drops_nothing_on_another() {
     let (flooded, quiet) = (hooks(&daemon), hooks(&daemon).replace("orders", "stock"));
     let answers: Vec<u16> = std::thread::scope(|scope| {
         let flooded = &flooded;
-        let flood = move |n: u32| (0..200).map(|i| deliver(&flooded, &format!("f{n}-{i}"), "{}", OTHER, now())).collect::<Vec<u16>>();
+        let flood = move |n: u32| (0..200).map(|i| deliver(flooded, &format!("f{n}-{i}"), "{}", OTHER, now())).collect::<Vec<u16>>();
         let floods: Vec<_> = (0..6).map(|n| scope.spawn(move || flood(n))).collect();
         for n in 0..40 {
             assert_eq!(send(&quiet, &format!("q{n}")), 200);

@@ -55,7 +55,8 @@ fn far_side(mut socket: TcpStream, hooks: &Arc<Mutex<String>>) {
     let _ = socket.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes());
     drop(socket);
     let url = format!("{}/{story}", hooks.lock().unwrap());
-    let back = |id: &str, n: u32, secret: &str, ago_ms: i64| call_back(&url, &format!("{correlation}-{id}"), &correlation, n, secret, ago_ms);
+    let back =
+        |id: &str, n: u32, secret: &str, ago_ms: i64| call_back(&url, &format!("{correlation}-{id}"), &correlation, n, secret, ago_ms);
     match story.as_str() {
         "fine" => back("a", 1, SECRET, 0),
         "twice" | "noted" => (0..2).for_each(|_| back("a", 1, SECRET, 0)),
