@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::callbacks::Callbacks;
@@ -48,6 +48,8 @@ pub struct Cached {
     pub etag: Option<HeaderValue>,
     /// Its `Last-Modified`.
     pub last_modified: Option<HeaderValue>,
+    /// What else of its headers is judged: an answer that nothing changed need not say it again.
+    pub headers: HeaderMap,
     /// What it says.
     pub body: Arc<[u8]>,
 }
@@ -222,6 +224,7 @@ mod tests {
             url: "u".into(),
             etag: etag.then(|| HeaderValue::from_static("\"1\"")),
             last_modified: None,
+            headers: HeaderMap::new(),
             body: Arc::from(vec![b'x'; bytes]),
         };
         all.cache(&check, document(10, true));
@@ -237,7 +240,7 @@ mod tests {
         }
         assert_eq!(all.documents().values().flatten().count(), MOST_CACHED / MOST_OF_ONE);
         let (all, of) = (Memories::default(), |url: &str| Cached { url: url.into(), ..document(10, true) });
-        ["a", "b", "c", "d", "e", "e"].into_iter().for_each(|url| all.cache(&check, of(url)));
+        ["a", "b", "c", "d", "e", "e"].iter().for_each(|url| all.cache(&check, of(url)));
         all.uncache(&check, "c");
         let there = ["a", "b", "c", "d", "e"].map(|url| all.cached(&check, url).is_some());
         assert_eq!(there, [false, true, false, true, true], "the oldest had to go, and the one that was to");

@@ -183,9 +183,11 @@ impl Scheduler {
         let running: HashSet<CheckId> = self.running.values().map(|(id, _)| id.clone()).collect();
         let mut hosts = HashMap::new();
         for def in config.checks() {
-            // A kind without a host is told, not asked.
-            let Some(host) = def.kind.host() else { continue };
-            let host: Arc<str> = host.into();
+            if !def.kind.is_asked() {
+                continue;
+            }
+            // Those who read files share one place.
+            let host: Arc<str> = def.kind.host().unwrap_or_default().into();
             let turns = self.hosts.get(&host).cloned().unwrap_or_else(|| Arc::new(Semaphore::new(self.per_host as usize)));
             hosts.entry(Arc::clone(&host)).or_insert(turns);
             let entry = match old.remove(&def.id) {

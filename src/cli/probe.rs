@@ -85,7 +85,7 @@ fn find(wanted: &Wanted, config: &Config) -> Result<Vec<Arc<CheckDef>>, CliError
         let hint = wanted.hint(config.checks().map(|c| &c.id)).unwrap_or_else(|| "no check is configured".to_owned());
         return Err(Exit::BadInput.with(anyhow::anyhow!("{} is not in {}; {hint}", wanted.as_str(), config.dir.display())));
     }
-    if let Some(told) = found.iter().find(|c| c.kind.host().is_none()) {
+    if let Some(told) = found.iter().find(|c| !c.kind.is_asked()) {
         let why = format!("{} can't be run by hand: its outcomes arrive from outside ({})", told.id, told.kind.name());
         return Err(Exit::Undecided.with(anyhow::anyhow!(why)));
     }

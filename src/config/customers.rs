@@ -245,6 +245,7 @@ fn check(
             addresses.judge(&t, kind);
             if let Some(every) = every {
                 judge::grace(&t, kind, every);
+                judge::sparing(&t, kind, every);
             }
             if let Some(timeout) = written.or(every.map(default_timeout)).filter(|_| written.is_some() || !t.has("timeout")) {
                 judge::within(&t, kind, timeout);

@@ -122,6 +122,13 @@ pub(super) fn within(check: &Table<'_>, kind: &Kind, timeout: Span) {
     check.source().report(check.place_of(&path), &check.path_of(&path), what, expected, false);
 }
 
+/// An interval that does not spare the far side. A warning: whose server it is may know better, and a test's own bears more.
+pub(super) fn sparing(check: &Table<'_>, kind: &Kind, every: Span) {
+    if let Some((shortest, why)) = kind.sparing().filter(|(shortest, _)| every < *shortest) {
+        check.warn("every", format!("\"{every}\" is often for this kind: {why}"), format!("expected at least \"{shortest}\""));
+    }
+}
+
 /// Targets of one integration written as addresses that the guard would refuse at every run. What one line mends is told once.
 #[derive(Debug)]
 pub(super) struct Addresses<'s> {

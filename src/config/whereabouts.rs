@@ -120,15 +120,15 @@ mod tests {
             ("success_ratio", "customer", "[customer.soak]"),
             ("criterion", "integration[0]", "[[integration.waiver]]"),
             ("runbook", http, "[[integration]]"),
-            ("ca", "integration[0].check[0]", "[integration.check.http]"),
-            ("token_url", http, "[integration.check.http.auth.oauth2]"),
+            ("redirects", "integration[0].check[0]", "[integration.check.http]"),
+            ("auth_method", http, "[integration.check.http.auth.oauth2]"),
         ] {
             assert_eq!(heading(key, found_in).as_deref(), Some(place), "{key}");
         }
         // Too far away to have been meant.
         assert_eq!(heading("form", "integration[0].maintenance[0]"), None);
         // In several places, of the user's choice, or nowhere.
-        for key in ["id", "name", "headers", "min", "fields", "Accept", "not_found", "integration", "colour", ""] {
+        for key in ["id", "name", "ca", "headers", "min", "fields", "Accept", "not_found", "integration", "colour", ""] {
             assert_eq!(heading(key, http), None, "{key}");
         }
     }

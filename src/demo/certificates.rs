@@ -83,6 +83,19 @@ impl Authority {
     }
 }
 
+impl Authority {
+    /// A certificate that a product signs its assertions with, good for so many days more: base64 of its DER. It is its own authority, as they are.
+    pub fn signing(&self, host: &str, days: u32) -> anyhow::Result<String> {
+        use base64::Engine as _;
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, format!("{host} signing"));
+        // The hour on top keeps the number of days true while the demo runs.
+        set_span(&mut params, (self.now.minus(300 * DAY), self.now.plus(days * DAY + Duration::from_secs(3_600))));
+        let certificate = params.self_signed(&KeyPair::generate().context("a key")?).context("a certificate")?;
+        Ok(base64::engine::general_purpose::STANDARD.encode(certificate.der()))
+    }
+}
+
 /// Sets the span of validity, to the second. rcgen's type for a time has no name outside its own dependencies, so it is only ever inferred.
 fn set_span(params: &mut CertificateParams, (from, to): (UnixMs, UnixMs)) {
     let date = |at: UnixMs| rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(u64::try_from(at.0 / 1000).unwrap_or(0));

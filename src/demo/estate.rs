@@ -29,6 +29,7 @@ use tokio_util::task::TaskTracker;
 use super::certificates::Authority;
 use super::files;
 use super::history::Made;
+use super::identity::Signing;
 use super::stories::{Answer, Ask, ENDPOINTS, Endpoint, Wire};
 use crate::clock::{Clock, UnixMs};
 
@@ -92,6 +93,7 @@ impl Estate {
     pub async fn start(clock: &Clock) -> anyhow::Result<Self> {
         let now = clock.now();
         let authority = Authority::new(now)?;
+        let signing = Arc::new(Signing::new(&authority)?);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let closed = TcpSocket::new_v4().context("a socket for the closed port")?;
@@ -104,7 +106,7 @@ impl Estate {
                 Wire::NoName => Place::NoName,
                 Wire::Closed => Place::At(dead),
                 _ => {
-                    let visits = Arc::new(Visits::new(clock, now));
+                    let visits = Arc::new(Visits::new(clock, now, &signing));
                     served.insert(endpoint.host, Arc::clone(&visits));
                     let server = Server::new(endpoint, &authority, visits)?;
                     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("a free loopback port")?;
@@ -183,11 +185,12 @@ struct Visits {
     count: AtomicU64,
     /// When the last requests came, at most [`REMEMBERED`].
     recent: Mutex<VecDeque<UnixMs>>,
+    signing: Arc<Signing>,
 }
 
 impl Visits {
-    fn new(clock: &Clock, started: UnixMs) -> Self {
-        Self { clock: clock.clone(), started, count: AtomicU64::new(0), recent: Mutex::default() }
+    fn new(clock: &Clock, started: UnixMs, signing: &Arc<Signing>) -> Self {
+        Self { clock: clock.clone(), started, count: AtomicU64::new(0), recent: Mutex::default(), signing: Arc::clone(signing) }
     }
 
     /// Counts one more; returns how many came before, and when the last of them did.
@@ -330,6 +333,7 @@ async fn answer(request: Request<Incoming>, story: fn(&Ask<'_>) -> Answer, visit
         path: head.uri.path(),
         authorization: field("authorization"),
         api_key: field("x-api-key"),
+        signing: Some(&visits.signing),
         body: std::str::from_utf8(&body).unwrap_or_default(),
     };
     let answer = story(&ask);

@@ -113,7 +113,7 @@ mod tests {
         let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
         assert_eq!(problems, [""; 0]);
         let config = loaded.config.unwrap();
-        assert_eq!((config.customers.len(), config.integrations().count(), config.checks().count()), (6, 29, 30));
+        assert_eq!((config.customers.len(), config.integrations().count(), config.checks().count()), (6, 32, 33));
         let phases: std::collections::BTreeSet<&str> = config.integrations().map(|i| crate::board::phase(i, now).as_str()).collect();
         assert_eq!(phases.into_iter().collect::<Vec<_>>(), ["build", "hypercare", "paused", "soak", "steady"]);
     }

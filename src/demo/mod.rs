@@ -1,6 +1,6 @@
 //! The simulated estate: customers whose integrations fail in every way we know, in one process, on loopback, without the machine's resolver.
 //!
-//! `stories` says what each endpoint does (`quotas` those with rate limits), `certificates` makes what the TLS ones show, `estate` starts them and writes the configuration
+//! `stories` says what each endpoint does (`quotas` those with rate limits, `identity` the identity providers), `certificates` makes what the TLS ones show, `estate` starts them and writes the configuration
 //! that watches them (`config/demo/`, read by the ordinary loader), `history` makes up an hour that nobody watched and says so, `watch` lets the daemon
 //! watch it, `summary` is the tables at the end. Never part of a daemon's run.
 
@@ -8,6 +8,7 @@ pub mod certificates;
 pub mod estate;
 pub mod files;
 mod history;
+pub mod identity;
 pub mod quotas;
 pub mod stories;
 pub mod summary;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::certificates::Validity;
+use super::identity::{self, Signing};
 use super::quotas;
 use crate::clock::UnixMs;
 
@@ -49,6 +50,8 @@ pub struct Ask<'a> {
     pub path: &'a str,
     /// `Authorization`.
     pub authorization: &'a str,
+    /// What identity providers sign with.
+    pub signing: Option<&'a Signing>,
     /// `X-Api-Key`.
     pub api_key: &'a str,
     /// The body, at most 64 KiB.
@@ -125,6 +128,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at("lab.borealis.example", 443, Wire::Https(Validity::Long, false, slow)),
     at("payroll.borealis.example", 443, Wire::Https(Validity::Expired, false, healthy)),
     at("sso.borealis.example", 443, Wire::Https(Validity::NineDays, false, healthy)),
+    at("idp.borealis.example", 443, Wire::Https(Validity::Long, true, identity::ends_soon)),
     at("chat.wardtalk.example", 443, Wire::Https(Validity::Long, true, quotas::ward_alerts)),
     // Cobalt: its soak has begun, and it can't pass any more.
     at("ledger.bankcore.example", 443, Wire::Https(Validity::Long, false, rotated)),
@@ -137,11 +141,13 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at("customs.dunlin.example", 8443, Wire::Closed),
     at("routes.mapvendor.example", 80, Wire::Silent),
     at("labels.soakwatch-product.example", 80, Wire::Http(not_found)),
+    at("idp.dunlin.example", 443, Wire::Https(Validity::Long, true, identity::swapped)),
     // Elmwood: live for long, and one new connection.
     at("loans.libraryvendor.example", 80, Wire::Http(healthy)),
     at("students.campusvendor.example", 443, Wire::Https(Validity::Long, false, wrong_json)),
     at("catalogue.libraryvendor.example", 80, Wire::Http(redirect_loop)),
     at("timetable.elmwood.example", 80, Wire::Http(huge)),
+    at("idp.elmwood.example", 443, Wire::Https(Validity::Long, true, identity::rolls_over)),
     at("mail.campaignvendor.example", 443, Wire::Https(Validity::Long, false, throttled)),
     // Fjord: live, one integration passes on its second attempt.
     at("loyalty.soakwatch-product.example", 443, Wire::Https(Validity::Long, false, every_second_fails)),

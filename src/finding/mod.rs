@@ -173,6 +173,11 @@ impl Findings {
         self
     }
 
+    /// Adds what was found besides.
+    pub fn add(&mut self, more: Vec<Finding>) {
+        self.list = sorted(std::mem::take(&mut self.list).into_iter().chain(more).collect());
+    }
+
     /// What is open after this, of what was open before. A failed fetch clears nothing and replaces nothing.
     pub fn after(&self, before: &[Finding]) -> Vec<Finding> {
         let unjudged = |f: &Finding| self.stays.iter().any(|begins| f.id.starts_with(&**begins));

@@ -136,7 +136,7 @@ pub(super) fn plan(entry: &CheckEntry, policy: &Policy, window: Window, known: K
         failed_so_far: None,
         quota_told: pace.is_some_and(|p| p.quota.is_some()),
     };
-    if def.kind.host().is_none() {
+    if !def.kind.is_asked() {
         let what = "its runs arrive from outside: whether enough come can't be said before".to_owned();
         weigh.worth_knowing(Some(&plan.check), what, String::new());
         return plan;

@@ -5,27 +5,34 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::{ACCEPT, AGE, CACHE_CONTROL, CONTENT_TYPE, DATE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Accepted, NothingToAccept, ProbeContext};
+use crate::clock::UnixMs;
 use crate::config::table::Table;
 use crate::fields::{HttpUrl, bounded};
 use crate::finding::{DocumentFacts, Finding, Findings, Level, Severity, worst};
 use crate::memory::Cached;
 use crate::observed::{Failure, Observed, Step};
 use crate::outcome::{Cause, Class};
+use crate::ratelimit;
+use crate::sso::clock_offset::{self, Dated};
 use crate::transport::{HttpVersion, Options, Request, hex_sha256, status};
 
 /// Redirects that are followed; none of them to plain http or to a private address.
 const REDIRECTS: u8 = 3;
 /// A document of one entity, and any JSON, may have this many bytes unpacked.
 pub const MAX_DOCUMENT: u64 = 5 << 20;
+
+/// Headers by which a document is judged besides: kept with it.
+const JUDGED: [HeaderName; 2] = [CACHE_CONTROL, CONTENT_TYPE];
 
 /// Where a document is.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,18 +112,24 @@ pub async fn get(
     }
     let request =
         Request { method: Method::GET, url: url.clone(), headers, secret_query: Vec::new(), body: Bytes::new(), secret_body: false };
-    let answer = Box::pin(context.transport.exchange(request, &options, None, context.redactor, observed)).await?;
+    let mut answer = Box::pin(context.transport.exchange(request, &options, None, context.redactor, observed)).await?;
     observed.step = Step::Judge;
     observed.body_bytes = Some(answer.body.len() as u64);
     let https = |url: &str| url.starts_with("https:");
     let downgraded = https(url.as_str()) && observed.hops.iter().any(|h| !h.token && !https(&h.url));
     let half_round_trip_ms = i64::try_from(answer.took.as_millis() / 2).unwrap_or(0);
     let body: Arc<[u8]> = match (answer.status, cached) {
-        (StatusCode::NOT_MODIFIED, Some(c)) => c.body,
+        (StatusCode::NOT_MODIFIED, Some(c)) => {
+            for name in JUDGED.iter().filter(|n| !answer.headers.contains_key(*n)).collect::<Vec<_>>() {
+                c.headers.get(name).map(|value| answer.headers.insert(name, value.clone()));
+            }
+            c.body
+        }
         (s, _) if s.is_success() => {
             let (etag, last_modified) = (answer.headers.get(ETAG).cloned(), answer.headers.get(LAST_MODIFIED).cloned());
             let body: Arc<[u8]> = Arc::from(answer.body);
-            context.memory.cache(Cached { url: url.to_string(), etag, last_modified, body: Arc::clone(&body) });
+            let headers = JUDGED.iter().filter_map(|n| Some((n.clone(), answer.headers.get(n)?.clone()))).collect();
+            context.memory.cache(Cached { url: url.to_string(), etag, last_modified, headers, body: Arc::clone(&body) });
             body
         }
         (s, _) => {
@@ -132,6 +145,25 @@ pub async fn get(
         }
     };
     Ok(Got::Document(Document { body, headers: answer.headers, half_round_trip_ms, downgraded }))
+}
+
+/// How many milliseconds the clock of whoever sent these headers is ahead of ours (behind: negative); none where a cache may have answered.
+pub fn clock_offset_ms(headers: &HeaderMap, half_round_trip_ms: i64, sent: UnixMs) -> Option<i64> {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok();
+    let received = sent.plus(Duration::from_millis(2 * half_round_trip_ms.unsigned_abs()));
+    let max_age = text(CACHE_CONTROL).into_iter().flat_map(|v| v.split(',')).find_map(|d| {
+        let (name, seconds) = d.split_once('=')?;
+        let kept = ["max-age", "s-maxage"].iter().any(|n| name.trim().eq_ignore_ascii_case(n));
+        seconds.trim().trim_matches('"').parse().ok().filter(|_| kept)
+    });
+    clock_offset::estimate(&Dated {
+        date: ratelimit::http_date(text(DATE)?, received)?,
+        sent,
+        received,
+        // One that can't be read is a cache's, too.
+        age: text(AGE).map(|a| a.trim().parse().unwrap_or(u64::MAX)),
+        max_age,
+    })
 }
 
 /// What a check remembers of a document.
@@ -192,6 +224,18 @@ pub async fn conclude<S: Serialize + DeserializeOwned + PartialEq + Clone>(
     failure.map_or(Ok(()), Err)
 }
 
+/// Brings what the next document is compared with up to date in what moves on by itself, such as a date: that is no change.
+pub async fn bring_up_to_date<S: Serialize + DeserializeOwned>(target: &str, context: &ProbeContext<'_>, update: impl FnOnce(&mut S)) {
+    let kept = context.memory.recall().and_then(|text| serde_json::from_str::<Kept<S>>(&text).ok()).filter(|k| k.target == target);
+    let Some(mut kept) = kept else { return };
+    let Some(accepted) = &mut kept.accepted else { return };
+    update(accepted);
+    if let Ok(text) = serde_json::to_string(&kept) {
+        // What can't be remembered is said when the document itself is.
+        let _ = context.memory.remember(text).await;
+    }
+}
+
 /// Whether a change waits for somebody to accept it: it fails the run, or it warns of what breaks somebody. One that only wants to be known is accepted by
 /// itself, and found once.
 fn waits(change: &Finding) -> bool {
@@ -235,6 +279,22 @@ pub fn accept(remembered: Option<&str>) -> Result<Accepted, NothingToAccept> {
 mod tests {
     use super::*;
     use crate::finding::{jwks, oidc};
+
+    #[test]
+    fn a_date_tells_how_far_the_clocks_are_apart() {
+        // 2026-11-22T12:00:00Z
+        let (noon, date) = (UnixMs(1_795_348_800_000), "Sun, 22 Nov 2026 12:05:00 GMT");
+        let offset = |headers: &[(HeaderName, &'static str)]| {
+            let headers = headers.iter().map(|(n, v)| (n.clone(), HeaderValue::from_static(v))).collect();
+            clock_offset_ms(&headers, 500, noon)
+        };
+        assert_eq!(offset(&[(DATE, date)]), Some(300_000));
+        assert_eq!(offset(&[(DATE, date), (CACHE_CONTROL, "public, max-age=600")]), Some(300_000));
+        assert_eq!(offset(&[(DATE, "Sun, 22 Nov 2026 11:55:00 GMT"), (CACHE_CONTROL, "public, max-age=600")]), None);
+        for unsaid in [&[][..], &[(DATE, "noon")], &[(DATE, date), (AGE, "7")], &[(DATE, date), (AGE, "x")]] {
+            assert_eq!(offset(unsaid), None);
+        }
+    }
 
     #[test]
     fn what_breaks_somebody_waits_and_what_does_not_is_accepted() {

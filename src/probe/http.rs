@@ -10,22 +10,20 @@
 //! expect = { status = [200], json = [{ path = "$.orders", is = "array" }], within = "2s" }
 //! ```
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use url::Host;
 
 use super::material::Material;
-use super::{ProbeContext, RefusedLiteral};
+use super::{ProbeContext, RefusedLiteral, refused_address};
 use crate::fields::{Bytes as Size, HttpUrl, Span, masked_query};
 use crate::observed::{Failure, Observed, Step, bounded};
 use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef};
 use crate::transport::auth::{Auth, KeyPlace, reveal, sensitive};
-use crate::transport::{HttpVersion, Options, Request, guard, hex_sha256, read_roots_blocking};
+use crate::transport::{HttpVersion, Options, Request, hex_sha256, read_roots_blocking};
 
 mod body;
 mod expect;
@@ -120,18 +118,7 @@ impl HttpCheck {
             Some(Auth::OAuth2(o)) => Some(("auth.oauth2.token_url", &o.token_url)),
             _ => None,
         };
-        [Some(("url", &self.url)), token].into_iter().flatten().find_map(|(key, url)| {
-            let host = url.url().host()?;
-            let ip = match host {
-                Host::Ipv4(ip) => ip.into(),
-                Host::Ipv6(ip) => ip.into(),
-                // Every resolver gives it the loopback address (RFC 6761, 6.3).
-                Host::Domain("localhost") => Ipv4Addr::LOCALHOST.into(),
-                Host::Domain(_) => return None,
-            };
-            let rule = guard::judge(ip, allow_private).err()?;
-            Some(RefusedLiteral { key, address: host.to_string(), rule })
-        })
+        [Some(("url", &self.url)), token].into_iter().flatten().find_map(|(key, url)| refused_address(key, url, allow_private))
     }
 
     /// Those of its secrets that go into a header as they are, each with what it is called where it can't be sent.

@@ -3,22 +3,30 @@
 //! A probe has no loop, no retry, no clock, no store: time, retries, deadlines and limits are the scheduler's. A new kind is a file beside
 //! `http.rs` and its arms in [`Kind`]; nothing else of the core changes.
 
+use std::net::Ipv4Addr;
+
+use url::Host;
+
 use crate::clock::UnixMs;
 use crate::config::model::CheckDef;
 use crate::config::table::Table;
-use crate::fields::Span;
+use crate::fields::{HttpUrl, Span};
 use crate::memory::Memory;
 use crate::observed::{Failure, Observed};
 use crate::secret::{Redactor, SecretRef};
 use crate::soak::Judge;
-use crate::transport::Transport;
+use crate::transport::{Transport, guard};
 use material::Material;
 
 pub mod document;
+pub mod endpoint;
 pub mod http;
 pub mod material;
+pub mod oauth2;
+pub mod oidc;
 pub mod receiving;
 pub mod round_trip;
+pub mod saml;
 #[cfg(test)]
 pub mod told;
 pub mod webhook_arrival;
@@ -32,6 +40,12 @@ pub enum Kind {
     RoundTrip(Box<round_trip::RoundTripCheck>),
     /// Messages that arrive at the receiver; silence is a failure.
     WebhookArrival(Box<webhook_arrival::ArrivalCheck>),
+    /// An OpenID provider's discovery document, keys and endpoints.
+    Oidc(Box<oidc::OidcCheck>),
+    /// A token, asked for and looked at.
+    OAuth2(Box<oauth2::OAuth2Check>),
+    /// SAML metadata.
+    Saml(Box<saml::SamlCheck>),
     /// Outcomes that arrive from outside; proves that such a kind needs nothing of the core.
     #[cfg(test)]
     Told(told::ToldCheck),
@@ -92,6 +106,9 @@ impl Kind {
         "http",
         "round_trip",
         "webhook_arrival",
+        "oidc",
+        "oauth2",
+        "saml",
         #[cfg(test)]
         "told",
     ];
@@ -106,6 +123,9 @@ impl Kind {
                 ("http", table) => http::HttpCheck::read(table).map(|c| Self::Http(Box::new(c))),
                 ("round_trip", table) => round_trip::RoundTripCheck::read(table).map(|c| Self::RoundTrip(Box::new(c))),
                 ("webhook_arrival", table) => webhook_arrival::ArrivalCheck::read(table).map(|c| Self::WebhookArrival(Box::new(c))),
+                ("oidc", table) => oidc::OidcCheck::read(table).map(|c| Self::Oidc(Box::new(c))),
+                ("oauth2", table) => oauth2::OAuth2Check::read(table).map(|c| Self::OAuth2(Box::new(c))),
+                ("saml", table) => saml::SamlCheck::read(table).map(|c| Self::Saml(Box::new(c))),
                 #[cfg(test)]
                 ("told", table) => Some(Self::Told(told::ToldCheck::read(table))),
                 _ => None,
@@ -114,7 +134,7 @@ impl Kind {
             [] if check.source().damaged.get() => None,
             [] => {
                 let tables: Vec<String> = Self::NAMES.iter().map(|n| format!("[integration.check.{n}]")).collect();
-                check.problem("", "does not say how to test", format!("expected a table {}", tables.join(", or ")));
+                check.problem("", "does not say how to test", format!("expected one of the tables {}", tables.join(", ")));
                 None
             }
             more => {
@@ -130,6 +150,9 @@ impl Kind {
             Self::Http(_) => "http",
             Self::RoundTrip(_) => "round_trip",
             Self::WebhookArrival(_) => "webhook_arrival",
+            Self::Oidc(_) => "oidc",
+            Self::OAuth2(_) => "oauth2",
+            Self::Saml(_) => "saml",
             #[cfg(test)]
             Self::Told(_) => "told",
         }
@@ -141,28 +164,32 @@ impl Kind {
             Self::Http(_) => "api",
             Self::RoundTrip(_) => "webhook",
             Self::WebhookArrival(_) => "webhook",
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => "sso",
             #[cfg(test)]
             Self::Told(_) => "webhook",
         }
     }
 
-    /// `host:port` this check talks to: the unit of concurrency. `None`: outcomes of this kind arrive from outside and are never scheduled.
+    /// `host:port` this check talks to: the unit of concurrency. `None`: it talks to nobody of its own; it reads a file, or its outcomes arrive from outside.
     pub fn host(&self) -> Option<String> {
         match self {
             Self::Http(c) => Some(c.host()),
             Self::RoundTrip(c) => Some(c.trigger.host()),
             Self::WebhookArrival(_) => None,
+            Self::Oidc(c) => Some(c.host()),
+            Self::OAuth2(c) => Some(c.host()),
+            Self::Saml(c) => c.host(),
             #[cfg(test)]
             Self::Told(_) => None,
         }
     }
 
-    /// Whether it is asked on a schedule: it talks to a host.
+    /// Whether it is run on a schedule. `false`: its outcomes arrive from outside.
     pub fn is_asked(&self) -> bool {
         match self {
-            Self::Http(_) => true,
             Self::RoundTrip(_) => true,
             Self::WebhookArrival(_) => false,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -174,6 +201,8 @@ impl Kind {
             Self::Http(c) => c.credential(),
             Self::RoundTrip(c) => c.trigger.credential(),
             Self::WebhookArrival(_) => String::new(),
+            Self::Oidc(_) | Self::Saml(_) => "none".to_owned(),
+            Self::OAuth2(c) => c.credential(),
             #[cfg(test)]
             Self::Told(_) => String::new(),
         }
@@ -183,11 +212,9 @@ impl Kind {
     pub fn shares_credential(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Http(a), Self::Http(b)) => a.shares_credential(b),
-            (Self::RoundTrip(a), Self::RoundTrip(b)) => a.trigger.shares_credential(&b.trigger),
-            (Self::Http(a), Self::RoundTrip(b)) | (Self::RoundTrip(b), Self::Http(a)) => a.shares_credential(&b.trigger),
-            (Self::WebhookArrival(_), _) | (_, Self::WebhookArrival(_)) => true,
             #[cfg(test)]
-            _ => true,
+            (Self::Told(_), Self::Told(_)) => true,
+            (a, b) => a.credential() == b.credential(),
         }
     }
 
@@ -197,6 +224,8 @@ impl Kind {
             Self::Http(c) => c.secrets(),
             Self::RoundTrip(c) => [c.trigger.secrets(), c.receiving.secrets.clone()].concat(),
             Self::WebhookArrival(c) => c.receiving.secrets.clone(),
+            Self::Oidc(_) | Self::Saml(_) => Vec::new(),
+            Self::OAuth2(c) => c.secrets(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
         }
@@ -208,6 +237,7 @@ impl Kind {
             Self::Http(c) => c.header_secrets(),
             Self::RoundTrip(c) => c.trigger.header_secrets(),
             Self::WebhookArrival(_) => Vec::new(),
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => Vec::new(),
             #[cfg(test)]
             Self::Told(_) => Vec::new(),
         }
@@ -219,6 +249,7 @@ impl Kind {
             Self::Http(c) => c.within(),
             Self::RoundTrip(c) => Some(("deadline", c.deadline)),
             Self::WebhookArrival(_) => None,
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -230,6 +261,9 @@ impl Kind {
             Self::Http(c) => c.refused_literal(allow_private),
             Self::RoundTrip(c) => c.trigger.refused_literal(allow_private),
             Self::WebhookArrival(_) => None,
+            Self::Oidc(c) => c.refused_literal(allow_private),
+            Self::OAuth2(c) => c.refused_literal(allow_private),
+            Self::Saml(c) => c.refused_literal(allow_private),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -241,6 +275,19 @@ impl Kind {
             Self::Http(c) => c.unusable_file_blocking(),
             Self::RoundTrip(c) => c.trigger.unusable_file_blocking(),
             Self::WebhookArrival(_) => None,
+            Self::Oidc(c) => c.unusable_file_blocking(),
+            Self::OAuth2(c) => c.unusable_file_blocking(),
+            Self::Saml(c) => c.unusable_file_blocking(),
+            #[cfg(test)]
+            Self::Told(_) => None,
+        }
+    }
+
+    /// The shortest interval that spares the far side, and what it is spared; shorter ones are warned of.
+    pub fn sparing(&self) -> Option<(Span, &'static str)> {
+        match self {
+            Self::Http(_) | Self::Oidc(_) | Self::Saml(_) | Self::RoundTrip(_) | Self::WebhookArrival(_) => None,
+            Self::OAuth2(_) => Some((oauth2::SPARING, "every run asks for a token: that costs quota, and wrong secrets lock accounts")),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -249,9 +296,10 @@ impl Kind {
     /// How runs of this kind are judged unless the check says otherwise: by their ratio, or, where they are rare by nature, each of them.
     pub fn judged_by(&self) -> Judge {
         match self {
-            Self::Http(_) => Judge::Ratio,
             Self::RoundTrip(_) => Judge::Ratio,
             Self::WebhookArrival(_) => Judge::Every,
+            Self::Http(_) | Self::OAuth2(_) => Judge::Ratio,
+            Self::Oidc(_) | Self::Saml(_) => Judge::Every,
             #[cfg(test)]
             Self::Told(_) => Judge::Every,
         }
@@ -263,6 +311,9 @@ impl Kind {
             Self::Http(c) => c.material(),
             Self::RoundTrip(c) => c.material(),
             Self::WebhookArrival(c) => c.material(),
+            Self::Oidc(c) => c.material(),
+            Self::OAuth2(c) => c.material(),
+            Self::Saml(c) => c.material(),
             #[cfg(test)]
             Self::Told(c) => c.material(),
         }
@@ -274,6 +325,7 @@ impl Kind {
             Self::Http(_) => false,
             Self::RoundTrip(_) => false,
             Self::WebhookArrival(_) => false,
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => true,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -281,11 +333,13 @@ impl Kind {
 
     /// Accepts what the check last saw in place of what was accepted before. `remembered`: what the check remembers.
     pub fn accept(&self, remembered: Option<&str>) -> Result<Accepted, NothingToAccept> {
-        let _ = remembered;
         match self {
             Self::Http(_) => Err(NothingToAccept::NoDocument),
             Self::RoundTrip(_) => Err(NothingToAccept::NoDocument),
             Self::WebhookArrival(_) => Err(NothingToAccept::NoDocument),
+            Self::Oidc(_) => oidc::OidcCheck::accept(remembered),
+            Self::OAuth2(_) => oauth2::OAuth2Check::accept(remembered),
+            Self::Saml(_) => saml::SamlCheck::accept(remembered),
             #[cfg(test)]
             Self::Told(_) => Err(NothingToAccept::NoDocument),
         }
@@ -297,6 +351,9 @@ impl Kind {
             Self::Http(c) => Some(c.url_shown()),
             Self::RoundTrip(c) => Some(c.trigger.url_shown()),
             Self::WebhookArrival(_) => None,
+            Self::Oidc(c) => Some(c.url_shown()),
+            Self::OAuth2(c) => Some(c.url_shown()),
+            Self::Saml(c) => Some(c.target_shown()),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -307,7 +364,7 @@ impl Kind {
         match self {
             Self::WebhookArrival(c) => Some(&c.receiving),
             Self::RoundTrip(c) => Some(&c.receiving),
-            Self::Http(_) => None,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -319,10 +376,27 @@ impl Kind {
             Self::Http(c) => Box::pin(c.run(context, observed)).await,
             Self::RoundTrip(c) => Box::pin(c.run(context, observed)).await,
             Self::WebhookArrival(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "messages of this kind arrive from outside")),
+            Self::Oidc(c) => Box::pin(c.run(context, observed)).await,
+            Self::OAuth2(c) => Box::pin(c.run(context, observed)).await,
+            Self::Saml(c) => Box::pin(c.run(context, observed)).await,
             #[cfg(test)]
             Self::Told(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "outcomes of this kind arrive from outside")),
         }
     }
+}
+
+/// A target that is written as an address which the guard would refuse.
+pub fn refused_address(key: &'static str, url: &HttpUrl, allow_private: bool) -> Option<RefusedLiteral> {
+    let host = url.url().host()?;
+    let ip = match host {
+        Host::Ipv4(ip) => ip.into(),
+        Host::Ipv6(ip) => ip.into(),
+        // Every resolver gives it the loopback address (RFC 6761, 6.3).
+        Host::Domain("localhost") => Ipv4Addr::LOCALHOST.into(),
+        Host::Domain(_) => return None,
+    };
+    let rule = guard::judge(ip, allow_private).err()?;
+    Some(RefusedLiteral { key, address: host.to_string(), rule })
 }
 
 #[cfg(test)]

@@ -38,6 +38,12 @@ use crate::clock::UnixMs;
 /// So many policies of one response are kept. No server known sends more than ten.
 pub const MAX_POLICIES: usize = 100;
 
+/// The time an HTTP-date names, to whole seconds; `received` decides the century of a year with two digits.
+pub fn http_date(text: &str, received: UnixMs) -> Option<UnixMs> {
+    let ms = date::parse(text, received)?.div_euclid(1_000_000);
+    i64::try_from(ms).ok().map(UnixMs)
+}
+
 /// One response, as much of it as speaks of rate limits.
 #[derive(Clone, Copy, Debug)]
 pub struct Response<'a> {

@@ -49,6 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "finding",
             "memory",
             "outcome",
+            "ratelimit",
             "observed",
             "secret",
             "soak",

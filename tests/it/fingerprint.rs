@@ -166,11 +166,73 @@ secrets = [{ env = "TRIP_2" }]
 correlation_header = "X-Id"
 trigger = { url = "https://trip2.example.com/", query = { id = "{correlation}" } }
 [[integration.check]]
+id = "metadata"
+every = "1h"
+[integration.check.saml]
+url = "https://idp.example.com/metadata"
+entity_id = "urn:idp"
+role = "idp"
+warn_days = 30
+validity = { min_days = 5, max_days = 28 }
+peer = { encrypts = false, name_id_formats = ["urn:format"], signs_requests = true, wants_signed_requests = true }
+[[integration.check]]
+id = "federation"
+every = "6h"
+[integration.check.saml]
+file = "federation.xml"
+role = "aggregate"
+max_size = "64MiB"
+[[integration.check]]
 id = "informational"
 every = "5m"
 judged = false
 [integration.check.http]
 url = "https://info.example.com/"
+[[integration.check]]
+id = "provider"
+every = "15m"
+[integration.check.oidc]
+issuer = "https://idp.example.com/a"
+client_auth = "client_secret_basic"
+algorithm = "ES256"
+scopes = ["openid"]
+claims = ["email"]
+pkce = true
+endpoints = true
+[[integration.check]]
+id = "token-of-its-own"
+every = "15m"
+[integration.check.oauth2]
+token_url = "https://idp.example.com/t"
+client_id = "soak"
+client_secret = { env = "TOKEN_SECRET" }
+scope = "orders.read"
+audience = "https://orders.example.com"
+used_for = "11m"
+expires = 2027-06-01T00:00:00Z
+issuer = "https://idp.example.com/b"
+metadata = false
+wrong_client = false
+verify = { jwks_uri = "https://idp.example.com/k", issuer = "https://idp.example.com/c", audience = "https://idp.example.com/d", algorithm = "PS256" }
+[[integration.check]]
+id = "token-by-key"
+every = "15m"
+[integration.check.oauth2]
+token_url = "https://idp.example.com/t2"
+client_id = "soak"
+method = "private_key_jwt"
+key = { env = "SIGNING_KEY" }
+kid = "2026"
+assertion_audience = "https://idp.example.com/e"
+[[integration.check]]
+id = "token-by-certificate"
+every = "15m"
+[integration.check.oauth2]
+token_url = "https://idp.example.com/t3"
+client_id = "soak"
+method = "tls_client_auth"
+key = { env = "TLS_KEY" }
+certificate = "client.pem"
 "#;
 
 /// Whether a change of a key starts the soak again.
@@ -307,9 +369,71 @@ const PLACED: &[(&str, Is, &str, &str)] = &[
     ("integration[].check[].judge", Not, "judge = \"ratio\"", ""),
     ("integration[].check[].judged", Judged, "judged = true", "judged = false"),
     ("integration[].check[].judged", Judged, "judged = false", "judged = true"),
+    ("integration[].check[].oauth2.assertion_audience", Judged, "example.com/e\"", "example.com/ee\""),
+    ("integration[].check[].oauth2.audience", Judged, "https://orders.example.com\"", "https://all.example.com\""),
+    ("integration[].check[].oauth2.ca", Judged, "used_for = \"11m\"", "used_for = \"11m\"\nca = \"ca.pem\""),
+    ("integration[].check[].oauth2.certificate", Not, "client.pem", "own.pem"),
+    ("integration[].check[].oauth2.client_id", Judged, "example.com/t2\"\nclient_id = \"soak\"", "example.com/t2\"\nclient_id = \"sock\""),
+    ("integration[].check[].oauth2.client_secret", Not, "TOKEN_SECRET", "TOKEN_SECRET_2"),
+    ("integration[].check[].oauth2.expires", Not, "2027-06", "2027-07"),
+    ("integration[].check[].oauth2.issuer", Judged, "example.com/b\"", "example.com/bb\""),
+    ("integration[].check[].oauth2.key", Not, "SIGNING_KEY", "SIGNING_KEY_2"),
+    ("integration[].check[].oauth2.kid", Not, "kid = \"2026\"", "kid = \"2027\""),
+    ("integration[].check[].oauth2.metadata", Judged, "metadata = false", "metadata = true"),
+    (
+        "integration[].check[].oauth2.method",
+        Judged,
+        "client_secret = { env = \"TOKEN_SECRET\" }",
+        "method = \"client_secret_post\"\nclient_secret = { env = \"TOKEN_SECRET\" }",
+    ),
+    (
+        "integration[].check[].oauth2.method",
+        Not,
+        "client_secret = { env = \"TOKEN_SECRET\" }",
+        "method = \"client_secret_basic\"\nclient_secret = { env = \"TOKEN_SECRET\" }",
+    ),
+    ("integration[].check[].oauth2.scope", Judged, "scope = \"orders.read\"", "scope = \"orders.write\""),
+    ("integration[].check[].oauth2.token_url", Judged, "example.com/t2", "example.com/tt"),
+    ("integration[].check[].oauth2.used_for", Judged, "\"11m\"", "\"12m\""),
+    ("integration[].check[].oauth2.verify.algorithm", Judged, "PS256", "RS256"),
+    ("integration[].check[].oauth2.verify.audience", Judged, "example.com/d\"", "example.com/dd\""),
+    ("integration[].check[].oauth2.verify.issuer", Judged, "example.com/c\"", "example.com/cc\""),
+    ("integration[].check[].oauth2.verify.jwks_uri", Judged, "example.com/k\"", "example.com/kk\""),
+    ("integration[].check[].oauth2.verify.token", Judged, "algorithm = \"PS256\"", "algorithm = \"PS256\", token = \"id_token\""),
+    ("integration[].check[].oauth2.wrong_client", Judged, "wrong_client = false", "wrong_client = true"),
+    ("integration[].check[].oidc.algorithm", Judged, "ES256", "ES384"),
+    ("integration[].check[].oidc.ca", Judged, "pkce = true", "pkce = true\nca = \"ca.pem\""),
+    ("integration[].check[].oidc.claims", Judged, "[\"email\"]", "[\"groups\"]"),
+    ("integration[].check[].oidc.client_auth", Judged, "client_auth = \"client_secret_basic\"", "client_auth = \"client_secret_post\""),
+    ("integration[].check[].oidc.endpoints", Judged, "endpoints = true", "endpoints = false"),
+    ("integration[].check[].oidc.endpoints", Not, "endpoints = true\n", ""),
+    ("integration[].check[].oidc.issuer", Judged, "example.com/a\"", "example.com/a/\""),
+    ("integration[].check[].oidc.pkce", Judged, "pkce = true", "pkce = false"),
+    ("integration[].check[].oidc.scopes", Judged, "[\"openid\"]", "[\"openid\", \"groups\"]"),
     ("integration[].check[].retries", Judged, "retries = 0", "retries = 1"),
     ("integration[].check[].blocked_by", Judged, "blocked_by = \"log-in\"", "blocked_by = \"push\""),
     ("integration[].check[].timeout", Judged, "timeout = \"10s\"", "timeout = \"11s\""),
+    ("integration[].check[].saml.ca", Judged, "wants_signed_requests = true }", "wants_signed_requests = true }\nca = \"ca.pem\""),
+    ("integration[].check[].saml.endpoints", Judged, "wants_signed_requests = true }", "wants_signed_requests = true }\nendpoints = false"),
+    ("integration[].check[].saml.endpoints", Not, "wants_signed_requests = true }", "wants_signed_requests = true }\nendpoints = true"),
+    ("integration[].check[].saml.entity_id", Judged, "entity_id = \"urn:idp\"", "entity_id = \"urn:idp2\""),
+    ("integration[].check[].saml.file", Judged, "file = \"federation.xml\"", "file = \"other.xml\""),
+    ("integration[].check[].saml.file", Not, "file = \"federation.xml\"", "file = \"folder/federation.xml\""),
+    ("integration[].check[].saml.max_size", Judged, "max_size = \"64MiB\"", "max_size = \"65MiB\""),
+    ("integration[].check[].saml.peer.encrypts", Judged, "encrypts = false", "encrypts = true"),
+    ("integration[].check[].saml.peer.encrypts", Not, "encrypts = false, ", ""),
+    ("integration[].check[].saml.peer.name_id_formats", Judged, "urn:format", "urn:other"),
+    ("integration[].check[].saml.peer.signs_requests", Judged, "signs_requests = true, wants", "signs_requests = false, wants"),
+    ("integration[].check[].saml.peer.wants_signed_requests", Judged, "wants_signed_requests = true", "wants_signed_requests = false"),
+    ("integration[].check[].saml.role", Judged, "role = \"idp\"", "role = \"sp\""),
+    ("integration[].check[].saml.role", Not, "role = \"idp\"", ""),
+    ("integration[].check[].saml.signature.pins", Judged, "warn_days = 30", "warn_days = 30\nsignature = { pins = [\"ca.pem\"] }"),
+    ("integration[].check[].saml.signature.require", Not, "warn_days = 30", "warn_days = 30\nsignature = { require = false }"),
+    ("integration[].check[].saml.url", Judged, "idp.example.com/metadata", "idp.example.com/metadata2"),
+    ("integration[].check[].saml.validity.max_days", Judged, "max_days = 28", "max_days = 27"),
+    ("integration[].check[].saml.validity.min_days", Judged, "min_days = 5", "min_days = 6"),
+    ("integration[].check[].saml.warn_days", Judged, "warn_days = 30", "warn_days = 31"),
+    ("integration[].check[].saml.warn_days", Not, "warn_days = 30", ""),
     // Its defaults are thresholds, and all of them are written here.
     ("integration[].criticality", Not, "criticality = \"normal\"", "criticality = \"low\""),
     ("integration[].dialect", Judged, "dialect = \"auto\"", "dialect = \"zendesk\""),

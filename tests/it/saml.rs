@@ -3,6 +3,7 @@
 mod command;
 mod fuzz;
 mod hostile;
+mod live;
 mod make;
 mod rules;
 mod samples;

@@ -19,7 +19,7 @@ mod names;
 mod parameters;
 
 pub use cache::cache_control;
-pub use change::{Snapshot, changes};
+pub use change::{Known, Snapshot, changes};
 pub(crate) use key::Key;
 pub(crate) use parameters::Material;
 

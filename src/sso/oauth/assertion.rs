@@ -10,6 +10,8 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
 use crate::clock::UnixMs;
@@ -76,6 +78,12 @@ impl SigningKey {
         let p384 = || EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, der).ok().map(|k| Self::P384(Box::new(k)));
         let ed = || Ed25519KeyPair::from_pkcs8(der).ok().map(|k| Self::Ed25519(Box::new(k)));
         rsa().or_else(p256).or_else(p384).or_else(ed).ok_or("expected a private key in PKCS#8: RSA from 2048 bits, P-256, P-384 or Ed25519")
+    }
+
+    /// The same in PEM form.
+    pub fn from_pem(text: &str) -> Result<Self, &'static str> {
+        let key = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes());
+        Self::from_pkcs8(key.map_err(|_| "expected a private key in PEM form, PKCS#8 without a password")?.secret_pkcs8_der())
     }
 
     /// The algorithm it signs by.

@@ -12,4 +12,4 @@ pub use assertion::{Accepted, Assertion, SigningKey, judged as assertion_judged,
 pub use credential::{bound_endpoint, client_certificate, end_date};
 pub use jwt::{Wanted as WantedToken, verified};
 pub use metadata::{agreement, well_known};
-pub use token::{Answer, Granted, Wanted, granted, refused, unreachable, wrong_client};
+pub use token::{Answer, Granted, Wanted, granted, life_fell, refused, unreachable, wrong_client};

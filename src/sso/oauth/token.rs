@@ -128,11 +128,18 @@ fn enough(said: &Map<String, Value>, life_s: Option<u64>, wanted: &Wanted<'_>) -
         if life < wanted.use_s.saturating_mul(2) {
             wrong.push(format!("the token lives {life} s and is used for {} s", wanted.use_s));
         }
-        if let Some(before) = wanted.life_before_s.filter(|b| life < b / 2) {
-            wrong.push(format!("the token lives {life} s, before it lived {before} s"));
-        }
+        wrong.extend(wanted.life_before_s.and_then(|before| fell(life, before)));
     }
     (!wrong.is_empty()).then(|| TOK_06.found(wrong.join("; ")))
+}
+
+fn fell(life_s: u64, before_s: u64) -> Option<String> {
+    (life_s < before_s / 2).then(|| format!("the token lives {life_s} s, before it lived {before_s} s"))
+}
+
+/// The finding for tokens that live for less than half as long as those before, in seconds.
+pub fn life_fell(life_s: u64, before_s: u64) -> Option<Finding> {
+    fell(life_s, before_s).map(|words| TOK_06.found(words))
 }
 
 /// Judges a refusal of the configured client. A status of 500 and above, or of throttling, decides nothing.

@@ -23,7 +23,7 @@ use rustls::pki_types::pem::PemObject as _;
 pub use self::certificate::{Certificate, PublicKey};
 pub use self::fetched::{clock_off, endpoint_failed, endpoint_unreachable, get_failed, not_trusted, not_xml, unreachable};
 pub use self::read::RoleKind;
-pub use self::snapshot::{EndpointKept, KeyKept, RoleKept, Snapshot, Validity, changes};
+pub use self::snapshot::{EndpointKept, KeyKept, RoleKept, Snapshot, Validity, changes, stands_still};
 pub use self::validity::ValidityPolicy;
 
 use self::document::{MD, Refused, decode, duplicate_id, name, parse, signatures};
@@ -84,7 +84,7 @@ impl Default for Expected {
 }
 
 /// What is known of the side this document is for; nothing is judged by what is not known.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Peer {
     /// The identity provider encrypts assertions.
     pub encrypts: bool,
@@ -105,6 +105,8 @@ pub struct Judged {
     pub snapshot: Option<Snapshot>,
     /// How many entities were judged.
     pub entities: usize,
+    /// Whether it could be read at all; if not, nothing is known of keys, endpoints and dates.
+    pub read: bool,
 }
 
 /// The findings of a document alone.
@@ -159,7 +161,7 @@ pub fn judge(bytes: &[u8], expected: &Expected, at: UnixMs) -> Judged {
         }
     }
     let (snapshot, entities) = entities::judge(&doc, root, expected, at, &mut found);
-    Judged { findings: found.finish(), snapshot: snapshot.filter(|_| reliable), entities }
+    Judged { findings: found.finish(), snapshot: snapshot.filter(|_| reliable), entities, read: true }
 }
 
 /// The keys of the certificates in a PEM text: at least one, and nothing that can't be read.

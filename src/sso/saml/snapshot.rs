@@ -108,6 +108,23 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// Until when it holds.
+    pub fn valid_until(&self) -> Option<UnixMs> {
+        self.validity.map(|v| v.until)
+    }
+
+    /// The earliest end of a signing certificate.
+    pub fn signing_certificate_expiry(&self) -> Option<UnixMs> {
+        self.roles.iter().flat_map(|r| &r.keys).filter(|k| k.signing).filter_map(|k| k.not_after).min()
+    }
+
+    /// Where its endpoints are: each address once, but for those too long to be kept.
+    pub fn locations(&self) -> BTreeSet<&str> {
+        self.roles.iter().flat_map(|r| &r.endpoints).map(|e| e.location.as_str()).collect()
+    }
+}
+
 impl RoleKept {
     fn of(role: &Role<'_>, keys_left: &mut usize, endpoints_left: &mut usize) -> Self {
         let keys: BTreeSet<KeyKept> = role.keys.iter().flat_map(keys).take(*keys_left).collect();
@@ -204,8 +221,8 @@ fn endpoints_changed(before: &[RoleKept], now: &[RoleKept]) -> Option<Finding> {
     Some(rule::EP_03.found(if others > 0 { format!("{first} (and {others} more)") } else { first }))
 }
 
-/// A short-lived file whose date did not move, and comes near.
-fn stands_still(before: &Snapshot, now: &Snapshot, at: UnixMs) -> Option<Finding> {
+/// A short-lived file whose date did not move, and comes near. One of [`changes`], and nothing that anybody could accept.
+pub fn stands_still(before: &Snapshot, now: &Snapshot, at: UnixMs) -> Option<Finding> {
     let now = now.clone().following(before).validity?;
     let (horizon, left) = (now.horizon_ms(), now.until.0.saturating_sub(at.0));
     // Past is another rule's; so is a long-lived file's date, and one that is seen for the first time.

@@ -7,4 +7,5 @@ pub(crate) mod jose;
 pub(crate) mod judged;
 pub(crate) mod pki;
 pub(crate) mod probing;
+pub(crate) mod provider;
 pub(crate) mod soaked;

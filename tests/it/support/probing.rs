@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use soakwatch::clock::{UnixMs, monotonic};
+use soakwatch::clock::{Clock, UnixMs, monotonic};
 use soakwatch::config::model::{CheckDef, Integration, ProbeSettings};
 use soakwatch::config::table::{Source, Table};
 use soakwatch::fields::{Bytes, Span};
@@ -143,4 +143,48 @@ pub(crate) async fn run_within(transport: &Transport, check: &CheckDef, deadline
     let started = monotonic();
     let result = tokio::time::timeout(deadline, check.kind.run(&mut context, &mut observed)).await.ok();
     Ran { result, observed, took: started.elapsed() }
+}
+
+/// A check of any kind from its table, such as `[oidc]` and its keys; relative paths start from `dir`. Errors panic, warnings are let pass.
+pub(crate) fn check_of_kind(toml: &str, dir: &Path) -> CheckDef {
+    let source = Source::new("check.toml", dir, toml);
+    let document = toml::de::DeTable::parse(&source.text).unwrap();
+    let kind = Kind::read(&mut Table::new(&source, "", document.span(), document.get_ref()));
+    let errors: Vec<String> = source.problems.borrow().iter().filter(|p| !p.warning).map(ToString::to_string).collect();
+    assert_eq!(errors, [] as [String; 0]);
+    CheckDef { kind: kind.unwrap(), ..check("url = \"https://unused.test\"") }
+}
+
+/// Runs that remember what the ones before left.
+pub(crate) struct Remembering {
+    pub(crate) transport: Transport,
+    pub(crate) memories: Memories,
+}
+
+impl Remembering {
+    pub(crate) fn new(transport: Transport) -> Self {
+        Self { transport, memories: Memories::default() }
+    }
+
+    /// Runs once, now.
+    pub(crate) async fn run(&self, check: &CheckDef) -> Ran {
+        let (mut observed, mut redactor) = (Observed::default(), Redactor::default());
+        let memory = Memory { all: &self.memories, check: &check.id };
+        let now = Clock::System.now();
+        let mut context = ProbeContext { check, transport: &self.transport, redactor: &mut redactor, memory, now };
+        let started = monotonic();
+        let result = tokio::time::timeout(Duration::from_secs(10), check.kind.run(&mut context, &mut observed)).await.ok();
+        Ran { result, observed, took: started.elapsed() }
+    }
+}
+
+impl Ran {
+    /// What was found above the level of information, as `judged::told` has it; panics where nothing was judged.
+    pub(crate) fn told(&self) -> String {
+        crate::support::judged::told(&self.observed.findings.as_ref().unwrap_or_else(|| panic!("nothing was judged: {self:#?}")).list)
+    }
+    /// Rules that could not be judged, by how their ids begin.
+    pub(crate) fn stays(&self) -> Vec<&str> {
+        self.observed.findings.iter().flat_map(|f| &f.stays).map(|s| &**s).collect()
+    }
 }
