@@ -125,10 +125,11 @@ mod tests {
         ] {
             assert_eq!(heading(key, found_in).as_deref(), Some(place), "{key}");
         }
+        assert_eq!(heading("ca", "integration[0].check[0]"), None, "each kind has one");
         // Too far away to have been meant.
         assert_eq!(heading("form", "integration[0].maintenance[0]"), None);
         // In several places, of the user's choice, or nowhere.
-        for key in ["id", "name", "ca", "headers", "min", "fields", "Accept", "not_found", "integration", "colour", ""] {
+        for key in ["id", "name", "headers", "min", "fields", "Accept", "not_found", "integration", "colour", ""] {
             assert_eq!(heading(key, http), None, "{key}");
         }
     }

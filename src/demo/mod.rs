@@ -9,6 +9,7 @@ pub mod estate;
 pub mod files;
 mod history;
 pub mod identity;
+mod openid;
 pub mod quotas;
 pub mod stories;
 pub mod summary;

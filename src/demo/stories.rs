@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::certificates::Validity;
 use super::identity::{self, Signing};
+use super::openid;
 use super::quotas;
 use crate::clock::UnixMs;
 
@@ -142,6 +143,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at("routes.mapvendor.example", 80, Wire::Silent),
     at("labels.soakwatch-product.example", 80, Wire::Http(not_found)),
     at("idp.dunlin.example", 443, Wire::Https(Validity::Long, true, identity::swapped)),
+    at("login.dunlin.example", 443, Wire::Https(Validity::Long, true, openid::slash)),
     // Elmwood: live for long, and one new connection.
     at("loans.libraryvendor.example", 80, Wire::Http(healthy)),
     at("students.campusvendor.example", 443, Wire::Https(Validity::Long, false, wrong_json)),

@@ -47,6 +47,7 @@ const STORIES: &[(&str, Option<(Class, Attribution)>)] = &[
     ("dunlin/staging/route-planner/plan", Some((Class::Timeout, Attribution::ThirdParty))),
     ("dunlin/staging/label-printing/template", Some((Class::NotFound, Attribution::Configuration))),
     ("dunlin/staging/driver-sign-in/metadata", Some((Class::Drift, Attribution::CustomerEnvironment))),
+    ("dunlin/staging/customer-portal/provider", Some((Class::Metadata, Attribution::Configuration))),
     ("elmwood/production/campus-sign-in/metadata", None),
     ("elmwood/production/student-records/list", Some((Class::Assertion, Attribution::ThirdParty))),
     ("elmwood/production/library-catalogue/search", Some((Class::Redirect, Attribution::Configuration))),
@@ -141,6 +142,7 @@ async fn each_story_ends_in_its_own_class_and_attribution() {
     let found = |id: &str| check(&running, id).state.findings.iter().map(|f| (f.id.to_string(), f.level)).collect::<Vec<_>>();
     assert_eq!(found("borealis/production/physician-sign-in/metadata"), [("SAML-KEY-03".to_owned(), Level::Warn)]);
     assert_eq!(found("dunlin/staging/driver-sign-in/metadata"), [("SAML-KEY-06".to_owned(), Level::Fail)]);
+    assert_eq!(found("dunlin/staging/customer-portal/provider"), [("OIDC-ISS-01".to_owned(), Level::Fail)]);
     until("the new key beside the old one", || {
         let rolling = check(&running, "elmwood/production/campus-sign-in/metadata").state;
         let told = rolling.document_changes == 1 && !rolling.findings.is_empty() && rolling.findings.iter().all(|f| f.level == Level::Info);
