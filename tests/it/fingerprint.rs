@@ -188,7 +188,7 @@ const PLACED: &[(&str, Is, &str, &str)] = &[
     ("integration[].check[].oidc.claims", Judged, "[\"email\"]", "[\"groups\"]"),
     ("integration[].check[].oidc.client_auth", Judged, "client_auth = \"client_secret_basic\"", "client_auth = \"client_secret_post\""),
     ("integration[].check[].oidc.endpoints", Judged, "endpoints = true", "endpoints = false"),
-    ("integration[].check[].oidc.endpoints", Not, "endpoints = true\n", ""),
+    ("integration[].check[].oidc.endpoints", Not, "endpoints = true # oidc\n", ""),
     ("integration[].check[].oidc.issuer", Judged, "example.com/a\"", "example.com/a/\""),
     ("integration[].check[].oidc.pkce", Judged, "pkce = true", "pkce = false"),
     ("integration[].check[].oidc.scopes", Judged, "[\"openid\"]", "[\"openid\", \"groups\"]"),
