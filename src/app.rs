@@ -29,6 +29,7 @@ use crate::store::StoreError;
 use crate::supervisor::Supervisor;
 use crate::transport::{Resolver, Transport};
 
+mod arrivals;
 mod bundles;
 mod decisions;
 mod evidence;
@@ -100,6 +101,8 @@ pub struct App;
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where messages are received, if they are.
+    pub receiver: Option<SocketAddr>,
     /// Its board.
     pub board: Arc<Board>,
     /// Its soaks.
@@ -135,6 +138,8 @@ impl App {
         let Parts { config, reload: loader, resolver, clock, own } = parts;
         let settings = &config.settings;
         let listener = server::bind(&settings.server).await.map_err(StartError::Listen)?;
+        let hooks = arrivals::bind(&config).await.map_err(StartError::Listen)?;
+        let receiver = hooks.as_ref().and_then(|l| l.local_addr().ok());
         let address = listener.local_addr().map_err(|e| StartError::Listen(e.to_string()))?;
         let board = Arc::new(Board::default());
         board.configure(&config);
@@ -172,9 +177,10 @@ impl App {
         let serving = server::serve(listener, state, stop.clone());
         supervisor.spawn("http", async { Ok(serving.await?) });
 
-        let restart::Before { store, gone, schedules, departed, holds, away, remembered, evidence: log } =
+        let restart::Before { store, gone, schedules, departed, holds, away, remembered, present, evidence: log } =
             restart::bring_back(&path, &board, &soaks, &clock).await?;
         let (checker, self_check) = self_check::channel(!config.settings.self_check.targets.is_empty());
+        let own_network = self_check.clone();
         let (task, recorder) = recorder::start(
             store,
             (Arc::clone(&board), Arc::clone(&soaks)),
@@ -224,6 +230,15 @@ impl App {
             soaks: Arc::clone(&soaks),
         };
         supervisor.spawn("housekeeper", checker.run(log, stop.clone()));
+        let watch = arrivals::Watch {
+            board: Arc::clone(&board),
+            memories: Arc::clone(&memories),
+            recorder: recorder.clone(),
+            config: config_now.clone(),
+            self_check: own_network,
+            clock: clock.clone(),
+        };
+        supervisor.spawn("receiver", watch.run(hooks, arrivals::noted(&present), stop.clone()));
         let means = Means {
             memories: Arc::clone(&memories),
             config: config_now.clone(),
@@ -250,13 +265,16 @@ impl App {
         };
         supervisor.spawn("reload", reloader.run(reloads, stop.clone()));
         health.set_ready(true);
+        if let Some(receiver) = receiver {
+            tracing::info!(%receiver, "messages are received on http://{receiver}/hooks");
+        }
         let checks = config.checks().count();
         tracing::info!(%address, checks, hash = config.hash, "ready: watching {checks} {} on http://{address}", if checks == 1 { "check" } else { "checks" });
 
         // Runs in flight get their grace period, then the recorder gets time to write what is left.
         let patience = config.settings.scheduler.grace.0 + Duration::from_secs(30);
         let tasks = tokio::spawn(supervisor.run(patience));
-        Ok(Running { address, board, soaks, recorder, reload, stop, tasks })
+        Ok(Running { address, receiver, board, soaks, recorder, reload, stop, tasks })
     }
 }
 

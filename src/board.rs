@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
+use crate::arrivals::Arrivals;
 use crate::clock::{HOUR_MS, UnixMs};
 use crate::config::model::{CheckDef, Config, Integration};
 use crate::fields::{CheckId, IntegrationId};
@@ -434,6 +435,8 @@ struct Inner {
 pub struct Board {
     // One lock: the recorder writes a batch a second, readers copy what they need. Nobody awaits while holding it.
     inner: RwLock<Inner>,
+    /// What arrives at the receiver, beside what the recorder applies.
+    pub arrivals: Arrivals,
 }
 
 impl Board {

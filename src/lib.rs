@@ -1,10 +1,12 @@
 //! Soakwatch: an integration health monitor. The modules stand in the order data flows; ARCHITECTURE.md walks one run through them.
 
 pub mod app;
+pub mod arrivals;
 pub mod attribution;
 pub mod board;
 pub mod budget;
 pub mod bundle;
+pub mod callbacks;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -25,6 +27,7 @@ pub mod plan;
 pub mod probe;
 pub mod ratelimit;
 pub mod readiness;
+pub mod receiver;
 pub mod record;
 pub mod recorder;
 pub mod report;

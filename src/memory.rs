@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::{HeaderMap, HeaderValue};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::callbacks::Callbacks;
 use crate::fields::CheckId;
 
 /// The kind of the store's notes that hold them.
@@ -66,6 +67,8 @@ pub struct Memories {
     texts: Mutex<HashMap<CheckId, Arc<str>>>,
     cached: Mutex<HashMap<CheckId, Vec<Cached>>>,
     keep: Option<mpsc::Sender<Keep>>,
+    /// What reaches a run from outside while it goes on.
+    pub callbacks: Callbacks,
 }
 
 impl Memories {

@@ -10,6 +10,7 @@ use crate::config::model::{CheckDef, Integration};
 use crate::outcome::Cause;
 use crate::record::Record;
 
+pub mod cron;
 pub mod grid;
 
 pub use grid::Grid;

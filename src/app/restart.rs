@@ -41,6 +41,8 @@ pub(super) struct Before {
     pub(super) away: BTreeMap<String, String>,
     /// What checks remember.
     pub(super) remembered: BTreeMap<String, String>,
+    /// Until when messages could be received.
+    pub(super) present: BTreeMap<String, String>,
 }
 
 /// Opens the store and folds what it knows into the board.
@@ -90,9 +92,9 @@ fn bring_back_blocking(path: &Path, board: &Board, soaks: &Soaks, clock: &Clock)
     let gone = store.known().into_iter().filter(|check| !board.knows(check)).collect();
     let schedules = store.notes(SCHEDULE)?;
     let (holds, away) = (store.notes(HOLD_NOTE)?, store.notes(AWAY_NOTE)?);
-    let remembered = store.notes(MEMORY_NOTE)?;
+    let (remembered, present) = (store.notes(MEMORY_NOTE)?, store.notes(super::arrivals::RECEIVER_NOTE)?);
     let evidence = evidence::Before::read(&mut store, soaks)?;
-    Ok(Before { store, gone, schedules, departed: departed.into_keys().collect(), holds, away, remembered, evidence })
+    Ok(Before { store, gone, schedules, departed: departed.into_keys().collect(), holds, away, remembered, present, evidence })
 }
 
 /// Slots that came due while nobody was there: a gap is missing evidence, never a pass and never a failure.

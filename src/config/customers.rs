@@ -245,6 +245,7 @@ fn check(
             addresses.judge(&t, kind);
             judge::production(&t, kind, integration.id.environment());
             if let Some(every) = every {
+                judge::grace(&t, kind, every);
                 judge::sparing(&t, kind, every);
             }
             if let Some(timeout) =

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{CheckDef, Config, ServerSettings, Settings, StoreSettings};
+use super::model::{CheckDef, Config, ReceiverSettings, ServerSettings, Settings, StoreSettings};
 use crate::fields::CheckId;
 
 /// The difference between two configurations.
@@ -41,13 +41,16 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
 /// What is built once at start: the listener, the store's file, the log. All other settings are taken over while the daemon runs.
 fn restart_needed(old: &Settings, new: &Settings) -> Vec<&'static str> {
     // Taken apart by name, so that a new setting must be placed here.
-    let Settings { server, store, scheduler: _, rate_limit: _, self_check: _, probe: _, metrics: _, evidence: _, log } = new;
+    let Settings { server, store, scheduler: _, rate_limit: _, self_check: _, probe: _, receiver, metrics: _, evidence: _, log } = new;
     let ServerSettings { listen, open: _, hosts: _, max_connections, timeout: _, tokens: _ } = server;
     let StoreSettings { path, keep_runs: _, keep_hours: _, outbox: _ } = store;
+    let ReceiverSettings { listen: receives, public_url: _, max_connections: receives_most, timeout: _, max_rate: _ } = receiver;
     let differs = [
         ("server.listen", *listen != old.server.listen),
         ("server.max_connections", *max_connections != old.server.max_connections),
         ("store.path", *path != old.store.path),
+        ("receiver.listen", *receives != old.receiver.listen),
+        ("receiver.max_connections", *receives_most != old.receiver.max_connections),
         ("log", *log != old.log),
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()

@@ -29,12 +29,15 @@ const LINES_PER_SOAK: u64 = 10 + Ruling::ALL.len() as u64;
 /// Lines of an environment with a soak: one for every answer of its gate, and one for every criterion.
 const LINES_PER_GATE: u64 = (Answer::ALL.len() + Criterion::ALL.len()) as u64;
 
+/// Lines of an integration that receives: its histogram, refusals by reason, counts and times.
+const LINES_PER_RECEIVING: u64 = 19;
+
 /// How many lines a configuration is counted as: what `/metrics` holds of it when much has gone wrong. A test holds this to the encoder.
 pub fn lines(counts: Counts, check_histograms: bool) -> u64 {
     // A check's histogram stands in the place of its integration's.
     let histograms = if check_histograms { counts.checks } else { counts.integrations };
     let others = LINES_PER_INTEGRATION - LINES_PER_HISTOGRAM;
-    let readiness = counts.soaks * LINES_PER_SOAK + counts.gates * LINES_PER_GATE + counts.attested;
+    let readiness = counts.received * LINES_PER_RECEIVING + counts.soaks * LINES_PER_SOAK + counts.gates * LINES_PER_GATE + counts.attested;
     counts.integrations * others + counts.checks * LINES_PER_CHECK + histograms * LINES_PER_HISTOGRAM + readiness
 }
 /// Times further ahead are taken for slips.
@@ -70,6 +73,13 @@ pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: 
             format!("expected less than {}", s.self_check.every),
         );
     }
+    if counts.receiving > 0 && s.receiver.listen.is_none() {
+        say(
+            "receiver.listen",
+            format!("is missing, and {} checks expect messages", counts.receiving),
+            "expected an address such as \"127.0.0.1:9465\"".into(),
+        );
+    }
     let lines = lines(counts, s.metrics.check_histograms);
     if lines > s.metrics.max_series {
         say(
@@ -88,6 +98,17 @@ pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: 
         if let Err(why) = read_roots_blocking(ca) {
             say("probe.ca", format!("{} can't be used: {why}", ca.display()), "expected a file of certificates in PEM form".into());
         }
+    }
+}
+
+/// What comes so late would be taken for a later one.
+pub(super) fn grace(check: &Table<'_>, kind: &Kind, every: Span) {
+    if let Kind::WebhookArrival(c) = kind
+        && c.grace.0 > every.0 * 10
+    {
+        let path = format!("{}.grace", kind.name());
+        let what = format!("{} is more than ten times every ({every})", c.grace);
+        check.source().report(check.place_of(&path), &check.path_of(&path), what, "expected less", false);
     }
 }
 

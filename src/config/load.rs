@@ -8,10 +8,11 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::judge::Judge;
-use super::model::{Config, Customer, Integration};
+use super::model::{CheckDef, Config, Customer, Integration};
 use super::table::{Problem, Source};
 use super::{customers, layers, syntax};
 use crate::clock::UnixMs;
+use crate::fields::IntegrationId;
 use crate::files::{self, Unread};
 
 /// The daemon's settings, in the configuration directory.
@@ -64,9 +65,22 @@ pub struct Counts {
     pub gates: u64,
     /// Names that must be attested, once for each environment.
     pub attested: u64,
+    /// Checks whose messages arrive at the receiver, without those that are paused.
+    pub receiving: u64,
+    /// Integrations that have such checks.
+    pub received: u64,
 }
 
 impl Counts {
+    /// Adds the checks of a customer whose messages arrive.
+    fn add_receiving(&mut self, checks: &[Arc<CheckDef>]) {
+        // A paused one expects nothing.
+        let receiving = checks.iter().filter(|c| c.kind.receiving().is_some() && c.integration.paused.is_none());
+        let integrations: BTreeSet<&IntegrationId> = receiving.clone().map(|c| &c.integration.id).collect();
+        self.receiving += receiving.count() as u64;
+        self.received += integrations.len() as u64;
+    }
+
     /// Adds the soaks of a customer.
     fn add_soaks(&mut self, integrations: &[Arc<Integration>]) {
         let mut gates: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -278,6 +292,7 @@ impl Reader {
             counts.checks += reading.checks;
             if let Some(customer) = reading.customer {
                 counts.add_soaks(&customer.integrations);
+                counts.add_receiving(&customer.checks);
                 let (line, column) = source.position(reading.id_at);
                 let here = format!("{}:{line}:{column}", source.name);
                 match seen.get(customer.id.as_str()) {

@@ -60,6 +60,8 @@ pub struct Settings {
     pub self_check: SelfCheckSettings,
     /// `[probe]`
     pub probe: ProbeSettings,
+    /// `[receiver]`
+    pub receiver: ReceiverSettings,
     /// `[metrics]`
     pub metrics: MetricsSettings,
     /// `[evidence]`
@@ -168,6 +170,21 @@ pub struct ProbeSettings {
     pub dns: Vec<SocketAddr>,
     /// `ca`: a PEM file of roots trusted besides the system's.
     pub ca: Option<PathBuf>,
+}
+
+/// `[receiver]`: the listener for messages that customers' systems send.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReceiverSettings {
+    /// `listen`: address and port; port 0 takes a free one. Unset: nothing is received.
+    pub listen: Option<SocketAddr>,
+    /// `public_url`: where senders find it, in front of the path.
+    pub public_url: Option<HttpUrl>,
+    /// `max_connections`.
+    pub max_connections: u32,
+    /// `timeout`: for one request, head and body.
+    pub timeout: Span,
+    /// `max_rate`: messages on one path; of more each is refused before it is read.
+    pub max_rate: Volume,
 }
 
 /// `[metrics]`.

@@ -7,8 +7,8 @@ use toml::de::DeValue;
 
 use super::field::Share;
 use super::model::{
-    ControlTarget, EvidenceSettings, LogSettings, MetricsSettings, ProbeSettings, RateLimitSettings, SchedulerSettings, SelfCheckSettings,
-    ServerSettings, Settings, StoreSettings, Token,
+    ControlTarget, EvidenceSettings, LogSettings, MetricsSettings, ProbeSettings, RateLimitSettings, ReceiverSettings, SchedulerSettings,
+    SelfCheckSettings, ServerSettings, Settings, StoreSettings, Token,
 };
 use super::table::{Field, Table};
 use crate::fields::{Bytes, Expected, HttpUrl, Ratio, Slug, Span, Volume};
@@ -51,6 +51,13 @@ impl Default for Settings {
                 dns: Vec::new(),
                 ca: None,
             },
+            receiver: ReceiverSettings {
+                listen: None,
+                public_url: None,
+                max_connections: 256,
+                timeout: Span::seconds(10),
+                max_rate: Volume { calls: 50, per_s: 1 },
+            },
             metrics: MetricsSettings { check_histograms: false, max_series: 2_000_000 },
             evidence: EvidenceSettings { bundles: true, dir: PathBuf::from("evidence"), signing_key: None },
             log: LogSettings { level: tracing::Level::INFO, json: None },
@@ -78,6 +85,9 @@ pub fn read(mut root: Table<'_>) -> Settings {
     }
     if let Some(t) = root.table("probe") {
         probe(t, &mut settings.probe);
+    }
+    if let Some(t) = root.table("receiver") {
+        receiver(t, &mut settings.receiver);
     }
     if let Some(t) = root.table("metrics") {
         metrics(t, &mut settings.metrics);
@@ -173,6 +183,19 @@ fn probe(mut t: Table<'_>, s: &mut ProbeSettings) {
     set(&mut s.user_agent, t.opt::<HeaderText>("user_agent").map(|h| h.0));
     s.dns = t.list("dns");
     s.ca = t.opt("ca");
+    t.finish();
+}
+
+fn receiver(mut t: Table<'_>, s: &mut ReceiverSettings) {
+    s.listen = t.opt("listen");
+    s.public_url = t.opt("public_url");
+    set(&mut s.max_connections, t.between("max_connections", 1, 10_000));
+    set(&mut s.timeout, t.between("timeout", Span::seconds(1), Span::seconds(60)));
+    let rate: Option<Volume> = t.opt("max_rate");
+    if rate.is_some_and(|r| r.calls == 0) {
+        t.problem("max_rate", "no messages are no rate", "expected 1 or more, such as \"50/s\" or \"600/min\"");
+    }
+    set(&mut s.max_rate, rate.filter(|r| r.calls > 0));
     t.finish();
 }
 

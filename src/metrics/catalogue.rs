@@ -94,6 +94,12 @@ CHECKS {
     FINDINGS: Gauge "soakwatch_findings" &["customer", "environment", "integration", "check", "rule", "level", "severity", "owner"],
         "1 while a finding of level fail or warn is open; absent when it is closed.";
     SSO_CHANGES: Counter "soakwatch_sso_metadata_changes_total" I, "Accepted documents that took the place of another one.";
+    WEBHOOK_DELIVERIES: Counter "soakwatch_webhook_deliveries_total" I, "Messages that arrived at the receiver, refused ones and duplicates included.";
+    WEBHOOK_REJECTIONS: Counter "soakwatch_webhook_rejections_total" &["customer", "environment", "integration", "reason"], "Messages that did not count: forged, stale, replayed, too large or unreadable.";
+    WEBHOOK_DELAY: Histogram "soakwatch_webhook_delivery_delay_seconds" I, "From a message's event to its receipt, of authentic messages that say when that was.";
+    WEBHOOK_LAST: Gauge "soakwatch_webhook_last_delivery_timestamp_seconds" I, "When the last authentic message came.";
+    WEBHOOK_SINCE: Gauge "soakwatch_webhook_expected_since_timestamp_seconds" I, "Since when messages are expected.";
+    WEBHOOK_INTERVAL: Gauge "soakwatch_webhook_expected_interval_seconds" I, "How often a message is expected.";
     SLO_OBJECTIVE: Gauge "soakwatch_slo_objective_ratio" I, "Success ratio that is the objective.";
     GATE_SUCCESS: Gauge "soakwatch_gate_success_ratio" IG, "Success ratio in the soak's window, of the worst judged check.";
     GATE_LOWER_BOUND: Gauge "soakwatch_gate_success_lower_bound_ratio" IG, "Lower end of the 95 % Wilson score interval of the success ratio, of the worst judged check.";

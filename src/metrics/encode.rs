@@ -14,6 +14,7 @@ use super::documents::{self, DocumentsRow};
 use super::rate_limit::{self, RateRow};
 use super::soak::{self, GateRow, SoakRow};
 use super::text::{escaped, float, head, integer, label};
+use super::webhooks::{self, WebhooksRow};
 use crate::attribution::attribute;
 use crate::board::{Board, CheckEntry, Counts, DURATION_BUCKETS, IntegrationEntry, Sums};
 use crate::budget::{Budgets, Paced};
@@ -78,6 +79,7 @@ pub(super) struct Row {
     /// Set on the first integration of an environment that has a soak.
     pub(super) gate: Option<GateRow>,
     pub(super) documents: DocumentsRow,
+    pub(super) webhooks: WebhooksRow,
     objective: f64,
     kinds: Vec<&'static str>,
     phase: Phase,
@@ -106,7 +108,8 @@ impl Scrape {
             scrape.rows.reserve(all.len());
             scrape.labels.reserve(all.iter().map(|i| (i.checks.len() + 1) * 160).sum());
             for i in all {
-                let row = scrape.row(i, vantage, now);
+                let mut row = scrape.row(i, vantage, now);
+                row.webhooks = WebhooksRow::of(i, &board.arrivals);
                 scrape.rows.push(row);
             }
             scrape.go_lives(all);
@@ -138,6 +141,7 @@ impl Scrape {
             soak: None,
             gate: None,
             documents: DocumentsRow::default(),
+            webhooks: WebhooksRow::default(),
             objective: def.soak.as_ref().map_or(OBJECTIVE, |s| s.success_ratio.0),
             kinds: Vec::new(),
             phase: entry.phase(now),
@@ -360,6 +364,12 @@ const WRITERS: &[(&Family, Writer)] = &[
     (&cat::SSO_CERT_EXPIRY, |l, r, _| l.time(&r.i, r.documents.signing_certificate_expiry)),
     (&cat::FINDINGS, |l, r, _| r.checks.iter().for_each(|c| documents::findings(l, &c.ic, &c.findings))),
     (&cat::SSO_CHANGES, |l, r, _| documents::changes(l, r)),
+    (&cat::WEBHOOK_DELIVERIES, |l, r, _| webhooks::deliveries(l, r)),
+    (&cat::WEBHOOK_REJECTIONS, |l, r, _| webhooks::rejections(l, r)),
+    (&cat::WEBHOOK_DELAY, |l, r, _| webhooks::delays(l, r)),
+    (&cat::WEBHOOK_LAST, |l, r, _| l.time(&r.i, r.webhooks.last)),
+    (&cat::WEBHOOK_SINCE, |l, r, _| l.time(&r.i, r.webhooks.since)),
+    (&cat::WEBHOOK_INTERVAL, |l, r, _| webhooks::interval(l, r)),
     (&cat::SLO_OBJECTIVE, |l, r, _| l.value(&r.i, &[], r.objective)),
     (&cat::GATE_SUCCESS, |l, r, _| soak::number(l, r, |s| s.success)),
     (&cat::GATE_LOWER_BOUND, |l, r, _| soak::number(l, r, |s| s.lower_bound)),

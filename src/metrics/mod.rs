@@ -8,6 +8,7 @@ pub mod own;
 mod rate_limit;
 mod soak;
 mod text;
+mod webhooks;
 
 /// The media type of a scrape: the Prometheus text exposition format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

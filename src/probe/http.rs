@@ -27,6 +27,7 @@ use crate::transport::{HttpVersion, Options, Request, hex_sha256, read_roots_blo
 
 mod body;
 mod expect;
+mod fill;
 mod given;
 mod judge;
 mod material;

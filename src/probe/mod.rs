@@ -28,11 +28,14 @@ pub mod http;
 pub mod material;
 pub mod oauth2;
 pub mod oidc;
+pub mod receiving;
+pub mod round_trip;
 pub mod saml;
 pub mod scim;
 #[cfg(test)]
 pub mod told;
 pub mod webhook;
+pub mod webhook_arrival;
 
 /// How a check tests: one variant per kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +44,10 @@ pub enum Kind {
     Http(Box<http::HttpCheck>),
     /// A SCIM server, asked what identity providers ask.
     Scim(Box<scim::ScimCheck>),
+    /// A request, and the message that it sets off.
+    RoundTrip(Box<round_trip::RoundTripCheck>),
+    /// Messages that arrive at the receiver; silence is a failure.
+    WebhookArrival(Box<webhook_arrival::ArrivalCheck>),
     /// An OpenID provider's discovery document, keys and endpoints.
     Oidc(Box<oidc::OidcCheck>),
     /// A token, asked for and looked at.
@@ -118,6 +125,8 @@ impl Kind {
     pub const NAMES: &'static [&'static str] = &[
         "http",
         "scim",
+        "round_trip",
+        "webhook_arrival",
         "oidc",
         "oauth2",
         "saml",
@@ -135,6 +144,8 @@ impl Kind {
             [_] => match tables.pop()? {
                 ("http", table) => http::HttpCheck::read(table).map(|c| Self::Http(Box::new(c))),
                 ("scim", table) => scim::ScimCheck::read(table).map(|c| Self::Scim(Box::new(c))),
+                ("round_trip", table) => round_trip::RoundTripCheck::read(table).map(|c| Self::RoundTrip(Box::new(c))),
+                ("webhook_arrival", table) => webhook_arrival::ArrivalCheck::read(table).map(|c| Self::WebhookArrival(Box::new(c))),
                 ("oidc", table) => oidc::OidcCheck::read(table).map(|c| Self::Oidc(Box::new(c))),
                 ("oauth2", table) => oauth2::OAuth2Check::read(table).map(|c| Self::OAuth2(Box::new(c))),
                 ("saml", table) => saml::SamlCheck::read(table).map(|c| Self::Saml(Box::new(c))),
@@ -162,6 +173,8 @@ impl Kind {
         match self {
             Self::Http(_) => "http",
             Self::Scim(_) => "scim",
+            Self::RoundTrip(_) => "round_trip",
+            Self::WebhookArrival(_) => "webhook_arrival",
             Self::Oidc(_) => "oidc",
             Self::OAuth2(_) => "oauth2",
             Self::Saml(_) => "saml",
@@ -176,6 +189,7 @@ impl Kind {
         match self {
             Self::Http(_) => "api",
             Self::Scim(_) => "sso",
+            Self::RoundTrip(_) | Self::WebhookArrival(_) => "webhook",
             Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => "sso",
             Self::Webhook(_) => "webhook",
             #[cfg(test)]
@@ -188,6 +202,8 @@ impl Kind {
         match self {
             Self::Http(c) => Some(c.host()),
             Self::Scim(c) => Some(c.host()),
+            Self::RoundTrip(c) => Some(c.trigger.host()),
+            Self::WebhookArrival(_) => None,
             Self::Oidc(c) => Some(c.host()),
             Self::OAuth2(c) => Some(c.host()),
             Self::Saml(c) => c.host(),
@@ -200,7 +216,8 @@ impl Kind {
     /// Whether it is run on a schedule. `false`: its outcomes arrive from outside.
     pub fn is_asked(&self) -> bool {
         match self {
-            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::Scim(_) | Self::Webhook(_) => true,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::Scim(_) | Self::Webhook(_) | Self::RoundTrip(_) => true,
+            Self::WebhookArrival(_) => false,
             #[cfg(test)]
             Self::Told(_) => false,
         }
@@ -211,6 +228,8 @@ impl Kind {
         match self {
             Self::Http(c) => c.credential(),
             Self::Scim(c) => c.credential(),
+            Self::RoundTrip(c) => c.trigger.credential(),
+            Self::WebhookArrival(_) => String::new(),
             Self::Oidc(_) | Self::Saml(_) => "none".to_owned(),
             Self::OAuth2(c) => c.credential(),
             Self::Webhook(c) => c.credential(),
@@ -235,6 +254,8 @@ impl Kind {
         match self {
             Self::Http(c) => c.secrets(),
             Self::Scim(c) => c.secrets(),
+            Self::RoundTrip(c) => [c.trigger.secrets(), c.receiving.secrets.clone()].concat(),
+            Self::WebhookArrival(c) => c.receiving.secrets.clone(),
             Self::Oidc(_) | Self::Saml(_) => Vec::new(),
             Self::OAuth2(c) => c.secrets(),
             Self::Webhook(c) => c.secrets(),
@@ -248,6 +269,8 @@ impl Kind {
         match self {
             Self::Http(c) => c.header_secrets(),
             Self::Scim(c) => c.auth.as_ref().and_then(Auth::header_secret).into_iter().collect(),
+            Self::RoundTrip(c) => c.trigger.header_secrets(),
+            Self::WebhookArrival(_) => Vec::new(),
             Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => Vec::new(),
             Self::Webhook(c) => c.header_secrets(),
             #[cfg(test)]
@@ -259,7 +282,8 @@ impl Kind {
     pub fn within(&self) -> Option<(&'static str, Span)> {
         match self {
             Self::Http(c) => c.within(),
-            Self::Scim(_) => None,
+            Self::Scim(_) | Self::WebhookArrival(_) => None,
+            Self::RoundTrip(c) => Some(("deadline", c.deadline)),
             Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => None,
             Self::Webhook(c) => c.within(),
             #[cfg(test)]
@@ -272,6 +296,8 @@ impl Kind {
         match self {
             Self::Http(c) => c.refused_literal(allow_private),
             Self::Scim(c) => c.refused_literal(allow_private),
+            Self::RoundTrip(c) => c.trigger.refused_literal(allow_private),
+            Self::WebhookArrival(_) => None,
             Self::Oidc(c) => c.refused_literal(allow_private),
             Self::OAuth2(c) => c.refused_literal(allow_private),
             Self::Saml(c) => c.refused_literal(allow_private),
@@ -286,6 +312,8 @@ impl Kind {
         match self {
             Self::Http(c) => c.unusable_file_blocking(),
             Self::Scim(c) => c.unusable_file_blocking(),
+            Self::RoundTrip(c) => c.trigger.unusable_file_blocking(),
+            Self::WebhookArrival(_) => None,
             Self::Oidc(c) => c.unusable_file_blocking(),
             Self::OAuth2(c) => c.unusable_file_blocking(),
             Self::Saml(c) => c.unusable_file_blocking(),
@@ -298,7 +326,13 @@ impl Kind {
     /// The shortest interval that spares the far side, and what it is spared; shorter ones are warned of.
     pub fn sparing(&self) -> Option<(Span, &'static str)> {
         match self {
-            Self::Http(_) | Self::Oidc(_) | Self::Saml(_) | Self::Scim(_) | Self::Webhook(_) => None,
+            Self::Http(_)
+            | Self::Oidc(_)
+            | Self::Saml(_)
+            | Self::Scim(_)
+            | Self::Webhook(_)
+            | Self::RoundTrip(_)
+            | Self::WebhookArrival(_) => None,
             Self::OAuth2(_) => Some((oauth2::SPARING, "every run asks for a token: that costs quota, and wrong secrets lock accounts")),
             #[cfg(test)]
             Self::Told(_) => None,
@@ -308,8 +342,8 @@ impl Kind {
     /// How runs of this kind are judged unless the check says otherwise: by their ratio, or, where they are rare by nature, each of them.
     pub fn judged_by(&self) -> Judge {
         match self {
-            Self::Http(_) | Self::OAuth2(_) | Self::Webhook(_) => Judge::Ratio,
-            Self::Oidc(_) | Self::Saml(_) | Self::Scim(_) => Judge::Every,
+            Self::Http(_) | Self::OAuth2(_) | Self::Webhook(_) | Self::RoundTrip(_) => Judge::Ratio,
+            Self::Oidc(_) | Self::Saml(_) | Self::Scim(_) | Self::WebhookArrival(_) => Judge::Every,
             #[cfg(test)]
             Self::Told(_) => Judge::Every,
         }
@@ -320,6 +354,8 @@ impl Kind {
         match self {
             Self::Http(c) => c.material(),
             Self::Scim(c) => c.material(),
+            Self::RoundTrip(c) => c.material(),
+            Self::WebhookArrival(c) => c.material(),
             Self::Oidc(c) => c.material(),
             Self::OAuth2(c) => c.material(),
             Self::Saml(c) => c.material(),
@@ -332,7 +368,7 @@ impl Kind {
     /// Whether it judges a document that may change: then its findings, dates and changes are exported.
     pub fn has_document(&self) -> bool {
         match self {
-            Self::Http(_) | Self::Webhook(_) => false,
+            Self::Http(_) | Self::Webhook(_) | Self::RoundTrip(_) | Self::WebhookArrival(_) => false,
             Self::Scim(_) => true,
             Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) => true,
             #[cfg(test)]
@@ -343,7 +379,13 @@ impl Kind {
     /// Requests a run makes to its own host, each in its turn. What it asks beyond that is counted when it is heard of.
     pub fn requests(&self) -> u32 {
         match self {
-            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::Webhook(_) => 1,
+            Self::Http(_)
+            | Self::Oidc(_)
+            | Self::OAuth2(_)
+            | Self::Saml(_)
+            | Self::Webhook(_)
+            | Self::WebhookArrival(_)
+            | Self::RoundTrip(_) => 1,
             Self::Scim(c) => c.requests(),
             #[cfg(test)]
             Self::Told(_) => 1,
@@ -353,7 +395,13 @@ impl Kind {
     /// The timeout where none is written, for kinds that take longer than others: they wait for a turn before each request.
     pub fn usual_timeout(&self) -> Option<Span> {
         match self {
-            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::Webhook(_) => None,
+            Self::Http(_)
+            | Self::Oidc(_)
+            | Self::OAuth2(_)
+            | Self::Saml(_)
+            | Self::Webhook(_)
+            | Self::WebhookArrival(_)
+            | Self::RoundTrip(_) => None,
             Self::Scim(c) => Some(c.usual_timeout()),
             #[cfg(test)]
             Self::Told(_) => None,
@@ -363,7 +411,13 @@ impl Kind {
     /// What of its table is refused in the environment `production`: its key, and what is expected instead.
     pub fn never_in_production(&self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::Webhook(_) => None,
+            Self::Http(_)
+            | Self::Oidc(_)
+            | Self::OAuth2(_)
+            | Self::Saml(_)
+            | Self::Webhook(_)
+            | Self::WebhookArrival(_)
+            | Self::RoundTrip(_) => None,
             Self::Scim(c) => c.never_in_production(),
             #[cfg(test)]
             Self::Told(_) => None,
@@ -373,7 +427,9 @@ impl Kind {
     /// Accepts what the check last saw in place of what was accepted before. `remembered`: what the check remembers.
     pub fn accept(&self, remembered: Option<&str>) -> Result<Accepted, NothingToAccept> {
         match self {
-            Self::Http(_) | Self::Scim(_) | Self::Webhook(_) => Err(NothingToAccept::NoDocument),
+            Self::Http(_) | Self::Scim(_) | Self::Webhook(_) | Self::RoundTrip(_) | Self::WebhookArrival(_) => {
+                Err(NothingToAccept::NoDocument)
+            }
             Self::Oidc(_) => oidc::OidcCheck::accept(remembered),
             Self::OAuth2(_) => oauth2::OAuth2Check::accept(remembered),
             Self::Saml(_) => saml::SamlCheck::accept(remembered),
@@ -387,10 +443,23 @@ impl Kind {
         match self {
             Self::Http(c) => Some(c.url_shown()),
             Self::Scim(c) => Some(c.url.shown()),
+            Self::RoundTrip(c) => Some(c.trigger.url_shown()),
+            Self::WebhookArrival(_) => None,
             Self::Oidc(c) => Some(c.url_shown()),
             Self::OAuth2(c) => Some(c.url_shown()),
             Self::Saml(c) => Some(c.target_shown()),
             Self::Webhook(c) => Some(c.url_shown()),
+            #[cfg(test)]
+            Self::Told(_) => None,
+        }
+    }
+
+    /// Who may send to this check, for kinds whose messages arrive at the receiver.
+    pub fn receiving(&self) -> Option<&receiving::Receiving> {
+        match self {
+            Self::WebhookArrival(c) => Some(&c.receiving),
+            Self::RoundTrip(c) => Some(&c.receiving),
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::Scim(_) | Self::Webhook(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -401,6 +470,8 @@ impl Kind {
         match self {
             Self::Http(c) => Box::pin(c.run(context, observed)).await,
             Self::Scim(c) => Box::pin(c.run(context, observed)).await,
+            Self::RoundTrip(c) => Box::pin(c.run(context, observed)).await,
+            Self::WebhookArrival(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "messages of this kind arrive from outside")),
             Self::Oidc(c) => Box::pin(c.run(context, observed)).await,
             Self::OAuth2(c) => Box::pin(c.run(context, observed)).await,
             Self::Saml(c) => Box::pin(c.run(context, observed)).await,

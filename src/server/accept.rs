@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Shared, api};
+use super::api;
 
 /// Room for the head of a request, in bytes.
 const MAX_HEAD: usize = 32 * 1024;
@@ -35,16 +35,26 @@ const EXCHANGE: u32 = 2;
 
 /// Who a request comes from and which of our addresses it came to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ends {
+pub(crate) struct Ends {
     /// The other side.
-    pub(super) peer: SocketAddr,
+    pub(crate) peer: SocketAddr,
     /// Our side.
-    pub(super) local: SocketAddr,
+    pub(crate) local: SocketAddr,
 }
 
-/// Accepts until `stop`, then drains.
-pub(super) async fn run(listener: TcpListener, shared: &Shared, router: Router, stop: CancellationToken) {
-    let limit = shared.state.config.borrow().settings.server.max_connections.max(1);
+/// How much of a listener strangers may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Connections at once; what holds when the listener begins.
+    pub(crate) connections: u32,
+    /// For one request.
+    pub(crate) timeout: Duration,
+}
+
+/// Accepts until `stop`, then drains. `limits` is asked anew for every connection.
+pub(crate) async fn run(listener: TcpListener, limits: impl Fn() -> Limits, router: Router, stop: CancellationToken) {
+    let limit = limits().connections.max(1);
+    let Ok(bound) = listener.local_addr() else { return };
     // Beyond the limit connections wait in the kernel's queue: a full house is slow, not broken, and the timeouts make room.
     let room = Arc::new(Semaphore::new(limit as usize));
     let connections = TaskTracker::new();
@@ -60,8 +70,8 @@ pub(super) async fn run(listener: TcpListener, shared: &Shared, router: Router, 
         };
         match (permit, accepted) {
             (Ok(permit), Ok((stream, peer))) => {
-                let ends = Ends { peer, local: stream.local_addr().unwrap_or(shared.local) };
-                let timeout = shared.state.config.borrow().settings.server.timeout.0;
+                let ends = Ends { peer, local: stream.local_addr().unwrap_or(bound) };
+                let timeout = limits().timeout;
                 connections.spawn(connection(stream, ends, router.clone(), timeout, stop.clone(), permit));
             }
             (_, Err(e)) if transient(&e) => {}

@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::auth::Actor;
+use super::page_arrivals::{ArrivedStatus, arrived};
 use super::{MAX_BODY, ReloadAnswer, ReloadRequest, Shared};
 use crate::config::table::nearest;
 use crate::fields::IntegrationId;
@@ -236,12 +237,16 @@ pub(super) async fn integration(State(shared): State<Shared>, path: IdPath, _: R
         #[serde(flatten)]
         status: IntegrationStatus,
         limits: IntegrationLimits,
+        /// What arrived for checks that receive.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        arrived: Vec<ArrivedStatus>,
         check: Vec<CheckStatus>,
     }
     let body = Body {
         now: now.to_string(),
         status: integration_status(&entry, &views, now),
         limits: integration_limits(&entry, &views, now),
+        arrived: arrived(&entry, &shared.state.board),
         check: entry.checks.iter().map(|c| check_status(c, &views, now)).collect(),
     };
     json_bytes(Ok(serde_json::to_vec(&body)))

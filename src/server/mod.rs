@@ -25,7 +25,7 @@ use crate::memory::Memories;
 use crate::metrics::own::OwnMetrics;
 use crate::readiness::Soaks;
 
-mod accept;
+pub(crate) mod accept;
 mod acceptances;
 mod api;
 mod asked;
@@ -35,6 +35,7 @@ mod gate;
 mod limits;
 mod origin;
 mod page;
+mod page_arrivals;
 mod page_detail;
 mod page_findings;
 mod page_limits;
@@ -171,7 +172,12 @@ pub async fn serve(listener: TcpListener, state: ServerState, stop: Cancellation
     may_listen(&state.config.borrow().settings.server, local).map_err(io::Error::other)?;
     let (scrapes, readings) = (Arc::new(Semaphore::new(SCRAPES_AT_ONCE)), Arc::new(Semaphore::new(READINGS_AT_ONCE)));
     let shared = Shared { state, local, failures: Arc::default(), scrapes, readings };
-    accept::run(listener, &shared, router(shared.clone()), stop).await;
+    let config = shared.state.config.clone();
+    let limits = move || {
+        let server = &config.borrow().settings.server;
+        accept::Limits { connections: server.max_connections, timeout: server.timeout.0 }
+    };
+    accept::run(listener, limits, router(shared), stop).await;
     Ok(())
 }
 

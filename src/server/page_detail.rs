@@ -7,11 +7,12 @@ use maud::{Markup, html};
 use super::Shared;
 use super::api::{IdPath, integration_id, no_integration};
 use super::page::{age, badge, badge_of, certificate, clock_time, moment, page, percent, problem_page, seconds, why, words};
+use super::page_arrivals;
 use super::page_findings;
 use super::page_limits::{self, notes};
 use super::page_soak;
 use super::runs::{self, Stored};
-use crate::board::{CheckEntry, IntegrationEntry};
+use crate::board::{Board, CheckEntry, IntegrationEntry};
 use crate::budget::Views;
 use crate::clock::{HOUR_MS, UnixMs};
 use crate::config::model::{Batch, DeclaredVolume};
@@ -39,10 +40,10 @@ pub(super) async fn integration(State(shared): State<Shared>, path: IdPath) -> R
         stored.push(runs::read_explained(&shared, check.def.id.clone(), now.minus(HOUR), now).await.ok());
     }
     let views = shared.state.views_of(&entry, now);
-    page(&shared, &entry.def.name, true, &body(&entry, &views, &shared.state.soaks, &stored, now))
+    page(&shared, &entry.def.name, true, &body(&entry, &views, (&shared.state.soaks, &shared.state.board), &stored, now))
 }
 
-fn body(entry: &IntegrationEntry, views: &Views, soaks: &Soaks, stored: &[Option<Stored>], now: UnixMs) -> Markup {
+fn body(entry: &IntegrationEntry, views: &Views, (soaks, board): (&Soaks, &Board), stored: &[Option<Stored>], now: UnixMs) -> Markup {
     let i = integration_status(entry, views, now);
     html! {
         p.small { a href="/" { "All integrations" } " / " a href=(format!("/?customer={}", i.customer)) { (i.customer_name) } " / "
@@ -75,6 +76,7 @@ fn body(entry: &IntegrationEntry, views: &Views, soaks: &Soaks, stored: &[Option
             }
         }
         (page_soak::section(entry, soaks, now))
+        (page_arrivals::section(entry, board, now))
         @if entry.checks.is_empty() {
             p { "No checks are configured for this integration, so nothing is known about it." }
         } @else {

@@ -11,7 +11,8 @@ use soakwatch::clock::{Clock, UnixMs};
 use soakwatch::config::fingerprint::Fingerprint;
 use soakwatch::config::model::{
     CheckDef, Config, Customer, DeclaredVolume, EvidenceSettings, Integration, LogSettings, Maintenance, MetricsSettings, Paused,
-    ProbeSettings, RateLimitSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, SoakPolicy, StoreSettings,
+    ProbeSettings, RateLimitSettings, ReceiverSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, SoakPolicy,
+    StoreSettings,
 };
 use soakwatch::config::table::{Source, Table};
 use soakwatch::fields::{Bytes, IntegrationId, Ratio, Slug, Span};
@@ -48,6 +49,13 @@ pub(crate) fn settings() -> Settings {
             user_agent: "soakwatch".into(),
             dns: Vec::new(),
             ca: None,
+        },
+        receiver: ReceiverSettings {
+            listen: None,
+            public_url: None,
+            max_connections: 16,
+            timeout: Span::seconds(5),
+            max_rate: "50/s".parse().unwrap(),
         },
         metrics: MetricsSettings { check_histograms: false, max_series: 1_000_000 },
         evidence: EvidenceSettings { bundles: false, dir: "evidence".into(), signing_key: None },

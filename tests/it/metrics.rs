@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
+use soakwatch::arrivals::{Heard, What};
 use soakwatch::board::Board;
 use soakwatch::clock::{UnixMs, monotonic};
-use soakwatch::config::model::{Config, DeclaredVolume, Integration, SoakPolicy};
+use soakwatch::config::model::{CheckDef, Config, DeclaredVolume, Integration, SoakPolicy};
 use soakwatch::config::{Counts, lines};
 use soakwatch::fields::Span;
 use soakwatch::finding::{DocumentFacts, Level, Party, Severity};
@@ -14,8 +16,12 @@ use soakwatch::metrics::catalogue::{CHECKS, OWN, Type};
 use soakwatch::metrics::encode::{CHUNK, Encoder, Scrape};
 use soakwatch::metrics::own::OwnMetrics;
 use soakwatch::outcome::{Class, Criticality};
+use soakwatch::probe::Kind;
+use soakwatch::probe::receiving::Receiving;
+use soakwatch::probe::webhook_arrival::ArrivalCheck;
 use soakwatch::readiness::Soaks;
 use soakwatch::record::DurationCode;
+use soakwatch::webhook::Scheme;
 
 use crate::estate::{Ended, NOW, budgets, config, integration, runs, settings, soaks, soaks_over, with_checks};
 use crate::live_metrics::promtool;
@@ -53,6 +59,30 @@ fn a_scrape_is_as_it_was() {
     assert!(text == golden, "the scrape changed:\n{differences}");
 }
 
+/// Adds a check whose messages arrive, and one that came.
+fn receives(config: &mut Config, board: &Board) {
+    let receiving =
+        Receiving { scheme: Scheme::named("github").unwrap().clone(), template: BTreeMap::new(), secrets: Vec::new(), url: None };
+    let kind = ArrivalCheck {
+        receiving,
+        grace: Span::seconds(60),
+        cron: None,
+        within: None,
+        event_time: None,
+        sequence: None,
+        ordered: false,
+        max_duplicates: None,
+    };
+    let like = config.customers[0].checks[0].clone();
+    let id = like.integration.id.check(&"arrivals".parse().unwrap());
+    let arrivals = CheckDef { key: id.key(), id: id.clone(), kind: Kind::WebhookArrival(Box::new(kind)), ..(*like).clone() };
+    config.customers[0].checks.push(Arc::new(arrivals));
+    board.configure(config);
+    board.arrivals.configure(config, |_| None, NOW);
+    board.arrivals.hear(&id, Heard { at: NOW, what: What::Accepted, delay: Some(2.0), number: None });
+    board.arrivals.hear(&id, Heard { at: NOW, what: What::Forged, delay: None, number: None });
+}
+
 /// Name of the family of a sample line, and the names of its labels without `le`.
 fn sample(line: &str) -> (String, Vec<String>) {
     let (name, rest) = line.find(['{', ' ']).map(|n| line.split_at(n)).unwrap();
@@ -76,7 +106,8 @@ fn the_catalogue_and_a_full_scrape_agree_in_both_directions() {
     own.evidence_appended(1, UnixMs(1));
     own.self_check("local", [("tcp://192.0.2.1:53", true)]);
     own.http_request("metrics", 200);
-    let (config, board) = told_estate(settings());
+    let (mut config, board) = told_estate(settings());
+    receives(&mut config, &board);
     board.update(&"acme/staging/billing/invoices".parse().unwrap(), |_, state| {
         let rule = soakwatch::finding::Rule::new("X-KEY-01", Severity::High, Party::CustomerIdp, Class::Metadata, "");
         state.findings = vec![rule.found("weak"), rule.found("weak, too"), rule.found("noted").at(Level::Info)];
@@ -244,6 +275,8 @@ fn a_configuration_is_counted_as_what_it_exports() {
             soaks: readiness,
             gates: readiness,
             attested: readiness,
+            receiving: 0,
+            received: 0,
         };
         let counted = lines(counts, check_histograms);
         let exported = encoded_with(&config, &board, &soaks_over(&config, &all)).lines().filter(|l| !l.starts_with('#')).count() as u64;

@@ -157,6 +157,8 @@ fn every_setting_stands_in_the_reference_with_its_default() {
             "evidence.signing_key",
             "probe.ca",
             "probe.user_agent",
+            "receiver.listen",
+            "receiver.public_url",
             "server.token",
             "server.token[].hash",
             "server.token[].name",
@@ -167,7 +169,9 @@ fn every_setting_stands_in_the_reference_with_its_default() {
 
 #[test]
 fn every_key_of_a_customer_stands_in_the_reference() {
-    let (asked, shown) = all(&text("customers/reference.toml"), customer);
+    let (asked, mut shown) = all(&text("customers/reference.toml"), customer);
+    // A trigger has the keys of http, read by the same reader: shown once.
+    shown.extend(shown.clone().iter().map(|key| key.replace("check[].http.", "check[].round_trip.trigger.")));
     assert_eq!(asked.difference(&shown).collect::<Vec<_>>(), [] as [&String; 0], "missing from config/customers/reference.toml");
 }
 

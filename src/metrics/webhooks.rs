@@ -1,0 +1,76 @@
+//! What a scrape says of messages that arrive: how many, how many were refused and why, how late they were, and when one is expected.
+
+use super::encode::{Lines, Row};
+use crate::arrivals::{Arrivals, DELAY_BUCKETS, REASONS, State};
+use crate::board::IntegrationEntry;
+use crate::clock::UnixMs;
+use crate::probe::Kind;
+
+/// [`DELAY_BUCKETS`] as text, with `+Inf`.
+const BUCKET_TEXTS: [&str; DELAY_BUCKETS.len() + 1] = ["1", "5", "15", "60", "300", "900", "3600", "+Inf"];
+
+/// What arrived for an integration. Of several checks: sums, the last message of any, the shortest interval.
+#[derive(Debug, Default)]
+pub(super) struct WebhooksRow {
+    /// Whether it has checks whose messages arrive.
+    any: bool,
+    received: u64,
+    refused: [u64; REASONS.len()],
+    delays: [u64; DELAY_BUCKETS.len() + 1],
+    delay_sum: f64,
+    pub(super) last: Option<UnixMs>,
+    pub(super) since: Option<UnixMs>,
+    pub(super) interval: Option<f64>,
+}
+
+impl WebhooksRow {
+    /// Sums over an integration's checks.
+    pub(super) fn of(entry: &IntegrationEntry, arrivals: &Arrivals) -> Self {
+        let mut row = Self::default();
+        for check in entry.checks.iter().filter(|c| c.def.kind.receiving().is_some()) {
+            row.any = true;
+            arrivals.read(&check.def.id, |state| row.add(state));
+            if matches!(check.def.kind, Kind::WebhookArrival(_)) {
+                let every = check.def.every.0.as_secs_f64();
+                row.interval = Some(row.interval.map_or(every, |i| i.min(every)));
+                let since = arrivals.read(&check.def.id, |state| state.since).flatten();
+                row.since = row.since.into_iter().chain(since).min();
+            }
+        }
+        row
+    }
+
+    fn add(&mut self, state: &State) {
+        self.received += state.received;
+        for (sum, reason) in self.refused.iter_mut().zip(REASONS) {
+            *sum += state.refused.get(reason).copied().unwrap_or(0);
+        }
+        self.delays.iter_mut().zip(state.delays).for_each(|(sum, n)| *sum += n);
+        self.delay_sum += state.delay_sum;
+        self.last = self.last.max(state.last);
+    }
+}
+
+pub(super) fn deliveries(l: &mut Lines<'_>, r: &Row) {
+    if r.webhooks.any {
+        l.count(&r.i, &[], r.webhooks.received);
+    }
+}
+
+pub(super) fn rejections(l: &mut Lines<'_>, r: &Row) {
+    if r.webhooks.any {
+        REASONS.iter().zip(r.webhooks.refused).for_each(|(reason, n)| l.count(&r.i, &[("reason", reason)], n));
+    }
+}
+
+pub(super) fn delays(l: &mut Lines<'_>, r: &Row) {
+    if r.webhooks.any {
+        l.histogram(&r.i, &BUCKET_TEXTS, &r.webhooks.delays, r.webhooks.delay_sum);
+    }
+}
+
+pub(super) fn interval(l: &mut Lines<'_>, r: &Row) {
+    if let Some(seconds) = r.webhooks.interval {
+        l.value(&r.i, &[], seconds);
+    }
+}

@@ -1,0 +1,237 @@
+//! The receiver: a listener of its own for messages that customers' systems send to us, at `/hooks/{customer}/{environment}/{integration}`.
+//!
+//! A request costs little until it is known to be worth more: unknown paths, then the path's rate, then the size, and only then a signature. Tells strangers nothing:
+//! 401 without a reason. Lives on a thread of its own. Judges by `webhook`, hands what came to `arrivals` and to waiting runs; decides no outcome.
+
+mod judge;
+mod paths;
+mod rate;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::arrivals::{Heard, What};
+use crate::board::Board;
+use crate::clock::{Clock, monotonic};
+use crate::config::model::{CheckDef, Config};
+use crate::memory::Memories;
+use crate::server::accept::{self, Limits};
+use crate::webhook::{self, Handshake, Headers, MAX_BODY};
+
+use judge::{Judged, Message};
+use paths::Paths;
+use rate::Rates;
+
+/// How long a sender waits until the first message of a slot is on disk. If the store takes longer, it is told that we have it all the same.
+const KEPT_WITHIN: Duration = Duration::from_secs(3);
+
+/// What the receiver reads from, and hands to.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    board: Arc<Board>,
+    memories: Arc<Memories>,
+    config: watch::Receiver<Arc<Config>>,
+    clock: Clock,
+    paths: Arc<Mutex<Arc<Paths>>>,
+    rates: Arc<Mutex<Rates>>,
+}
+
+impl Receiver {
+    /// A receiver for the checks of whatever configuration is in force.
+    pub fn new(board: Arc<Board>, memories: Arc<Memories>, config: watch::Receiver<Arc<Config>>, clock: Clock) -> Self {
+        let paths = Arc::new(Mutex::new(Arc::new(Paths::of(&config.borrow().clone()))));
+        Self { board, memories, config, clock, paths, rates: Arc::default() }
+    }
+
+    /// Serves until `stop`, on a thread of its own: a flood takes its turns from the operating system, not from the tasks of probes. Ends when it has drained.
+    pub async fn serve_apart(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+        let listener = listener.into_std()?;
+        let (ended, end) = oneshot::channel();
+        let serve = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                self.serve(TcpListener::from_std(listener)?, stop).await;
+                anyhow::Ok(())
+            })
+        };
+        std::thread::Builder::new().name("receiver".to_owned()).spawn(move || ended.send(serve()))?;
+        end.await.map_err(|_| anyhow::anyhow!("the receiver's thread ended"))?
+    }
+
+    async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        self.memories.callbacks.listen();
+        let config = self.config.clone();
+        let limits = move || {
+            let receiver = &config.borrow().settings.receiver;
+            Limits { connections: receiver.max_connections, timeout: receiver.timeout.0 }
+        };
+        let router = Router::new().fallback(receive).with_state(self);
+        accept::run(listener, limits, router, stop).await;
+    }
+
+    /// The paths of the configuration in force.
+    fn paths(&self) -> Arc<Paths> {
+        let config = self.config.borrow().clone();
+        let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        if !paths.are_of(&config) {
+            *paths = Arc::new(Paths::of(&config));
+            let known = Arc::clone(&paths);
+            self.rates.lock().unwrap_or_else(PoisonError::into_inner).keep(|p| !known.checks(p).is_empty());
+        }
+        Arc::clone(&paths)
+    }
+}
+
+async fn receive(State(receiver): State<Receiver>, request: Request<Body>) -> Response {
+    let (head, body) = request.into_parts();
+    let paths = receiver.paths();
+    let checks = paths.checks(head.uri.path());
+    if checks.is_empty() {
+        return refused(StatusCode::NOT_FOUND);
+    }
+    let settings = receiver.config.borrow().settings.receiver.clone();
+    let room = receiver.rates.lock().unwrap_or_else(PoisonError::into_inner).take(head.uri.path(), settings.max_rate, monotonic());
+    if !room {
+        let mut response = refused(StatusCode::TOO_MANY_REQUESTS);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        return response;
+    }
+    let announced = head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok()).unwrap_or(0);
+    let body = match announced > MAX_BODY {
+        true => None,
+        false => Limited::new(body, MAX_BODY)
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes)
+            .map_err(|e| e.is::<http_body_util::LengthLimitError>())
+            .map_or_else(|too_large| if too_large { None } else { Some(None) }, |bytes| Some(Some(bytes))),
+    };
+    let body = match body {
+        None => {
+            let heard = Heard { at: receiver.clock.now(), what: What::TooLarge, delay: None, number: None };
+            if let Some(check) = checks.first() {
+                receiver.board.arrivals.hear(&check.id, heard);
+            }
+            return refused(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        // The sender broke off.
+        Some(None) => return refused(StatusCode::BAD_REQUEST),
+        Some(Some(bytes)) => bytes,
+    };
+    let base = settings
+        .public_url
+        .map_or_else(|| format!("https://{}", host(&head.headers)), |u| u.url().as_str().trim_end_matches('/').to_owned());
+    let path = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    receiver.answer(checks, &head.method, &head.headers, format!("{base}{path}"), &body).await
+}
+
+fn host(headers: &HeaderMap) -> &str {
+    headers.get(HOST).and_then(|v| v.to_str().ok()).unwrap_or("localhost")
+}
+
+impl Receiver {
+    /// Judges a message for each check of its path; the best of them decides what is answered.
+    async fn answer(&self, checks: &[Arc<CheckDef>], method: &Method, headers: &HeaderMap, url: String, body: &Bytes) -> Response {
+        let now = self.clock.now();
+        let headers = Headers::from(headers);
+        let mut best: Option<(&Arc<CheckDef>, Judged)> = None;
+        for check in checks {
+            let Some(receiving) = check.kind.receiving() else { continue };
+            let mut secrets = Vec::new();
+            for secret in &receiving.secrets {
+                match secret.read().await {
+                    Ok(value) => secrets.push(value),
+                    Err(why) => tracing::debug!(check = check.id.as_str(), why, "a secret can't be read"),
+                }
+            }
+            if secrets.is_empty() {
+                // Ours to mend: the sender should try again.
+                tracing::warn!(check = check.id.as_str(), "a message came, but none of its check's secrets can be read");
+                continue;
+            }
+            let own_url = receiving.url.as_ref().map(|u| u.url().as_str().to_owned());
+            let request = webhook::Request { method: method.as_str(), url: own_url.as_deref().unwrap_or(&url), headers: &headers, body };
+            if let Some(answer) = webhook::handshake(&receiving.scheme, &secrets, &request, None, now) {
+                if answer.status < 300 || best.is_none() && checks.len() == 1 {
+                    return handshake(answer);
+                }
+                continue;
+            }
+            if *method != Method::POST && *method != Method::PUT {
+                continue;
+            }
+            let judged = judge::judge(
+                &Message { request, secrets: &secrets, now, at: monotonic() },
+                check,
+                &self.board.arrivals,
+                &self.memories.callbacks,
+            );
+            let authentic = judged.authentic();
+            if best.as_ref().is_none_or(|(_, b)| !b.authentic()) {
+                best = Some((check, judged));
+            }
+            if authentic {
+                break;
+            }
+        }
+        let Some((check, judged)) = best else {
+            let post = *method == Method::POST || *method == Method::PUT;
+            return refused(if post { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::METHOD_NOT_ALLOWED });
+        };
+        if self.board.arrivals.hear(&check.id, judged.heard)
+            && let Some(text) = self.board.arrivals.text(&check.id)
+        {
+            let _ = tokio::time::timeout(KEPT_WITHIN, self.memories.remember_durably(&check.id, text)).await;
+        }
+        match judged.heard.what {
+            // A duplicate was processed: who is told so stops trying.
+            What::Accepted | What::Duplicate => Response::new(Body::empty()),
+            What::TooLarge => refused(StatusCode::PAYLOAD_TOO_LARGE),
+            What::Stale | What::Forged | What::Malformed => refused(StatusCode::UNAUTHORIZED),
+        }
+    }
+}
+
+/// A refusal says no more than its status, and makes room for others.
+fn refused(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn handshake(answer: Handshake) -> Response {
+    let Ok(status) = StatusCode::from_u16(answer.status) else { return refused(StatusCode::UNAUTHORIZED) };
+    if status.is_client_error() {
+        let mut response = refused(status);
+        add(&mut response, answer.headers);
+        return response;
+    }
+    let mut response = Response::new(answer.body.map_or_else(Body::empty, Body::from));
+    *response.status_mut() = status;
+    if let Some(content_type) = answer.content_type {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    add(&mut response, answer.headers);
+    response
+}
+
+fn add(response: &mut Response, headers: Vec<(&'static str, String)>) {
+    for (name, value) in headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+}
