@@ -246,7 +246,9 @@ async fn each_quota_tells_its_own_story() {
     let at = |key: &str| -> UnixMs { quota[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().into() };
     assert_eq!((&quota["policy"], &quota["limit"]), (&json!("api-usage"), &json!(500_000)), "{told}");
     assert!(at("exhausted_at") < midnight_after(at("read_at")), "{told}");
-    assert!(told["headroom"].as_f64().unwrap() > 1.5 && quota["exhausted_at_declared"].is_null(), "{told}");
+    // When it renews is not told: of a day that is well on its way less is left than another whole day needs.
+    let declared_lasts = quota["exhausted_at_declared"].is_null() || at("exhausted_at") < at("exhausted_at_declared");
+    assert!(told["headroom"].as_f64().unwrap() > 1.5 && declared_lasts, "{told}");
     assert_eq!((&told["budgets"][0]["factor"], state(relations).counts.throttled), (&json!(2), 0), "{told}");
     let of_relations = row("Customer relations");
     for part in
