@@ -9,8 +9,6 @@ use crate::finding::Level;
 pub const WARN_MS: i64 = 60_000;
 /// From here on it fails: assertions and tokens allow 60 to 300 seconds.
 pub const FAIL_MS: i64 = 180_000;
-/// Peers that agree in being off by as much as this (milliseconds around the middle one) say that it is us.
-const AGREE_MS: i64 = 30_000;
 
 /// What is needed of one answer.
 #[derive(Clone, Copy, Debug)]
@@ -49,15 +47,6 @@ pub fn level(offset_ms: i64) -> Option<Level> {
     }
 }
 
-/// Whether it is our own clock that is wrong: of three peers or more, most are off by the same amount.
-pub fn own_fault(offsets_ms: &[i64]) -> bool {
-    let mut sorted = offsets_ms.to_vec();
-    sorted.sort_unstable();
-    let Some(middle) = sorted.get(sorted.len() / 2).copied().filter(|m| level(*m).is_some()) else { return false };
-    let agree = sorted.iter().filter(|o| o.abs_diff(middle) <= AGREE_MS.unsigned_abs()).count();
-    sorted.len() >= 3 && agree * 2 > sorted.len()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,9 +69,5 @@ mod tests {
     fn what_it_is_worth() {
         let levels = [0, 59_999, 60_000, -179_999, 180_000, i64::MIN].map(level);
         assert_eq!(levels, [None, None, Some(Level::Warn), Some(Level::Warn), Some(Level::Fail), Some(Level::Fail)]);
-        assert!(own_fault(&[200_000, 210_000, 195_000, 0]));
-        assert!(
-            !own_fault(&[200_000, 210_000]) && !own_fault(&[200_000, 0, 1]) && !own_fault(&[200_000, -90_000, 90_000]) && !own_fault(&[])
-        );
     }
 }
