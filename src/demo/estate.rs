@@ -133,15 +133,7 @@ impl Estate {
         })
         .await
         .context("writing the demo's configuration was cut off")??;
-        Ok(Self {
-            dir,
-            made: OnceLock::new(),
-            names,
-            served,
-            receiver,
-            stop,
-            tasks,
-        })
+        Ok(Self { dir, made: OnceLock::new(), names, served, receiver, stop, tasks })
     }
 
     /// The directory with `soakwatch.toml`; it goes when the estate goes.

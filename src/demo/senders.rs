@@ -167,13 +167,8 @@ impl Sender {
 async fn exchange(receiver: SocketAddr, message: &Message, now: UnixMs) -> anyhow::Result<StatusCode> {
     let url = format!("http://{receiver}/hooks/{}", message.to);
     let scheme = Scheme::named(message.scheme).ok_or_else(|| anyhow::anyhow!("no such scheme"))?;
-    let outgoing = Outgoing {
-        id: &message.id,
-        method: "POST",
-        url: &url,
-        content_type: Some("application/json"),
-        body: message.body.as_bytes(),
-    };
+    let outgoing =
+        Outgoing { id: &message.id, method: "POST", url: &url, content_type: Some("application/json"), body: message.body.as_bytes() };
     let signed = sign(scheme, &[SecretValue::new(message.secret)], &outgoing, now).map_err(anyhow::Error::msg)?;
     let mut request = Request::post(format!("/hooks/{}", message.to))
         .header(header::HOST, receiver.to_string())
