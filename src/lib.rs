@@ -17,6 +17,7 @@ pub mod fields;
 pub mod files;
 pub mod finding;
 pub mod health;
+pub mod incident;
 pub mod limits;
 pub mod log;
 pub mod memory;

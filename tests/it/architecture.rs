@@ -36,6 +36,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("slots::grid", &["clock"]),
     ("slots::cron", &["clock"]),
     ("soak", &["clock", "fields", "outcome", "record", "slots::grid"]),
+    ("incident", &["clock", "fields", "outcome", "record"]),
     ("config::fingerprint", &[]),
     ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "soak", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
