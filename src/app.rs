@@ -36,6 +36,7 @@ mod evidence;
 mod memory;
 mod restart;
 mod soaks;
+mod watching;
 
 pub use bundles::signing_key_blocking;
 
@@ -264,6 +265,7 @@ impl App {
             transport: transport_sender,
         };
         supervisor.spawn("reload", reloader.run(reloads, stop.clone()));
+        supervisor.spawn("watching", watching::run(config_now.clone(), reload.downgrade(), stop.clone()));
         health.set_ready(true);
         if let Some(receiver) = receiver {
             tracing::info!(%receiver, "messages are received on http://{receiver}/hooks");
@@ -384,7 +386,7 @@ impl Reloader {
         evidence::reloaded(&old, &new, &diff, actor, self.clock.now(), &self.recorder).await;
         self.own.integrations_removed.inc_by(left.len() as u64);
         self.own.config_accepted(&hash, self.clock.now());
-        let restart_needed: Vec<String> = diff.restart_needed.iter().map(|s| (*s).to_owned()).collect();
+        let restart_needed: Vec<String> = diff.restart_needed.clone();
         tracing::info!(
             actor,
             added = diff.added.len(),

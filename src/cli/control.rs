@@ -96,7 +96,7 @@ impl Daemon {
     }
 }
 
-fn address(text: &str) -> Result<Url, String> {
+pub(super) fn address(text: &str) -> Result<Url, String> {
     let url: Option<Url> = text.parse().ok();
     url.filter(|u: &Url| matches!(u.scheme(), "http" | "https")).ok_or_else(|| "expected a URL such as http://127.0.0.1:9464".to_owned())
 }

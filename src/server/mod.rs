@@ -191,6 +191,7 @@ fn router(shared: Shared) -> Router {
         .route("/-/ready", get(api::ready))
         .route("/-/reload", post(api::reload))
         .route("/api/v1/status", get(api::status))
+        .route("/api/v1/config", get(api::config))
         .route("/api/v1/limits", get(limits::limits))
         .route("/api/v1/soaks", get(soaks::soaks))
         .route("/api/v1/gates/{customer}/{environment}", get(soaks::gate))

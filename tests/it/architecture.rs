@@ -38,7 +38,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("soak", &["clock", "fields", "outcome", "record", "slots::grid"]),
     ("incident", &["clock", "fields", "outcome", "record"]),
     ("config::fingerprint", &[]),
-    ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "soak", "probe"]),
+    ("config::stamp", &[]),
+    ("config::model", &["config::stamp", "clock", "fields", "outcome", "secret", "ratelimit", "soak", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
     ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),
     (
@@ -87,6 +88,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("slots", &["clock", "fields", "outcome", "record", "config::model"]),
     // Reading the configuration: knows the kinds' tables, runs nothing.
     ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "transport", "probe", "budget"]),
+    ("config::outline", &["config", "config::model", "fields"]),
     // What is kept, and what is shown of it.
     ("arrivals", &["clock", "fields", "outcome", "attribution", "record", "webhook", "config::model", "probe", "slots", "slots::cron"]),
     ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "config::model"]),
@@ -204,6 +206,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "evidence",
             "soak",
             "config::model",
+            "config::outline",
             "config::table",
             "budget",
             "readiness",
