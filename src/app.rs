@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 use crate::board::Board;
 use crate::budget::Budgets;
 use crate::clock::Clock;
-use crate::config::model::Config;
+use crate::config::model::{CheckDef, Config};
 use crate::config::{Loaded, diff};
+use crate::fields::CheckId;
 use crate::health::Health;
 use crate::memory::Memories;
 use crate::metrics::own::OwnMetrics;
@@ -178,7 +179,7 @@ impl App {
         let serving = server::serve(listener, state, stop.clone());
         supervisor.spawn("http", async { Ok(serving.await?) });
 
-        let restart::Before { store, gone, schedules, departed, holds, away, remembered, present, evidence: log } =
+        let restart::Before { store, gone, schedules, departed, unheard, holds, away, remembered, present, evidence: log } =
             restart::bring_back(&path, &board, &soaks, &clock).await?;
         let (checker, self_check) = self_check::channel(!config.settings.self_check.targets.is_empty());
         let own_network = self_check.clone();
@@ -202,7 +203,7 @@ impl App {
         }
         memories.restore(&remembered);
         supervisor.spawn("memory", memory::run(kept, recorder.clone(), stop.clone()));
-        restart::forget_memories(gone.iter(), &memories).await;
+        restart::forget_memories(gone.iter().chain(&unheard), &memories).await;
         let mut keeper = soaks::Keeper {
             soaks: Arc::clone(&soaks),
             board: Arc::clone(&board),
@@ -366,7 +367,7 @@ impl Reloader {
                 }
             }
         }
-        let left: BTreeSet<String> = old
+        let mut left: BTreeSet<String> = old
             .integrations()
             .map(|i| &i.id)
             .collect::<BTreeSet<_>>()
@@ -380,11 +381,16 @@ impl Reloader {
         }
         let new = Arc::new(new);
         self.config.send_replace(Arc::clone(&new));
+        let receives = |def: &CheckDef| def.kind.receiving().is_some();
+        let unheard: Vec<CheckId> =
+            old.checks().filter(|d| receives(d) && !new.checks().any(|n| n.id == d.id && receives(n))).map(|d| d.id.clone()).collect();
+        let removed = left.len() as u64;
+        left.extend(unheard.iter().map(|check| check.integration().to_string()));
         restart::forget(&gone, &left, &self.board, &self.recorder).await;
-        restart::forget_memories(gone.iter(), &self.memories).await;
+        restart::forget_memories(gone.iter().chain(&unheard), &self.memories).await;
         restart::note_schedules(&new, &restart::schedules(&old), &self.recorder).await;
         evidence::reloaded(&old, &new, &diff, actor, self.clock.now(), &self.recorder).await;
-        self.own.integrations_removed.inc_by(left.len() as u64);
+        self.own.integrations_removed.inc_by(removed);
         self.own.config_accepted(&hash, self.clock.now());
         let restart_needed: Vec<String> = diff.restart_needed.clone();
         tracing::info!(
