@@ -62,3 +62,4 @@ mod token_endpoint;
 mod transport;
 mod webhook;
 mod webhook_live;
+mod webhook_pace;
