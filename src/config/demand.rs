@@ -78,7 +78,9 @@ impl Wish {
         let takes_ms = (f64::from(requests.saturating_sub(1)) * 1000.0 / per_s(max_rate)).ceil();
         let takes = Span(std::time::Duration::from_millis(takes_ms as u64));
         (takes >= timeout && requests > 1).then(|| Problem {
-            what: format!("{timeout} is too short for the {requests} requests of a run: max_rate ({max_rate}) makes them take {takes} at least"),
+            what: format!(
+                "{timeout} is too short for the {requests} requests of a run: max_rate ({max_rate}) makes them take {takes} at least"
+            ),
             expected: format!("expected more than {takes}, or a higher max_rate in [rate_limit] of soakwatch.toml if the host can take it"),
             ..self.deadline.clone()
         })

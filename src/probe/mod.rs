@@ -394,12 +394,7 @@ impl Kind {
     /// Requests a run makes to its own host at most, each in its turn. What it asks beyond that is counted when it is heard of.
     pub fn requests(&self) -> u32 {
         match self {
-            Self::Http(_)
-            | Self::Oidc(_)
-            | Self::OAuth2(_)
-            | Self::Saml(_)
-            | Self::WebhookArrival(_)
-            | Self::RoundTrip(_) => 1,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::WebhookArrival(_) | Self::RoundTrip(_) => 1,
             Self::Scim(c) => c.requests(),
             Self::Webhook(c) => c.requests(),
             #[cfg(test)]
@@ -410,12 +405,7 @@ impl Kind {
     /// The timeout where none is written, for kinds that take longer than others: they wait for a turn before each request.
     pub fn usual_timeout(&self) -> Option<Span> {
         match self {
-            Self::Http(_)
-            | Self::Oidc(_)
-            | Self::OAuth2(_)
-            | Self::Saml(_)
-            | Self::WebhookArrival(_)
-            | Self::RoundTrip(_) => None,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::WebhookArrival(_) | Self::RoundTrip(_) => None,
             Self::Scim(c) => Some(c.usual_timeout()),
             Self::Webhook(c) => c.usual_timeout(),
             #[cfg(test)]

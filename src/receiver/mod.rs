@@ -147,6 +147,7 @@ impl Receiver {
         let now = self.clock.now();
         let headers = Headers::from(headers);
         let mut best: Option<(&Arc<CheckDef>, Judged)> = None;
+        let mut unanswered: Option<(&Arc<CheckDef>, Handshake)> = None;
         for check in checks {
             let Some(receiving) = check.kind.receiving() else { continue };
             let mut secrets = Vec::new();
@@ -163,10 +164,12 @@ impl Receiver {
             }
             let own_url = receiving.url.as_ref().map(|u| u.url().as_str().to_owned());
             let request = webhook::Request { method: method.as_str(), url: own_url.as_deref().unwrap_or(&url), headers: &headers, body };
-            if let Some(answer) = webhook::handshake(&receiving.scheme, &secrets, &request, None, now) {
-                if answer.status < 300 || best.is_none() && checks.len() == 1 {
+            if let Some(answer) = webhook::handshake(&receiving.scheme, &secrets, &request, receiving.allowed_origins.as_deref(), now) {
+                if answer.status < 300 {
                     return handshake(answer);
                 }
+                // Another check of this path may know its sender.
+                unanswered.get_or_insert((check, answer));
                 continue;
             }
             if *method != Method::POST && *method != Method::PUT {
@@ -185,6 +188,12 @@ impl Receiver {
             if authentic {
                 break;
             }
+        }
+        if let Some((check, answer)) = unanswered.filter(|_| best.is_none()) {
+            if answer.status == StatusCode::UNAUTHORIZED {
+                self.board.arrivals.hear(&check.id, Heard { at: now, what: What::Forged, delay: None, number: None });
+            }
+            return handshake(answer);
         }
         let Some((check, judged)) = best else {
             let post = *method == Method::POST || *method == Method::PUT;
