@@ -44,7 +44,8 @@ fn restart_needed(old: &Settings, new: &Settings) -> Vec<&'static str> {
     let Settings { server, store, scheduler: _, rate_limit: _, self_check: _, probe: _, receiver, metrics: _, evidence: _, log } = new;
     let ServerSettings { listen, open: _, hosts: _, max_connections, timeout: _, tokens: _ } = server;
     let StoreSettings { path, keep_runs: _, keep_hours: _, outbox: _ } = store;
-    let ReceiverSettings { listen: receives, public_url: _, max_connections: receives_most, timeout: _, max_rate: _ } = receiver;
+    let ReceiverSettings { listen: receives, public_url: _, max_connections: receives_most, max_per_sender: _, timeout: _, max_rate: _ } =
+        receiver;
     let differs = [
         ("server.listen", *listen != old.server.listen),
         ("server.max_connections", *max_connections != old.server.max_connections),

@@ -42,6 +42,7 @@ mod readiness;
 mod readiness_page;
 mod real_servers;
 mod receiver;
+mod receiver_hostile;
 mod reference;
 mod reload;
 mod restart;
