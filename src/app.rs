@@ -239,6 +239,7 @@ impl App {
             config: config_now.clone(),
             self_check: own_network,
             clock: clock.clone(),
+            own: Arc::clone(&own),
         };
         supervisor.spawn("receiver", watch.run(hooks, arrivals::noted(&present), stop.clone()));
         let means = Means {

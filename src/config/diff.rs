@@ -51,7 +51,8 @@ pub(super) fn at_restart(settings: &Settings) -> Vec<(&'static str, String)> {
         settings;
     let ServerSettings { listen, open: _, hosts: _, max_connections, timeout: _, tokens: _ } = server;
     let StoreSettings { path, keep_runs: _, keep_hours: _, outbox: _ } = store;
-    let ReceiverSettings { listen: receives, public_url: _, max_connections: receives_most, timeout: _, max_rate: _ } = receiver;
+    let ReceiverSettings { listen: receives, public_url: _, max_connections: receives_most, max_per_sender: _, timeout: _, max_rate: _ } =
+        receiver;
     vec![
         ("server.listen", listen.to_string()),
         ("server.max_connections", max_connections.to_string()),

@@ -186,6 +186,8 @@ pub struct ReceiverSettings {
     pub public_url: Option<HttpUrl>,
     /// `max_connections`.
     pub max_connections: u32,
+    /// `max_per_sender`.
+    pub max_per_sender: u32,
     /// `timeout`: for one request, head and body.
     pub timeout: Span,
     /// `max_rate`: messages on one path; of more each is refused before it is read.

@@ -55,6 +55,7 @@ impl Default for Settings {
                 listen: None,
                 public_url: None,
                 max_connections: 256,
+                max_per_sender: 64,
                 timeout: Span::seconds(10),
                 max_rate: Volume { calls: 50, per_s: 1 },
             },
@@ -195,6 +196,7 @@ fn receiver(mut t: Table<'_>, s: &mut ReceiverSettings) {
     s.listen = t.opt("listen");
     s.public_url = t.opt("public_url");
     set(&mut s.max_connections, t.between("max_connections", 1, 10_000));
+    set(&mut s.max_per_sender, t.between("max_per_sender", 1, 10_000));
     set(&mut s.timeout, t.between("timeout", Span::seconds(1), Span::seconds(60)));
     let rate: Option<Volume> = t.opt("max_rate");
     if rate.is_some_and(|r| r.calls == 0) {

@@ -44,6 +44,7 @@ mod page_soak;
 mod page_strip;
 mod runs;
 mod scrape;
+mod senders;
 mod soaks;
 
 /// The largest request body, in bytes.
@@ -175,9 +176,10 @@ pub async fn serve(listener: TcpListener, state: ServerState, stop: Cancellation
     let config = shared.state.config.clone();
     let limits = move || {
         let server = &config.borrow().settings.server;
-        accept::Limits { connections: server.max_connections, timeout: server.timeout.0 }
+        // Whoever reaches it is one of us: no address is held to less than all.
+        accept::Limits { connections: server.max_connections, of_one_sender: u32::MAX, timeout: server.timeout.0 }
     };
-    accept::run(listener, limits, router(shared), stop).await;
+    accept::run(listener, limits, router(shared), Arc::new(|_| {}), stop).await;
     Ok(())
 }
 

@@ -218,7 +218,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "metrics",
         ],
     ),
-    ("receiver", &["arrivals", "board", "callbacks", "clock", "fields", "secret", "webhook", "config::model", "memory", "probe", "server"]),
+    (
+        "receiver",
+        &[
+            "arrivals",
+            "board",
+            "callbacks",
+            "clock",
+            "fields",
+            "secret",
+            "webhook",
+            "config::model",
+            "memory",
+            "metrics",
+            "probe",
+            "server",
+        ],
+    ),
     // The composition root, and what starts it.
     (
         "app",

@@ -54,6 +54,7 @@ pub(crate) fn settings() -> Settings {
             listen: None,
             public_url: None,
             max_connections: 16,
+            max_per_sender: 16,
             timeout: Span::seconds(5),
             max_rate: "50/s".parse().unwrap(),
         },
