@@ -50,6 +50,7 @@ mod saml;
 mod scim;
 mod scim_live;
 mod server;
+mod service;
 mod simulate;
 mod soak_metrics;
 mod soak_oracle;
