@@ -11,6 +11,7 @@ mod bundle;
 mod canary;
 mod clock_steps;
 mod demo;
+mod deploy;
 mod doc_examples;
 mod documents;
 mod estate;
