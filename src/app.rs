@@ -21,6 +21,7 @@ use crate::fields::CheckId;
 use crate::health::Health;
 use crate::memory::Memories;
 use crate::metrics::own::OwnMetrics;
+use crate::notify::Notifier;
 use crate::readiness::Soaks;
 use crate::recorder::{self, RecorderHandle};
 use crate::scheduler::{Means, Scheduler};
@@ -36,6 +37,7 @@ mod decisions;
 mod evidence;
 mod memory;
 mod restart;
+mod service;
 mod soaks;
 mod watching;
 
@@ -56,6 +58,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Own metrics, made early so that log lines are counted from the first on.
     pub own: Arc<OwnMetrics>,
+    /// The way to the service manager, if there is one.
+    pub notifier: Notifier,
 }
 
 impl std::fmt::Debug for Parts {
@@ -137,7 +141,8 @@ impl Running {
 impl App {
     /// Starts everything; returns when it is ready (counters, last values and streaks restored, the time it was down accounted for).
     pub async fn start(parts: Parts) -> Result<Running, StartError> {
-        let Parts { config, reload: loader, resolver, clock, own } = parts;
+        let Parts { config, reload: loader, resolver, clock, own, notifier } = parts;
+        notifier.status("reading what is stored");
         let settings = &config.settings;
         let listener = server::bind(&settings.server).await.map_err(StartError::Listen)?;
         let hooks = arrivals::bind(&config).await.map_err(StartError::Listen)?;
@@ -265,6 +270,8 @@ impl App {
             memories,
             config: config_sender,
             transport: transport_sender,
+            notifier: notifier.clone(),
+            address,
         };
         supervisor.spawn("reload", reloader.run(reloads, stop.clone()));
         supervisor.spawn("watching", watching::run(config_now.clone(), reload.downgrade(), stop.clone()));
@@ -273,13 +280,18 @@ impl App {
             tracing::info!(%receiver, "messages are received on http://{receiver}/hooks");
         }
         let checks = config.checks().count();
-        tracing::info!(%address, checks, hash = config.hash, "ready: watching {checks} {} on http://{address}", if checks == 1 { "check" } else { "checks" });
+        tracing::info!(%address, checks, hash = config.hash, "ready: {}", watching(checks, address));
 
         // Runs in flight get their grace period, then the recorder gets time to write what is left.
         let patience = config.settings.scheduler.grace.0 + Duration::from_secs(30);
-        let tasks = tokio::spawn(supervisor.run(patience));
+        notifier.ready(&watching(checks, address));
+        let tasks = tokio::spawn(service::accompany(supervisor.run(patience), notifier, health, stop.clone()));
         Ok(Running { address, receiver, board, soaks, recorder, reload, stop, tasks })
     }
+}
+
+fn watching(checks: usize, address: SocketAddr) -> String {
+    format!("watching {checks} {} on http://{address}", if checks == 1 { "check" } else { "checks" })
 }
 
 /// The store's file: relative paths start at the configuration directory.
@@ -320,6 +332,8 @@ struct Reloader {
     memories: Arc<Memories>,
     config: watch::Sender<Arc<Config>>,
     transport: watch::Sender<Arc<Transport>>,
+    notifier: Notifier,
+    address: SocketAddr,
 }
 
 impl Reloader {
@@ -335,7 +349,11 @@ impl Reloader {
                 stop.cancelled().await;
                 return Ok(());
             };
+            self.notifier.reloading();
             let answer = self.reload(&request.actor).await;
+            let refused = if matches!(answer, ReloadAnswer::Refused(_)) { "; the last reload was refused, the log says why" } else { "" };
+            let checks = self.config.borrow().checks().count();
+            self.notifier.ready(&format!("{}{refused}", watching(checks, self.address)));
             let _ = request.answer.send(answer);
         }
     }

@@ -117,6 +117,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["clock", "fields", "outcome", "record", "config::fingerprint", "config::model", "budget", "slots", "soak", "board", "limits"],
     ),
     ("health", &["clock"]),
+    ("notify", &["clock"]),
     ("report", &["clock", "fields", "outcome", "observed", "record", "evidence", "soak", "readiness", "store"]),
     (
         "bundle",
@@ -258,6 +259,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "evidence",
             "store",
             "health",
+            "notify",
             "metrics",
             "supervisor",
             "self_check",
@@ -323,6 +325,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "plan",
             "status",
             "metrics",
+            "notify",
             "log",
             "explain",
             "server",
