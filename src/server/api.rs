@@ -90,9 +90,10 @@ pub(super) fn too_slow() -> Response {
 }
 
 /// What there is, for the hint of a 404.
-const PATHS: [&str; 11] = [
+const PATHS: [&str; 12] = [
     "/",
     "/metrics",
+    "/probe",
     "/-/healthy",
     "/-/ready",
     "/-/reload",
