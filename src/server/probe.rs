@@ -75,9 +75,8 @@ fn scrape_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
     let Some(value) = headers.get(SCRAPE_TIMEOUT) else { return Ok(None) };
     let seconds = value.to_str().ok().and_then(|text| text.trim().parse::<f64>().ok()).filter(|s| *s > 0.0);
     let span = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
-    span.map(Some).ok_or_else(|| {
-        bad("the header X-Prometheus-Scrape-Timeout-Seconds is not readable", "Give seconds, such as 10, or leave it out.")
-    })
+    span.map(Some)
+        .ok_or_else(|| bad("the header X-Prometheus-Scrape-Timeout-Seconds is not readable", "Give seconds, such as 10, or leave it out."))
 }
 
 #[cfg(test)]
@@ -87,8 +86,7 @@ mod tests {
     #[test]
     fn a_timeout_is_read_or_refused() {
         let read = |text: &str| {
-            let headers: HeaderMap =
-                [(header::HeaderName::from_static(SCRAPE_TIMEOUT), text.parse().unwrap())].into_iter().collect();
+            let headers: HeaderMap = [(header::HeaderName::from_static(SCRAPE_TIMEOUT), text.parse().unwrap())].into_iter().collect();
             scrape_timeout(&headers).map_err(|p| p.status())
         };
         assert_eq!(scrape_timeout(&HeaderMap::new()).unwrap(), None);
