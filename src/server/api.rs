@@ -96,6 +96,7 @@ pub(super) fn too_slow() -> Response {
 const PATHS: [&str; 12] = [
     "/",
     "/metrics",
+    "/probe",
     "/-/healthy",
     "/-/ready",
     "/-/reload",

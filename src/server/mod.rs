@@ -42,6 +42,7 @@ mod page_limits;
 mod page_readiness;
 mod page_soak;
 mod page_strip;
+mod probe;
 mod runs;
 mod scrape;
 mod senders;
@@ -189,6 +190,7 @@ fn router(shared: Shared) -> Router {
         .route("/integrations/{customer}/{environment}/{integration}", get(page_detail::integration))
         .route("/readiness/{customer}/{environment}", get(page_readiness::environment))
         .route("/metrics", get(scrape::metrics))
+        .route("/probe", get(probe::probe))
         .route("/-/healthy", get(api::healthy))
         .route("/-/ready", get(api::ready))
         .route("/-/reload", post(api::reload))

@@ -5,6 +5,7 @@
 
 mod architecture;
 mod bad_config;
+mod blackbox;
 mod blocked;
 mod budgets;
 mod bundle;
