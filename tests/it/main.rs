@@ -10,6 +10,7 @@ mod budgets;
 mod bundle;
 mod canary;
 mod clock_steps;
+mod dashboards;
 mod demo;
 mod doc_examples;
 mod documents;
