@@ -1,5 +1,5 @@
 //! Every query of every dashboard on a real Prometheus that scrapes the demo whole, and beside it a daemon with what the demo does not have: messages that
-//! arrive, a pace to wait for, an address that is refused. Times are shortened: it scrapes and evaluates every second, and no rule waits.
+//! arrive, a pace to wait for, an address and a configuration that are refused. Times are shortened: it scrapes and evaluates every second, and no rule waits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -60,7 +60,11 @@ fn beside(dir: &Path, api: &FakeApi) -> Daemon {
         + "[[integration.check]]\nid = \"arrivals\"\nevery = \"2s\"\n[integration.check.webhook_arrival]\nscheme = \"standard-webhooks\"\n\
            secrets = { file = \"secret\" }\ngrace = \"1s\"\n";
     std::fs::write(dir.join("customers/beside.toml"), customer).unwrap();
-    Daemon::start(dir, &[])
+    let daemon = Daemon::start(dir, &[]);
+    // An alert about the monitor fires: its next configuration is refused.
+    std::fs::write(dir.join("customers/broken.toml"), "broken").unwrap();
+    daemon.signal("HUP");
+    daemon
 }
 
 /// Sends one good message and one that is forged.
