@@ -11,6 +11,7 @@ mod budgets;
 mod bundle;
 mod canary;
 mod clock_steps;
+mod dashboards;
 mod demo;
 mod deploy;
 mod doc_examples;
