@@ -11,6 +11,9 @@ pub(super) const IC: &str = "customer, environment, integration, check";
 /// Fewer runs than this in the short window say nothing: one failure would be an eighth of them or more.
 pub(super) const FEWEST_RUNS: u32 = 8;
 
+/// Scrapes may be lost for so long, in seconds, before what they told counts as gone.
+const LOST_SCRAPES: u64 = 2 * MINUTE;
+
 /// Writes queries on one scale.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Queries(pub(super) Scale);
@@ -35,18 +38,33 @@ pub(super) fn burn(window: u64) -> String {
     format!("integration:soakwatch_burn_rate:ratio{}", Scale::REAL.span(window))
 }
 
-/// Gives every alert the phase, tier and owner of its integration, so that urgency and priority can follow from them. Of integrations in other phases
-/// (`None`: any but paused) nothing is left.
-pub(super) fn placed(expr: &str, phases: Option<&[Phase]>, labels: &str) -> String {
-    let phases = phases.map_or_else(
-        || format!("phase!=\"{}\"", Phase::Paused),
-        |phases| one_of("phase", &phases.iter().map(|p| p.as_str()).collect::<Vec<_>>()),
-    );
-    let info = cat::INTEGRATION_INFO.name;
-    format!("(\n  {}\n)\n* on ({I}) group_left ({labels})\n  max by ({I}, {labels}) ({info}{{{phases}}})", expr.replace('\n', "\n  "))
-}
-
 impl Queries {
+    /// A gauge as it was last scraped: without this, a lost scrape would begin the wait of an alert anew.
+    pub(super) fn last(self, family: &Family, selector: &str) -> String {
+        self.last_of(family.name, selector)
+    }
+
+    /// The same by name.
+    pub(super) fn last_of(self, name: &str, selector: &str) -> String {
+        let selector = if selector.is_empty() { String::new() } else { format!("{{{selector}}}") };
+        format!("last_over_time({name}{selector}[{}])", self.w(LOST_SCRAPES))
+    }
+
+    /// Gives every alert the phase, tier and owner of its integration, so that urgency and priority can follow from them. Of integrations in other
+    /// phases (`None`: any but paused) nothing is left. What was scraped before counts only where nothing is there now: for a while an integration
+    /// would have two phases otherwise, and Prometheus takes only one.
+    pub(super) fn placed(self, expr: &str, phases: Option<&[Phase]>, labels: &str) -> String {
+        let phases = phases.map_or_else(
+            || format!("phase!=\"{}\"", Phase::Paused),
+            |phases| one_of("phase", &phases.iter().map(|p| p.as_str()).collect::<Vec<_>>()),
+        );
+        let (info, before) = (cat::INTEGRATION_INFO.name, self.last(&cat::INTEGRATION_INFO, &phases));
+        format!(
+            "(\n  {}\n)\n* on ({I}) group_left ({labels})\n  max by ({I}, {labels}) (\n    {info}{{{phases}}}\n    or {before} unless on ({I}) {info}\n  )",
+            expr.replace('\n', "\n  ")
+        )
+    }
+
     /// A window.
     pub(super) fn w(self, seconds: u64) -> String {
         self.0.span(seconds)

@@ -27,7 +27,7 @@ pub(super) fn short(q: Queries) -> Vec<Record> {
     rules.push(record(FAILURES_5M, q.rose(&cat::RUN_FAILURES, "", I, 5 * MINUTE)));
     // `> 0`: no runs, no ratio.
     rules.extend(SHORT.iter().map(|w| record(ratio(*w), format!("{}\n/ ({} > 0)", q.rose(&cat::RUN_FAILURES, "", I, *w), runs(*w)))));
-    let (remaining, quota) = (cat::RATE_LIMIT_REMAINING.name, cat::RATE_LIMIT_QUOTA.name);
+    let (remaining, quota) = (q.last(&cat::RATE_LIMIT_REMAINING, ""), q.last(&cat::RATE_LIMIT_QUOTA, ""));
     rules.push(record(HEADROOM, format!("min by ({I}) ({remaining} / ({quota} > 0))")));
     let buckets = format!("sum by ({I}, le) (rate({}_bucket[{}]))", cat::RUN_DURATION.name, q.w(5 * MINUTE));
     rules.push(record(P95, format!("histogram_quantile(0.95, {buckets})")));

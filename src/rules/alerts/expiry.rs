@@ -19,9 +19,11 @@ pub(in crate::rules) fn expiry(q: Queries) -> Vec<Alert> {
     // By names: `or` would take the one for the other.
     let both = one_of("__name__", &[cat::SSO_VALID_UNTIL.name, cat::SSO_CERT_EXPIRY.name]);
     let metadata = format!("min by ({I}) (last_over_time({{{both}}}[{hour}])) - time()");
+    let critical = [one_of("severity", &[Severity::Critical.as_str()]), one_of("level", &[Level::Fail.as_str()])].join(", ");
     let days = |n: u64| n * DAY;
     vec![
         about(
+            q,
             "SoakwatchCertExpiring",
             OF_CHECK,
             None,
@@ -31,6 +33,7 @@ pub(in crate::rules) fn expiry(q: Queries) -> Vec<Alert> {
         )
         .after(HOUR),
         about(
+            q,
             "SoakwatchCertExpiringCritical",
             OF_CHECK,
             None,
@@ -41,6 +44,7 @@ pub(in crate::rules) fn expiry(q: Queries) -> Vec<Alert> {
         .after(HOUR)
         .pages_in(CALLED_IN),
         about(
+            q,
             "SoakwatchSsoMetadataExpiring",
             OF_INTEGRATION,
             None,
@@ -50,6 +54,7 @@ pub(in crate::rules) fn expiry(q: Queries) -> Vec<Alert> {
         )
         .after(HOUR),
         about(
+            q,
             "SoakwatchSsoMetadataExpiringCritical",
             OF_INTEGRATION,
             None,
@@ -60,15 +65,11 @@ pub(in crate::rules) fn expiry(q: Queries) -> Vec<Alert> {
         .after(HOUR)
         .pages_in(CALLED_IN),
         about(
+            q,
             "SoakwatchFindingCritical",
             &["customer", "environment", "integration", "check", "rule", "owner"],
             None,
-            &format!(
-                "max by ({IC}, rule, owner) ({}{{{}, {}}}) == 1",
-                cat::FINDINGS.name,
-                one_of("severity", &[Severity::Critical.as_str()]),
-                one_of("level", &[Level::Fail.as_str()])
-            ),
+            &format!("max by ({IC}, rule, owner) ({}) == 1", q.last(&cat::FINDINGS, &critical)),
             "log-in, provisioning or messages are broken or unsafe",
             "A rule of critical severity is broken; docs/findings.md says what it asks for. Open findings of it: {{ $value }}.",
         )
@@ -76,6 +77,7 @@ pub(in crate::rules) fn expiry(q: Queries) -> Vec<Alert> {
         .keeps(15 * MINUTE)
         .pages_in(CALLED_IN),
         about(
+            q,
             "SoakwatchSsoMetadataChanged",
             OF_INTEGRATION,
             None,
@@ -85,6 +87,7 @@ pub(in crate::rules) fn expiry(q: Queries) -> Vec<Alert> {
         )
         .is(Urgency::Info),
         about(
+            q,
             "SoakwatchWebhookSilent",
             OF_INTEGRATION,
             None,
@@ -96,6 +99,7 @@ pub(in crate::rules) fn expiry(q: Queries) -> Vec<Alert> {
         .keeps(15 * MINUTE)
         .pages_in(&[Phase::Hypercare]),
         about(
+            q,
             "SoakwatchWebhookSignatureRejected",
             OF_INTEGRATION,
             None,
@@ -109,7 +113,7 @@ pub(in crate::rules) fn expiry(q: Queries) -> Vec<Alert> {
 
 /// Since the last message, or since one is expected if none ever came.
 fn silent(q: Queries) -> String {
-    let (last, since, every) = (cat::WEBHOOK_LAST.name, cat::WEBHOOK_SINCE.name, cat::WEBHOOK_INTERVAL.name);
+    let [last, since, every] = [&cat::WEBHOOK_LAST, &cat::WEBHOOK_SINCE, &cat::WEBHOOK_INTERVAL].map(|f| q.last(f, ""));
     format!(
         "time() - (max by ({I}) ({last}) or max by ({I}) ({since}))\n  > on ({I}) 3 * max by ({I}) ({every})\nunless on ({I}) {}\nunless on ({I}) {}",
         q.in_maintenance(HOUR),

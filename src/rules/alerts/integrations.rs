@@ -3,13 +3,20 @@
 use super::{Alert, CALLED_IN, OF_CHECK, OF_INTEGRATION, about};
 use crate::metrics::catalogue as cat;
 use crate::outcome::{Class, Phase};
-use crate::rules::query::{FEWEST_RUNS, I, IC, Queries, burn, one_of, runs};
+use crate::rules::query::{FEWEST_RUNS, I, IC, Queries, burn, one_of, ratio, runs};
 use crate::rules::recording::{HEADROOM, P95};
 use crate::rules::{DAY, HOUR, MINUTE};
 
-/// Two windows that both burn faster than this, the short one with runs enough to say so.
+/// Two windows that both burn faster than this, the short one with runs enough to say so, and the long one with more than a single failure: while there
+/// is little history it is no longer than the short one.
 fn tier(long: u64, short: u64, faster_than: f64) -> String {
-    format!("({} > {faster_than} and {} > {faster_than} and {} >= {FEWEST_RUNS})", burn(long), burn(short), runs(short))
+    let (long_burn, short_burn) = (burn(long), burn(short));
+    format!(
+        "({long_burn} > {faster_than} and {short_burn} > {faster_than} and {} >= {FEWEST_RUNS} and {} * {} > 1.5)",
+        runs(short),
+        ratio(long),
+        runs(long)
+    )
 }
 
 fn fast(first: f64, second: f64) -> String {
@@ -26,11 +33,15 @@ pub(in crate::rules) fn integrations(q: Queries) -> Vec<Alert> {
     let headroom = format!("{HEADROOM} < 0.2");
     let rejected = format!("{} > 2", q.rose(&cat::FAILURE_CLASSES, &class(&[Class::Unauthorized, Class::Forbidden]), I, 15 * MINUTE));
     let throttled = format!("{} > 2", q.rose(&cat::FAILURE_CLASSES, &class(&[Class::Throttled]), I, HOUR));
-    let exhaustion = format!("min by ({I}, policy) ({}) - time() < {HOUR}", cat::RATE_LIMIT_EXHAUSTION.name);
-    let latency =
-        format!("{P95} > on ({I}) 0.8 * min by ({I}) ({})\nand on ({I}) {} >= {FEWEST_RUNS}", cat::CHECK_TIMEOUT.name, runs(5 * MINUTE));
+    let exhaustion = format!("min by ({I}, policy) ({}) - time() < {HOUR}", q.last(&cat::RATE_LIMIT_EXHAUSTION, ""));
+    let latency = format!(
+        "{P95} > on ({I}) 0.8 * min by ({I}) ({})\nand on ({I}) {} >= {FEWEST_RUNS}",
+        q.last(&cat::CHECK_TIMEOUT, ""),
+        runs(5 * MINUTE)
+    );
     vec![
         about(
+            q,
             "SoakwatchBudgetBurnFast",
             OF_INTEGRATION,
             Some(CALLED_IN),
@@ -42,6 +53,7 @@ pub(in crate::rules) fn integrations(q: Queries) -> Vec<Alert> {
         .keeps(5 * MINUTE)
         .pages_in(CALLED_IN),
         about(
+            q,
             "SoakwatchBudgetBurnSlow",
             OF_INTEGRATION,
             Some(CALLED_IN),
@@ -52,6 +64,7 @@ pub(in crate::rules) fn integrations(q: Queries) -> Vec<Alert> {
         .after(15 * MINUTE)
         .keeps(30 * MINUTE),
         about(
+            q,
             "SoakwatchSoakBurnFast",
             OF_INTEGRATION,
             Some(&[Phase::Soak]),
@@ -62,6 +75,7 @@ pub(in crate::rules) fn integrations(q: Queries) -> Vec<Alert> {
         .after(MINUTE)
         .keeps(5 * MINUTE),
         about(
+            q,
             "SoakwatchSoakBurnSlow",
             OF_INTEGRATION,
             Some(&[Phase::Soak]),
@@ -71,10 +85,11 @@ pub(in crate::rules) fn integrations(q: Queries) -> Vec<Alert> {
         )
         .after(15 * MINUTE)
         .keeps(30 * MINUTE),
-        about("SoakwatchIntegrationDown", OF_CHECK, None, &down(q), "is down", "{{ $value }} runs in a row failed, at every vantage.")
+        about(q, "SoakwatchIntegrationDown", OF_CHECK, None, &down(q), "is down", "{{ $value }} runs in a row failed, at every vantage.")
             .keeps(5 * MINUTE)
             .pages_in(CALLED_IN),
         about(
+            q,
             "SoakwatchCredentialRejected",
             OF_INTEGRATION,
             None,
@@ -85,6 +100,7 @@ pub(in crate::rules) fn integrations(q: Queries) -> Vec<Alert> {
         .keeps(15 * MINUTE)
         .pages_in(CALLED_IN),
         about(
+            q,
             "SoakwatchRateLimited",
             OF_INTEGRATION,
             None,
@@ -94,6 +110,7 @@ pub(in crate::rules) fn integrations(q: Queries) -> Vec<Alert> {
         )
         .keeps(30 * MINUTE),
         about(
+            q,
             "SoakwatchRateLimitHeadroomLow",
             OF_INTEGRATION,
             None,
@@ -104,6 +121,7 @@ pub(in crate::rules) fn integrations(q: Queries) -> Vec<Alert> {
         .after(15 * MINUTE)
         .keeps(30 * MINUTE),
         about(
+            q,
             "SoakwatchQuotaExhaustionSoon",
             &["customer", "environment", "integration", "policy"],
             None,
@@ -114,6 +132,7 @@ pub(in crate::rules) fn integrations(q: Queries) -> Vec<Alert> {
         .after(5 * MINUTE)
         .keeps(30 * MINUTE),
         about(
+            q,
             "SoakwatchLatencyHigh",
             OF_INTEGRATION,
             None,
@@ -124,6 +143,7 @@ pub(in crate::rules) fn integrations(q: Queries) -> Vec<Alert> {
         .after(15 * MINUTE)
         .keeps(15 * MINUTE),
         about(
+            q,
             "SoakwatchEgressDenied",
             &["customer", "environment", "integration", "rule"],
             None,

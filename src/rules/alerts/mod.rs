@@ -5,7 +5,7 @@ mod integrations;
 mod monitor;
 mod readiness;
 
-use super::query::placed;
+use super::query::Queries;
 use super::{Alert, Dashboard, Scope, Severity, Urgency};
 use crate::outcome::Phase;
 
@@ -21,6 +21,7 @@ const CALLED_IN: &[Phase] = &[Phase::Hypercare, Phase::Steady];
 
 /// A ticket about an integration that fires at once and no longer than it is true. `phases`: in which alone, `None`: unless it is paused.
 fn about(
+    q: Queries,
     name: &'static str,
     identity: &'static [&'static str],
     phases: Option<&[Phase]>,
@@ -32,7 +33,7 @@ fn about(
     let labels = if identity.contains(&"owner") { "phase, tier" } else { "phase, tier, owner" };
     Alert {
         name,
-        expr: placed(expr, phases, labels),
+        expr: q.placed(expr, phases, labels),
         wait: None,
         keep: None,
         severity: Severity::Always(Urgency::Ticket),

@@ -13,8 +13,8 @@ const OF_DAEMON: &[&str] = &["instance"];
 pub(in crate::rules) fn monitor(q: Queries) -> Vec<Alert> {
     let blind = q.blind();
     let by_vantage = format!("max by (vantage) (max_over_time({}[{}])) == 0\nunless on () {blind}", cat::SELF_CHECK.name, q.w(2 * MINUTE));
-    let outbox = cat::STORE_OUTBOX.name;
-    let outbox = format!("max by (instance) ({outbox}) > 1000\nand max by (instance) (deriv({outbox}[{}])) > 0", q.w(15 * MINUTE));
+    let (outbox, now) = (cat::STORE_OUTBOX.name, q.last(&cat::STORE_OUTBOX, ""));
+    let outbox = format!("max by (instance) ({now}) > 1000\nand max by (instance) (deriv({outbox}[{}])) > 0", q.w(15 * MINUTE));
     let lag =
         format!("histogram_quantile(0.99, sum by (instance, le) (rate({}_bucket[{}]))) > 5", cat::SCHEDULER_LAG.name, q.w(5 * MINUTE));
     vec![
@@ -37,6 +37,7 @@ pub(in crate::rules) fn monitor(q: Queries) -> Vec<Alert> {
         .after(MINUTE)
         .keeps(5 * MINUTE),
         about(
+            q,
             "SoakwatchProbeStalled",
             OF_CHECK,
             None,
@@ -100,7 +101,7 @@ pub(in crate::rules) fn monitor(q: Queries) -> Vec<Alert> {
         ours(
             "SoakwatchConfigReloadFailed",
             OF_DAEMON,
-            format!("max by (instance) ({}) == 0", cat::CONFIG_RELOAD_OK.name),
+            format!("max by (instance) ({}) == 0", q.last(&cat::CONFIG_RELOAD_OK, "")),
             "its new configuration was refused",
             "The daemon goes on with the configuration before (accepted: {{ $value }}).",
         )
@@ -109,7 +110,7 @@ pub(in crate::rules) fn monitor(q: Queries) -> Vec<Alert> {
         ours(
             "SoakwatchClockSkew",
             OF_DAEMON,
-            format!("max by (instance) (abs({CLOCK_OFFSET})) > 2"),
+            format!("max by (instance) (abs({})) > 2", q.last_of(CLOCK_OFFSET, "")),
             "its clock is wrong",
             "The clock is {{ $value | humanizeDuration }} off. Signatures, tokens and certificates are judged by it.",
         )

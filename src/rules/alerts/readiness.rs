@@ -11,11 +11,11 @@ const OF_GATE: &[&str] = &["customer", "environment", "gate"];
 const OF_INTEGRATION_AND_GATE: &[&str] = &["customer", "environment", "integration", "gate"];
 
 /// A ticket or news about an environment's gate, which has no phase of its own.
-fn gate(name: &'static str, answer: Answer, urgency: Urgency, summary: &'static str, description: &'static str) -> Alert {
+fn gate(q: Queries, name: &'static str, answer: Answer, urgency: Urgency, summary: &'static str, description: &'static str) -> Alert {
     let answer = one_of("answer", &[answer.as_str()]);
     Alert {
         name,
-        expr: format!("max by (customer, environment, gate) ({}{{{answer}}}) == 1", cat::GATE_ANSWER.name),
+        expr: format!("max by (customer, environment, gate) ({}) == 1", q.last(&cat::GATE_ANSWER, &answer)),
         wait: Some(10 * MINUTE),
         keep: None,
         severity: Severity::Always(urgency),
@@ -31,14 +31,18 @@ fn gate(name: &'static str, answer: Answer, urgency: Urgency, summary: &'static 
 /// All of them.
 pub(in crate::rules) fn readiness(q: Queries) -> Vec<Alert> {
     let coverage = format!("{COVERAGE} < 0.98\nand on ({I}) {} >= {FEWEST_RUNS}", q.rose(&cat::RUNS_DUE, "", I, DAY));
-    let at_risk =
-        format!("min by ({I}, gate) ({}) < 0.25\nand max by ({I}, gate) ({}) < 0.9", cat::GATE_BUDGET.name, cat::GATE_PROGRESS.name);
+    let at_risk = format!(
+        "min by ({I}, gate) ({}) < 0.25\nand max by ({I}, gate) ({}) < 0.9",
+        q.last(&cat::GATE_BUDGET, ""),
+        q.last(&cat::GATE_PROGRESS, "")
+    );
     // How many five-minute steps a week has.
     let steps = 7 * DAY / (5 * MINUTE);
     let maintained =
         format!("max by ({I}) (sum_over_time({}[{}:{}])) / {steps} > 0.05", cat::MAINTENANCE.name, q.w(7 * DAY), q.w(5 * MINUTE));
     vec![
         about(
+            q,
             "SoakwatchCoverageLow",
             OF_INTEGRATION,
             None,
@@ -48,6 +52,7 @@ pub(in crate::rules) fn readiness(q: Queries) -> Vec<Alert> {
         )
         .after(30 * MINUTE),
         gate(
+            q,
             "SoakwatchGateFailed",
             Answer::NoGo,
             Urgency::Ticket,
@@ -57,6 +62,7 @@ pub(in crate::rules) fn readiness(q: Queries) -> Vec<Alert> {
         Alert {
             dashboard: Dashboard::Readiness,
             ..about(
+                q,
                 "SoakwatchGateAtRisk",
                 OF_INTEGRATION_AND_GATE,
                 None,
@@ -67,6 +73,7 @@ pub(in crate::rules) fn readiness(q: Queries) -> Vec<Alert> {
             .after(30 * MINUTE)
         },
         gate(
+            q,
             "SoakwatchGatePassed",
             Answer::Go,
             Urgency::Info,
@@ -74,6 +81,7 @@ pub(in crate::rules) fn readiness(q: Queries) -> Vec<Alert> {
             "Every integration of the environment passed its soak (state {{ $value }}).",
         ),
         about(
+            q,
             "SoakwatchMaintenanceTooLong",
             OF_INTEGRATION,
             None,
