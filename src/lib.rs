@@ -34,6 +34,7 @@ pub mod record;
 pub mod recorder;
 pub mod report;
 pub mod retry;
+pub mod rules;
 pub mod run;
 pub mod scheduler;
 pub mod secret;

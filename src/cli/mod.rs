@@ -22,6 +22,7 @@ mod plan;
 mod probe;
 mod reload;
 mod report;
+mod rules;
 mod run;
 mod runs;
 mod simulate;
@@ -117,6 +118,7 @@ enum Command {
     Lint(lint::Lint),
     Simulate(simulate::Simulate),
     Report(report::Report),
+    Rules(rules::Rules),
     Verify(verify::Verify),
     Keygen(keygen::Keygen),
     Webhook(webhook::Webhook),
@@ -145,6 +147,7 @@ impl Cli {
             Command::Lint(args) => lint::run(&args),
             Command::Simulate(args) => simulate::run(&args),
             Command::Report(args) => report::run(&args),
+            Command::Rules(args) => rules::run(&args),
             Command::Verify(args) => verify::run(&args),
             Command::Keygen(args) => keygen::run(&args),
             Command::Webhook(args) => webhook::run(&args),
