@@ -183,7 +183,7 @@ impl App {
         supervisor.spawn("http", async { Ok(serving.await?) });
 
         let restart::Before { store, gone, schedules, departed, holds, away, remembered, present, evidence: log } =
-            restart::bring_back(&path, &board, &soaks, &clock).await?;
+            restart::bring_back(&path, &board, (&soaks, &incidents), &clock).await?;
         let (checker, self_check) = self_check::channel(!config.settings.self_check.targets.is_empty());
         let own_network = self_check.clone();
         let (task, recorder) = recorder::start(
@@ -204,6 +204,7 @@ impl App {
         for entry in soaks.configure(&config, clock.now()) {
             recorder.evidence(entry).await;
         }
+        recorder.review_incidents().await;
         memories.restore(&remembered);
         supervisor.spawn("memory", memory::run(kept, recorder.clone(), stop.clone()));
         restart::forget_memories(gone.iter(), &memories).await;
@@ -384,6 +385,7 @@ impl Reloader {
         let new = Arc::new(new);
         self.config.send_replace(Arc::clone(&new));
         restart::forget(&gone, &left, &self.board, &self.recorder).await;
+        self.recorder.review_incidents().await;
         restart::forget_memories(gone.iter(), &self.memories).await;
         restart::note_schedules(&new, &restart::schedules(&old), &self.recorder).await;
         evidence::reloaded(&old, &new, &diff, actor, self.clock.now(), &self.recorder).await;
