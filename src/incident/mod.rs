@@ -4,9 +4,11 @@
 //! incidents writes down what comes out.
 
 pub mod act;
+pub mod common;
 pub mod engine;
 pub mod live;
 mod recent;
+pub mod shown;
 
 pub use recent::{FLAPPING_RUNS, Ran, Recent};
 
