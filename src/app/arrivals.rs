@@ -15,6 +15,7 @@ use crate::board::Board;
 use crate::clock::{Clock, UnixMs, monotonic};
 use crate::config::model::Config;
 use crate::memory::Memories;
+use crate::metrics::own::OwnMetrics;
 use crate::outcome::Cause;
 use crate::receiver::Receiver;
 use crate::recorder::RecorderHandle;
@@ -68,6 +69,7 @@ pub(super) struct Watch {
     pub(super) config: watch::Receiver<Arc<Config>>,
     pub(super) self_check: SelfCheckHandle,
     pub(super) clock: Clock,
+    pub(super) own: Arc<OwnMetrics>,
 }
 
 impl Watch {
@@ -84,7 +86,12 @@ impl Watch {
             presence.away(alive, now, Cause::Down);
         }
         self.take_over();
-        let receiver = Receiver::new(Arc::clone(&self.board), Arc::clone(&self.memories), self.config.clone(), self.clock.clone());
+        let receiver = Receiver::new(
+            Arc::clone(&self.board),
+            Arc::clone(&self.memories),
+            self.config.clone(),
+            (self.clock.clone(), Arc::clone(&self.own)),
+        );
         // If the receiver ends by itself, so does everything: silence would be taken for the senders'.
         let serving = receiver.serve_apart(listener, stop.clone());
         let judging = async {

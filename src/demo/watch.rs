@@ -38,7 +38,8 @@ pub async fn watch(estate: &Estate, listen: SocketAddr, clock: Clock, own: Arc<O
         }
     };
     let resolver = Some(Resolver::Fixed(estate.lookup()));
-    let running = App::start(Parts { config, reload: Some(loader), resolver, clock: clock.clone(), own }).await?;
+    let running =
+        App::start(Parts { config, reload: Some(loader), resolver, clock: clock.clone(), own, notifier: Default::default() }).await?;
     estate.receiver_is(running.receiver);
     if let Some(made) = made {
         for entry in made.said(clock.now()) {
