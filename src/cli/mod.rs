@@ -13,6 +13,7 @@ mod decide;
 mod demo;
 mod explain;
 mod gate;
+mod hypercare;
 mod ids;
 mod keygen;
 mod limits;

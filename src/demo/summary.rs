@@ -232,6 +232,8 @@ mod tests {
             quota_share: None,
             quota_window: None,
             throttled_excluded: false,
+            exit: crate::config::model::ExitPolicy::new(None),
+            contact: None,
         }
     }
 

@@ -36,6 +36,8 @@ fn definition() -> CheckDef {
         quota_share: None,
         quota_window: None,
         throttled_excluded: false,
+        exit: crate::config::model::ExitPolicy::new(None),
+        contact: None,
     };
     CheckDef {
         key: id.key(),

@@ -38,7 +38,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("soak", &["clock", "fields", "outcome", "record", "slots::grid"]),
     ("incident", &["clock", "fields", "outcome", "record"]),
     ("config::fingerprint", &[]),
-    ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "soak", "probe"]),
+    ("hypercare", &["clock", "fields", "outcome", "record", "incident", "soak"]),
+    ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "soak", "hypercare", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
     ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),
     (
@@ -86,7 +87,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("slots", &["clock", "fields", "outcome", "record", "config::model"]),
     // Reading the configuration: knows the kinds' tables, runs nothing.
-    ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "transport", "probe", "budget"]),
+    ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "hypercare", "transport", "probe", "budget"]),
     // What is kept, and what is shown of it.
     ("arrivals", &["clock", "fields", "outcome", "attribution", "record", "webhook", "config::model", "probe", "slots", "slots::cron"]),
     ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "config::model"]),
@@ -113,6 +114,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "plan",
         &["clock", "fields", "outcome", "record", "config::fingerprint", "config::model", "budget", "slots", "soak", "board", "limits"],
+    ),
+    (
+        "checkpoint",
+        &["clock", "fields", "outcome", "record", "soak", "incident", "hypercare", "config::model", "probe", "board", "store", "readiness"],
     ),
     ("health", &["clock"]),
     ("report", &["clock", "fields", "outcome", "observed", "record", "evidence", "soak", "readiness", "store"]),
@@ -207,6 +212,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "config::table",
             "budget",
             "readiness",
+            "hypercare",
+            "checkpoint",
             "board",
             "store",
             "limits",

@@ -84,6 +84,8 @@ pub(crate) fn integration(customer: &str, environment: &str, id: &str) -> Integr
         quota_share: None,
         quota_window: None,
         throttled_excluded: false,
+        exit: soakwatch::config::model::ExitPolicy::new(None),
+        contact: None,
     }
 }
 
