@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::model::Config;
 use crate::config::{Loaded, diff};
 use crate::health::Health;
+use crate::incident::live::Incidents;
 use crate::memory::Memories;
 use crate::metrics::own::OwnMetrics;
 use crate::readiness::Soaks;
@@ -107,6 +108,8 @@ pub struct Running {
     pub board: Arc<Board>,
     /// Its soaks.
     pub soaks: Arc<Soaks>,
+    /// Its incidents.
+    pub incidents: Arc<Incidents>,
     /// The way in for outcomes that are told.
     pub recorder: RecorderHandle,
     /// The way to a reload.
@@ -158,6 +161,7 @@ impl App {
         // The port answers from now on: healthy, not ready.
         let mut supervisor = supervisor;
         let soaks = Arc::new(Soaks::default());
+        let incidents = Arc::new(Incidents::default());
         let budgets = Arc::new(Budgets::new(&config.settings.rate_limit));
         let (keep, kept) = mpsc::channel(256);
         let memories = Arc::new(Memories::new(keep));
@@ -166,6 +170,7 @@ impl App {
             board: Arc::clone(&board),
             budgets: Arc::clone(&budgets),
             soaks: Arc::clone(&soaks),
+            incidents: Arc::clone(&incidents),
             own: Arc::clone(&own),
             clock: clock.clone(),
             config: config_now.clone(),
@@ -183,7 +188,7 @@ impl App {
         let own_network = self_check.clone();
         let (task, recorder) = recorder::start(
             store,
-            (Arc::clone(&board), Arc::clone(&soaks)),
+            (Arc::clone(&board), Arc::clone(&soaks), Arc::clone(&incidents)),
             Arc::clone(&own),
             clock.clone(),
             config_now.clone(),
@@ -274,7 +279,7 @@ impl App {
         // Runs in flight get their grace period, then the recorder gets time to write what is left.
         let patience = config.settings.scheduler.grace.0 + Duration::from_secs(30);
         let tasks = tokio::spawn(supervisor.run(patience));
-        Ok(Running { address, receiver, board, soaks, recorder, reload, stop, tasks })
+        Ok(Running { address, receiver, board, soaks, incidents, recorder, reload, stop, tasks })
     }
 }
 

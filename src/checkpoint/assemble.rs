@@ -213,7 +213,7 @@ fn expiries(entry: &IntegrationEntry, now: UnixMs) -> Vec<Expiry> {
     for c in &entry.checks {
         let (id, document) = (c.def.id.check(), c.state.document);
         let secret = match &c.def.kind {
-            Kind::Oauth2(check) => check.expires,
+            Kind::OAuth2(check) => check.expires,
             _ => None,
         };
         let seen = [

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::config::model::Config;
 use crate::evidence::Entry;
 use crate::fields::CheckId;
+use crate::incident::live::Incidents;
 use crate::metrics::own::OwnMetrics;
 use crate::outcome::{Cause, Class, Outcome};
 use crate::readiness::Soaks;
@@ -178,6 +179,7 @@ pub struct Recorder {
     writer: Writer,
     board: Arc<Board>,
     soaks: Arc<Soaks>,
+    incidents: Arc<Incidents>,
     own: Arc<OwnMetrics>,
     clock: Clock,
     config: watch::Receiver<Arc<Config>>,
@@ -216,7 +218,7 @@ impl std::fmt::Debug for Recorder {
 /// Starts the store's thread and returns the recorder with its handle. `run` must be spawned.
 pub fn start(
     store: Store,
-    (board, soaks): (Arc<Board>, Arc<Soaks>),
+    (board, soaks, incidents): (Arc<Board>, Arc<Soaks>, Arc<Incidents>),
     own: Arc<OwnMetrics>,
     clock: Clock,
     config: watch::Receiver<Arc<Config>>,
@@ -235,6 +237,7 @@ pub fn start(
         writer,
         board,
         soaks,
+        incidents,
         own,
         clock,
         config,

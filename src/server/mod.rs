@@ -21,6 +21,7 @@ use crate::config::model::{Config, ServerSettings};
 use crate::config::table::Problem;
 use crate::evidence::{Entry, Link};
 use crate::health::Health;
+use crate::incident::live::Incidents;
 use crate::memory::Memories;
 use crate::metrics::own::OwnMetrics;
 use crate::readiness::Soaks;
@@ -62,6 +63,8 @@ pub struct ServerState {
     pub budgets: Arc<Budgets>,
     /// Every soak's running state.
     pub soaks: Arc<Soaks>,
+    /// The incidents it knows.
+    pub incidents: Arc<Incidents>,
     /// The daemon's own metrics.
     pub own: Arc<OwnMetrics>,
     /// Wall time.

@@ -36,10 +36,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("slots::grid", &["clock"]),
     ("slots::cron", &["clock"]),
     ("soak", &["clock", "fields", "outcome", "record", "slots::grid"]),
-    ("incident", &["clock", "fields", "outcome", "record"]),
+    ("incident", &["clock", "fields", "outcome", "observed", "record", "evidence"]),
     ("config::fingerprint", &[]),
     ("hypercare", &["clock", "fields", "outcome", "record", "incident", "soak"]),
-    ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "soak", "hypercare", "probe"]),
+    ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "soak", "incident", "hypercare", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
     ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),
     (
@@ -87,11 +87,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("slots", &["clock", "fields", "outcome", "record", "config::model"]),
     // Reading the configuration: knows the kinds' tables, runs nothing.
-    ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "hypercare", "transport", "probe", "budget"]),
+    ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "incident", "hypercare", "transport", "probe", "budget"]),
     // What is kept, and what is shown of it.
     ("arrivals", &["clock", "fields", "outcome", "attribution", "record", "webhook", "config::model", "probe", "slots", "slots::cron"]),
-    ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "config::model"]),
-    ("store", &["clock", "fields", "finding", "outcome", "ratelimit", "record", "evidence", "board"]),
+    ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "incident", "config::model"]),
+    ("store", &["clock", "fields", "finding", "outcome", "ratelimit", "record", "evidence", "incident", "board"]),
     ("limits", &["clock", "fields", "outcome", "ratelimit", "budget", "config::model", "board"]),
     (
         "readiness",
@@ -109,6 +109,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "board",
             "limits",
             "store",
+            "incident",
         ],
     ),
     (
@@ -148,6 +149,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "board",
             "limits",
             "health",
+            "incident",
         ],
     ),
     ("log", &["clock", "config::model", "metrics"]),
@@ -173,6 +175,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
             "metrics",
             "self_check",
+            "incident",
         ],
     ),
     (
@@ -220,6 +223,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "health",
             "status",
             "metrics",
+            "incident",
         ],
     ),
     ("receiver", &["arrivals", "board", "callbacks", "clock", "fields", "secret", "webhook", "config::model", "memory", "probe", "server"]),
@@ -252,6 +256,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "recorder",
             "scheduler",
             "server",
+            "incident",
         ],
     ),
     (
@@ -318,6 +323,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "app",
             "demo",
             "sso",
+            "incident",
+            "hypercare",
+            "checkpoint",
         ],
     ),
     ("main", &["cli"]),
