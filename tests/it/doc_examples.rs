@@ -1,4 +1,4 @@
-//! The examples of README.md and docs/configuration.md: each TOML block says what it is (```` ```toml customer ````) and is loaded as such; each line shown
+//! The examples of README.md and docs: each TOML block says what it is (```` ```toml customer ````) and is loaded as such; each line shown
 //! of what `validate` says is said by one of the bad configurations under test.
 
 use std::collections::BTreeSet;
@@ -57,7 +57,7 @@ fn wrong(kind: &str, text: &str) -> Vec<String> {
 #[test]
 fn every_example_loads() {
     let mut kinds = BTreeSet::new();
-    for document in ["README.md", "docs/configuration.md", "docs/sso.md"] {
+    for document in ["README.md", "docs/configuration.md", "docs/sso.md", "docs/webhooks.md"] {
         let text = std::fs::read_to_string(root().join(document)).unwrap();
         let examples = blocks(&text, "toml");
         assert!(examples.len() >= 2, "{document}: the examples were not found");

@@ -101,7 +101,7 @@ impl Watched {
         let memory = Memory { all: &self.memories, check: &self.check.id };
         let now = Clock::System.now();
         let mut context =
-            ProbeContext { check: &self.check, transport: &self.transport, redactor: &mut redactor, memory, slot: now, now, turns: None };
+            ProbeContext { check: &self.check, transport: &self.transport, redactor: &mut redactor, memory, slot: now, now, turns: None, deadline: None };
         let failure = self.check.kind.run(&mut context, &mut observed).await.err();
         if let Some(findings) = &observed.findings {
             self.open = findings.after(&self.open);
