@@ -44,9 +44,9 @@ fn wrong(kind: &str, text: &str) -> Vec<String> {
         _ => return vec![format!("a block ```toml {kind}: say customer, integration, check or settings")],
     };
     std::fs::write(dir.path().join("customers/acme.toml"), whole).unwrap();
-    if kind == "settings" {
-        std::fs::write(dir.path().join("soakwatch.toml"), text).unwrap();
-    }
+    // Checks that expect messages want a receiver.
+    let settings = if kind == "settings" { text } else { "[receiver]\nlisten = \"127.0.0.1:9465\"\n" };
+    std::fs::write(dir.path().join("soakwatch.toml"), settings).unwrap();
     // 2026-11-01: before the dates in the examples.
     let loaded = load(dir.path(), &LoadOptions { check_secrets: false, env: Vec::new(), now: UnixMs(1_793_491_200_000) });
     let outside =
