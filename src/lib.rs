@@ -22,6 +22,7 @@ pub mod limits;
 pub mod log;
 pub mod memory;
 pub mod metrics;
+pub mod notify;
 pub mod observed;
 pub mod outcome;
 pub mod plan;

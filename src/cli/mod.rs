@@ -13,6 +13,7 @@ mod decide;
 mod demo;
 mod explain;
 mod gate;
+mod health;
 mod ids;
 mod keygen;
 mod limits;
@@ -102,6 +103,7 @@ pub struct Cli {
 enum Command {
     Run(run::Args),
     Reload(reload::Reload),
+    Health(health::Health),
     Validate(validate::Validate),
     Probe(probe::Probe),
     Explain(explain::Explain),
@@ -130,6 +132,7 @@ impl Cli {
         match self.command {
             Command::Run(args) => run::run(args),
             Command::Reload(args) => reload::run(&args),
+            Command::Health(args) => health::run(&args),
             Command::Validate(args) => validate::run(&args),
             Command::Probe(args) => probe::run(&args),
             Command::Explain(args) => explain::run(&args),
