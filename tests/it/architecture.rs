@@ -172,6 +172,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "incident",
         ],
     ),
+    ("rules", &["arrivals", "finding", "incident", "metrics", "outcome", "soak"]),
     ("log", &["clock", "config::model", "metrics"]),
     (
         "explain",
@@ -357,6 +358,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "notify",
             "log",
             "explain",
+            "rules",
             "server",
             "webhook",
             "app",
