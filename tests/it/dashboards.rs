@@ -4,6 +4,7 @@
 mod lint;
 mod live;
 mod promql;
+mod sdk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
