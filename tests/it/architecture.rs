@@ -36,8 +36,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("slots::grid", &["clock"]),
     ("slots::cron", &["clock"]),
     ("soak", &["clock", "fields", "outcome", "record", "slots::grid"]),
+    ("incident", &["clock", "fields", "outcome", "record"]),
     ("config::fingerprint", &[]),
-    ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "soak", "probe"]),
+    ("config::stamp", &[]),
+    ("config::model", &["config::stamp", "clock", "fields", "outcome", "secret", "ratelimit", "soak", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
     ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),
     (
@@ -86,6 +88,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("slots", &["clock", "fields", "outcome", "record", "config::model"]),
     // Reading the configuration: knows the kinds' tables, runs nothing.
     ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "transport", "probe", "budget"]),
+    ("config::outline", &["config", "config::model", "fields"]),
     // What is kept, and what is shown of it.
     ("arrivals", &["clock", "fields", "outcome", "attribution", "record", "webhook", "config::model", "probe", "slots", "slots::cron"]),
     ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "config::model"]),
@@ -114,6 +117,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["clock", "fields", "outcome", "record", "config::fingerprint", "config::model", "budget", "slots", "soak", "board", "limits"],
     ),
     ("health", &["clock"]),
+    ("notify", &["clock"]),
     ("report", &["clock", "fields", "outcome", "observed", "record", "evidence", "soak", "readiness", "store"]),
     (
         "bundle",
@@ -203,6 +207,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "evidence",
             "soak",
             "config::model",
+            "config::outline",
             "config::table",
             "budget",
             "readiness",
@@ -214,7 +219,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "metrics",
         ],
     ),
-    ("receiver", &["arrivals", "board", "callbacks", "clock", "fields", "secret", "webhook", "config::model", "memory", "probe", "server"]),
+    (
+        "receiver",
+        &[
+            "arrivals",
+            "board",
+            "callbacks",
+            "clock",
+            "fields",
+            "secret",
+            "webhook",
+            "config::model",
+            "memory",
+            "metrics",
+            "probe",
+            "server",
+        ],
+    ),
     // The composition root, and what starts it.
     (
         "app",
@@ -238,6 +259,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "evidence",
             "store",
             "health",
+            "notify",
             "metrics",
             "supervisor",
             "self_check",
@@ -303,6 +325,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "plan",
             "status",
             "metrics",
+            "notify",
             "log",
             "explain",
             "server",

@@ -33,13 +33,18 @@ pub(crate) fn installed(name: &str) -> Option<PathBuf> {
 impl Prometheus {
     /// Scrapes these addresses every second as the job `soakwatch`, under these rules.
     pub(crate) fn start(program: &Path, addresses: &[&str], rules: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
         let targets: Vec<String> = addresses.iter().map(|a| format!("'{a}'")).collect();
         let config = format!(
             "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  evaluation_interval: 1s\nrule_files: [rules.yml]\nscrape_configs:\n\
              - job_name: soakwatch\n  honor_labels: true\n  static_configs:\n  - targets: [{}]\n",
             targets.join(", ")
         );
+        Self::configured(program, &config, rules)
+    }
+
+    /// With this configuration, and these rules in rules.yml beside it.
+    pub(crate) fn configured(program: &Path, config: &str, rules: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("prometheus.yml"), config).unwrap();
         std::fs::write(dir.path().join("rules.yml"), rules).unwrap();
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
@@ -68,6 +73,15 @@ impl Prometheus {
     /// What it complained of.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// The value of an expression that gives one series; `None`: it gives none, or several.
+    pub(crate) fn value(&self, expression: &str) -> Option<f64> {
+        let result = self.ask("query", &[("query", expression)]).ok()?;
+        match result.as_array()?.as_slice() {
+            [one] => one["value"][1].as_str()?.parse().ok(),
+            _ => None,
+        }
     }
 
     /// `data.result` of an answer; an error is its text.
