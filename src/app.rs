@@ -19,6 +19,7 @@ use crate::config::model::{CheckDef, Config};
 use crate::config::{Loaded, diff};
 use crate::fields::CheckId;
 use crate::health::Health;
+use crate::incident::live::Incidents;
 use crate::memory::Memories;
 use crate::metrics::own::OwnMetrics;
 use crate::notify::Notifier;
@@ -113,6 +114,8 @@ pub struct Running {
     pub board: Arc<Board>,
     /// Its soaks.
     pub soaks: Arc<Soaks>,
+    /// Its incidents.
+    pub incidents: Arc<Incidents>,
     /// The way in for outcomes that are told.
     pub recorder: RecorderHandle,
     /// The way to a reload.
@@ -165,6 +168,7 @@ impl App {
         // The port answers from now on: healthy, not ready.
         let mut supervisor = supervisor;
         let soaks = Arc::new(Soaks::default());
+        let incidents = Arc::new(Incidents::default());
         let budgets = Arc::new(Budgets::new(&config.settings.rate_limit));
         let (keep, kept) = mpsc::channel(256);
         let memories = Arc::new(Memories::new(keep));
@@ -173,6 +177,7 @@ impl App {
             board: Arc::clone(&board),
             budgets: Arc::clone(&budgets),
             soaks: Arc::clone(&soaks),
+            incidents: Arc::clone(&incidents),
             own: Arc::clone(&own),
             clock: clock.clone(),
             config: config_now.clone(),
@@ -185,12 +190,12 @@ impl App {
         supervisor.spawn("http", async { Ok(serving.await?) });
 
         let restart::Before { store, gone, schedules, departed, unheard, holds, away, remembered, present, evidence: log } =
-            restart::bring_back(&path, &board, &soaks, &clock).await?;
+            restart::bring_back(&path, &board, (&soaks, &incidents), &clock).await?;
         let (checker, self_check) = self_check::channel(!config.settings.self_check.targets.is_empty());
         let own_network = self_check.clone();
         let (task, recorder) = recorder::start(
             store,
-            (Arc::clone(&board), Arc::clone(&soaks)),
+            (Arc::clone(&board), Arc::clone(&soaks), Arc::clone(&incidents)),
             Arc::clone(&own),
             clock.clone(),
             config_now.clone(),
@@ -206,6 +211,7 @@ impl App {
         for entry in soaks.configure(&config, clock.now()) {
             recorder.evidence(entry).await;
         }
+        recorder.review_incidents().await;
         memories.restore(&remembered);
         supervisor.spawn("memory", memory::run(kept, recorder.clone(), stop.clone()));
         restart::forget_memories(gone.iter().chain(&unheard), &memories).await;
@@ -286,7 +292,7 @@ impl App {
         let patience = config.settings.scheduler.grace.0 + Duration::from_secs(30);
         notifier.ready(&watching(checks, address));
         let tasks = tokio::spawn(service::accompany(supervisor.run(patience), notifier, health, stop.clone()));
-        Ok(Running { address, receiver, board, soaks, recorder, reload, stop, tasks })
+        Ok(Running { address, receiver, board, soaks, incidents, recorder, reload, stop, tasks })
     }
 }
 
@@ -406,6 +412,7 @@ impl Reloader {
         let removed = left.len() as u64;
         left.extend(unheard.iter().map(|check| check.integration().to_string()));
         restart::forget(&gone, &left, &self.board, &self.recorder).await;
+        self.recorder.review_incidents().await;
         restart::forget_memories(gone.iter().chain(&unheard), &self.memories).await;
         restart::note_schedules(&new, &restart::schedules(&old), &self.recorder).await;
         evidence::reloaded(&old, &new, &diff, actor, self.clock.now(), &self.recorder).await;

@@ -14,6 +14,7 @@ use crate::budget::{Budgets, HOLD_NOTE};
 use crate::clock::{Clock, UnixMs, monotonic};
 use crate::config::model::Config;
 use crate::fields::{CheckId, IntegrationId};
+use crate::incident::live::{Incidents, MOST_CLOSED};
 use crate::memory::{MEMORY_NOTE, Memories};
 use crate::outcome::Cause;
 use crate::readiness::Soaks;
@@ -49,18 +50,24 @@ pub(super) struct Before {
 }
 
 /// Opens the store and folds what it knows into the board.
-pub(super) async fn bring_back(path: &Path, board: &Arc<Board>, soaks: &Arc<Soaks>, clock: &Clock) -> Result<Before, StartError> {
-    let (path, board, soaks, clock) = (path.to_owned(), Arc::clone(board), Arc::clone(soaks), clock.clone());
+pub(super) async fn bring_back(
+    path: &Path,
+    board: &Arc<Board>,
+    (soaks, incidents): (&Arc<Soaks>, &Arc<Incidents>),
+    clock: &Clock,
+) -> Result<Before, StartError> {
+    let (path, board, clock) = (path.to_owned(), Arc::clone(board), clock.clone());
+    let (soaks, incidents) = (Arc::clone(soaks), Arc::clone(incidents));
     let work = tokio::task::spawn_blocking(move || {
         if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
             std::fs::create_dir_all(dir).map_err(|error| StartError::File { path: dir.to_owned(), error })?;
         }
-        bring_back_blocking(&path, &board, &soaks, &clock).map_err(|error| StartError::Store { path: PathBuf::from(&path), error })
+        bring_back_blocking(&path, &board, (&soaks, &incidents), &clock).map_err(|error| StartError::Store { path: PathBuf::from(&path), error })
     });
     work.await.map_err(|e| StartError::Internal(e.into()))?
 }
 
-fn bring_back_blocking(path: &Path, board: &Board, soaks: &Soaks, clock: &Clock) -> Result<Before, StoreError> {
+fn bring_back_blocking(path: &Path, board: &Board, (soaks, incidents): (&Soaks, &Incidents), clock: &Clock) -> Result<Before, StoreError> {
     let mut store = Store::open(path)?;
     let departed = store.notes(DEPARTED)?;
     for (id, json) in &departed {
@@ -93,6 +100,11 @@ fn bring_back_blocking(path: &Path, board: &Board, soaks: &Soaks, clock: &Clock)
         board.update_departed(&check.integration(), |d| d.add(state));
     }
     let gone = store.known().into_iter().filter(|check| !board.knows(check)).collect();
+    let (known, damaged) = store.recent_incidents(MOST_CLOSED)?;
+    if damaged > 0 {
+        tracing::error!(damaged, "incidents of the store could not be read and were left out");
+    }
+    known.into_iter().for_each(|i| incidents.put(i));
     let schedules = store.notes(SCHEDULE)?;
     let (holds, away) = (store.notes(HOLD_NOTE)?, store.notes(AWAY_NOTE)?);
     let (remembered, present) = (store.notes(MEMORY_NOTE)?, store.notes(super::arrivals::RECEIVER_NOTE)?);

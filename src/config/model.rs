@@ -16,6 +16,7 @@ use crate::ratelimit::Dialect;
 use crate::secret::SecretRef;
 use crate::soak::{Judge, Waiver};
 
+pub use crate::incident::Policy as IncidentPolicy;
 pub use crate::soak::Policy as SoakPolicy;
 
 /// A whole configuration, read and judged.
@@ -266,6 +267,8 @@ pub struct Integration {
     pub hypercare: Span,
     /// `soak`.
     pub soak: Option<SoakPolicy>,
+    /// `incident`: when one opens and closes.
+    pub incident: IncidentPolicy,
     /// `waiver`; those that have ended too.
     pub waivers: Vec<Waiver>,
     /// `volume`.

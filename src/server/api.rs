@@ -107,6 +107,7 @@ const PATHS: [&str; 12] = [
     "/api/v1/exclusions",
     "/api/v1/attestations",
     "/api/v1/acceptances",
+    "/api/v1/incidents",
 ];
 /// Those that change something.
 const CHANGES: [&str; 4] = ["/-/reload", "/api/v1/exclusions", "/api/v1/attestations", "/api/v1/acceptances"];
@@ -116,7 +117,7 @@ pub(super) async fn not_found(uri: Uri) -> Problem {
     let hint = match nearest(&path, &PATHS) {
         Some(near) => format!("Did you mean {near}?"),
         None => format!(
-            "There are {}, /integrations/C/E/I, /readiness/C/E, /api/v1/gates/C/E, /api/v1/integrations/C/E/I and /api/v1/checks/C/E/I/CHECK/runs?since=24h.",
+            "There are {}, /integrations/C/E/I, /readiness/C/E, /api/v1/gates/C/E, /api/v1/integrations/C/E/I, /api/v1/incidents/ID and /api/v1/checks/C/E/I/CHECK/runs?since=24h.",
             PATHS.join(", ")
         ),
     };
@@ -124,7 +125,8 @@ pub(super) async fn not_found(uri: Uri) -> Problem {
 }
 
 pub(super) async fn wrong_method(method: Method, uri: Uri) -> Problem {
-    let allowed = if CHANGES.contains(&uri.path()) { "POST" } else { "GET" };
+    let acts = uri.path().starts_with("/api/v1/incidents/") && uri.path().matches('/').count() > 4;
+    let allowed = if acts || CHANGES.contains(&uri.path()) { "POST" } else { "GET" };
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not for this path"), format!("Use {allowed}."))
         .header(header::ALLOW, if allowed == "POST" { "POST" } else { "GET, HEAD" })
 }

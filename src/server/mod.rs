@@ -21,6 +21,8 @@ use crate::config::model::{Config, ServerSettings};
 use crate::config::table::Problem;
 use crate::evidence::{Entry, Link};
 use crate::health::Health;
+use crate::incident::act::Act;
+use crate::incident::live::Incidents;
 use crate::memory::Memories;
 use crate::metrics::own::OwnMetrics;
 use crate::readiness::Soaks;
@@ -32,6 +34,7 @@ mod asked;
 mod auth;
 mod decisions;
 mod gate;
+mod incidents;
 mod limits;
 mod origin;
 mod page;
@@ -64,6 +67,8 @@ pub struct ServerState {
     pub budgets: Arc<Budgets>,
     /// Every soak's running state.
     pub soaks: Arc<Soaks>,
+    /// The incidents it knows.
+    pub incidents: Arc<Incidents>,
     /// The daemon's own metrics.
     pub own: Arc<OwnMetrics>,
     /// Wall time.
@@ -100,6 +105,8 @@ impl ServerState {
 pub struct DecisionRequest {
     /// The record.
     pub entry: Entry,
+    /// What is done by it, once it stands there, with which incident.
+    pub act: Option<(String, Act)>,
     /// Where it is told that it stands in the log, or why it does not.
     pub answer: oneshot::Sender<Result<Link, String>>,
 }
@@ -202,6 +209,11 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/exclusions", post(decisions::exclude))
         .route("/api/v1/attestations", post(decisions::attest))
         .route("/api/v1/acceptances", post(acceptances::accept))
+        .route("/api/v1/incidents", get(incidents::list))
+        .route("/api/v1/incidents/{id}", get(incidents::one))
+        .route("/api/v1/incidents/{id}/ack", post(incidents::ack))
+        .route("/api/v1/incidents/{id}/note", post(incidents::note))
+        .route("/api/v1/incidents/{id}/reclassify", post(incidents::reclassify))
         .route("/api/v1/integrations/{customer}/{environment}/{integration}", get(api::integration))
         .route("/api/v1/checks/{customer}/{environment}/{integration}/{check}/runs", get(runs::runs))
         .fallback(api::not_found)

@@ -85,6 +85,7 @@ pub(crate) fn integration(customer: &str, environment: &str, id: &str) -> Integr
         dialect: soakwatch::ratelimit::Dialect::Auto,
         quota_share: None,
         quota_window: None,
+        incident: Default::default(),
         throttled_excluded: false,
     }
 }
@@ -212,6 +213,7 @@ pub(crate) fn estate(settings: Settings) -> (Config, Board) {
         dialect: soakwatch::ratelimit::Dialect::Auto,
         quota_share: None,
         quota_window: None,
+        incident: Default::default(),
         throttled_excluded: true,
         maintenance: vec![Maintenance {
             start: NOW.minus(hour),
