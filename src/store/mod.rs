@@ -27,6 +27,7 @@ mod evidence;
 mod failures;
 #[cfg(test)]
 mod fixtures;
+mod hours;
 mod incidents;
 mod journal;
 mod memory;
@@ -47,6 +48,7 @@ mod writer;
 pub use crate::record::Run;
 pub use evidence::Logged;
 pub use failures::FailureRow;
+pub use hours::Hours;
 pub use notes::Note;
 pub use reader::Reader;
 pub use retention::Pinned;
