@@ -34,6 +34,7 @@ mod arrivals;
 mod bundles;
 mod decisions;
 mod evidence;
+mod heartbeat;
 mod memory;
 mod restart;
 mod service;
@@ -235,6 +236,13 @@ impl App {
             soaks: Arc::clone(&soaks),
         };
         supervisor.spawn("housekeeper", checker.run(log, stop.clone()));
+        let heartbeat = heartbeat::Heartbeat {
+            config: config_now.clone(),
+            transport: transport_now.clone(),
+            stored: recorder.stored(),
+            health: Arc::clone(&health),
+        };
+        supervisor.spawn("heartbeat", heartbeat.run(stop.clone()));
         let watch = arrivals::Watch {
             board: Arc::clone(&board),
             memories: Arc::clone(&memories),

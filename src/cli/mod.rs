@@ -7,6 +7,7 @@ use std::io::Write as _;
 
 use clap::{Parser, Subcommand};
 
+mod backup;
 mod columns;
 mod control;
 mod decide;
@@ -22,6 +23,7 @@ mod plan;
 mod probe;
 mod reload;
 mod report;
+mod restore;
 mod run;
 mod runs;
 mod simulate;
@@ -119,6 +121,8 @@ enum Command {
     Report(report::Report),
     Verify(verify::Verify),
     Keygen(keygen::Keygen),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Webhook(webhook::Webhook),
     /// Makes a token for the server and shows it once
     Token(token::TokenArgs),
@@ -147,6 +151,8 @@ impl Cli {
             Command::Report(args) => report::run(&args),
             Command::Verify(args) => verify::run(&args),
             Command::Keygen(args) => keygen::run(&args),
+            Command::Backup(args) => backup::run(&args),
+            Command::Restore(args) => restore::run(&args),
             Command::Webhook(args) => webhook::run(&args),
             Command::Token(args) => token::run(&args),
         }

@@ -41,7 +41,19 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
 /// What is built once at start: the listener, the store's file, the log. All other settings are taken over while the daemon runs.
 fn restart_needed(old: &Settings, new: &Settings) -> Vec<&'static str> {
     // Taken apart by name, so that a new setting must be placed here.
-    let Settings { server, store, scheduler: _, rate_limit: _, self_check: _, probe: _, receiver, metrics: _, evidence: _, log } = new;
+    let Settings {
+        server,
+        store,
+        scheduler: _,
+        rate_limit: _,
+        self_check: _,
+        probe: _,
+        receiver,
+        metrics: _,
+        evidence: _,
+        heartbeat: _,
+        log,
+    } = new;
     let ServerSettings { listen, open: _, hosts: _, max_connections, timeout: _, tokens: _ } = server;
     let StoreSettings { path, keep_runs: _, keep_hours: _, outbox: _ } = store;
     let ReceiverSettings { listen: receives, public_url: _, max_connections: receives_most, timeout: _, max_rate: _ } = receiver;

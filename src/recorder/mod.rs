@@ -91,6 +91,7 @@ impl Arrived {
 #[derive(Clone, Debug)]
 pub struct RecorderHandle {
     events: mpsc::Sender<Event>,
+    stored: watch::Receiver<u64>,
 }
 
 impl RecorderHandle {
@@ -119,6 +120,11 @@ impl RecorderHandle {
         let (answer, done) = oneshot::channel();
         self.send(Event::Evidence(Box::new(Saying { entry, answer: Some(answer) }))).await;
         done.await.unwrap_or_else(|_| Err("the daemon is stopping".to_owned()))
+    }
+
+    /// How many outcomes the store has taken since the start; changes with each commit that held some.
+    pub fn stored(&self) -> watch::Receiver<u64> {
+        self.stored.clone()
     }
 
     /// Forgets a check that left the configuration; its history stays until retention.
@@ -186,6 +192,7 @@ pub struct Recorder {
     /// What did not fit while the store failed, by check: it is stored as slots that could not be judged, so that what was due stays due.
     lost: HashMap<CheckId, Vec<Record>>,
     flushes: Vec<(u64, oneshot::Sender<()>)>,
+    stored: watch::Sender<u64>,
     /// What is done once the first `before` pending outcomes are stored, and before the others are.
     after: Vec<After>,
     before: usize,
@@ -223,6 +230,7 @@ pub fn start(
     self_check: SelfCheckHandle,
 ) -> anyhow::Result<(Recorder, RecorderHandle)> {
     let (sender, events) = mpsc::channel(1024);
+    let (stored, stored_now) = watch::channel(0);
     let writer = Writer::start(store)?;
     let now = Instant::now();
     // A restart is no change of state.
@@ -242,6 +250,7 @@ pub fn start(
         pending: VecDeque::new(),
         lost: HashMap::new(),
         flushes: Vec::new(),
+        stored,
         after: Vec::new(),
         before: 0,
         left_out: 0,
@@ -257,7 +266,7 @@ pub fn start(
         seal_wanted: Vec::new(),
         said,
     };
-    Ok((recorder, RecorderHandle { events: sender }))
+    Ok((recorder, RecorderHandle { events: sender, stored: stored_now }))
 }
 
 impl Recorder {
@@ -498,6 +507,7 @@ impl Recorder {
                     tracing::info!(outcomes = commit.count, "the store can be written again");
                 }
                 self.store_fails = false;
+                self.stored.send_if_modified(|n| std::mem::replace(n, *n + commit.count as u64) != *n);
                 let stored: Vec<Pending> = self.pending.drain(..commit.count.min(self.pending.len())).collect();
                 // What is judged is what is stored, also what the board showed before.
                 self.soaks.apply(stored.iter().map(|p| &p.record));

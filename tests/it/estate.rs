@@ -59,6 +59,7 @@ pub(crate) fn settings() -> Settings {
         },
         metrics: MetricsSettings { check_histograms: false, max_series: 1_000_000 },
         evidence: EvidenceSettings { bundles: false, dir: "evidence".into(), signing_key: None },
+        heartbeat: Settings::default().heartbeat,
         log: LogSettings { level: tracing::Level::INFO, json: None },
     }
 }

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod architecture;
+mod backup;
 mod bad_config;
 mod blocked;
 mod budgets;
@@ -22,6 +23,7 @@ mod gate;
 mod gate_live;
 mod gate_nothing;
 mod go_live;
+mod heartbeat;
 mod hostile_config;
 mod hostile_estate;
 mod jwks;
