@@ -15,9 +15,11 @@ use tokio_util::sync::CancellationToken;
 use crate::board::Board;
 use crate::budget::Budgets;
 use crate::clock::Clock;
-use crate::config::model::Config;
+use crate::config::model::{CheckDef, Config};
 use crate::config::{Loaded, diff};
+use crate::fields::CheckId;
 use crate::health::Health;
+use crate::incident::live::Incidents;
 use crate::memory::Memories;
 use crate::metrics::own::OwnMetrics;
 use crate::notify::Notifier;
@@ -39,6 +41,7 @@ mod memory;
 mod restart;
 mod service;
 mod soaks;
+mod watching;
 
 pub use bundles::signing_key_blocking;
 
@@ -112,6 +115,8 @@ pub struct Running {
     pub board: Arc<Board>,
     /// Its soaks.
     pub soaks: Arc<Soaks>,
+    /// Its incidents.
+    pub incidents: Arc<Incidents>,
     /// The way in for outcomes that are told.
     pub recorder: RecorderHandle,
     /// The way to a reload.
@@ -164,6 +169,7 @@ impl App {
         // The port answers from now on: healthy, not ready.
         let mut supervisor = supervisor;
         let soaks = Arc::new(Soaks::default());
+        let incidents = Arc::new(Incidents::default());
         let budgets = Arc::new(Budgets::new(&config.settings.rate_limit));
         let (keep, kept) = mpsc::channel(256);
         let memories = Arc::new(Memories::new(keep));
@@ -172,6 +178,7 @@ impl App {
             board: Arc::clone(&board),
             budgets: Arc::clone(&budgets),
             soaks: Arc::clone(&soaks),
+            incidents: Arc::clone(&incidents),
             own: Arc::clone(&own),
             clock: clock.clone(),
             config: config_now.clone(),
@@ -183,13 +190,13 @@ impl App {
         let serving = server::serve(listener, state, stop.clone());
         supervisor.spawn("http", async { Ok(serving.await?) });
 
-        let restart::Before { store, gone, schedules, departed, holds, away, remembered, present, evidence: log } =
-            restart::bring_back(&path, &board, &soaks, &clock).await?;
+        let restart::Before { store, gone, schedules, departed, unheard, holds, away, remembered, present, evidence: log } =
+            restart::bring_back(&path, &board, (&soaks, &incidents), &clock).await?;
         let (checker, self_check) = self_check::channel(!config.settings.self_check.targets.is_empty());
         let own_network = self_check.clone();
         let (task, recorder) = recorder::start(
             store,
-            (Arc::clone(&board), Arc::clone(&soaks)),
+            (Arc::clone(&board), Arc::clone(&soaks), Arc::clone(&incidents)),
             Arc::clone(&own),
             clock.clone(),
             config_now.clone(),
@@ -205,9 +212,10 @@ impl App {
         for entry in soaks.configure(&config, clock.now()) {
             recorder.evidence(entry).await;
         }
+        recorder.review_incidents().await;
         memories.restore(&remembered);
         supervisor.spawn("memory", memory::run(kept, recorder.clone(), stop.clone()));
-        restart::forget_memories(gone.iter(), &memories).await;
+        restart::forget_memories(gone.iter().chain(&unheard), &memories).await;
         let mut keeper = soaks::Keeper {
             soaks: Arc::clone(&soaks),
             board: Arc::clone(&board),
@@ -250,6 +258,7 @@ impl App {
             config: config_now.clone(),
             self_check: own_network,
             clock: clock.clone(),
+            own: Arc::clone(&own),
         };
         supervisor.spawn("receiver", watch.run(hooks, arrivals::noted(&present), stop.clone()));
         let means = Means {
@@ -279,6 +288,7 @@ impl App {
             address,
         };
         supervisor.spawn("reload", reloader.run(reloads, stop.clone()));
+        supervisor.spawn("watching", watching::run(config_now.clone(), reload.downgrade(), stop.clone()));
         health.set_ready(true);
         if let Some(receiver) = receiver {
             tracing::info!(%receiver, "messages are received on http://{receiver}/hooks");
@@ -290,7 +300,7 @@ impl App {
         let patience = config.settings.scheduler.grace.0 + Duration::from_secs(30);
         notifier.ready(&watching(checks, address));
         let tasks = tokio::spawn(service::accompany(supervisor.run(patience), notifier, health, stop.clone()));
-        Ok(Running { address, receiver, board, soaks, recorder, reload, stop, tasks })
+        Ok(Running { address, receiver, board, soaks, incidents, recorder, reload, stop, tasks })
     }
 }
 
@@ -390,7 +400,7 @@ impl Reloader {
                 }
             }
         }
-        let left: BTreeSet<String> = old
+        let mut left: BTreeSet<String> = old
             .integrations()
             .map(|i| &i.id)
             .collect::<BTreeSet<_>>()
@@ -404,13 +414,19 @@ impl Reloader {
         }
         let new = Arc::new(new);
         self.config.send_replace(Arc::clone(&new));
+        let receives = |def: &CheckDef| def.kind.receiving().is_some();
+        let unheard: Vec<CheckId> =
+            old.checks().filter(|d| receives(d) && !new.checks().any(|n| n.id == d.id && receives(n))).map(|d| d.id.clone()).collect();
+        let removed = left.len() as u64;
+        left.extend(unheard.iter().map(|check| check.integration().to_string()));
         restart::forget(&gone, &left, &self.board, &self.recorder).await;
-        restart::forget_memories(gone.iter(), &self.memories).await;
+        self.recorder.review_incidents().await;
+        restart::forget_memories(gone.iter().chain(&unheard), &self.memories).await;
         restart::note_schedules(&new, &restart::schedules(&old), &self.recorder).await;
         evidence::reloaded(&old, &new, &diff, actor, self.clock.now(), &self.recorder).await;
-        self.own.integrations_removed.inc_by(left.len() as u64);
+        self.own.integrations_removed.inc_by(removed);
         self.own.config_accepted(&hash, self.clock.now());
-        let restart_needed: Vec<String> = diff.restart_needed.iter().map(|s| (*s).to_owned()).collect();
+        let restart_needed: Vec<String> = diff.restart_needed.clone();
         tracing::info!(
             actor,
             added = diff.added.len(),

@@ -24,6 +24,7 @@ mod probe;
 mod reload;
 mod report;
 mod restore;
+mod rules;
 mod run;
 mod runs;
 mod simulate;
@@ -119,6 +120,7 @@ enum Command {
     Lint(lint::Lint),
     Simulate(simulate::Simulate),
     Report(report::Report),
+    Rules(rules::Rules),
     Verify(verify::Verify),
     Keygen(keygen::Keygen),
     Backup(backup::Backup),
@@ -149,6 +151,7 @@ impl Cli {
             Command::Lint(args) => lint::run(&args),
             Command::Simulate(args) => simulate::run(&args),
             Command::Report(args) => report::run(&args),
+            Command::Rules(args) => rules::run(&args),
             Command::Verify(args) => verify::run(&args),
             Command::Keygen(args) => keygen::run(&args),
             Command::Backup(args) => backup::run(&args),

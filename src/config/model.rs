@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fingerprint::Fingerprint;
+use super::stamp::Stamp;
 use crate::clock::UnixMs;
 use crate::fields::{Bytes, CheckId, HttpUrl, IntegrationId, Ratio, Slug, Span, TimeOfDay, Volume};
 use crate::outcome::{Attribution, Class, Criticality, Owner, Role};
@@ -15,6 +16,7 @@ use crate::ratelimit::Dialect;
 use crate::secret::SecretRef;
 use crate::soak::{Judge, Waiver};
 
+pub use crate::incident::Policy as IncidentPolicy;
 pub use crate::soak::Policy as SoakPolicy;
 
 /// A whole configuration, read and judged.
@@ -28,6 +30,8 @@ pub struct Config {
     pub customers: Vec<Customer>,
     /// SHA-256 over all files read, hex: names this configuration in metrics and logs.
     pub hash: String,
+    /// How its files looked just before they were read.
+    pub stamp: Stamp,
 }
 
 impl Config {
@@ -68,6 +72,8 @@ pub struct Settings {
     pub evidence: EvidenceSettings,
     /// `[heartbeat]`
     pub heartbeat: HeartbeatSettings,
+    /// `[reload]`
+    pub reload: ReloadSettings,
     /// `[log]`
     pub log: LogSettings,
 }
@@ -183,6 +189,8 @@ pub struct ReceiverSettings {
     pub public_url: Option<HttpUrl>,
     /// `max_connections`.
     pub max_connections: u32,
+    /// `max_per_sender`.
+    pub max_per_sender: u32,
     /// `timeout`: for one request, head and body.
     pub timeout: Span,
     /// `max_rate`: messages on one path; of more each is refused before it is read.
@@ -220,6 +228,13 @@ pub struct HeartbeatSettings {
     pub post: bool,
     /// `timeout`: for one call.
     pub timeout: Span,
+}
+
+/// `[reload]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReloadSettings {
+    /// `watch`: read the configuration again when its files change.
+    pub watch: bool,
 }
 
 /// `[log]`.
@@ -267,6 +282,8 @@ pub struct Integration {
     pub hypercare: Span,
     /// `soak`.
     pub soak: Option<SoakPolicy>,
+    /// `incident`: when one opens and closes.
+    pub incident: IncidentPolicy,
     /// `waiver`; those that have ended too.
     pub waivers: Vec<Waiver>,
     /// `volume`.

@@ -36,8 +36,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("slots::grid", &["clock"]),
     ("slots::cron", &["clock"]),
     ("soak", &["clock", "fields", "outcome", "record", "slots::grid"]),
+    ("incident", &["clock", "fields", "outcome", "observed", "record", "evidence"]),
     ("config::fingerprint", &[]),
-    ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "soak", "probe"]),
+    ("config::stamp", &[]),
+    ("config::model", &["config::stamp", "clock", "fields", "outcome", "secret", "ratelimit", "soak", "incident", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
     ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),
     (
@@ -85,11 +87,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("slots", &["clock", "fields", "outcome", "record", "config::model"]),
     // Reading the configuration: knows the kinds' tables, runs nothing.
-    ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "transport", "probe", "budget"]),
+    ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "incident", "transport", "probe", "budget"]),
+    ("config::outline", &["config", "config::model", "fields"]),
     // What is kept, and what is shown of it.
     ("arrivals", &["clock", "fields", "outcome", "attribution", "record", "webhook", "config::model", "probe", "slots", "slots::cron"]),
-    ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "config::model"]),
-    ("store", &["clock", "fields", "finding", "outcome", "ratelimit", "record", "evidence", "board"]),
+    ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "incident", "config::model"]),
+    ("store", &["clock", "fields", "finding", "outcome", "ratelimit", "record", "evidence", "incident", "board"]),
     ("limits", &["clock", "fields", "outcome", "ratelimit", "budget", "config::model", "board"]),
     (
         "readiness",
@@ -107,6 +110,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "board",
             "limits",
             "store",
+            "incident",
         ],
     ),
     (
@@ -143,6 +147,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "board",
             "limits",
             "health",
+            "incident",
         ],
     ),
     ("log", &["clock", "config::model", "metrics"]),
@@ -168,6 +173,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
             "metrics",
             "self_check",
+            "incident",
         ],
     ),
     (
@@ -204,6 +210,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "evidence",
             "soak",
             "config::model",
+            "config::outline",
             "config::table",
             "budget",
             "readiness",
@@ -213,9 +220,26 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "health",
             "status",
             "metrics",
+            "incident",
         ],
     ),
-    ("receiver", &["arrivals", "board", "callbacks", "clock", "fields", "secret", "webhook", "config::model", "memory", "probe", "server"]),
+    (
+        "receiver",
+        &[
+            "arrivals",
+            "board",
+            "callbacks",
+            "clock",
+            "fields",
+            "secret",
+            "webhook",
+            "config::model",
+            "memory",
+            "metrics",
+            "probe",
+            "server",
+        ],
+    ),
     // The composition root, and what starts it.
     (
         "app",
@@ -246,6 +270,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "recorder",
             "scheduler",
             "server",
+            "incident",
         ],
     ),
     (
@@ -313,6 +338,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "app",
             "demo",
             "sso",
+            "incident",
         ],
     ),
     ("main", &["cli"]),
