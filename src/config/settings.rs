@@ -7,8 +7,8 @@ use toml::de::DeValue;
 
 use super::field::Share;
 use super::model::{
-    ControlTarget, EvidenceSettings, HeartbeatSettings, LogSettings, MetricsSettings, ProbeSettings, RateLimitSettings, ReceiverSettings, ReloadSettings,
-    SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, StoreSettings, Token,
+    ControlTarget, EvidenceSettings, HeartbeatSettings, LogSettings, MetricsSettings, ProbeSettings, RateLimitSettings, ReceiverSettings,
+    ReloadSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, StoreSettings, Token,
 };
 use super::table::{Field, Table};
 use crate::fields::{Bytes, Expected, HttpUrl, Ratio, Slug, Span, Volume};
