@@ -8,6 +8,7 @@ mod blackout;
 mod evidence;
 mod hold;
 mod incidents;
+mod said;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -35,6 +36,7 @@ use crate::store::{Note, Seal, Store};
 use evidence::Saying;
 use hold::Hold;
 use incidents::{Acting, Keeping};
+use said::{log_change, tells};
 use writer::{After, Writer};
 
 pub use evidence::Durable;
@@ -578,27 +580,5 @@ async fn wait(commit: &mut Option<Commit>) -> writer::Answer {
             (&mut c.answer).await.unwrap_or_else(|_| Err(writer::Failed { error: "the store's thread ended".into(), after: Vec::new() }))
         }
         None => std::future::pending().await,
-    }
-}
-
-/// Whether an outcome tells how the check stands: it was judged, or somebody has to mend something before it can be. Other gaps are said where
-/// they begin (self-check, clock, start), or are meant.
-fn tells(r: &Record) -> bool {
-    r.outcome.counted() || matches!(r.cause, Some(Cause::Secret | Cause::Egress | Cause::Capacity | Cause::Internal))
-}
-
-/// A failure is logged once: when it begins, when it changes, when it ends.
-fn log_change(r: &Record) {
-    let check = r.check.as_str();
-    let detail = r.detail.as_deref().unwrap_or_default();
-    let class = r.class.map_or("", |c| c.as_str());
-    let attribution = r.attribution.map_or("", |a| a.as_str());
-    match r.outcome {
-        Outcome::Pass => tracing::info!(check, "{check} passes"),
-        Outcome::Fail | Outcome::Throttled => tracing::warn!(check, class, attribution, detail, "{check} fails: {class}"),
-        Outcome::Unknown | Outcome::Skipped | Outcome::NotDue => {
-            let cause = r.cause.map_or("", |c| c.as_str());
-            tracing::warn!(check, cause, detail, "{check} can't be judged: {cause}");
-        }
     }
 }
