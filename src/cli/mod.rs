@@ -15,6 +15,7 @@ mod demo;
 mod explain;
 mod gate;
 mod health;
+mod hypercare;
 mod ids;
 mod keygen;
 mod limits;

@@ -16,6 +16,7 @@ use crate::ratelimit::Dialect;
 use crate::secret::SecretRef;
 use crate::soak::{Judge, Waiver};
 
+pub use crate::hypercare::Policy as ExitPolicy;
 pub use crate::incident::Policy as IncidentPolicy;
 pub use crate::soak::Policy as SoakPolicy;
 
@@ -284,6 +285,10 @@ pub struct Integration {
     pub soak: Option<SoakPolicy>,
     /// `incident`: when one opens and closes.
     pub incident: IncidentPolicy,
+    /// `exit`, here and on the customer: what is asked for before hypercare ends.
+    pub exit: ExitPolicy,
+    /// `contact`, here or on the customer: who is to be told, a name or a mail address. Shown, never judged.
+    pub contact: Option<String>,
     /// `waiver`; those that have ended too.
     pub waivers: Vec<Waiver>,
     /// `volume`.

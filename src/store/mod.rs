@@ -29,6 +29,7 @@ mod evidence;
 mod failures;
 #[cfg(test)]
 mod fixtures;
+mod hours;
 mod incidents;
 mod journal;
 mod memory;
@@ -49,6 +50,7 @@ mod writer;
 pub use crate::record::Run;
 pub use evidence::Logged;
 pub use failures::FailureRow;
+pub use hours::Hours;
 pub use notes::Note;
 pub use reader::Reader;
 pub use retention::Pinned;

@@ -39,7 +39,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("incident", &["clock", "fields", "outcome", "observed", "record", "evidence"]),
     ("config::fingerprint", &[]),
     ("config::stamp", &[]),
-    ("config::model", &["config::stamp", "clock", "fields", "outcome", "secret", "ratelimit", "soak", "incident", "probe"]),
+    ("hypercare", &["clock", "fields", "outcome", "record", "incident", "soak"]),
+    ("config::model", &["config::stamp", "clock", "fields", "outcome", "secret", "ratelimit", "soak", "incident", "hypercare", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
     ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),
     (
@@ -89,7 +90,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Reading the configuration: knows the kinds' tables, runs nothing.
     (
         "config",
-        &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "incident", "transport", "probe", "budget"],
+        &[
+            "clock",
+            "fields",
+            "files",
+            "outcome",
+            "secret",
+            "ratelimit",
+            "attribution",
+            "soak",
+            "incident",
+            "hypercare",
+            "transport",
+            "probe",
+            "budget",
+        ],
     ),
     ("config::outline", &["config", "config::model", "fields"]),
     // What is kept, and what is shown of it.
@@ -119,6 +134,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "plan",
         &["clock", "fields", "outcome", "record", "config::fingerprint", "config::model", "budget", "slots", "soak", "board", "limits"],
+    ),
+    (
+        "checkpoint",
+        &["clock", "fields", "outcome", "record", "soak", "incident", "hypercare", "config::model", "probe", "board", "store", "readiness"],
     ),
     ("health", &["clock"]),
     ("notify", &["clock"]),
@@ -217,6 +236,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "config::table",
             "budget",
             "readiness",
+            "hypercare",
+            "checkpoint",
             "board",
             "store",
             "limits",
@@ -342,6 +363,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "demo",
             "sso",
             "incident",
+            "hypercare",
+            "checkpoint",
         ],
     ),
     ("main", &["cli"]),

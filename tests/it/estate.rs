@@ -88,6 +88,8 @@ pub(crate) fn integration(customer: &str, environment: &str, id: &str) -> Integr
         quota_window: None,
         incident: Default::default(),
         throttled_excluded: false,
+        exit: soakwatch::config::model::ExitPolicy::new(None),
+        contact: None,
     }
 }
 

@@ -1,0 +1,17 @@
+//! Checkpoints: configuration, evidence log, stored runs and incidents brought together for `hypercare`, for one environment at a time.
+//!
+//! - `answered`: may hypercare end, and every number beside it, as every output shows it (docs/hypercare.md has the keys)
+//! - `assemble`: the same from configuration and store
+//! - `live`: what was found last of every environment that is live, for pages and metrics
+//!
+//! Owns no store and no clock, never writes. What a number or a criterion means is `hypercare`'s.
+
+mod answered;
+mod assemble;
+mod live;
+#[cfg(test)]
+mod tests;
+
+pub use answered::{Answered, GATE, Passed, Standing};
+pub use assemble::{Known, answer, answer_from, is_live};
+pub use live::Live;
