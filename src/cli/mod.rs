@@ -7,6 +7,7 @@ use std::io::Write as _;
 
 use clap::{Parser, Subcommand};
 
+mod backup;
 mod columns;
 mod control;
 mod decide;
@@ -23,6 +24,7 @@ mod plan;
 mod probe;
 mod reload;
 mod report;
+mod restore;
 mod rules;
 mod run;
 mod runs;
@@ -122,6 +124,8 @@ enum Command {
     Rules(rules::Rules),
     Verify(verify::Verify),
     Keygen(keygen::Keygen),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Webhook(webhook::Webhook),
     /// Makes a token for the server and shows it once
     Token(token::TokenArgs),
@@ -151,6 +155,8 @@ impl Cli {
             Command::Rules(args) => rules::run(&args),
             Command::Verify(args) => verify::run(&args),
             Command::Keygen(args) => keygen::run(&args),
+            Command::Backup(args) => backup::run(&args),
+            Command::Restore(args) => restore::run(&args),
             Command::Webhook(args) => webhook::run(&args),
             Command::Token(args) => token::run(&args),
         }
