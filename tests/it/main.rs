@@ -23,6 +23,7 @@ mod gate_nothing;
 mod go_live;
 mod hostile_config;
 mod hostile_estate;
+mod incidents;
 mod jwks;
 mod limits;
 mod live_metrics;
