@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
-use crate::arrivals::Arrivals;
+use crate::arrivals::{Arrivals, Tally};
 use crate::clock::{HOUR_MS, UnixMs};
 use crate::config::model::{CheckDef, Config, Integration};
 use crate::fields::{CheckId, IntegrationId};
@@ -342,6 +342,8 @@ pub struct Departed {
     pub wait_sum: f64,
     /// As in [`CheckState`].
     pub document_changes: u64,
+    /// Messages of checks that received.
+    pub arrived: Tally,
 }
 
 /// What a check, or the checks that left, have counted for their integration; borrowed.
@@ -479,6 +481,11 @@ impl Board {
         for (check, state) in &old {
             if let Some(entry) = index.get(&check.integration()).and_then(|n| integrations.get_mut(*n)) {
                 entry.departed.add(state);
+            }
+        }
+        for (check, tally) in self.arrivals.leave(config) {
+            if let Some(entry) = index.get(&check.integration()).and_then(|n| integrations.get_mut(*n)) {
+                entry.departed.arrived.add(&tally);
             }
         }
         *inner = Inner { integrations, places };

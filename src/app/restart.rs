@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{StartError, evidence};
+use crate::arrivals::State;
 use crate::board::{Board, CheckState};
 use crate::budget::{Budgets, HOLD_NOTE};
 use crate::clock::{Clock, UnixMs, monotonic};
@@ -34,6 +35,8 @@ pub(super) struct Before {
     pub(super) schedules: BTreeMap<String, String>,
     /// The integrations it has sums of departed checks for.
     pub(super) departed: BTreeSet<String>,
+    /// Checks that counted messages and receive no more.
+    pub(super) unheard: Vec<CheckId>,
     /// The holds that were in force, as they were noted.
     pub(super) holds: BTreeMap<String, String>,
     /// What the evidence log said.
@@ -106,8 +109,26 @@ fn bring_back_blocking(path: &Path, board: &Board, (soaks, incidents): (&Soaks, 
     let schedules = store.notes(SCHEDULE)?;
     let (holds, away) = (store.notes(HOLD_NOTE)?, store.notes(AWAY_NOTE)?);
     let (remembered, present) = (store.notes(MEMORY_NOTE)?, store.notes(super::arrivals::RECEIVER_NOTE)?);
+    let unheard = take_over_tallies(&schedules, &remembered, board);
+    let departed = departed.into_keys().chain(unheard.iter().map(|check| check.integration().to_string())).collect();
     let evidence = evidence::Before::read(&mut store, soaks)?;
-    Ok(Before { store, gone, schedules, departed: departed.into_keys().collect(), holds, away, remembered, present, evidence })
+    Ok(Before { store, gone, schedules, departed, unheard, holds, away, remembered, present, evidence })
+}
+
+/// Leaves with their integrations what checks had counted of messages that received when the daemon ended (`schedules` has them) and receive no more.
+fn take_over_tallies(schedules: &BTreeMap<String, String>, remembered: &BTreeMap<String, String>, board: &Board) -> Vec<CheckId> {
+    let mut unheard = Vec::new();
+    for check in schedules.keys().filter_map(|id| id.parse::<CheckId>().ok()) {
+        if board.check(&check).is_some_and(|c| c.def.kind.receiving().is_some()) {
+            continue;
+        }
+        let state = remembered.get(check.as_str()).and_then(|text| serde_json::from_str::<State>(text).ok());
+        if let Some(tally) = state.map(|s| s.tally).filter(|t| t.received > 0) {
+            board.update_departed(&check.integration(), |d| d.arrived.add(&tally));
+            unheard.push(check);
+        }
+    }
+    unheard
 }
 
 /// Slots that came due while nobody was there: a gap is missing evidence, never a pass and never a failure.

@@ -240,8 +240,10 @@ fn check(
     match &kind {
         Some(kind) => {
             judge.secrets(&t, kind);
+            let usual = || every.map(|e| default_timeout(kind.usual_timeout(), e));
+            let timeout = written.or_else(usual).filter(|_| written.is_some() || !t.has("timeout"));
             if let (Some(every), Some(host), None) = (every, kind.host(), &integration.paused) {
-                judge.demand.add(&t, host, every, kind.requests());
+                judge.demand.add(&t, host, every, kind.requests(), timeout);
             }
             addresses.judge(&t, kind);
             judge::production(&t, kind, integration.id.environment());
@@ -249,9 +251,7 @@ fn check(
                 judge::grace(&t, kind, every);
                 judge::sparing(&t, kind, every);
             }
-            if let Some(timeout) =
-                written.or(every.map(|e| default_timeout(kind.usual_timeout(), e))).filter(|_| written.is_some() || !t.has("timeout"))
-            {
+            if let Some(timeout) = timeout {
                 judge::within(&t, kind, timeout);
             }
         }

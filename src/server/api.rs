@@ -1,5 +1,7 @@
 //! The JSON side: health, reload, status, one integration, and the shape of every error.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Extension, Path, Request, State};
@@ -12,6 +14,7 @@ use tokio::sync::oneshot;
 use super::auth::Actor;
 use super::page_arrivals::{ArrivedStatus, arrived};
 use super::{MAX_BODY, ReloadAnswer, ReloadRequest, Shared};
+use crate::config::outline::Outline;
 use crate::config::table::nearest;
 use crate::fields::IntegrationId;
 use crate::limits::{IntegrationLimits, integration_limits};
@@ -93,10 +96,12 @@ pub(super) fn too_slow() -> Response {
 const PATHS: [&str; 12] = [
     "/",
     "/metrics",
+    "/probe",
     "/-/healthy",
     "/-/ready",
     "/-/reload",
     "/api/v1/status",
+    "/api/v1/config",
     "/api/v1/limits",
     "/api/v1/soaks",
     "/api/v1/exclusions",
@@ -124,6 +129,12 @@ pub(super) async fn wrong_method(method: Method, uri: Uri) -> Problem {
     let allowed = if acts || CHANGES.contains(&uri.path()) { "POST" } else { "GET" };
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not for this path"), format!("Use {allowed}."))
         .header(header::ALLOW, if allowed == "POST" { "POST" } else { "GET, HEAD" })
+}
+
+/// What is in force, as hashes: enough to tell what another configuration would change.
+pub(super) async fn config(State(shared): State<Shared>) -> Json<Outline> {
+    let config = Arc::clone(&shared.state.config.borrow());
+    Json(Outline::of(&config))
 }
 
 pub(super) async fn healthy(State(shared): State<Shared>) -> (StatusCode, String) {

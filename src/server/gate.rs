@@ -22,6 +22,7 @@ fn handler(path: &str) -> &'static str {
     match path {
         "/" => "overview",
         "/metrics" => "metrics",
+        "/probe" => "probe",
         "/-/healthy" => "healthy",
         "/-/ready" => "ready",
         "/-/reload" => "reload",

@@ -45,8 +45,10 @@ mod page_limits;
 mod page_readiness;
 mod page_soak;
 mod page_strip;
+mod probe;
 mod runs;
 mod scrape;
+mod senders;
 mod soaks;
 
 /// The largest request body, in bytes.
@@ -182,9 +184,10 @@ pub async fn serve(listener: TcpListener, state: ServerState, stop: Cancellation
     let config = shared.state.config.clone();
     let limits = move || {
         let server = &config.borrow().settings.server;
-        accept::Limits { connections: server.max_connections, timeout: server.timeout.0 }
+        // Whoever reaches it is one of us: no address is held to less than all.
+        accept::Limits { connections: server.max_connections, of_one_sender: u32::MAX, timeout: server.timeout.0 }
     };
-    accept::run(listener, limits, router(shared), stop).await;
+    accept::run(listener, limits, router(shared), Arc::new(|_| {}), stop).await;
     Ok(())
 }
 
@@ -194,10 +197,12 @@ fn router(shared: Shared) -> Router {
         .route("/integrations/{customer}/{environment}/{integration}", get(page_detail::integration))
         .route("/readiness/{customer}/{environment}", get(page_readiness::environment))
         .route("/metrics", get(scrape::metrics))
+        .route("/probe", get(probe::probe))
         .route("/-/healthy", get(api::healthy))
         .route("/-/ready", get(api::ready))
         .route("/-/reload", post(api::reload))
         .route("/api/v1/status", get(api::status))
+        .route("/api/v1/config", get(api::config))
         .route("/api/v1/limits", get(limits::limits))
         .route("/api/v1/soaks", get(soaks::soaks))
         .route("/api/v1/gates/{customer}/{environment}", get(soaks::gate))

@@ -38,7 +38,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("soak", &["clock", "fields", "outcome", "record", "slots::grid"]),
     ("incident", &["clock", "fields", "outcome", "observed", "record", "evidence"]),
     ("config::fingerprint", &[]),
-    ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "soak", "incident", "probe"]),
+    ("config::stamp", &[]),
+    ("config::model", &["config::stamp", "clock", "fields", "outcome", "secret", "ratelimit", "soak", "incident", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
     ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),
     (
@@ -90,6 +91,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "config",
         &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "incident", "transport", "probe", "budget"],
     ),
+    ("config::outline", &["config", "config::model", "fields"]),
     // What is kept, and what is shown of it.
     ("arrivals", &["clock", "fields", "outcome", "attribution", "record", "webhook", "config::model", "probe", "slots", "slots::cron"]),
     ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "incident", "config::model"]),
@@ -119,6 +121,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["clock", "fields", "outcome", "record", "config::fingerprint", "config::model", "budget", "slots", "soak", "board", "limits"],
     ),
     ("health", &["clock"]),
+    ("notify", &["clock"]),
     ("report", &["clock", "fields", "outcome", "observed", "record", "evidence", "soak", "readiness", "store"]),
     (
         "bundle",
@@ -210,6 +213,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "evidence",
             "soak",
             "config::model",
+            "config::outline",
             "config::table",
             "budget",
             "readiness",
@@ -222,7 +226,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "incident",
         ],
     ),
-    ("receiver", &["arrivals", "board", "callbacks", "clock", "fields", "secret", "webhook", "config::model", "memory", "probe", "server"]),
+    (
+        "receiver",
+        &[
+            "arrivals",
+            "board",
+            "callbacks",
+            "clock",
+            "fields",
+            "secret",
+            "webhook",
+            "config::model",
+            "memory",
+            "metrics",
+            "probe",
+            "server",
+        ],
+    ),
     // The composition root, and what starts it.
     (
         "app",
@@ -246,6 +266,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "evidence",
             "store",
             "health",
+            "notify",
             "metrics",
             "supervisor",
             "self_check",
@@ -312,6 +333,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "plan",
             "status",
             "metrics",
+            "notify",
             "log",
             "explain",
             "server",
