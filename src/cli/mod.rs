@@ -17,6 +17,7 @@ mod gate;
 mod health;
 mod hypercare;
 mod ids;
+mod incidents;
 mod keygen;
 mod limits;
 mod lint;
@@ -117,6 +118,10 @@ enum Command {
     Exclude(decide::Exclude),
     Attest(decide::Attest),
     Accept(decide::Accept),
+    Incidents(incidents::Incidents),
+    Ack(incidents::Ack),
+    Note(incidents::Note),
+    Reclassify(incidents::Reclassify),
     Limits(limits::Limits),
     Lint(lint::Lint),
     Simulate(simulate::Simulate),
@@ -148,6 +153,10 @@ impl Cli {
             Command::Exclude(args) => decide::exclude(&args),
             Command::Attest(args) => decide::attest(&args),
             Command::Accept(args) => decide::accept(&args),
+            Command::Incidents(args) => incidents::run(&args),
+            Command::Ack(args) => incidents::ack(&args),
+            Command::Note(args) => incidents::note(&args),
+            Command::Reclassify(args) => incidents::reclassify(&args),
             Command::Limits(args) => limits::run(&args),
             Command::Lint(args) => lint::run(&args),
             Command::Simulate(args) => simulate::run(&args),

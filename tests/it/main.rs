@@ -28,6 +28,7 @@ mod go_live;
 mod heartbeat;
 mod hostile_config;
 mod hostile_estate;
+mod incidents;
 mod jwks;
 mod limits;
 mod live_metrics;
