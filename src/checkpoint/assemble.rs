@@ -85,13 +85,14 @@ pub fn answer(
         config_hash: config_hash.to_owned(),
     };
     let damaged = reader.damaged();
-    answered.doubt(damaged.first.map(|first| format!("{} stored rows can't be read and are missing here; the first: {first}", damaged.count)));
+    answered
+        .doubt(damaged.first.map(|first| format!("{} stored rows can't be read and are missing here; the first: {first}", damaged.count)));
     Ok(answered)
 }
 
 impl Answered {
     /// There are doubts about what all of it was made from: it is not ready.
-    pub(super) fn doubt(&mut self, why: impl IntoIterator<Item = String>) {
+    pub fn doubt(&mut self, why: impl IntoIterator<Item = String>) {
         for why in why {
             self.answer = self.answer.max(Answer::NotYet);
             self.reasons.push(why);
@@ -133,7 +134,12 @@ fn histories(entries: &[IntegrationEntry], reader: &Reader, now: UnixMs) -> Resu
     Ok(stored)
 }
 
-fn passed(entry: &IntegrationEntry, stored: Vec<(History, Hours)>, incidents: Option<&[Arc<Incident>]>, (now, live): (UnixMs, bool)) -> Passed {
+fn passed(
+    entry: &IntegrationEntry,
+    stored: Vec<(History, Hours)>,
+    incidents: Option<&[Arc<Incident>]>,
+    (now, live): (UnixMs, bool),
+) -> Passed {
     let i = &entry.def;
     let mut this = Passed {
         integration: i.id.to_string(),

@@ -264,7 +264,13 @@ fn error_budget(given: &Given<'_>) -> Judged {
     let reason = match (budget, known) {
         (Some(b), _) if met.is_some() => {
             let left = if b.left < 0.0 { "nothing".to_owned() } else { percent(b.left) };
-            format!("{}: {} runs since {from} did not pass, {:.1} may: {left} is left, more than {} is asked for", b.check, b.used, b.allowed, percent(asked))
+            format!(
+                "{}: {} runs since {from} did not pass, {:.1} may: {left} is left, more than {} is asked for",
+                b.check,
+                b.used,
+                b.allowed,
+                percent(asked)
+            )
         }
         (_, Err(why)) => why,
         _ => "nothing was counted".to_owned(),

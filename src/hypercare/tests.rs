@@ -187,7 +187,9 @@ fn ready_only_when_all_is_known_and_all_is_met() {
     let (answer, rows) = asked(early, &[check("a", early, passes).0], Some(&[]), Some(&far));
     assert_eq!((answer, met(&rows, Criterion::Window)), (Answer::NotYet, None));
     // Nobody knows of incidents, of expiries, or of runs: each is open, none is good.
-    for (answer, rows) in [asked(now, &checks, None, Some(&far)), asked(now, &checks, Some(&[]), None), asked(now, &[], Some(&[]), Some(&far))] {
+    for (answer, rows) in
+        [asked(now, &checks, None, Some(&far)), asked(now, &checks, Some(&[]), None), asked(now, &[], Some(&[]), Some(&far))]
+    {
         assert_eq!(answer, Answer::NotYet);
         assert!(rows.iter().any(|r| r.met.is_none() && r.observed.is_null()), "{rows:?}");
     }
@@ -201,7 +203,13 @@ fn ready_only_when_all_is_known_and_all_is_met() {
 fn each_criterion_alone_holds_it_back() {
     let now = after(20 * DAY_MS);
     let good = [check("a", now, passes).0];
-    let of = |severity, n: i64| (0..n).map(|k| incident(&format!("i{k}"), severity, after((10 + k) * DAY_MS), after((10 + k) * DAY_MS), Some(after((10 + k) * DAY_MS + 1)))).collect::<Vec<_>>();
+    let of = |severity, n: i64| {
+        (0..n)
+            .map(|k| {
+                incident(&format!("i{k}"), severity, after((10 + k) * DAY_MS), after((10 + k) * DAY_MS), Some(after((10 + k) * DAY_MS + 1)))
+            })
+            .collect::<Vec<_>>()
+    };
     let failing = |share: i64| [check("a", now, move |n| if n % share == 0 { Outcome::Fail } else { Outcome::Pass }).0];
     let gaps = [check("a", now, |n| if n % 40 == 0 { Outcome::Unknown } else { Outcome::Pass }).0];
     let soon = [Expiry::new(What::SigningCertificate, "a", UnixMs(now.0 + 30 * DAY_MS - 1))];

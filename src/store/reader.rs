@@ -180,7 +180,13 @@ pub(super) fn sealed_runs(
 
 /// Hands out the lines of journal rows that may hold one of some checks, from row `from` on; lines of other checks are among them. Gives the marks of
 /// the rows that could not be read.
-pub(super) fn open_rows(conn: &Connection, wanted: &Marks, from: i64, damaged: &mut Damaged, f: &mut EachLine<'_>) -> Result<Marks, StoreError> {
+pub(super) fn open_rows(
+    conn: &Connection,
+    wanted: &Marks,
+    from: i64,
+    damaged: &mut Damaged,
+    f: &mut EachLine<'_>,
+) -> Result<Marks, StoreError> {
     let mut lost = Marks::of([]);
     // Two steps: SQLite would read every row's batch, and most rows do not hold the check.
     let mut candidates: Vec<i64> = Vec::new();

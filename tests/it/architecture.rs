@@ -87,7 +87,24 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("slots", &["clock", "fields", "outcome", "record", "config::model"]),
     // Reading the configuration: knows the kinds' tables, runs nothing.
-    ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "incident", "hypercare", "transport", "probe", "budget"]),
+    (
+        "config",
+        &[
+            "clock",
+            "fields",
+            "files",
+            "outcome",
+            "secret",
+            "ratelimit",
+            "attribution",
+            "soak",
+            "incident",
+            "hypercare",
+            "transport",
+            "probe",
+            "budget",
+        ],
+    ),
     // What is kept, and what is shown of it.
     ("arrivals", &["clock", "fields", "outcome", "attribution", "record", "webhook", "config::model", "probe", "slots", "slots::cron"]),
     ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "incident", "config::model"]),
@@ -150,6 +167,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "limits",
             "health",
             "incident",
+            "hypercare",
+            "checkpoint",
         ],
     ),
     ("log", &["clock", "config::model", "metrics"]),
@@ -257,6 +276,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "scheduler",
             "server",
             "incident",
+            "hypercare",
+            "checkpoint",
         ],
     ),
     (
