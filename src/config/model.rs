@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fingerprint::Fingerprint;
+use super::stamp::Stamp;
 use crate::clock::UnixMs;
 use crate::fields::{Bytes, CheckId, HttpUrl, IntegrationId, Ratio, Slug, Span, TimeOfDay, Volume};
 use crate::outcome::{Attribution, Class, Criticality, Owner, Role};
@@ -16,6 +17,7 @@ use crate::secret::SecretRef;
 use crate::soak::{Judge, Waiver};
 
 pub use crate::hypercare::Policy as ExitPolicy;
+pub use crate::incident::Policy as IncidentPolicy;
 pub use crate::soak::Policy as SoakPolicy;
 
 /// A whole configuration, read and judged.
@@ -29,6 +31,8 @@ pub struct Config {
     pub customers: Vec<Customer>,
     /// SHA-256 over all files read, hex: names this configuration in metrics and logs.
     pub hash: String,
+    /// How its files looked just before they were read.
+    pub stamp: Stamp,
 }
 
 impl Config {
@@ -67,6 +71,8 @@ pub struct Settings {
     pub metrics: MetricsSettings,
     /// `[evidence]`
     pub evidence: EvidenceSettings,
+    /// `[reload]`
+    pub reload: ReloadSettings,
     /// `[log]`
     pub log: LogSettings,
 }
@@ -182,6 +188,8 @@ pub struct ReceiverSettings {
     pub public_url: Option<HttpUrl>,
     /// `max_connections`.
     pub max_connections: u32,
+    /// `max_per_sender`.
+    pub max_per_sender: u32,
     /// `timeout`: for one request, head and body.
     pub timeout: Span,
     /// `max_rate`: messages on one path; of more each is refused before it is read.
@@ -206,6 +214,13 @@ pub struct EvidenceSettings {
     pub dir: PathBuf,
     /// `signing_key`: the private key that signs bundles, PEM; unset: bundles are not signed.
     pub signing_key: Option<SecretRef>,
+}
+
+/// `[reload]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReloadSettings {
+    /// `watch`: read the configuration again when its files change.
+    pub watch: bool,
 }
 
 /// `[log]`.
@@ -257,6 +272,8 @@ pub struct Integration {
     pub exit: ExitPolicy,
     /// `contact`, here or on the customer: who is to be told, a name or a mail address. Shown, never judged.
     pub contact: Option<String>,
+    /// `incident`: when one opens and closes.
+    pub incident: IncidentPolicy,
     /// `waiver`; those that have ended too.
     pub waivers: Vec<Waiver>,
     /// `volume`.

@@ -58,6 +58,14 @@ impl Incidents {
         self.read(|all| all.get(integration)?.iter().find(|i| i.is_open()).cloned())
     }
 
+    /// The one that goes on in an integration, else the one that closed last.
+    pub fn current(&self, integration: &IntegrationId) -> Option<Arc<Incident>> {
+        self.read(|all| {
+            let of = all.get(integration)?;
+            of.iter().find(|i| i.is_open()).or_else(|| of.iter().max_by_key(|i| i.closed)).cloned()
+        })
+    }
+
     /// Those of an integration that went on in a span, oldest first.
     pub fn during(&self, integration: &IntegrationId, from: UnixMs, until: UnixMs) -> Vec<Arc<Incident>> {
         self.of(integration).into_iter().filter(|i| i.touches(from, until)).collect()

@@ -3,12 +3,21 @@
 //! Owns the words and the shape of an incident. Pure: never reads a clock, never stores, never tells anybody; times are arguments, and whoever keeps
 //! incidents writes down what comes out.
 
+pub mod act;
+pub mod common;
+pub mod engine;
 pub mod live;
+mod recent;
+pub mod shown;
+
+pub use recent::{FLAPPING_RUNS, Ran, Recent};
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMs;
-use crate::fields::{CheckId, IntegrationId};
+use crate::evidence::Hash;
+use crate::fields::{CheckId, IntegrationId, Span};
+use crate::observed::bounded;
 use crate::outcome::{Attribution, Class, Criticality, Owner, Phase, closed_set};
 
 closed_set! {
@@ -62,6 +71,35 @@ pub const MOST_TIMELINE: usize = 200;
 /// Runs kept as evidence at most, the newest; and the first one.
 pub const MOST_RUNS: usize = 10;
 
+/// Characters of an entry's text at most; of a note.
+pub const MOST_TEXT: usize = 300;
+/// The same of a note.
+pub const MOST_NOTE: usize = 2_000;
+
+/// When an incident opens and closes (`incident`, in the configuration of an integration).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// `fail_after`: so many judged runs in a row that do not pass make an incident.
+    pub fail_after: u32,
+    /// `pass_after`: so many in a row that pass end it.
+    pub pass_after: u32,
+    /// `reopen_within`: what breaks again so soon is the same incident. Ten intervals of the check, where they are longer.
+    pub reopen_within: Span,
+}
+
+impl Policy {
+    /// The range of `fail_after` and `pass_after`: runs that are at hand.
+    pub const RUNS: std::ops::RangeInclusive<u32> = 1..=FLAPPING_RUNS;
+    /// The range of `reopen_within`.
+    pub const REOPEN: std::ops::RangeInclusive<Span> = Span::seconds(0)..=Span::days(1);
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { fail_after: 3, pass_after: 3, reopen_within: Span::seconds(1_800) }
+    }
+}
+
 /// One entry of an incident's timeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -90,6 +128,10 @@ pub struct Affected {
     pub failures: u64,
     /// Whether it still counts as broken.
     pub open: bool,
+    /// Slot of the run by which it worked again; `None`: it is broken, or left the configuration.
+    pub recovered: Option<UnixMs>,
+    /// Slot of the last of its runs that was taken in.
+    pub seen: UnixMs,
 }
 
 /// A run as evidence: what of it may be shown.
@@ -150,7 +192,30 @@ pub struct Incident {
     pub timeline: Vec<Entry>,
 }
 
+/// The id of an incident: 12 characters of base 32 (60 bits) of a hash, so that the same incident has the same id everywhere.
+fn id_of(what: &str) -> String {
+    const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let hash = Hash::of(what.as_bytes());
+    let bits = hash.0.iter().take(8).fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
+    let letter = |n: u32| LETTERS.get((bits >> (59 - 5 * n) & 31) as usize).copied().unwrap_or(b'a');
+    (0..12).map(|n| char::from(letter(n))).collect()
+}
+
 impl Incident {
+    /// The id of the incident of an integration that began with a run.
+    pub fn id_for(integration: &IntegrationId, first_bad: UnixMs) -> String {
+        id_of(&format!("{integration} {}", first_bad.0))
+    }
+
+    /// Writes down what happened. Of too many entries the oldest but the first are left out.
+    fn log(&mut self, at: UnixMs, event: Event, by: Option<&str>, text: &str) {
+        let most = if event == Event::Noted { MOST_NOTE } else { MOST_TEXT };
+        self.timeline.push(Entry { at, event, by: by.map(str::to_owned), text: bounded(text, most) });
+        if self.timeline.len() > MOST_TIMELINE {
+            self.timeline.remove(1);
+        }
+    }
+
     /// Whether it goes on.
     pub fn is_open(&self) -> bool {
         self.closed.is_none()

@@ -22,6 +22,7 @@ use crate::config::model::{Config, ServerSettings};
 use crate::config::table::Problem;
 use crate::evidence::{Entry, Link};
 use crate::health::Health;
+use crate::incident::act::Act;
 use crate::incident::live::Incidents;
 use crate::memory::Memories;
 use crate::metrics::own::OwnMetrics;
@@ -34,6 +35,7 @@ mod asked;
 mod auth;
 mod decisions;
 mod gate;
+mod incidents;
 mod limits;
 mod origin;
 mod page;
@@ -44,8 +46,10 @@ mod page_limits;
 mod page_readiness;
 mod page_soak;
 mod page_strip;
+mod probe;
 mod runs;
 mod scrape;
+mod senders;
 mod soaks;
 
 /// The largest request body, in bytes.
@@ -104,6 +108,8 @@ impl ServerState {
 pub struct DecisionRequest {
     /// The record.
     pub entry: Entry,
+    /// What is done by it, once it stands there, with which incident.
+    pub act: Option<(String, Act)>,
     /// Where it is told that it stands in the log, or why it does not.
     pub answer: oneshot::Sender<Result<Link, String>>,
 }
@@ -181,9 +187,10 @@ pub async fn serve(listener: TcpListener, state: ServerState, stop: Cancellation
     let config = shared.state.config.clone();
     let limits = move || {
         let server = &config.borrow().settings.server;
-        accept::Limits { connections: server.max_connections, timeout: server.timeout.0 }
+        // Whoever reaches it is one of us: no address is held to less than all.
+        accept::Limits { connections: server.max_connections, of_one_sender: u32::MAX, timeout: server.timeout.0 }
     };
-    accept::run(listener, limits, router(shared), stop).await;
+    accept::run(listener, limits, router(shared), Arc::new(|_| {}), stop).await;
     Ok(())
 }
 
@@ -193,16 +200,23 @@ fn router(shared: Shared) -> Router {
         .route("/integrations/{customer}/{environment}/{integration}", get(page_detail::integration))
         .route("/readiness/{customer}/{environment}", get(page_readiness::environment))
         .route("/metrics", get(scrape::metrics))
+        .route("/probe", get(probe::probe))
         .route("/-/healthy", get(api::healthy))
         .route("/-/ready", get(api::ready))
         .route("/-/reload", post(api::reload))
         .route("/api/v1/status", get(api::status))
+        .route("/api/v1/config", get(api::config))
         .route("/api/v1/limits", get(limits::limits))
         .route("/api/v1/soaks", get(soaks::soaks))
         .route("/api/v1/gates/{customer}/{environment}", get(soaks::gate))
         .route("/api/v1/exclusions", post(decisions::exclude))
         .route("/api/v1/attestations", post(decisions::attest))
         .route("/api/v1/acceptances", post(acceptances::accept))
+        .route("/api/v1/incidents", get(incidents::list))
+        .route("/api/v1/incidents/{id}", get(incidents::one))
+        .route("/api/v1/incidents/{id}/ack", post(incidents::ack))
+        .route("/api/v1/incidents/{id}/note", post(incidents::note))
+        .route("/api/v1/incidents/{id}/reclassify", post(incidents::reclassify))
         .route("/api/v1/integrations/{customer}/{environment}/{integration}", get(api::integration))
         .route("/api/v1/checks/{customer}/{environment}/{integration}/{check}/runs", get(runs::runs))
         .fallback(api::not_found)

@@ -39,7 +39,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("incident", &["clock", "fields", "outcome", "observed", "record", "evidence"]),
     ("config::fingerprint", &[]),
     ("hypercare", &["clock", "fields", "outcome", "record", "incident", "soak"]),
-    ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "soak", "incident", "hypercare", "probe"]),
+    ("config::stamp", &[]),
+    ("config::model", &["config::stamp", "clock", "fields", "outcome", "secret", "ratelimit", "soak", "incident", "hypercare", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
     ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),
     (
@@ -87,24 +88,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("slots", &["clock", "fields", "outcome", "record", "config::model"]),
     // Reading the configuration: knows the kinds' tables, runs nothing.
-    (
-        "config",
-        &[
-            "clock",
-            "fields",
-            "files",
-            "outcome",
-            "secret",
-            "ratelimit",
-            "attribution",
-            "soak",
-            "incident",
-            "hypercare",
-            "transport",
-            "probe",
-            "budget",
-        ],
-    ),
+    ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "incident", "hypercare", "transport", "probe", "budget"]),
+    ("config::outline", &["config", "config::model", "fields"]),
     // What is kept, and what is shown of it.
     ("arrivals", &["clock", "fields", "outcome", "attribution", "record", "webhook", "config::model", "probe", "slots", "slots::cron"]),
     ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "incident", "config::model"]),
@@ -138,6 +123,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["clock", "fields", "outcome", "record", "soak", "incident", "hypercare", "config::model", "probe", "board", "store", "readiness"],
     ),
     ("health", &["clock"]),
+    ("notify", &["clock"]),
     ("report", &["clock", "fields", "outcome", "observed", "record", "evidence", "soak", "readiness", "store"]),
     (
         "bundle",
@@ -231,6 +217,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "evidence",
             "soak",
             "config::model",
+            "config::outline",
             "config::table",
             "budget",
             "readiness",
@@ -245,7 +232,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "incident",
         ],
     ),
-    ("receiver", &["arrivals", "board", "callbacks", "clock", "fields", "secret", "webhook", "config::model", "memory", "probe", "server"]),
+    (
+        "receiver",
+        &[
+            "arrivals",
+            "board",
+            "callbacks",
+            "clock",
+            "fields",
+            "secret",
+            "webhook",
+            "config::model",
+            "memory",
+            "metrics",
+            "probe",
+            "server",
+        ],
+    ),
     // The composition root, and what starts it.
     (
         "app",
@@ -269,6 +272,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "evidence",
             "store",
             "health",
+            "notify",
             "metrics",
             "supervisor",
             "self_check",
@@ -337,6 +341,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "plan",
             "status",
             "metrics",
+            "notify",
             "log",
             "explain",
             "server",

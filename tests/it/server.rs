@@ -166,6 +166,7 @@ async fn who_may_what() {
         ("GET", "/-/ready", [200, 200, 200, 200]),
         ("GET", "/metrics", [401, 401, 200, 200]),
         ("GET", "/", [401, 401, 200, 200]),
+        ("GET", "/probe?target=acme/production/crm-orders&module=token", [401, 401, 200, 200]),
         ("GET", "/api/v1/status", [401, 401, 200, 200]),
         ("GET", "/api/v1/limits", [401, 401, 200, 200]),
         ("GET", "/api/v1/integrations/acme/production/crm-orders", [401, 401, 200, 200]),
