@@ -237,7 +237,6 @@ impl App {
             live: checkpoints,
             board: Arc::clone(&board),
             soaks: Arc::clone(&soaks),
-            incidents: Arc::clone(&incidents),
             config: config_now.clone(),
             store: path.clone(),
             clock: clock.clone(),

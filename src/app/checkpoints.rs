@@ -13,7 +13,6 @@ use crate::board::{Board, IntegrationEntry};
 use crate::checkpoint::{self, Live, answer};
 use crate::clock::Clock;
 use crate::config::model::Config;
-use crate::incident::live::Incidents;
 use crate::readiness::Soaks;
 use crate::store::{Reader, StoreError};
 
@@ -27,7 +26,6 @@ pub(super) struct Checkpoints {
     pub(super) live: Arc<Live>,
     pub(super) board: Arc<Board>,
     pub(super) soaks: Arc<Soaks>,
-    pub(super) incidents: Arc<Incidents>,
     pub(super) config: watch::Receiver<Arc<Config>>,
     pub(super) store: PathBuf,
     pub(super) clock: Clock,
@@ -60,8 +58,8 @@ impl Checkpoints {
     }
 
     async fn look(&self, hash: String) -> Result<(), String> {
-        let (board, soaks, incidents, store, now) =
-            (Arc::clone(&self.board), Arc::clone(&self.soaks), Arc::clone(&self.incidents), self.store.clone(), self.clock.now());
+        let (board, soaks) = (Arc::clone(&self.board), Arc::clone(&self.soaks));
+        let (store, now) = (self.store.clone(), self.clock.now());
         let counted = tokio::task::spawn_blocking(move || -> Result<_, StoreError> {
             let mut environments: BTreeMap<(String, String), Vec<IntegrationEntry>> = BTreeMap::new();
             board.read(|all| {
@@ -74,12 +72,11 @@ impl Checkpoints {
             if environments.is_empty() {
                 return Ok(Vec::new());
             }
-            let known = |id: &crate::fields::IntegrationId| Some(incidents.of(id));
             let mut found = Vec::new();
             for ((customer, environment), entries) in &environments {
                 // One at a time: what could not be read of one is no doubt about another.
                 let reader = Reader::open(&store)?;
-                let mut answered = answer(entries, &reader, &known, (customer, environment), (now, true), &hash)?;
+                let mut answered = answer(entries, &reader, (customer, environment), (now, true), &hash)?;
                 answered.doubt(soaks.doubts());
                 found.push(answered);
             }
