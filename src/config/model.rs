@@ -268,12 +268,12 @@ pub struct Integration {
     pub hypercare: Span,
     /// `soak`.
     pub soak: Option<SoakPolicy>,
+    /// `incident`: when one opens and closes.
+    pub incident: IncidentPolicy,
     /// `exit`, here and on the customer: what is asked for before hypercare ends.
     pub exit: ExitPolicy,
     /// `contact`, here or on the customer: who is to be told, a name or a mail address. Shown, never judged.
     pub contact: Option<String>,
-    /// `incident`: when one opens and closes.
-    pub incident: IncidentPolicy,
     /// `waiver`; those that have ended too.
     pub waivers: Vec<Waiver>,
     /// `volume`.

@@ -38,8 +38,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("soak", &["clock", "fields", "outcome", "record", "slots::grid"]),
     ("incident", &["clock", "fields", "outcome", "observed", "record", "evidence"]),
     ("config::fingerprint", &[]),
-    ("hypercare", &["clock", "fields", "outcome", "record", "incident", "soak"]),
     ("config::stamp", &[]),
+    ("hypercare", &["clock", "fields", "outcome", "record", "incident", "soak"]),
     ("config::model", &["config::stamp", "clock", "fields", "outcome", "secret", "ratelimit", "soak", "incident", "hypercare", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
     ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),
