@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::clock::UnixMs;
 use crate::finding::{DocumentFacts, Findings};
-use crate::outcome::{Cause, Class};
+use crate::outcome::{Cause, Class, HttpSpoken, TlsSpoken};
 use crate::ratelimit::RateLimit;
 
 pub use crate::fields::bounded;
@@ -189,6 +189,14 @@ impl Observed {
     /// The earliest end of validity over every hop's chain.
     pub fn certificate_expiry(&self) -> Option<UnixMs> {
         self.hops.iter().filter_map(|h| h.tls.as_ref()?.earliest_expiry()).min()
+    }
+    /// What the last hop was answered in: HTTP, and TLS if there was any. `None`: it was not, or no answer was the check's own.
+    pub fn spoken(&self) -> Option<(HttpSpoken, Option<TlsSpoken>)> {
+        let hop = self.hops.last().filter(|_| self.status.is_some())?;
+        let version = |text: &Option<String>, before: &str| text.as_deref().and_then(|t| t.strip_prefix(before)).map(str::to_owned);
+        let http = HttpSpoken::parse(&version(&hop.version, "HTTP/")?)?;
+        let tls = hop.tls.as_ref().and_then(|t| TlsSpoken::parse(&version(&t.version, "TLSv")?));
+        Some((http, tls))
     }
     /// The phases summed over all hops; a phase no hop had stays `None`.
     pub fn phases(&self) -> Phases {

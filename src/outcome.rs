@@ -218,6 +218,28 @@ closed_set! {
 }
 
 closed_set! {
+    /// The version of HTTP that an answer came in.
+    HttpSpoken {
+        /// HTTP/1.0.
+        Http10 => "1.0",
+        /// HTTP/1.1.
+        Http11 => "1.1",
+        /// HTTP/2.
+        Http2 => "2",
+    }
+}
+
+closed_set! {
+    /// The version of TLS that an answer came over.
+    TlsSpoken {
+        /// TLS 1.2.
+        Tls12 => "1.2",
+        /// TLS 1.3.
+        Tls13 => "1.3",
+    }
+}
+
+closed_set! {
     /// What a quota lacks while nobody is refused yet, worst first.
     Lack {
         /// Nothing is left.

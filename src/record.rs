@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::UnixMs;
 use crate::fields::CheckId;
 use crate::finding::{DocumentFacts, Findings};
-use crate::outcome::{Attribution, Cause, Class, Outcome};
+use crate::outcome::{Attribution, Cause, Class, HttpSpoken, Outcome, TlsSpoken};
 use crate::ratelimit::Reading;
 
 /// A duration on a scale of 5 % steps: code `n` stands for `100 µs x 1.05^n` (0: up to 100 µs; 400: more than 8 hours).
@@ -68,6 +68,15 @@ pub struct Record {
     pub detail: Option<String>,
 }
 
+/// What the last answer of a run was spoken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spoken {
+    /// The version of HTTP.
+    pub http: HttpSpoken,
+    /// The version of TLS; `None`: it came without.
+    pub tls: Option<TlsSpoken>,
+}
+
 /// What a run learned besides its outcome; goes into the check's current state, and to the journal.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
@@ -98,6 +107,9 @@ pub struct Facts {
     /// What the document said of itself; `None` likewise.
     #[serde(default)]
     pub document: Option<DocumentFacts>,
+    /// What the last attempt's last request was answered in; `None`: it was not answered, so none of `codes` is its status.
+    #[serde(default)]
+    pub spoken: Option<Spoken>,
 }
 
 impl Record {

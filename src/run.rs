@@ -18,7 +18,7 @@ use crate::observed::{Failure, Heard, Observed, Step, bounded};
 use crate::outcome::{Attribution, Cause, Class, Outcome};
 use crate::probe::{ProbeContext, Turns};
 use crate::ratelimit::{self, Reading};
-use crate::record::{DurationCode, Facts, Record};
+use crate::record::{DurationCode, Facts, Record, Spoken};
 use crate::retry::Pauses;
 use crate::secret::Redactor;
 use crate::transport::Transport;
@@ -249,6 +249,7 @@ fn record(def: &CheckDef, slot: UnixMs, took: Duration, attempts: &[Attempt]) ->
             throttle_wait: None,
             findings: last.and_then(|a| a.observed.findings.clone()),
             document: last.and_then(|a| a.observed.document),
+            spoken: last.and_then(|a| a.observed.spoken()).map(|(http, tls)| Spoken { http, tls }),
         },
         detail: failure.map(|f| f.detail.clone()),
     }

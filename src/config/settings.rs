@@ -7,8 +7,8 @@ use toml::de::DeValue;
 
 use super::field::Share;
 use super::model::{
-    ControlTarget, EvidenceSettings, LogSettings, MetricsSettings, ProbeSettings, RateLimitSettings, ReceiverSettings, SchedulerSettings,
-    SelfCheckSettings, ServerSettings, Settings, StoreSettings, Token,
+    ControlTarget, EvidenceSettings, LogSettings, MetricsSettings, ProbeSettings, RateLimitSettings, ReceiverSettings, ReloadSettings,
+    SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, StoreSettings, Token,
 };
 use super::table::{Field, Table};
 use crate::fields::{Bytes, Expected, HttpUrl, Ratio, Slug, Span, Volume};
@@ -61,6 +61,7 @@ impl Default for Settings {
             },
             metrics: MetricsSettings { check_histograms: false, max_series: 2_000_000 },
             evidence: EvidenceSettings { bundles: true, dir: PathBuf::from("evidence"), signing_key: None },
+            reload: ReloadSettings { watch: false },
             log: LogSettings { level: tracing::Level::INFO, json: None },
         }
     }
@@ -97,6 +98,10 @@ pub fn read(mut root: Table<'_>) -> Settings {
         set(&mut settings.evidence.bundles, t.opt("bundles"));
         set(&mut settings.evidence.dir, t.opt("dir"));
         settings.evidence.signing_key = t.opt::<SecretRef>("signing_key").map(|key| rooted(key, &t));
+        t.finish();
+    }
+    if let Some(mut t) = root.table("reload") {
+        set(&mut settings.reload.watch, t.opt("watch"));
         t.finish();
     }
     if let Some(t) = root.table("log") {

@@ -1,5 +1,6 @@
 //! The catalogue: every metric Soakwatch exports, its type, its labels, its help. The only place where a name of a metric is written; the
-//! encoder and the registry take theirs from here, and a test compares a full scrape with it in both directions.
+//! encoder and the registry take theirs from here, and a test compares a full scrape with it in both directions. `CHECKS` and `OWN` are what `/metrics`
+//! has, `PROBE` is what `/probe` has: names of the blackbox exporter.
 
 /// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +152,19 @@ OWN {
     PROCESS_RSS: Gauge "process_resident_memory_bytes" &[], "Resident memory size in bytes.";
     PROCESS_START: Gauge "process_start_time_seconds" &[], "Start time of the process since unix epoch in seconds.";
     PROCESS_THREADS: Gauge "process_threads" &[], "Number of OS threads in the process.";
+}
+PROBE {
+    PROBE_SUCCESS: Gauge "probe_success" &[], "1 if the last judged run passed and is not older than three intervals, else 0.";
+    RESULT_AGE: Gauge "soakwatch_result_age_seconds" &[], "How long ago the slot of the last judged run was.";
+    PROBE_TIMEOUT: Gauge "probe_timeout_seconds" &[], "Configured deadline of a run.";
+    PROBE_DURATION: Gauge "probe_duration_seconds" &[], "Total time of the last judged run.";
+    PROBE_DNS: Gauge "probe_dns_lookup_time_seconds" &[], "Time of name resolution in the last judged run.";
+    PROBE_CODE: Gauge "probe_http_status_code" &[], "Status of the last answer, 0 where there was none.";
+    PROBE_PHASE: Gauge "probe_http_duration_seconds" &["phase"], "Time by phase in the last judged run, summed over redirects.";
+    PROBE_CERT_EXPIRY: Gauge "probe_ssl_earliest_cert_expiry" &[], "Earliest expiry in the certificate chains of the last judged run, as a Unix time.";
+    PROBE_HTTP_VERSION: Gauge "probe_http_version" &[], "Version of HTTP of the last answer.";
+    PROBE_SSL: Gauge "probe_http_ssl" &[], "1 if the last answer came over TLS, else 0.";
+    PROBE_TLS: Gauge "probe_tls_version_info" &["version"], "1 for the version of TLS of the last answer.";
 }
 }
 

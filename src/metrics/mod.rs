@@ -1,6 +1,7 @@
 //! Metrics: the catalogue of names, the daemon's own metrics in a registry, and the streaming encoder of everything that hangs on a check.
 //! Never keeps a number of a check: those are read from the board at each scrape, so a removed check is gone at once.
 
+pub mod blackbox;
 pub mod catalogue;
 mod documents;
 pub mod encode;

@@ -23,13 +23,7 @@ use crate::metrics::encode::{CHUNK, Encoder, Scrape};
 
 pub(super) async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Result<Response, Problem> {
     let state = &shared.state;
-    if !state.health.is_ready() {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not ready: counters are being restored from the store",
-            "Try again in a few seconds; /-/ready says when.",
-        ));
-    }
+    restored(&shared)?;
     let permit = Arc::clone(&shared.scrapes).acquire_owned().await.map_err(|_| Problem::ours("the server is stopping"))?;
     let own = state.own.encode().map_err(|e| {
         tracing::error!(error = %e, "the daemon's own metrics can't be encoded");
@@ -55,6 +49,18 @@ pub(super) async fn metrics(State(shared): State<Shared>, headers: HeaderMap) ->
         response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     Ok(response)
+}
+
+/// Numbers are shown only once those of before the start are back: a restart must not look like an outage.
+pub(super) fn restored(shared: &Shared) -> Result<(), Problem> {
+    if shared.state.health.is_ready() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "not ready: counters are being restored from the store",
+        "Try again in a few seconds; /-/ready says when.",
+    ))
 }
 
 /// Whether `Accept-Encoding` names gzip (or anything) and does not rule it out with q=0.

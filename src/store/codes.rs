@@ -2,7 +2,8 @@
 //!
 //! Owns nothing else. 0 means "none" wherever a word may be absent, so every word starts at 1.
 
-use crate::outcome::{Attribution, Cause, Class, Outcome};
+use crate::outcome::{Attribution, Cause, Class, HttpSpoken, Outcome, TlsSpoken};
+use crate::record::Spoken;
 
 /// A closed set's numbers, both ways. A word added to the set does not compile until it has a number here.
 macro_rules! codes {
@@ -30,6 +31,19 @@ codes!(Attribution: of_attribution, attribution {
     Configuration = 1, ProductDefect = 2, CustomerEnvironment = 3, ThirdParty = 4, Network = 5, Monitor = 6, Unknown = 7,
 });
 
+codes!(HttpSpoken: of_http, http { Http10 = 1, Http11 = 2, Http2 = 3, });
+codes!(TlsSpoken: of_tls, tls { Tls12 = 1, Tls13 = 2, });
+
+/// What an answer was spoken in: HTTP in the low four bits, TLS in the high ones.
+pub(super) fn of_spoken(s: Spoken) -> u8 {
+    of_http(s.http) | or_none(s.tls, of_tls) << 4
+}
+
+/// The way back.
+pub(super) fn spoken(n: u8) -> Option<Spoken> {
+    Some(Spoken { http: http(n & 15)?, tls: maybe(n >> 4, tls)? })
+}
+
 /// The number of a word that may be absent.
 pub(super) fn or_none<T>(word: Option<T>, code: impl Fn(T) -> u8) -> u8 {
     word.map_or(0, code)
@@ -50,9 +64,16 @@ mod tests {
         assert!(Class::ALL.iter().all(|w| class(of_class(*w)) == Some(*w)));
         assert!(Cause::ALL.iter().all(|w| cause(of_cause(*w)) == Some(*w)));
         assert!(Attribution::ALL.iter().all(|w| attribution(of_attribution(*w)) == Some(*w)));
+        for http in HttpSpoken::ALL {
+            for tls in TlsSpoken::ALL.iter().copied().map(Some).chain([None]) {
+                let said = Spoken { http: *http, tls };
+                assert_eq!(spoken(of_spoken(said)), Some(said));
+            }
+        }
         // Zero is "none" in every set, and an unknown number is not.
         assert_eq!((maybe(0, class), maybe(200, class)), (Some(None), None));
         assert!(outcome(0).is_none() && class(0).is_none() && cause(0).is_none() && attribution(0).is_none());
+        assert!(spoken(0).is_none() && spoken(4).is_none() && spoken(0x32).is_none());
     }
 
     /// Files on disk hold these numbers; a failure here means that old files would be misread.
@@ -62,5 +83,6 @@ mod tests {
         assert_eq!((of_class(Class::Dns), of_class(Class::Throttled), of_class(Class::Internal)), (1, 13, 21));
         assert_eq!((of_cause(Cause::RateLimit), of_cause(Cause::Down), of_cause(Cause::Paused)), (1, 12, 15));
         assert_eq!((of_attribution(Attribution::Configuration), of_attribution(Attribution::Unknown)), (1, 7));
+        assert_eq!(of_spoken(Spoken { http: HttpSpoken::Http11, tls: Some(TlsSpoken::Tls13) }), 0x22);
     }
 }

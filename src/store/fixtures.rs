@@ -5,9 +5,9 @@ use proptest::prelude::*;
 use super::Run;
 use crate::clock::{HOUR_MS, UnixMs};
 use crate::finding::{DocumentFacts, Findings, Party, Rule, Severity};
-use crate::outcome::{Attribution, Cause, Class, Outcome};
+use crate::outcome::{Attribution, Cause, Class, HttpSpoken, Outcome, TlsSpoken};
 use crate::ratelimit::Reading;
-use crate::record::{DurationCode, Facts, Record};
+use crate::record::{DurationCode, Facts, Record, Spoken};
 
 /// A run that passed at once.
 pub(super) fn passing(slot: i64, interval_ms: u32, code: u16) -> Run {
@@ -104,6 +104,10 @@ pub(super) fn any_record(check: &'static str) -> impl Strategy<Value = Record> {
         findings: pace.and_then(|(at, n, ..)| (n % 2 == 0).then(|| found(at % 2 == 0))),
         document: pace.and_then(|(at, n, ..)| {
             (n % 3 == 0).then(|| DocumentFacts { valid_until: Some(UnixMs(at)), changed: at % 2 == 0, ..DocumentFacts::default() })
+        }),
+        spoken: pace.and_then(|(at, n, ..)| {
+            let http = if at % 2 == 0 { HttpSpoken::Http11 } else { HttpSpoken::Http2 };
+            (n % 2 == 0).then(|| Spoken { http, tls: (n % 4 == 0).then_some(TlsSpoken::Tls13) })
         }),
     });
     let plain = prop_oneof![Just(Facts::default()), facts];

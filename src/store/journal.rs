@@ -15,11 +15,13 @@ use crate::ratelimit::Reading;
 use crate::record::{DurationCode, Facts, Record};
 
 /// First byte of a row's batch.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 /// The first version: it had no limits, and its checksum did not cover it.
 const FIRST: u8 = 1;
 /// The second version: it had no findings.
 const SECOND: u8 = 2;
+/// The third version: it did not say what answers were spoken in.
+const THIRD: u8 = 3;
 /// Version and checksum.
 const HEAD: usize = 5;
 
@@ -44,6 +46,9 @@ struct Kind {
     attempts: u8,
     first_attempt_passed: bool,
     codes: Vec<u16>,
+    /// Stands in a list of its own, behind all kinds: so the kinds themselves are those of earlier versions.
+    #[serde(skip)]
+    spoken: u8,
 }
 
 impl Kind {
@@ -58,6 +63,7 @@ impl Kind {
             attempts: r.attempts,
             first_attempt_passed: r.first_attempt_passed,
             codes: r.facts.codes.clone(),
+            spoken: codes::or_none(r.facts.spoken, codes::of_spoken),
         }
     }
 
@@ -66,6 +72,7 @@ impl Kind {
         self.outcome == codes::of_outcome(r.outcome)
             && self.interval_ms == r.interval_ms
             && self.codes == r.facts.codes
+            && self.spoken == codes::or_none(r.facts.spoken, codes::of_spoken)
             && (self.vantage, self.attempts, self.first_attempt_passed) == (r.vantage, r.attempts, r.first_attempt_passed)
             && self.class == codes::or_none(r.class, codes::of_class)
             && self.cause == codes::or_none(r.cause, codes::of_cause)
@@ -118,6 +125,8 @@ pub(super) struct Line<'a> {
     more: Option<Box<More<'a>>>,
     rare: Option<Box<Rare<'a>>>,
 }
+
+const UNKNOWN: Damage = Damage("it holds a word this version does not know");
 
 /// Flags of a line: the lowest five say which phases were reached.
 const CERTIFICATE: u8 = 0x20;
@@ -207,7 +216,6 @@ impl<'a> Line<'a> {
 
     /// The part that segments keep.
     pub(super) fn run(&self) -> Result<Run, Damage> {
-        const UNKNOWN: Damage = Damage("it holds a word this version does not know");
         let k = self.kind;
         Ok(Run {
             slot: UnixMs(self.slot),
@@ -230,6 +238,7 @@ impl<'a> Line<'a> {
             codes: self.kind.codes.clone(),
             phases: self.phases,
             certificate_expiry: self.certificate_expiry.map(UnixMs),
+            spoken: codes::maybe(self.kind.spoken, codes::spoken).ok_or(UNKNOWN)?,
             ..Facts::default()
         };
         if let Some(m) = &self.more {
@@ -286,7 +295,8 @@ pub(super) fn pack(records: &[(u64, &Record)]) -> Result<Batch, Damage> {
         before = r.slot.0;
     }
     let mut bytes = vec![VERSION, 0, 0, 0, 0];
-    bytes = postcard::to_extend(&kinds, bytes).map_err(|_| Damage("a record could not be packed"))?;
+    let spoken: Vec<u8> = kinds.iter().map(|k| k.spoken).collect();
+    bytes = postcard::to_extend(&(&kinds, spoken), bytes).map_err(|_| Damage("a record could not be packed"))?;
     bytes.append(&mut lines);
     if let Some((head, body)) = bytes.split_at_mut_checked(HEAD) {
         head[1..].copy_from_slice(&checksum(VERSION, body));
@@ -351,6 +361,7 @@ pub(super) fn unpack(bytes: &[u8], each: &mut EachLine<'_>) -> Result<(), Damage
 
 /// The same, but for records whose keys have none of these marks.
 pub(super) fn unpack_of(wanted: Option<&Marks>, bytes: &[u8], each: &mut EachLine<'_>) -> Result<(), Damage> {
+    const KINDS: Damage = Damage("its kinds can't be read");
     let (head, body) = bytes.split_at_checked(HEAD).ok_or(Damage("it is too short"))?;
     if !(FIRST..=VERSION).contains(&head[0]) {
         return Err(Damage("it was written by another version"));
@@ -358,7 +369,12 @@ pub(super) fn unpack_of(wanted: Option<&Marks>, bytes: &[u8], each: &mut EachLin
     if head[1..] != checksum(head[0], body) {
         return Err(Damage("its checksum does not match"));
     }
-    let (kinds, rest) = postcard::take_from_bytes::<Vec<Kind>>(body).map_err(|_| Damage("its kinds can't be read"))?;
+    let (mut kinds, mut rest) = postcard::take_from_bytes::<Vec<Kind>>(body).map_err(|_| KINDS)?;
+    if head[0] > THIRD {
+        let (spoken, behind) = postcard::take_from_bytes::<Vec<u8>>(rest).map_err(|_| KINDS)?;
+        kinds.iter_mut().zip(spoken).for_each(|(kind, spoken)| kind.spoken = spoken);
+        rest = behind;
+    }
     let mut rest = Bytes(rest);
     let mut before = 0;
     while !rest.0.is_empty() {
@@ -433,23 +449,27 @@ mod tests {
 
     #[test]
     fn versions_before_are_read_and_the_next_is_not() {
-        let record = Record::not_run("a/b/c/d".parse().unwrap(), UnixMs(60_000), 60_000, 1, crate::outcome::Cause::Down);
-        let mut bytes = pack(&[(7, &record)]).unwrap().bytes;
-        // A record that was told nothing of rate limits and found nothing was written the same way then.
-        for version in [FIRST, SECOND] {
+        // As an earlier version wrote it: without the list of what was spoken, which is that of one kind here.
+        let written_by = |version: u8, record: &Record, less: usize| {
+            let mut bytes = pack(&[(7, record)]).unwrap().bytes;
+            let kinds = postcard::to_allocvec(&[Kind::of(record)]).unwrap().len() + 1;
+            bytes.drain(HEAD + kinds..HEAD + kinds + 2);
+            bytes.truncate(bytes.len() - less);
             bytes[0] = version;
             let sum = checksum(version, &bytes[HEAD..]);
             bytes[1..HEAD].copy_from_slice(&sum);
-            assert_eq!(back(&bytes).unwrap(), [(7, record.clone())]);
+            bytes
+        };
+        let record = Record::not_run("a/b/c/d".parse().unwrap(), UnixMs(60_000), 60_000, 1, crate::outcome::Cause::Down);
+        // A record that was told nothing of rate limits and found nothing was written the same way then.
+        for version in [FIRST, SECOND, THIRD] {
+            assert_eq!(back(&written_by(version, &record, 0)).unwrap(), [(7, record.clone())]);
         }
         // One with limits had nothing after them in the second version: the two bytes that say that nothing was found.
         let facts = Facts { retry_after: Some((UnixMs(1), 2)), ..Facts::default() };
         let told = Record { facts, ..record };
-        let mut bytes = pack(&[(7, &told)]).unwrap().bytes;
-        bytes.truncate(bytes.len() - 2);
-        bytes[0] = SECOND;
-        let sum = checksum(SECOND, &bytes[HEAD..]);
-        bytes[1..HEAD].copy_from_slice(&sum);
+        assert_eq!(back(&written_by(THIRD, &told, 0)).unwrap(), [(7, told.clone())]);
+        let mut bytes = written_by(SECOND, &told, 2);
         assert_eq!(back(&bytes).unwrap(), [(7, told)]);
         bytes[0] = VERSION + 1;
         assert!(back(&bytes).is_err());

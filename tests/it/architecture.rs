@@ -36,8 +36,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("slots::grid", &["clock"]),
     ("slots::cron", &["clock"]),
     ("soak", &["clock", "fields", "outcome", "record", "slots::grid"]),
+    ("incident", &["clock", "fields", "outcome", "observed", "record", "evidence"]),
     ("config::fingerprint", &[]),
-    ("config::model", &["clock", "fields", "outcome", "secret", "ratelimit", "soak", "probe"]),
+    ("config::stamp", &[]),
+    ("config::model", &["config::stamp", "clock", "fields", "outcome", "secret", "ratelimit", "soak", "incident", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
     ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),
     (
@@ -85,11 +87,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("slots", &["clock", "fields", "outcome", "record", "config::model"]),
     // Reading the configuration: knows the kinds' tables, runs nothing.
-    ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "transport", "probe", "budget"]),
+    ("config", &["clock", "fields", "files", "outcome", "secret", "ratelimit", "attribution", "soak", "incident", "transport", "probe", "budget"]),
+    ("config::outline", &["config", "config::model", "fields"]),
     // What is kept, and what is shown of it.
     ("arrivals", &["clock", "fields", "outcome", "attribution", "record", "webhook", "config::model", "probe", "slots", "slots::cron"]),
-    ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "config::model"]),
-    ("store", &["clock", "fields", "finding", "outcome", "ratelimit", "record", "evidence", "board"]),
+    ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "incident", "config::model"]),
+    ("store", &["clock", "fields", "finding", "outcome", "ratelimit", "record", "evidence", "incident", "board"]),
     ("limits", &["clock", "fields", "outcome", "ratelimit", "budget", "config::model", "board"]),
     (
         "readiness",
@@ -107,6 +110,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "board",
             "limits",
             "store",
+            "incident",
         ],
     ),
     (
@@ -114,6 +118,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["clock", "fields", "outcome", "record", "config::fingerprint", "config::model", "budget", "slots", "soak", "board", "limits"],
     ),
     ("health", &["clock"]),
+    ("notify", &["clock"]),
     ("report", &["clock", "fields", "outcome", "observed", "record", "evidence", "soak", "readiness", "store"]),
     (
         "bundle",
@@ -142,6 +147,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "board",
             "limits",
             "health",
+            "incident",
         ],
     ),
     ("log", &["clock", "config::model", "metrics"]),
@@ -167,6 +173,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
             "metrics",
             "self_check",
+            "incident",
         ],
     ),
     (
@@ -203,6 +210,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "evidence",
             "soak",
             "config::model",
+            "config::outline",
             "config::table",
             "budget",
             "readiness",
@@ -212,6 +220,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "health",
             "status",
             "metrics",
+            "incident",
         ],
     ),
     (
@@ -254,12 +263,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "evidence",
             "store",
             "health",
+            "notify",
             "metrics",
             "supervisor",
             "self_check",
             "recorder",
             "scheduler",
             "server",
+            "incident",
         ],
     ),
     (
@@ -319,6 +330,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "plan",
             "status",
             "metrics",
+            "notify",
             "log",
             "explain",
             "server",
@@ -326,6 +338,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "app",
             "demo",
             "sso",
+            "incident",
         ],
     ),
     ("main", &["cli"]),

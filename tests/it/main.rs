@@ -5,12 +5,15 @@
 
 mod architecture;
 mod bad_config;
+mod blackbox;
 mod blocked;
 mod budgets;
 mod bundle;
 mod canary;
 mod clock_steps;
+mod dashboards;
 mod demo;
+mod deploy;
 mod doc_examples;
 mod documents;
 mod estate;
@@ -51,6 +54,7 @@ mod saml;
 mod scim;
 mod scim_live;
 mod server;
+mod service;
 mod simulate;
 mod soak_metrics;
 mod soak_oracle;

@@ -7,6 +7,7 @@ pub(crate) mod jose;
 pub(crate) mod judged;
 pub(crate) mod pki;
 pub(crate) mod probing;
+pub(crate) mod prometheus;
 pub(crate) mod provider;
 pub(crate) mod scim_server;
 pub(crate) mod soaked;
