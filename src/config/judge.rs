@@ -96,6 +96,10 @@ pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: 
         let expected = "expected a private key that can be read where soakwatch runs: bundles can't be signed".to_owned();
         source.report(0..0, "evidence.signing_key", why, expected, true);
     }
+    if let Some(why) = s.heartbeat.url.as_ref().and_then(|url| url.read_blocking().err()) {
+        let expected = "expected a URL that can be read where soakwatch runs: no heartbeat can go out".to_owned();
+        source.report(0..0, "heartbeat.url", why, expected, true);
+    }
     s.store.path = source.dir.join(&s.store.path);
     if let Some(ca) = s.probe.ca.as_mut() {
         *ca = source.dir.join(&*ca);
