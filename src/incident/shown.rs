@@ -193,7 +193,11 @@ impl IncidentShown {
             runbook,
             common_cause: causes.iter().find(|c| c.incidents.contains(&i.id)).map(CauseShown::from),
             checks: i.checks.iter().map(affected).collect(),
-            classes: i.classes.iter().map(|(class, attribution, n)| ClassShown { class: *class, attribution: *attribution, failures: *n }).collect(),
+            classes: i
+                .classes
+                .iter()
+                .map(|(class, attribution, n)| ClassShown { class: *class, attribution: *attribution, failures: *n })
+                .collect(),
             runs: i.runs.iter().map(run).collect(),
             timeline: i.timeline.iter().map(entry).collect(),
         }

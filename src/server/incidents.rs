@@ -200,7 +200,8 @@ impl Wanted {
             return Err(bad(&shown, "Give customer, environment or open."));
         }
         let slug = |key: &str| {
-            let text = query.get(key).map(|text| text.parse::<crate::fields::Slug>().map_err(|_| bad(key, "Give a name as it is configured.")));
+            let text =
+                query.get(key).map(|text| text.parse::<crate::fields::Slug>().map_err(|_| bad(key, "Give a name as it is configured.")));
             text.transpose()
         };
         let (customer, environment) = (slug("customer")?, slug("environment")?);
