@@ -317,7 +317,9 @@ async fn measured(checks: u64, seconds: u64) -> bool {
         let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems));
         let kept = config.clone();
         let own = Arc::new(OwnMetrics::new().unwrap());
-        let running = App::start(Parts { config, reload: None, resolver: None, clock: Clock::System, own }).await.unwrap();
+        let running = App::start(Parts { config, reload: None, resolver: None, clock: Clock::System, own, notifier: Default::default() })
+            .await
+            .unwrap();
         tokio::time::sleep(Duration::from_secs(3)).await;
         println!(
             "max_rate = {max_rate}: {}",
