@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod architecture;
+mod backup;
 mod bad_config;
 mod blackbox;
 mod blocked;
@@ -24,8 +25,10 @@ mod gate;
 mod gate_live;
 mod gate_nothing;
 mod go_live;
+mod heartbeat;
 mod hostile_config;
 mod hostile_estate;
+mod incidents;
 mod jwks;
 mod limits;
 mod live_metrics;
