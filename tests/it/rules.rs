@@ -83,7 +83,8 @@ fn every_metric_in_a_rule_exists() {
     let recorded: BTreeSet<&str> = expressions.iter().map(|(name, _)| name.as_str()).filter(|n| n.contains(':')).collect();
     let (word, span) = (Regex::new(r"[a-z_:][a-z0-9_:]*").unwrap(), Regex::new(r"\[[^\]]*\]").unwrap());
     let mut seen = BTreeSet::new();
-    let without_spans: Vec<(&str, String)> = expressions.iter().map(|(rule, expr)| (rule.as_str(), span.replace_all(expr, "").into_owned())).collect();
+    let without_spans: Vec<(&str, String)> =
+        expressions.iter().map(|(rule, expr)| (rule.as_str(), span.replace_all(expr, "").into_owned())).collect();
     for (rule, expr) in &without_spans {
         for name in
             word.find_iter(expr).map(|m| m.as_str()).filter(|n| n.contains(':') || n.starts_with("soakwatch_") || n.starts_with("process_"))

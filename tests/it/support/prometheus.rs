@@ -58,6 +58,8 @@ impl Prometheus {
             .arg(format!("--config.file={}", dir.path().join("prometheus.yml").display()))
             .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"))
+            // What is sent before it knows its Alertmanagers (they take it some seconds) is lost, and is sent again only after a minute otherwise.
+            .arg("--rules.alert.resend-delay=2s")
             .arg("--log.level=warn")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
