@@ -8,6 +8,7 @@ use std::io::Write as _;
 use clap::{Parser, Subcommand};
 
 mod backup;
+mod checkpoint;
 mod columns;
 mod control;
 mod decide;
@@ -126,6 +127,8 @@ enum Command {
     Lint(lint::Lint),
     Simulate(simulate::Simulate),
     Report(report::Report),
+    Checkpoint(checkpoint::Checkpoint),
+    Handoff(checkpoint::Handoff),
     Rules(rules::Rules),
     Verify(verify::Verify),
     Keygen(keygen::Keygen),
@@ -161,6 +164,8 @@ impl Cli {
             Command::Lint(args) => lint::run(&args),
             Command::Simulate(args) => simulate::run(&args),
             Command::Report(args) => report::run(&args),
+            Command::Checkpoint(args) => checkpoint::run(&args),
+            Command::Handoff(args) => checkpoint::run_handoff(&args),
             Command::Rules(args) => rules::run(&args),
             Command::Verify(args) => verify::run(&args),
             Command::Keygen(args) => keygen::run(&args),
