@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
 use crate::budget::Budgets;
+use crate::checkpoint::Live;
 use crate::clock::Clock;
 use crate::config::model::{CheckDef, Config};
 use crate::config::{Loaded, diff};
@@ -34,6 +35,7 @@ use crate::transport::{Resolver, Transport};
 
 mod arrivals;
 mod bundles;
+mod checkpoints;
 mod decisions;
 mod evidence;
 mod heartbeat;
@@ -170,6 +172,7 @@ impl App {
         let mut supervisor = supervisor;
         let soaks = Arc::new(Soaks::default());
         let incidents = Arc::new(Incidents::default());
+        let checkpoints = Arc::new(Live::default());
         let budgets = Arc::new(Budgets::new(&config.settings.rate_limit));
         let (keep, kept) = mpsc::channel(256);
         let memories = Arc::new(Memories::new(keep));
@@ -179,6 +182,7 @@ impl App {
             budgets: Arc::clone(&budgets),
             soaks: Arc::clone(&soaks),
             incidents: Arc::clone(&incidents),
+            checkpoints: Arc::clone(&checkpoints),
             own: Arc::clone(&own),
             clock: clock.clone(),
             config: config_now.clone(),
@@ -230,6 +234,15 @@ impl App {
         supervisor.spawn("soaks", keeper.run(stop.clone()));
         let bundles =
             bundles::Bundles { soaks: Arc::clone(&soaks), recorder: recorder.clone(), clock: clock.clone(), config: config_now.clone() };
+        let counter = checkpoints::Checkpoints {
+            live: checkpoints,
+            board: Arc::clone(&board),
+            soaks: Arc::clone(&soaks),
+            config: config_now.clone(),
+            store: path.clone(),
+            clock: clock.clone(),
+        };
+        supervisor.spawn("checkpoints", counter.run(stop.clone()));
         supervisor.spawn("bundles", bundles.run(stop.clone()));
         supervisor.spawn("decisions", decisions::run(decided, Arc::clone(&soaks), recorder.clone(), stop.clone()));
         restart::hold_again(&config, &holds, &budgets, &board, &clock, &recorder).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::hypercare::{Answer, Budget, Expiry, Incidents, Numbers, Reach, Row};
+use crate::hypercare::{Answer, Budget, Criterion, Expiry, Incidents, Numbers, Reach, Row};
 use crate::outcome::{Attribution, Phase};
 
 /// What this gate is called.
@@ -60,6 +60,15 @@ pub struct Standing {
 }
 
 impl Answered {
+    /// Whether a criterion is met by all integrations; `None`: of one it is not known, and none is known not to meet it.
+    pub fn met(&self, criterion: Criterion) -> Option<bool> {
+        let of = |p: &Passed| p.criteria.iter().find(|r| r.name == criterion).and_then(|r| r.met);
+        if self.integrations.iter().any(|p| of(p) == Some(false)) {
+            return Some(false);
+        }
+        self.integrations.iter().all(|p| of(p) == Some(true)).then_some(true)
+    }
+
     /// Everything that stands in the way, in words.
     pub fn obstacles(&self) -> impl Iterator<Item = String> {
         let own = self.integrations.iter().flat_map(|p| {

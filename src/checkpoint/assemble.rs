@@ -17,9 +17,6 @@ use crate::probe::Kind;
 use crate::readiness::{self, Failed};
 use crate::store::{Hours, Reader, StoreError};
 
-/// Gives the incidents of an integration; `None`: nobody knows whether there were any.
-pub type Known<'a> = dyn Fn(&IntegrationId) -> Option<Vec<Arc<Incident>>> + 'a;
-
 /// Whether an integration has gone live: then it is judged by what it has done since.
 pub fn is_live(i: &Integration, now: UnixMs) -> bool {
     i.go_live.is_some_and(|t| t <= now)
@@ -29,7 +26,6 @@ pub fn is_live(i: &Integration, now: UnixMs) -> bool {
 pub fn answer_from(
     config: &Config,
     reader: &Reader,
-    incidents: &Known<'_>,
     (customer, environment): (&str, &str),
     as_of: UnixMs,
     live: bool,
@@ -38,6 +34,18 @@ pub fn answer_from(
     if live {
         readiness::doubt_clocks(reader, &mut situation)?;
     }
+    let entries = entries_of(config, reader, (customer, environment))?;
+    let mut answered = answer(&entries, reader, (customer, environment), (as_of, live), &config.hash)?;
+    answered.doubt(situation.doubts);
+    Ok(answered)
+}
+
+/// Everything that is stored of an environment's integrations.
+pub(super) fn entries_of(
+    config: &Config,
+    reader: &Reader,
+    (customer, environment): (&str, &str),
+) -> Result<Vec<IntegrationEntry>, StoreError> {
     let entry = |i: &Arc<Integration>| -> Result<IntegrationEntry, StoreError> {
         let mut checks = Vec::new();
         for def in config.checks().filter(|c| c.integration.id == i.id) {
@@ -46,29 +54,41 @@ pub fn answer_from(
         Ok(IntegrationEntry { def: Arc::clone(i), checks, departed: crate::board::Departed::default() })
     };
     let here = |i: &&Arc<Integration>| i.id.customer() == customer && i.id.environment() == environment;
-    let entries = config.integrations().filter(here).map(entry).collect::<Result<Vec<_>, _>>()?;
-    let mut answered = answer(&entries, reader, incidents, (customer, environment), (as_of, live), &config.hash)?;
-    answered.doubt(situation.doubts);
-    Ok(answered)
+    config.integrations().filter(here).map(entry).collect()
+}
+
+/// The incidents of an integration as they were at a time, as far back as go-live. `None`: they can't be read.
+pub(super) fn incidents_of(
+    reader: &Reader,
+    id: &IntegrationId,
+    from: UnixMs,
+    now: UnixMs,
+) -> Result<Option<Vec<Arc<Incident>>>, StoreError> {
+    match reader.incidents_of(id, from, UnixMs(now.0.saturating_add(1))) {
+        Ok(all) => Ok(Some(as_of(all.into_iter().map(Arc::new).collect(), now))),
+        Err(StoreError::Corrupt(_)) => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 /// The answer of what is on the board, and the stored runs. `entries`: all of the environment.
 pub fn answer(
     entries: &[IntegrationEntry],
     reader: &Reader,
-    incidents: &Known<'_>,
     (customer, environment): (&str, &str),
     (now, live): (UnixMs, bool),
     config_hash: &str,
 ) -> Result<Answered, StoreError> {
     let mut stored = histories(entries, reader, now)?;
-    let mut integrations: Vec<Passed> = entries
-        .iter()
-        .map(|e| {
-            let known = incidents(&e.def.id).map(|all| as_of(all, now));
-            passed(e, stored.remove(&e.def.id).unwrap_or_default(), known.as_deref(), (now, live))
-        })
-        .collect();
+    let mut integrations = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let id = &entry.def.id;
+        let known = match entry.def.go_live {
+            Some(go_live) => incidents_of(reader, id, go_live, now)?,
+            None => None,
+        };
+        integrations.push(passed(entry, stored.remove(id).unwrap_or_default(), known.as_deref(), (now, live)));
+    }
     integrations.sort_by(|a, b| a.integration.cmp(&b.integration));
     let worst = integrations.iter().map(|p| p.answer).max().unwrap_or(Answer::NotYet);
     // Something is known only of those whose window has not gone by.
@@ -92,7 +112,7 @@ pub fn answer(
 
 impl Answered {
     /// There are doubts about what all of it was made from: it is not ready.
-    pub(super) fn doubt(&mut self, why: impl IntoIterator<Item = String>) {
+    pub fn doubt(&mut self, why: impl IntoIterator<Item = String>) {
         for why in why {
             self.answer = self.answer.max(Answer::NotYet);
             self.reasons.push(why);
@@ -111,10 +131,10 @@ fn as_of(all: Vec<Arc<Incident>>, now: UnixMs) -> Vec<Arc<Incident>> {
         .collect()
 }
 
-type Stored = HashMap<IntegrationId, Vec<(History, Hours)>>;
+pub(super) type Stored = HashMap<IntegrationId, Vec<(History, Hours)>>;
 
 /// The stored runs of every check that is live; the journal is read once for all of them.
-fn histories(entries: &[IntegrationEntry], reader: &Reader, now: UnixMs) -> Result<Stored, StoreError> {
+pub(super) fn histories(entries: &[IntegrationEntry], reader: &Reader, now: UnixMs) -> Result<Stored, StoreError> {
     let live = || entries.iter().filter(|e| is_live(&e.def, now)).flat_map(|e| &e.checks);
     let defs: HashMap<&CheckId, &CheckEntry> = live().map(|c| (&c.def.id, c)).collect();
     let asked: Vec<(&CheckId, UnixMs)> = live().filter_map(|c| Some((&c.def.id, c.def.integration.go_live?))).collect();

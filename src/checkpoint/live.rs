@@ -20,6 +20,16 @@ impl Live {
         *self.inner.write().unwrap_or_else(PoisonError::into_inner) = all;
     }
 
+    /// What is there is old: nothing is ready by it.
+    pub fn doubt(&self, why: &str) {
+        for answered in self.inner.write().unwrap_or_else(PoisonError::into_inner).values_mut() {
+            let answered = Arc::make_mut(answered);
+            if !answered.reasons.iter().any(|r| r == why) {
+                answered.doubt([why.to_owned()]);
+            }
+        }
+    }
+
     /// Every environment that is live, by its name.
     pub fn all(&self) -> Vec<Arc<Answered>> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()

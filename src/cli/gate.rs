@@ -72,7 +72,7 @@ pub(super) fn run(args: &Gate) -> CliResult {
         let answered: checkpoint::Answered = match &args.url {
             Some(url) => ask(&Daemon::at(url.clone(), args.credential.clone()), environment, Some(checkpoint::GATE), at)?,
             None => read(args, environment, &|config, reader| {
-                checkpoint::answer_from(config, reader, &|_| None, environment, at.unwrap_or(now), at.is_none())
+                checkpoint::answer_from(config, reader, environment, at.unwrap_or(now), at.is_none())
             })?,
         };
         return hypercare::show(&answered, args.json);

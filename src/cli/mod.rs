@@ -8,6 +8,7 @@ use std::io::Write as _;
 use clap::{Parser, Subcommand};
 
 mod backup;
+mod checkpoint;
 mod columns;
 mod control;
 mod decide;
@@ -17,6 +18,7 @@ mod gate;
 mod health;
 mod hypercare;
 mod ids;
+mod incidents;
 mod keygen;
 mod limits;
 mod lint;
@@ -117,10 +119,16 @@ enum Command {
     Exclude(decide::Exclude),
     Attest(decide::Attest),
     Accept(decide::Accept),
+    Incidents(incidents::Incidents),
+    Ack(incidents::Ack),
+    Note(incidents::Note),
+    Reclassify(incidents::Reclassify),
     Limits(limits::Limits),
     Lint(lint::Lint),
     Simulate(simulate::Simulate),
     Report(report::Report),
+    Checkpoint(checkpoint::Checkpoint),
+    Handoff(checkpoint::Handoff),
     Rules(rules::Rules),
     Verify(verify::Verify),
     Keygen(keygen::Keygen),
@@ -148,10 +156,16 @@ impl Cli {
             Command::Exclude(args) => decide::exclude(&args),
             Command::Attest(args) => decide::attest(&args),
             Command::Accept(args) => decide::accept(&args),
+            Command::Incidents(args) => incidents::run(&args),
+            Command::Ack(args) => incidents::ack(&args),
+            Command::Note(args) => incidents::note(&args),
+            Command::Reclassify(args) => incidents::reclassify(&args),
             Command::Limits(args) => limits::run(&args),
             Command::Lint(args) => lint::run(&args),
             Command::Simulate(args) => simulate::run(&args),
             Command::Report(args) => report::run(&args),
+            Command::Checkpoint(args) => checkpoint::run(&args),
+            Command::Handoff(args) => checkpoint::run_handoff(&args),
             Command::Rules(args) => rules::run(&args),
             Command::Verify(args) => verify::run(&args),
             Command::Keygen(args) => keygen::run(&args),

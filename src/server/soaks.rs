@@ -12,7 +12,7 @@ use crate::board::IntegrationEntry;
 use crate::checkpoint;
 use crate::clock::UnixMs;
 use crate::config::model::Config;
-use crate::fields::{IntegrationId, Point};
+use crate::fields::Point;
 use crate::readiness::{Answered, Failed, Passed, answer_from};
 use crate::store::Reader;
 
@@ -65,8 +65,7 @@ pub(super) async fn gate(
     let work = tokio::task::spawn_blocking(move || {
         if hypercare {
             let answered = from_store(&state, (&customer, &environment), &|config, reader| {
-                let known = |id: &IntegrationId| Some(state.incidents.of(id));
-                checkpoint::answer_from(config, reader, &known, (&customer, &environment), at.unwrap_or(now), at.is_none())
+                checkpoint::answer_from(config, reader, (&customer, &environment), at.unwrap_or(now), at.is_none())
             })?;
             return Ok(serde_json::to_vec(&answered));
         }
