@@ -289,7 +289,8 @@ fn lines(path: &str) -> Vec<String> {
 
 #[test]
 fn grafana_is_told_where_they_are_and_not_to_change_them() {
-    let (boards, source) = (lines("deploy/grafana/provisioning/dashboards/soakwatch.yml"), lines("deploy/grafana/provisioning/datasources/soakwatch.yml"));
+    let (boards, source) =
+        (lines("deploy/grafana/provisioning/dashboards/soakwatch.yml"), lines("deploy/grafana/provisioning/datasources/soakwatch.yml"));
     let place = boards.iter().find_map(|l| l.strip_prefix("path: ")).unwrap();
     let compose = lines("deploy/compose/compose.yml");
     for (file, line) in [
@@ -304,6 +305,7 @@ fn grafana_is_told_where_they_are_and_not_to_change_them() {
         assert!(file.iter().any(|l| l == line), "{line} is missing: {file:#?}");
     }
     // `$__rate_interval` is made of it.
-    let interval = lines("deploy/compose/prometheus.yml").into_iter().find_map(|l| Some(l.strip_prefix("scrape_interval: ")?.to_owned())).unwrap();
+    let interval =
+        lines("deploy/compose/prometheus.yml").into_iter().find_map(|l| Some(l.strip_prefix("scrape_interval: ")?.to_owned())).unwrap();
     assert!(source.contains(&format!("timeInterval: {interval}")), "{interval}");
 }
