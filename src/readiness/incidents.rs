@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::case::IncidentsCase;
 use crate::clock::UnixMs;
 use crate::evidence::written::{text_at, time_at};
 use crate::evidence::{Kind, Recorded};
@@ -62,8 +63,14 @@ impl ToldIncidents {
     }
 
     /// Whether there is anything on record.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    /// The same as a bundle holds it.
+    pub fn case(&self, frame: &Frame) -> IncidentsCase {
+        let Incidents { p1, open, p1_in_last } = self.of(frame);
+        IncidentsCase { p1, open, p1_in_last }
     }
 
     /// Those of the judged window, as of its end.

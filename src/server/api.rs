@@ -93,7 +93,7 @@ pub(super) fn too_slow() -> Response {
 }
 
 /// What there is, for the hint of a 404.
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 14] = [
     "/",
     "/metrics",
     "/probe",
