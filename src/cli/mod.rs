@@ -7,6 +7,8 @@ use std::io::Write as _;
 
 use clap::{Parser, Subcommand};
 
+mod backup;
+mod checkpoint;
 mod columns;
 mod control;
 mod decide;
@@ -14,6 +16,7 @@ mod demo;
 mod explain;
 mod gate;
 mod health;
+mod hypercare;
 mod ids;
 mod incidents;
 mod keygen;
@@ -23,6 +26,7 @@ mod plan;
 mod probe;
 mod reload;
 mod report;
+mod restore;
 mod rules;
 mod run;
 mod runs;
@@ -123,9 +127,13 @@ enum Command {
     Lint(lint::Lint),
     Simulate(simulate::Simulate),
     Report(report::Report),
+    Checkpoint(checkpoint::Checkpoint),
+    Handoff(checkpoint::Handoff),
     Rules(rules::Rules),
     Verify(verify::Verify),
     Keygen(keygen::Keygen),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Webhook(webhook::Webhook),
     /// Makes a token for the server and shows it once
     Token(token::TokenArgs),
@@ -156,9 +164,13 @@ impl Cli {
             Command::Lint(args) => lint::run(&args),
             Command::Simulate(args) => simulate::run(&args),
             Command::Report(args) => report::run(&args),
+            Command::Checkpoint(args) => checkpoint::run(&args),
+            Command::Handoff(args) => checkpoint::run_handoff(&args),
             Command::Rules(args) => rules::run(&args),
             Command::Verify(args) => verify::run(&args),
             Command::Keygen(args) => keygen::run(&args),
+            Command::Backup(args) => backup::run(&args),
+            Command::Restore(args) => restore::run(&args),
             Command::Webhook(args) => webhook::run(&args),
             Command::Token(args) => token::run(&args),
         }

@@ -93,7 +93,7 @@ pub(super) fn too_slow() -> Response {
 }
 
 /// What there is, for the hint of a 404.
-const PATHS: [&str; 14] = [
+const PATHS: &[&str] = &[
     "/",
     "/metrics",
     "/probe",
@@ -110,11 +110,11 @@ const PATHS: [&str; 14] = [
     "/api/v1/incidents",
 ];
 /// Those that change something.
-const CHANGES: [&str; 4] = ["/-/reload", "/api/v1/exclusions", "/api/v1/attestations", "/api/v1/acceptances"];
+const CHANGES: &[&str] = &["/-/reload", "/api/v1/exclusions", "/api/v1/attestations", "/api/v1/acceptances"];
 
 pub(super) async fn not_found(uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();
-    let hint = match nearest(&path, &PATHS) {
+    let hint = match nearest(&path, PATHS) {
         Some(near) => format!("Did you mean {near}?"),
         None => format!(
             "There are {}, /integrations/C/E/I, /readiness/C/E, /api/v1/gates/C/E, /api/v1/integrations/C/E/I, /api/v1/incidents/ID and /api/v1/checks/C/E/I/CHECK/runs?since=24h.",
