@@ -474,7 +474,7 @@ impl Kind {
     /// The scheme its messages are signed by, and the secrets they are signed with.
     pub fn signed_with(&self) -> Option<(&Scheme, &[SecretRef])> {
         match self {
-            Self::Webhook(c) => Some((c.scheme(), &c.secrets)),
+            Self::Webhook(c) => Some((c.signing.scheme(), &c.secrets)),
             _ => self.receiving().map(|r| (&r.scheme, r.secrets.as_slice())),
         }
     }
