@@ -9,6 +9,7 @@ use super::api::{IdPath, integration_id, no_integration};
 use super::page::{age, badge, badge_of, certificate, clock_time, moment, page, percent, problem_page, seconds, why, words};
 use super::page_arrivals;
 use super::page_findings;
+use super::page_incident;
 use super::page_limits::{self, notes};
 use super::page_soak;
 use super::runs::{self, Stored};
@@ -17,6 +18,7 @@ use crate::budget::Views;
 use crate::clock::{HOUR_MS, UnixMs};
 use crate::config::model::{Batch, DeclaredVolume};
 use crate::fields::Volume;
+use crate::incident::Incident;
 use crate::limits::integration_limits;
 use crate::outcome::Outcome;
 use crate::readiness::Soaks;
@@ -40,16 +42,31 @@ pub(super) async fn integration(State(shared): State<Shared>, path: IdPath) -> R
         stored.push(runs::read_explained(&shared, check.def.id.clone(), now.minus(HOUR), now).await.ok());
     }
     let views = shared.state.views_of(&entry, now);
-    page(&shared, &entry.def.name, true, &body(&entry, &views, (&shared.state.soaks, &shared.state.board), &stored, now))
+    page(
+        &shared,
+        &entry.def.name,
+        true,
+        &body(&entry, &views, (&shared.state.soaks, &shared.state.board), shared.state.incidents.open(&id).as_deref(), &stored, now),
+    )
 }
 
-fn body(entry: &IntegrationEntry, views: &Views, (soaks, board): (&Soaks, &Board), stored: &[Option<Stored>], now: UnixMs) -> Markup {
+fn body(
+    entry: &IntegrationEntry,
+    views: &Views,
+    (soaks, board): (&Soaks, &Board),
+    incident: Option<&Incident>,
+    stored: &[Option<Stored>],
+    now: UnixMs,
+) -> Markup {
     let i = integration_status(entry, views, now);
     html! {
         p.small { a href="/" { "All integrations" } " / " a href=(format!("/?customer={}", i.customer)) { (i.customer_name) } " / "
             a href=(page_soak::href(&i.customer, &i.environment, None)) { (i.environment) } }
         div.head { h1 { (i.name) } (badge_of(&i)) (notes(&i.limits, now)) }
         p.soft.small { (i.id) }
+        @if let Some(incident) = incident {
+            p { a href=(page_incident::href(&incident.id)) { "Open incident" } " " (page_incident::severity_badge(incident.severity)) " since " (clock_time(incident.first_bad)) }
+        }
         @if i.hold.is_some() || i.remediation.is_some() || i.detail.is_some() || i.warning.is_some() {
             div.card.pad.why { (why(&i)) }
         }
