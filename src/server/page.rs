@@ -10,7 +10,7 @@ use axum::extract::{Query as QueryOf, State};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::api::Problem;
@@ -60,7 +60,6 @@ pub(super) fn page(shared: &Shared, title: &str, refresh: bool, body: &Markup) -
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                @if refresh { meta http-equiv="refresh" content=(REFRESH_S); }
                 title { (title) " · Soakwatch" }
                 link rel="icon" href=(ICON);
                 style { (PreEscaped(STYLE)) }
@@ -90,8 +89,24 @@ pub(super) fn page(shared: &Shared, title: &str, refresh: bool, body: &Markup) -
             }
         }
     };
-    ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY.as_str())], markup.into_string())
-        .into_response()
+    let mut response =
+        ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY.as_str())], markup.into_string())
+            .into_response();
+    if refresh {
+        // A header and not an element: every page that does it has a link that stops it.
+        response.headers_mut().insert(header::REFRESH, HeaderValue::from(REFRESH_S));
+    }
+    response
+}
+
+/// Whether a page is to show new values by itself: unless somebody asked it not to.
+pub(super) fn refreshes(query: &BTreeMap<String, String>) -> bool {
+    query.get("refresh").is_none_or(|v| v != "off")
+}
+
+/// The link that stops a page from showing new values by itself, or lets it begin again.
+pub(super) fn refresh_link(refresh: bool) -> Markup {
+    html! { @if refresh { a href="?refresh=off" { "Stop refreshing" } } @else { a href="?" { "Refresh every " (REFRESH_S) " s" } } }
 }
 
 /// A problem as a page.
@@ -212,7 +227,7 @@ impl Filter {
             phase: get("phase"),
             state: get("state"),
             search: get("q").to_lowercase(),
-            refresh: get("refresh") != "off",
+            refresh: refreshes(query),
         }
     }
 

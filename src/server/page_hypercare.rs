@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Query as QueryOf, State};
 use axum::response::Response;
 use maud::{Markup, html};
 use serde::Serialize;
 
 use super::api::{Problem, json_bytes};
-use super::page::{age, ahead, moment, page, problem_page, words};
+use super::page::{age, ahead, moment, page, problem_page, refresh_link, refreshes, words};
 use super::page_incident::{acknowledged, href, owner_words, severity_badge};
-use super::{ServerState, Shared};
+use super::{Query, ServerState, Shared};
 use crate::attribution::remediation;
 use crate::checkpoint::{Answered, Passed};
 use crate::clock::UnixMs;
@@ -91,12 +91,12 @@ pub(super) async fn json(State(shared): State<Shared>) -> Result<Response, Probl
     json_bytes(work.await)
 }
 
-pub(super) async fn html(State(shared): State<Shared>) -> Response {
-    let inner = shared.clone();
+pub(super) async fn html(State(shared): State<Shared>, QueryOf(query): Query) -> Response {
+    let (inner, refresh) = (shared.clone(), refreshes(&query));
     let work = tokio::task::spawn_blocking(move || {
         let (view, now) = (look(&inner.state), inner.state.clock.now());
         let title = if view.open.is_empty() { "Hypercare".to_owned() } else { format!("{} open: hypercare", view.open.len()) };
-        page(&inner, &title, true, &body(&view, now))
+        page(&inner, &title, refresh, &body(&view, refresh, now))
     });
     work.await.unwrap_or_else(|e| {
         tracing::error!(error = %e, "the page of hypercare could not be made");
@@ -104,11 +104,12 @@ pub(super) async fn html(State(shared): State<Shared>) -> Response {
     })
 }
 
-fn body(view: &View, now: UnixMs) -> Markup {
+fn body(view: &View, refresh: bool, now: UnixMs) -> Markup {
     html! {
         p.small { a href="/" { "All integrations" } " / hypercare" }
         div.head { h1 { "Hypercare" } span.soft { (tally(view)) } }
         p.soft.small { "As JSON: " a href="/api/v1/hypercare" { "/api/v1/hypercare" } ". For the daily report: " code { "soakwatch checkpoint CUSTOMER/ENVIRONMENT" } "." }
+        p.small.jumps { a href="#broken" { "Broken now" } a href="#environments" { "Since go-live" } a href="#ends" { "What ends next" } (refresh_link(refresh)) }
         section aria-labelledby="broken" {
             h2 #broken { "Broken now" }
             @if view.open.is_empty() {
@@ -239,7 +240,9 @@ fn environment(a: &Answered, view: &View, now: UnixMs) -> Markup {
 /// The first few things that hold it back; all of them are on the page of the gate and in JSON.
 fn reasons(a: &Answered) -> Markup {
     const MOST: usize = 3;
-    let all: Vec<String> = a.obstacles().collect();
+    // Every one is of this environment.
+    let below = format!("{}/", a.environment);
+    let all: Vec<String> = a.obstacles().iter().map(|why| why.replacen(&below, "", 1)).collect();
     html! {
         @if all.is_empty() { p { "Nothing: hypercare may end. " code { "soakwatch handoff " (a.environment) } } }
         @else if all.len() <= MOST { ul.reasons { @for why in &all { li { (why) } } } }
@@ -269,9 +272,9 @@ fn expiries(view: &View, now: UnixMs) -> Markup {
     }
     all.sort_by_key(|(id, e)| (e.at_ms, *id));
     html! {
-        @if !all.is_empty() {
-            section aria-labelledby="ends" {
-                h2 #ends { "What ends next" }
+        section aria-labelledby="ends" {
+            h2 #ends { "What ends next" }
+            @if all.is_empty() { div.card.empty { p { "Nothing that ends was seen." } } } @else {
                 div.card.pad { ul.ends { @for (id, e) in all.iter().take(MOST_EXPIRIES) { li { a href=(format!("/integrations/{id}")) { (id) } ": " (end_of(e, now)) } } } }
             }
         }

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query as QueryOf, State};
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::Shared;
 use super::api::Problem;
 use super::incidents::{find, no_such};
-use super::page::{clock_time, moment, page, problem_page, words};
+use super::page::{clock_time, moment, page, problem_page, refresh_link, refreshes, words};
 use super::page_detail::fact;
 use super::page_hypercare::{About, about};
+use super::{Query, Shared};
 use crate::attribution::remediation;
 use crate::clock::UnixMs;
 use crate::incident::common::causes;
@@ -56,8 +56,8 @@ pub(super) fn acknowledged(i: &Incident, now: UnixMs) -> Markup {
     }
 }
 
-pub(super) async fn html(State(shared): State<Shared>, Path(id): Path<String>) -> Response {
-    let inner = shared.clone();
+pub(super) async fn html(State(shared): State<Shared>, Path(id): Path<String>, QueryOf(query): Query) -> Response {
+    let (inner, refresh) = (shared.clone(), refreshes(&query));
     // It may have to be read from the store.
     let work = tokio::task::spawn_blocking(move || {
         let (state, now) = (&inner.state, inner.state.clock.now());
@@ -66,7 +66,7 @@ pub(super) async fn html(State(shared): State<Shared>, Path(id): Path<String>) -
         let cause = causes(all.iter().map(Arc::as_ref)).into_iter().find(|c| c.incidents.contains(&incident.id));
         let about = about(state, |id| id == incident.integration.as_str()).remove(incident.integration.as_str());
         let title = format!("{} {}", incident.severity, incident.integration);
-        page(&inner, &title, incident.is_open(), &body(&incident, about.as_ref(), cause.as_ref(), now))
+        page(&inner, &title, refresh && incident.is_open(), &body(&incident, about.as_ref(), cause.as_ref(), (refresh, now)))
     });
     work.await.unwrap_or_else(|e| {
         tracing::error!(error = %e, "the page of an incident could not be made");
@@ -74,7 +74,7 @@ pub(super) async fn html(State(shared): State<Shared>, Path(id): Path<String>) -
     })
 }
 
-fn body(i: &Incident, about: Option<&About>, cause: Option<&CommonCause>, now: UnixMs) -> Markup {
+fn body(i: &Incident, about: Option<&About>, cause: Option<&CommonCause>, (refresh, now): (bool, UnixMs)) -> Markup {
     let name = about.map_or_else(|| i.integration.to_string(), |a| a.name.clone());
     let api = format!("/api/v1/incidents/{}", i.id);
     html! {
@@ -86,7 +86,7 @@ fn body(i: &Incident, about: Option<&About>, cause: Option<&CommonCause>, now: U
         }
         p.soft.small { "Incident " code { (i.id) } " of "
             @if about.is_some() { a href=(format!("/integrations/{}", i.integration)) { (i.integration) } } @else { (i.integration) " (no longer configured)" }
-            ". As JSON: " a href=(api) { (api) } "." }
+            ". As JSON: " a href=(api) { (api) } "." @if i.is_open() { " " (refresh_link(refresh)) } }
         div.card.pad.why {
             p { b { (words(i.class.as_str())) } " · " (words(i.attribution.as_str())) " · " (owner_words(i.owner)) }
             p { (remediation(i.class, i.attribution, i.owner)) }
@@ -139,7 +139,7 @@ fn facts(i: &Incident) -> Markup {
 fn checks(i: &Incident, now: UnixMs) -> Markup {
     html! {
         h2 { "Checks it hit" }
-        div.card.scroll tabindex="0" role="region" aria-label="Checks it hit" { table {
+        div.card.scroll.tight tabindex="0" role="region" aria-label="Checks it hit" { table {
             thead { tr { th scope="col" { "Check" } th scope="col" { "State" } th scope="col" { "Talks to" } th scope="col" { "First bad run" } th scope="col" { "Last bad run" } th.num scope="col" { "Failures" } } }
             tbody { @for c in &i.checks { tr {
                 th scope="row" { (c.check.check()) }
@@ -166,7 +166,7 @@ fn runs(i: &Incident) -> Markup {
     html! {
         @if !i.runs.is_empty() {
             h2 { "Runs that show it" }
-            div.card.scroll tabindex="0" role="region" aria-label="Runs that show it" { table {
+            div.card.scroll.tight tabindex="0" role="region" aria-label="Runs that show it" { table {
                 thead { tr { th scope="col" { "Run" } th scope="col" { "Check" } th scope="col" { "Result" } th.num scope="col" { "Status" } th scope="col" { "What happened" } } }
                 tbody { @for r in &i.runs { tr {
                     td { time.nowrap datetime=(r.slot) { (clock_time(r.slot)) } }
