@@ -38,6 +38,7 @@ mod bundles;
 mod checkpoints;
 mod decisions;
 mod evidence;
+mod heartbeat;
 mod memory;
 mod restart;
 mod service;
@@ -256,6 +257,13 @@ impl App {
             soaks: Arc::clone(&soaks),
         };
         supervisor.spawn("housekeeper", checker.run(log, stop.clone()));
+        let heartbeat = heartbeat::Heartbeat {
+            config: config_now.clone(),
+            transport: transport_now.clone(),
+            stored: recorder.stored(),
+            health: Arc::clone(&health),
+        };
+        supervisor.spawn("heartbeat", heartbeat.run(stop.clone()));
         let watch = arrivals::Watch {
             board: Arc::clone(&board),
             memories: Arc::clone(&memories),
@@ -299,17 +307,17 @@ impl App {
             tracing::info!(%receiver, "messages are received on http://{receiver}/hooks");
         }
         let checks = config.checks().count();
-        tracing::info!(%address, checks, hash = config.hash, "ready: {}", watching(checks, address));
+        tracing::info!(%address, checks, hash = config.hash, "ready: {}", summary(checks, address));
 
         // Runs in flight get their grace period, then the recorder gets time to write what is left.
         let patience = config.settings.scheduler.grace.0 + Duration::from_secs(30);
-        notifier.ready(&watching(checks, address));
+        notifier.ready(&summary(checks, address));
         let tasks = tokio::spawn(service::accompany(supervisor.run(patience), notifier, health, stop.clone()));
         Ok(Running { address, receiver, board, soaks, incidents, recorder, reload, stop, tasks })
     }
 }
 
-fn watching(checks: usize, address: SocketAddr) -> String {
+fn summary(checks: usize, address: SocketAddr) -> String {
     format!("watching {checks} {} on http://{address}", if checks == 1 { "check" } else { "checks" })
 }
 
@@ -372,7 +380,7 @@ impl Reloader {
             let answer = self.reload(&request.actor).await;
             let refused = if matches!(answer, ReloadAnswer::Refused(_)) { "; the last reload was refused, the log says why" } else { "" };
             let checks = self.config.borrow().checks().count();
-            self.notifier.ready(&format!("{}{refused}", watching(checks, self.address)));
+            self.notifier.ready(&format!("{}{refused}", summary(checks, self.address)));
             let _ = request.answer.send(answer);
         }
     }

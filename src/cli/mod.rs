@@ -7,6 +7,7 @@ use std::io::Write as _;
 
 use clap::{Parser, Subcommand};
 
+mod backup;
 mod checkpoint;
 mod columns;
 mod control;
@@ -17,6 +18,7 @@ mod gate;
 mod health;
 mod hypercare;
 mod ids;
+mod incidents;
 mod keygen;
 mod limits;
 mod lint;
@@ -24,6 +26,7 @@ mod plan;
 mod probe;
 mod reload;
 mod report;
+mod restore;
 mod rules;
 mod run;
 mod runs;
@@ -116,6 +119,10 @@ enum Command {
     Exclude(decide::Exclude),
     Attest(decide::Attest),
     Accept(decide::Accept),
+    Incidents(incidents::Incidents),
+    Ack(incidents::Ack),
+    Note(incidents::Note),
+    Reclassify(incidents::Reclassify),
     Limits(limits::Limits),
     Lint(lint::Lint),
     Simulate(simulate::Simulate),
@@ -125,6 +132,8 @@ enum Command {
     Rules(rules::Rules),
     Verify(verify::Verify),
     Keygen(keygen::Keygen),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Webhook(webhook::Webhook),
     /// Makes a token for the server and shows it once
     Token(token::TokenArgs),
@@ -147,6 +156,10 @@ impl Cli {
             Command::Exclude(args) => decide::exclude(&args),
             Command::Attest(args) => decide::attest(&args),
             Command::Accept(args) => decide::accept(&args),
+            Command::Incidents(args) => incidents::run(&args),
+            Command::Ack(args) => incidents::ack(&args),
+            Command::Note(args) => incidents::note(&args),
+            Command::Reclassify(args) => incidents::reclassify(&args),
             Command::Limits(args) => limits::run(&args),
             Command::Lint(args) => lint::run(&args),
             Command::Simulate(args) => simulate::run(&args),
@@ -156,6 +169,8 @@ impl Cli {
             Command::Rules(args) => rules::run(&args),
             Command::Verify(args) => verify::run(&args),
             Command::Keygen(args) => keygen::run(&args),
+            Command::Backup(args) => backup::run(&args),
+            Command::Restore(args) => restore::run(&args),
             Command::Webhook(args) => webhook::run(&args),
             Command::Token(args) => token::run(&args),
         }

@@ -71,6 +71,8 @@ pub struct Settings {
     pub metrics: MetricsSettings,
     /// `[evidence]`
     pub evidence: EvidenceSettings,
+    /// `[heartbeat]`
+    pub heartbeat: HeartbeatSettings,
     /// `[reload]`
     pub reload: ReloadSettings,
     /// `[log]`
@@ -214,6 +216,19 @@ pub struct EvidenceSettings {
     pub dir: PathBuf,
     /// `signing_key`: the private key that signs bundles, PEM; unset: bundles are not signed.
     pub signing_key: Option<SecretRef>,
+}
+
+/// `[heartbeat]`: who is told that results are being stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeartbeatSettings {
+    /// `url`: where to; it is a secret, for who knows it can speak for us. Unset: nobody is told.
+    pub url: Option<SecretRef>,
+    /// `every`: at most so often.
+    pub every: Span,
+    /// `method`: `true` POST, `false` GET.
+    pub post: bool,
+    /// `timeout`: for one call.
+    pub timeout: Span,
 }
 
 /// `[reload]`.

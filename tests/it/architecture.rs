@@ -206,6 +206,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "checkpoint",
         ],
     ),
+    ("rules", &["arrivals", "finding", "incident", "metrics", "outcome", "soak"]),
     ("log", &["clock", "config::model", "metrics"]),
     (
         "explain",
@@ -393,6 +394,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "notify",
             "log",
             "explain",
+            "rules",
             "server",
             "webhook",
             "app",

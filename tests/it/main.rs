@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod architecture;
+mod backup;
 mod bad_config;
 mod blackbox;
 mod blocked;
@@ -25,9 +26,11 @@ mod gate;
 mod gate_live;
 mod gate_nothing;
 mod go_live;
+mod heartbeat;
 mod hostile_config;
 mod hostile_estate;
 mod hypercare;
+mod incidents;
 mod jwks;
 mod limits;
 mod live_metrics;
@@ -38,6 +41,7 @@ mod oauth2_live;
 mod oidc;
 mod oidc_live;
 mod own_fault;
+mod paging;
 mod plan;
 mod probe;
 mod rate_limit;
@@ -52,6 +56,7 @@ mod reference;
 mod reload;
 mod restart;
 mod round_trip;
+mod rules;
 mod saml;
 mod scim;
 mod scim_live;
