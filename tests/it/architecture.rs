@@ -257,6 +257,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "server",
         &[
             "finding",
+            "attribution",
             "memory",
             "clock",
             "fields",

@@ -144,6 +144,8 @@ fn incident(id: &str, first_bad: UnixMs, closed: Option<UnixMs>) -> Incident {
             last_bad: first_bad,
             failures: 3,
             open: closed.is_none(),
+            recovered: None,
+            seen: first_bad,
         }],
         classes: vec![(Class::ServerError, Attribution::ThirdParty, 3)],
         reopened: 0,
