@@ -271,6 +271,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "server",
         &[
             "finding",
+            "attribution",
             "memory",
             "clock",
             "fields",
