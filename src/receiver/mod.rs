@@ -232,7 +232,9 @@ impl Receiver {
             };
         };
         if self.board.arrivals.hear(&check.id, judged.heard) {
-            let _ = tokio::time::timeout(KEPT_WITHIN, self.keep(&check.id)).await;
+            // Not as long as the whole exchange may take: who is cut off would send again what we have.
+            let patience = KEPT_WITHIN.min(self.config.borrow().settings.receiver.timeout.0 / 2);
+            let _ = tokio::time::timeout(patience, self.keep(&check.id)).await;
         }
         match judged.heard.what {
             // A duplicate was processed: who is told so stops trying.

@@ -18,7 +18,7 @@ const CHECK: &str = "acme/production/orders/arrivals";
 pub(crate) fn estate(dir: &Path, every: &str, keys: &str) {
     std::fs::create_dir_all(dir.join("customers")).unwrap();
     std::fs::write(dir.join("secret"), SECRET).unwrap();
-    let settings = "[server]\nlisten = \"127.0.0.1:0\"\n[receiver]\nlisten = \"127.0.0.1:0\"\ntimeout = \"2s\"\n";
+    let settings = "[server]\nlisten = \"127.0.0.1:0\"\n[receiver]\nlisten = \"127.0.0.1:0\"\ntimeout = \"5s\"\n";
     std::fs::write(dir.join("soakwatch.toml"), settings).unwrap();
     let customer = format!(
         "[customer]\nid = \"acme\"\nname = \"Acme\"\n[[integration]]\nid = \"orders\"\nenvironment = \"production\"\nowner = \"customer\"\n\
