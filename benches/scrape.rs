@@ -20,6 +20,7 @@ use soakwatch::config::model::{CheckDef, Config};
 use soakwatch::config::{self, LoadOptions};
 use soakwatch::finding::DocumentFacts;
 use soakwatch::health::Health;
+use soakwatch::incident::live::Incidents;
 use soakwatch::metrics::encode::{CHUNK, Encoder, Scrape};
 use soakwatch::metrics::own::OwnMetrics;
 use soakwatch::outcome::{Attribution, Class, HttpSpoken, Outcome, TlsSpoken};
@@ -171,7 +172,7 @@ fn estate(config: &Config, now: UnixMs) -> (Board, Soaks, Budgets) {
 
 /// One scrape as the server makes it: pieces that go out as they are made. Its bytes and the pieces.
 fn streamed(board: &Board, soaks: &Soaks, budgets: &Budgets, config: &Config, now: UnixMs, out: &mut dyn FnMut(&[u8])) {
-    let mut encoder = Encoder::new(Scrape::take(board, soaks, budgets, &config.settings, now, monotonic()));
+    let mut encoder = Encoder::new(Scrape::take(board, (soaks, &Incidents::default()), budgets, &config.settings, now, monotonic()));
     loop {
         let mut piece = Vec::with_capacity(CHUNK + CHUNK / 4);
         let more = encoder.write(&mut piece);
@@ -215,7 +216,9 @@ fn scrape(config: &Config, board: &Board, soaks: &Soaks, budgets: &Budgets, now:
         lines as f64 / checks as f64
     );
     let ours = median(rounds, || streamed(board, soaks, budgets, config, now, &mut |piece| _ = black_box(piece)));
-    let copying = median(rounds, || drop(black_box(Scrape::take(board, soaks, budgets, &config.settings, now, monotonic()))));
+    let copying = median(rounds, || {
+        drop(black_box(Scrape::take(board, (soaks, &Incidents::default()), budgets, &config.settings, now, monotonic())))
+    });
     let mut copy = Vec::with_capacity(text.len());
     let plain = median(rounds, || {
         copy.clear();

@@ -9,6 +9,9 @@ use crate::readiness::Soaks;
 use crate::recorder::RecorderHandle;
 use crate::server::DecisionRequest;
 
+/// Why somebody who acted on an incident is to ask again.
+const ON_RECORD: &str = "the incident could not be written; what was said of it is on record";
+
 /// Runs until stop.
 pub(super) async fn run(
     mut requests: mpsc::Receiver<DecisionRequest>,
@@ -34,7 +37,8 @@ pub(super) async fn run(
         if let (Ok(_), Some((id, act))) = (&done, act)
             && recorder.act(id, act, entry.actor.clone(), entry.at).await.is_none()
         {
-            done = Err("it is on record, but the incident could not be changed".to_owned());
+            tracing::error!(seq = done.as_ref().map_or(0, |l| l.seq), "it is on record, but the incident could not be changed");
+            done = Err(ON_RECORD.to_owned());
         }
         // Who asked may have gone: it is recorded all the same.
         let _ = answer.send(done);

@@ -17,7 +17,7 @@ use super::{EVIDENCE, FILES, HTML, MARKDOWN, RUNS};
 use crate::clock::UnixMs;
 use crate::evidence::{Hash, canonical, chain, time_text};
 use crate::files;
-use crate::readiness::{Basis, Known, Log, SoakCase, decide, other_config, seen_until};
+use crate::readiness::{Basis, Known, Log, Observed, SoakCase, decide, other_config, seen_until};
 use crate::report::{CheckStats, Document, Program, Report, SCHEMA, answer, html, markdown, readiness};
 use crate::soak::gate::Gate;
 
@@ -370,10 +370,17 @@ fn recorded_is(soak: &SoakCase) -> bool {
 fn observed_is(soak: &SoakCase, known: Option<&Known>, as_of: UnixMs) -> bool {
     let end = seen_until(&soak.frame(as_of), as_of);
     let noted = known.and_then(|k| k.observed.at(end));
-    match soak.observed_record {
-        Some(seq) => noted.is_some_and(|n| n.seq == seq && n.observed == soak.observed),
+    // Incidents have records of their own, whatever is on record beside.
+    let beside = |o: Observed| Observed { incidents: None, ..o };
+    let rest = match soak.observed_record {
+        Some(seq) => noted.is_some_and(|n| n.seq == seq && beside(n.observed) == beside(soak.observed)),
         None => noted.is_none_or(|n| n.of != end),
-    }
+    };
+    let incidents = match soak.observed.incidents {
+        Some(said) => known.map(|k| k.incidents.case(&soak.frame(as_of))).unwrap_or_default() == said,
+        None => known.is_none_or(|k| k.incidents.is_empty()),
+    };
+    rest && incidents
 }
 
 /// Hashes what is read through it.

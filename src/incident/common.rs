@@ -67,3 +67,72 @@ fn cause(host: &str, group: &[&Incident]) -> Option<CommonCause> {
         incidents: group.iter().map(|i| i.id.clone()).collect(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Affected, Severity};
+    use super::*;
+    use crate::outcome::{Attribution, Criticality, Owner, Phase};
+
+    const MINUTE: i64 = 60_000;
+
+    fn made(integration: &str, host: &str, minute: i64, closed: Option<i64>, class: Class) -> Incident {
+        let integration: crate::fields::IntegrationId = integration.parse().unwrap();
+        let first_bad = UnixMs(minute * MINUTE);
+        let check = integration.check(&"list".parse().unwrap());
+        let (host, recovered) = (Some(host.to_owned()), None);
+        Incident {
+            id: format!("{integration}@{minute}"),
+            integration,
+            first_bad,
+            opened: first_bad,
+            closed: closed.map(|m| UnixMs(m * MINUTE)),
+            severity: Severity::P3,
+            class,
+            attribution: Attribution::ThirdParty,
+            owner: Owner::Vendor,
+            criticality: Criticality::High,
+            phase: Phase::Soak,
+            checks: vec![Affected { check, host, first_bad, last_bad: first_bad, failures: 3, open: true, recovered, seen: first_bad }],
+            classes: Vec::new(),
+            reopened: 0,
+            acknowledged: None,
+            reclassified: None,
+            runs: Vec::new(),
+            timeline: Vec::new(),
+        }
+    }
+
+    fn found(all: &[Incident]) -> Vec<Vec<String>> {
+        causes(all).into_iter().map(|c| c.incidents).collect()
+    }
+
+    #[test]
+    fn what_begins_together_behind_one_host_has_one_cause() {
+        let of = |id: &str, minute, closed| made(id, "api.example.com:443", minute, closed, Class::Timeout);
+        let two = [of("acme/production/crm", 0, None), of("zeta/production/crm", 15, None)];
+        assert_eq!(found(&two), [["acme/production/crm@0", "zeta/production/crm@15"]]);
+        assert_eq!(causes(&two)[0].id, causes(two.iter().rev())[0].id);
+        assert!(found(&[two[0].clone(), of("zeta/production/crm", 16, None)]).is_empty(), "too late");
+        assert!(found(&[of("acme/production/crm", 0, Some(5)), of("zeta/production/crm", 6, None)]).is_empty(), "they never met");
+        assert!(found(&[two[0].clone(), of("acme/production/erp", 1, None)]).is_empty(), "two of one customer may be chance");
+        assert_eq!(found(&[two[0].clone(), of("acme/production/erp", 1, None), of("acme/staging/erp", 2, None)])[0].len(), 3);
+        assert!(found(&[two[0].clone(), of("acme/production/crm", 3, Some(4)), of("acme/production/crm", 5, None)]).is_empty(), "one only");
+        let other = made("zeta/production/crm", "api.example.com:8443", 1, None, Class::Timeout);
+        assert!(found(&[two[0].clone(), other]).is_empty(), "another port");
+    }
+
+    #[test]
+    fn its_class_is_that_of_most() {
+        let of = |id: &str, minute, class| made(id, "h:443", minute, None, class);
+        let all = [
+            of("a/p/one", 0, Class::Dns),
+            of("b/p/one", 1, Class::Timeout),
+            of("c/p/one", 2, Class::Timeout),
+            of("d/p/one", 40, Class::Dns),
+            of("e/p/one", 41, Class::Timeout),
+        ];
+        let causes = causes(&all);
+        assert_eq!(causes.iter().map(|c| (c.class, c.since.0 / MINUTE)).collect::<Vec<_>>(), [(Class::Dns, 40), (Class::Timeout, 0)]);
+    }
+}

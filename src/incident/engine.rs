@@ -221,6 +221,8 @@ impl Incident {
         };
         if let Some(affected) = self.checks.get_mut(place) {
             (affected.open, affected.recovered) = (true, None);
+            // What failed between is no part of it.
+            affected.seen = affected.seen.max(UnixMs(broke.first_bad.0.saturating_sub(1)));
             affected.host.clone_from(&check.host);
         }
         self.first_bad = self.first_bad.min(broke.first_bad);

@@ -53,6 +53,11 @@ impl Incidents {
         all
     }
 
+    /// Those that are open.
+    pub fn all_open(&self) -> Vec<Arc<Incident>> {
+        self.read(|all| all.values().flatten().filter(|i| i.is_open()).cloned().collect())
+    }
+
     /// The one that goes on in an integration; of several the oldest.
     pub fn open(&self, integration: &IntegrationId) -> Option<Arc<Incident>> {
         self.read(|all| all.get(integration)?.iter().find(|i| i.is_open()).cloned())

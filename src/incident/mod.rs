@@ -253,7 +253,10 @@ pub struct CommonCause {
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod words {
     use super::*;
 
     #[test]

@@ -121,6 +121,9 @@ CHECKS {
     INTEGRATION_INFO: Gauge "soakwatch_integration_info" &["customer", "environment", "integration", "kind", "phase", "tier", "owner"],
         "1 for every integration and kind, to join with.";
     GO_LIVE: Gauge "soakwatch_go_live_timestamp_seconds" &["customer", "environment"], "Earliest go-live, planned or actual, of the environment's integrations.";
+    INCIDENT_OPEN: Gauge "soakwatch_incident_open" &["customer", "environment", "integration", "severity", "attribution"],
+        "1 while an incident is open, by its severity and most likely owner; 0 while none is, by the severity that one would have.";
+    INCIDENTS: Counter "soakwatch_incidents_total" &["customer", "environment", "integration", "severity"], "Incidents that opened, by the severity they opened with.";
     MAINTENANCE: Gauge "soakwatch_maintenance_active" I, "1 inside a declared maintenance window, else 0.";
     EGRESS_DENIED: Counter "soakwatch_egress_denied_total" &["customer", "environment", "integration", "rule"], "Targets the address guard refused, by rule.";
 }

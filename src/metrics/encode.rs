@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use super::catalogue::{self as cat, Family};
 use super::documents::{self, DocumentsRow};
+use super::incidents::{self, IncidentRow};
 use super::rate_limit::{self, RateRow};
 use super::soak::{self, GateRow, SoakRow};
 use super::text::{escaped, float, head, integer, label};
@@ -22,6 +23,7 @@ use crate::checkpoint::{Answered, Live, is_live};
 use crate::clock::UnixMs;
 use crate::config::model::{CheckDef, Integration, Settings};
 use crate::finding::Finding;
+use crate::incident::live::Incidents;
 use crate::observed::Phases;
 use crate::outcome::{Attribution, Cause, Class, Outcome, Phase};
 use crate::readiness::Soaks;
@@ -79,6 +81,7 @@ pub(super) struct Row {
     pub(super) soak: Option<SoakRow>,
     /// Set on the first integration of an environment that has a soak.
     pub(super) gate: Option<GateRow>,
+    pub(super) incidents: Option<IncidentRow>,
     /// Set on the first integration of an environment that is live.
     pub(super) hypercare: Option<Arc<Answered>>,
     pub(super) documents: DocumentsRow,
@@ -104,7 +107,14 @@ pub struct Scrape {
 impl Scrape {
     /// Copies what a scrape needs: from the board and the soaks (who lock both lock the board first), and then from the budgets (who lock these and
     /// the board lock the budgets first).
-    pub fn take(board: &Board, soaks: &Soaks, budgets: &Budgets, settings: &Settings, now: UnixMs, mono: Instant) -> Self {
+    pub fn take(
+        board: &Board,
+        (soaks, known): (&Soaks, &Incidents),
+        budgets: &Budgets,
+        settings: &Settings,
+        now: UnixMs,
+        mono: Instant,
+    ) -> Self {
         let mut scrape = Self { rows: Vec::new(), labels: Vec::new(), check_histograms: settings.metrics.check_histograms };
         let vantage = settings.scheduler.vantage.as_str();
         board.read(|all| {
@@ -117,6 +127,7 @@ impl Scrape {
             }
             scrape.go_lives(all);
             soak::judge(&mut scrape.rows, all, soaks, now);
+            incidents::put(&mut scrape.rows, all, (soaks, known), now);
         });
         budgets.paces(mono, |paced| {
             for check in scrape.rows.iter_mut().flat_map(|row| &mut row.checks) {
@@ -157,6 +168,7 @@ impl Scrape {
             rate: RateRow::of(entry, now),
             soak: None,
             gate: None,
+            incidents: None,
             hypercare: None,
             documents: DocumentsRow::default(),
             webhooks: WebhooksRow::default(),
@@ -413,6 +425,8 @@ const WRITERS: &[(&Family, Writer)] = &[
         }
     }),
     (&cat::GO_LIVE, |l, r, _| l.time(&r.customer_environment, r.go_live)),
+    (&cat::INCIDENT_OPEN, |l, r, _| incidents::open(l, r)),
+    (&cat::INCIDENTS, |l, r, _| incidents::total(l, r)),
     (&cat::MAINTENANCE, |l, r, _| l.count(&r.i, &[], u64::from(r.maintenance))),
     (&cat::EGRESS_DENIED, |l, r, _| r.egress.iter().for_each(|(rule, n)| l.count(&r.i, &[("rule", rule)], *n))),
 ];

@@ -5,6 +5,7 @@ pub mod blackbox;
 pub mod catalogue;
 mod documents;
 pub mod encode;
+mod incidents;
 pub mod own;
 mod rate_limit;
 mod soak;

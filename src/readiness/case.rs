@@ -106,7 +106,7 @@ pub struct Observed {
 }
 
 /// Incidents of the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IncidentsCase {
     /// P1, open or closed.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::case::IncidentsCase;
 use crate::clock::UnixMs;
 use crate::evidence::written::{text_at, time_at};
 use crate::evidence::{Kind, Recorded};
@@ -62,8 +63,14 @@ impl ToldIncidents {
     }
 
     /// Whether there is anything on record.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    /// The same as a bundle holds it.
+    pub fn case(&self, frame: &Frame) -> IncidentsCase {
+        let Incidents { p1, open, p1_in_last } = self.of(frame);
+        IncidentsCase { p1, open, p1_in_last }
     }
 
     /// Those of the judged window, as of its end.
@@ -92,5 +99,72 @@ impl ToldIncidents {
             }
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{DAY_MS, HOUR_MS};
+    use crate::evidence::{Entry, Scope, time_text};
+    use crate::fields::Span;
+    use serde_json::json;
+
+    const S: i64 = 1_796_112_000_000;
+
+    fn told(log: &[(&str, &str, i64, &str)]) -> ToldIncidents {
+        let mut told = ToldIncidents::default();
+        for (id, event, hour, severity) in log {
+            let at = UnixMs(S + hour * HOUR_MS);
+            let body = json!({ "incident": id, "event": event, "at": time_text(at), "severity": severity });
+            told.take(&Entry::new(at, Kind::Incident, Scope::default(), "soakwatch", body).numbered(1));
+        }
+        told
+    }
+
+    fn frame(day: i64, go_live: Option<i64>) -> Frame {
+        Frame::at(UnixMs(S), Span::days(7), go_live.map(|d| UnixMs(S + d * DAY_MS)), UnixMs(S + day * DAY_MS))
+    }
+
+    #[test]
+    fn incidents_count_in_the_windows_they_reach_into() {
+        let log = told(&[
+            ("a", "opened", 10, "P2"),
+            ("a", "closed", 12, "P2"),
+            ("b", "opened", 30, "P1"),
+            ("b", "closed", 31, "P1"),
+            ("c", "opened", 100, "P3"),
+        ]);
+        let of = |day| (log.of(&frame(day, None)).p1, log.of(&frame(day, None)).open);
+        assert_eq!([of(0), of(1), of(2), of(5)], [(0, 0), (0, 0), (1, 0), (1, 1)]);
+        assert_eq!(of(8), (1, 1), "the window begins at hour 24, and it closed at 31");
+        assert_eq!(of(9), (0, 1));
+        assert_eq!(log.opened().values().sum::<u64>(), 3);
+        assert!(log.has("a", Event::Closed, UnixMs(S + 12 * HOUR_MS)) && !log.has("a", Event::Closed, UnixMs(S)));
+    }
+
+    #[test]
+    fn it_is_told_as_of_the_windows_end() {
+        let log = told(&[
+            ("a", "opened", 10, "P2"),
+            ("a", "closed", 12, "P2"),
+            ("a", "reopened", 13, "P2"),
+            ("a", "reclassified", 50, "P1"),
+            ("a", "closed", 200, "P1"),
+        ]);
+        let at = |hour: i64| log.of(&Frame::at(UnixMs(S), Span::days(7), None, UnixMs(S + hour * HOUR_MS)));
+        assert_eq!([at(11).open, at(13).open, at(14).open, at(51).p1, at(51).open], [1, 0, 1, 1, 0]);
+        // What was frozen at go-live does not hear what was said of it later.
+        let frozen = log.of(&frame(30, Some(2)));
+        assert_eq!((frozen.p1, frozen.open), (0, 1));
+    }
+
+    #[test]
+    fn a_p1_in_the_last_window_is_said_with_its_time() {
+        let log = told(&[("a", "opened", 10, "P1"), ("a", "closed", 60, "P1")]);
+        assert_eq!(log.of(&frame(3, Some(8))).p1_in_last, Some(UnixMs(S + 24 * HOUR_MS)), "the last window begins there");
+        assert_eq!(log.of(&frame(3, Some(10))).p1_in_last, None, "one that ends by go-live is free of it");
+        let log = told(&[("a", "opened", 30, "P1"), ("a", "closed", 60, "P1")]);
+        assert_eq!(log.of(&frame(3, Some(8))).p1_in_last, Some(UnixMs(S + 30 * HOUR_MS)));
     }
 }

@@ -273,3 +273,88 @@ fn tell(i: &Incident, event: Event, text: &str) {
         _ => tracing::warn!(incident = i.id, severity, class, attribution, "{integration}: incident {} {event}: {text}", i.id),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Class;
+    use crate::recorder::tests::{Bench, START, ran};
+    use crate::store::Reader;
+
+    fn stored(bench: &Bench) -> Vec<Incident> {
+        Reader::open(&bench.store()).unwrap().incidents().unwrap()
+    }
+
+    fn said(bench: &Bench) -> Vec<String> {
+        let log = Reader::open(&bench.store()).unwrap().evidence("acme", "staging", UnixMs(i64::MAX)).unwrap();
+        let events = log.into_iter().filter_map(|l| l.record).filter(|r| r.kind == "incident");
+        events.map(|r| r.body["event"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn while_the_store_fails_an_incident_is_known_and_it_is_written_later() {
+        let mut bench = Bench::new("");
+        bench.takes(ran(0, Some(Class::Timeout)));
+        let lock = bench.lock();
+        bench.commit(|_| {}).await;
+        bench.takes(ran(1, Some(Class::Timeout)));
+        bench.takes(ran(2, Some(Class::Timeout)));
+        let live = Arc::clone(&bench.recorder.keeping.live);
+        assert_eq!(live.all_open().len(), 1, "it is shown at once");
+        drop(lock);
+        for _ in 0..3 {
+            bench.commit(|_| {}).await;
+        }
+        let known = live.all();
+        assert_eq!(stored(&bench).iter().collect::<Vec<_>>(), known.iter().map(Arc::as_ref).collect::<Vec<_>>());
+        assert_eq!((known[0].opened, said(&bench)), (UnixMs(START.0 + 2_000), vec!["opened".to_owned()]));
+        assert!(!bench.recorder.keeping.waits());
+    }
+
+    #[tokio::test]
+    async fn what_a_kill_left_out_is_made_good_at_the_start_and_nothing_twice() {
+        let mut bench = Bench::new("");
+        for n in 0..3 {
+            bench.takes(ran(n, Some(Class::Timeout)));
+        }
+        // The runs are stored, and the daemon is killed before the incident is.
+        bench.commit(|_| {}).await;
+        assert_eq!((stored(&bench).len(), said(&bench).len()), (0, 0));
+        let before = bench.recorder.keeping.live.all();
+        bench.recorder.keeping = Keeping::new(Arc::default());
+        bench.recorder.after.clear();
+        bench.recorder.soaks = Arc::default();
+        bench.recorder.take(super::super::Event::Review);
+        bench.commit(|_| {}).await;
+        assert_eq!((bench.recorder.keeping.live.all(), said(&bench)), (before, vec!["opened".to_owned()]));
+        // The incident is stored, and what is to be said of it is not.
+        bench.recorder.soaks = Arc::default();
+        bench.recorder.take(super::super::Event::Review);
+        bench.commit(|_| {}).await;
+        assert_eq!(said(&bench), ["opened", "opened"], "the log was forgotten here, so it is said again");
+        bench.recorder.take(super::super::Event::Review);
+        bench.commit(|_| {}).await;
+        assert_eq!((said(&bench).len(), stored(&bench).len()), (2, 1));
+    }
+
+    #[tokio::test]
+    async fn who_acts_hears_that_it_is_on_disk_and_nobody_changes_what_is_not_there() {
+        let mut bench = Bench::new("");
+        for n in 0..3 {
+            bench.takes(ran(n, Some(Class::Timeout)));
+        }
+        bench.commit(|_| {}).await;
+        let id = bench.recorder.keeping.live.all()[0].id.clone();
+        let mut acts = |id: &str| {
+            let (answer, done) = oneshot::channel();
+            let acting = Acting { id: id.to_owned(), act: Act::Acknowledge(None), by: "j.doe".into(), at: START, answer };
+            bench.recorder.take(super::super::Event::Act(Box::new(acting)));
+            done
+        };
+        let (nobody, somebody) = (acts("aaaaaaaaaaaa"), acts(&id));
+        assert!(nobody.await.is_err());
+        bench.commit(|_| {}).await;
+        assert_eq!(somebody.await.unwrap().acknowledged, Some(("j.doe".to_owned(), START)));
+        assert_eq!(stored(&bench)[0].acknowledged, Some(("j.doe".to_owned(), START)));
+    }
+}

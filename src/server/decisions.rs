@@ -102,10 +102,11 @@ pub(super) async fn recorded_with(
     entry: Entry,
     act: Option<(String, Act)>,
 ) -> Result<(crate::evidence::Recorded, String), Problem> {
+    let not_done = if act.is_some() { "it could not be done" } else { "it could not be recorded, and nothing was changed" };
     let not_done = |why: &str| {
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            format!("it could not be recorded, and nothing was changed: {why}"),
+            format!("{not_done}: {why}"),
             "Try again; the daemon's log says what is wrong with its store.",
         )
     };

@@ -93,3 +93,73 @@ fn incident(row: &Row<'_>) -> Result<Incident, StoreError> {
     let body: String = row.get(0)?;
     serde_json::from_str(&body).map_err(|e| StoreError::Corrupt(format!("an incident can't be read ({e})")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::incident::{Incident, Severity};
+    use crate::outcome::{Attribution, Class, Criticality, Owner, Phase};
+
+    fn made(integration: &str, first_bad: i64, closed: Option<i64>) -> Incident {
+        let integration: IntegrationId = integration.parse().unwrap();
+        Incident {
+            id: Incident::id_for(&integration, UnixMs(first_bad)),
+            integration,
+            first_bad: UnixMs(first_bad),
+            opened: UnixMs(first_bad + 2),
+            closed: closed.map(UnixMs),
+            severity: Severity::P2,
+            class: Class::Timeout,
+            attribution: Attribution::ThirdParty,
+            owner: Owner::Vendor,
+            criticality: Criticality::Critical,
+            phase: Phase::Soak,
+            checks: Vec::new(),
+            classes: vec![(Class::Timeout, Attribution::ThirdParty, 3)],
+            reopened: 0,
+            acknowledged: None,
+            reclassified: None,
+            runs: Vec::new(),
+            timeline: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_incident_is_kept_replaced_found_and_deleted_when_it_is_old() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let mut store = Store::open(&path).unwrap();
+        let crm = |at: i64, closed| made("a/b/crm", at, closed);
+        let all = [crm(100, Some(200)), crm(300, None), crm(500, Some(600)), made("a/b/erp", 400, Some(450))];
+        store.write_incidents(&all).unwrap();
+        store.write_incidents(&[crm(500, None), crm(500, Some(700))]).unwrap();
+        let reader = Reader::open(&path).unwrap();
+        assert_eq!(reader.incident(&all[0].id).unwrap().as_ref(), Some(&all[0]));
+        assert_eq!((reader.incident("x").unwrap(), reader.incidents().unwrap().len()), (None, 4));
+        let of = |from, until| {
+            let found = reader.incidents_of(&"a/b/crm".parse().unwrap(), UnixMs(from), UnixMs(until)).unwrap();
+            found.iter().map(|i| i.first_bad.0).collect::<Vec<_>>()
+        };
+        assert_eq!([of(0, 100), of(0, 101), of(250, 260), of(200, 501)], [vec![], vec![100], vec![], vec![100, 300, 500]]);
+        let (recent, damaged) = store.recent_incidents(1).unwrap();
+        assert_eq!((recent.iter().map(|i| i.first_bad.0).collect::<Vec<_>>(), damaged), (vec![300, 400, 500], 0));
+        assert_eq!(store.retain_incidents(UnixMs(1_500), Span(std::time::Duration::from_secs(1)), 10).unwrap(), 2);
+        assert_eq!(reader.incidents().unwrap().iter().map(|i| i.first_bad.0).collect::<Vec<_>>(), [300, 500]);
+    }
+
+    #[test]
+    fn a_file_without_incidents_gets_a_place_for_them_and_a_damaged_one_costs_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        drop(Store::open(&path).unwrap());
+        let older = Connection::open(&path).unwrap();
+        older.execute_batch("DROP TABLE incident; PRAGMA user_version = 2;").unwrap();
+        drop(older);
+        let mut store = Store::open(&path).unwrap();
+        store.write_incidents(&[made("a/b/crm", 1, None), made("a/b/erp", 2, None)]).unwrap();
+        Connection::open(&path).unwrap().execute_batch("UPDATE incident SET body = '{' WHERE first_bad = 1").unwrap();
+        let (found, damaged) = store.recent_incidents(50).unwrap();
+        assert_eq!((found.len(), damaged), (1, 1));
+        assert!(Reader::open(&path).unwrap().incidents().is_err());
+    }
+}

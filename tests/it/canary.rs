@@ -330,6 +330,7 @@ fn no_output_holds_a_secret() {
         "/integrations/acme/staging/echo".into(),
         "/readiness/acme/staging".into(),
         "/api/v1/gates/acme/staging".into(),
+        "/api/v1/incidents".into(),
     ];
     paths.extend(
         (0..8).flat_map(|a| ["ok", "fail", "redirect", "regex"].map(|n| format!("/api/v1/checks/acme/staging/echo/{n}-{a}/runs?since=1h"))),

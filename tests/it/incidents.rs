@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
-use soakwatch::clock::UnixMs;
+use soakwatch::clock::{Clock, UnixMs};
 use soakwatch::store::Reader;
 
-use crate::support::daemon::{Daemon, eventually, get, output, post, soakwatch};
+use crate::support::daemon::{Daemon, eventually, get, output, post, series, soakwatch};
 use crate::support::fake_api::{FakeApi, Reply};
 
 fn write(dir: &Path, url: &str) {
@@ -93,6 +93,56 @@ fn an_outage_is_one_incident_over_a_kill_and_closes() {
     let of_it = log.into_iter().filter_map(|l| l.record).filter(|r| r.body.get("incident").is_some());
     let said: Vec<String> = of_it.map(|r| r.body.get("event").and_then(Value::as_str).unwrap_or(&r.kind).to_owned()).collect();
     assert_eq!(said, ["opened", "acknowledgement", "note", "closed"]);
+}
+
+/// The row of the criterion.
+fn criterion(gate: &Value) -> Value {
+    let rows = gate["integrations"][0]["soak"]["criteria"].as_array().unwrap_or_else(|| panic!("{gate}"));
+    rows.iter().find(|r| r["name"] == "incidents").cloned().unwrap()
+}
+
+#[test]
+fn a_soak_is_judged_by_what_is_on_record_of_incidents() {
+    let (_api, broken, dir) = watched();
+    let file = dir.path().join("customers/acme.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let start = Clock::System.now().minus(std::time::Duration::from_secs(3_600));
+    let soak = format!("criticality = \"critical\"\nsoak = {{ start = {start}, window = \"1h\" }}");
+    std::fs::write(&file, text.replace("criticality = \"critical\"", &soak)).unwrap();
+    let daemon = Daemon::start(dir.path(), &[]);
+    let id = eventually("an incident opens", || incidents(&daemon).pop())["id"].as_str().unwrap().to_owned();
+    let agreed = |observed: i64| {
+        eventually("daemon and store say the same", || {
+            let live: Value = serde_json::from_slice(&cli(&daemon, &["gate", "acme/staging", "--json"]).stdout).ok()?;
+            let at = live["as_of"].as_str()?;
+            let stored = output(soakwatch().args(["gate", "acme/staging", "--json", "--at", at, "--config"]).arg(dir.path()));
+            let stored: Value = serde_json::from_slice(&stored.stdout).ok()?;
+            let (live, stored) = (criterion(&live), criterion(&stored));
+            (live == stored && live["observed"] == json!(observed)).then_some(live)
+        })
+    };
+    agreed(1);
+    let out = dir.path().join("bundle");
+    let report = output(soakwatch().args(["report", "acme/staging", "--config"]).arg(dir.path()).arg("--out").arg(&out));
+    assert!(out.exists(), "{}", String::from_utf8_lossy(&report.stderr));
+    let verified = output(soakwatch().arg("verify").arg(&out));
+    let evidence = std::fs::read_to_string(out.join("evidence.json")).unwrap();
+    let dense: String = evidence.split_whitespace().collect();
+    assert!(
+        dense.contains(r#""incidents":{"open":1,"p1":0,"#) || dense.contains(r#""incidents":{"p1":0,"open":1,"#),
+        "{}",
+        &dense[..2_000]
+    );
+    assert!(verified.status.code() != Some(1) && !stdout(&verified).contains("BROKEN"), "{}", stdout(&verified));
+    broken.store(false, Ordering::Relaxed);
+    agreed(0);
+    let scrape = daemon.get("/metrics");
+    assert_eq!(series(&scrape, "soakwatch_incidents_total", &["severity=\"P2\""]), Some(1.0));
+    assert_eq!(series(&scrape, "soakwatch_incident_open", &["severity=\"P2\""]), Some(0.0));
+    // A P1 that is over still counts.
+    let to = ["reclassify", &id, "--severity", "P1", "--reason", "all orders were lost"];
+    assert_eq!(cli(&daemon, &to).status.code(), Some(0));
+    agreed(1);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use soakwatch::config::model::{CheckDef, Config, DeclaredVolume, Integration, So
 use soakwatch::config::{Counts, lines};
 use soakwatch::fields::Span;
 use soakwatch::finding::{DocumentFacts, Level, Party, Severity};
+use soakwatch::incident::live::Incidents;
 use soakwatch::metrics::catalogue::{CHECKS, OWN, Type};
 use soakwatch::metrics::encode::{CHUNK, Encoder, Scrape};
 use soakwatch::metrics::own::OwnMetrics;
@@ -36,7 +37,14 @@ pub(crate) fn encoded(config: &Config, board: &Board) -> String {
 pub(crate) fn encoded_with(config: &Config, board: &Board, soaks: &Soaks) -> String {
     let mono = monotonic();
     let budgets = budgets(config, board, mono);
-    let mut encoder = Encoder::new(Scrape::take(board, soaks, &budgets, &config.settings, NOW, mono + Duration::from_secs(3_600)));
+    let mut encoder = Encoder::new(Scrape::take(
+        board,
+        (soaks, &Incidents::default()),
+        &budgets,
+        &config.settings,
+        NOW,
+        mono + Duration::from_secs(3_600),
+    ));
     let mut out = Vec::new();
     while encoder.write(&mut out) {}
     String::from_utf8(out).unwrap()
@@ -83,7 +91,7 @@ fn receives(config: &mut Config, board: &Board) {
     let arrivals = CheckDef { key: id.key(), id: id.clone(), kind: Kind::WebhookArrival(Box::new(kind)), ..(*like).clone() };
     config.customers[0].checks.push(Arc::new(arrivals));
     board.configure(config);
-    board.arrivals.configure(config, |_| None, NOW);
+    board.arrivals.configure(config, |_| Default::default(), NOW);
     board.arrivals.hear(&id, Heard { at: NOW, what: What::Accepted, delay: Some(2.0), number: None });
     board.arrivals.hear(&id, Heard { at: NOW, what: What::Forged, delay: None, number: None });
 }
@@ -297,7 +305,8 @@ fn pieces_are_bounded_and_make_the_same_text() {
     board.configure(&config);
     let mono = monotonic();
     let soaks = Soaks::default();
-    let mut encoder = Encoder::new(Scrape::take(&board, &soaks, &budgets(&config, &board, mono), &config.settings, NOW, mono));
+    let mut encoder =
+        Encoder::new(Scrape::take(&board, (&soaks, &Incidents::default()), &budgets(&config, &board, mono), &config.settings, NOW, mono));
     let (mut all, mut pieces, mut more) = (String::new(), 0, true);
     while more {
         let mut piece = Vec::new();

@@ -7,6 +7,7 @@ use soakwatch::board::Board;
 use soakwatch::budget::Budgets;
 use soakwatch::clock::{UnixMs, monotonic};
 use soakwatch::config::model::{Batch, CheckDef, Config, DeclaredVolume, Integration, Settings};
+use soakwatch::incident::live::Incidents;
 use soakwatch::metrics::encode::{Encoder, Scrape};
 use soakwatch::outcome::Cause;
 use soakwatch::ratelimit::Reading;
@@ -145,7 +146,8 @@ fn intervals_and_tokens_are_those_of_the_pace() {
     let began = monotonic();
     let (budgets, mono) = (crate::estate::budgets(&config, &board, began), began + Duration::from_secs(3_600));
     let scrape = |budgets: &Budgets, mono| {
-        let mut encoder = Encoder::new(Scrape::take(&board, &Soaks::default(), budgets, &config.settings, NOW, mono));
+        let mut encoder =
+            Encoder::new(Scrape::take(&board, (&Soaks::default(), &Incidents::default()), budgets, &config.settings, NOW, mono));
         let mut out = Vec::new();
         while encoder.write(&mut out) {}
         String::from_utf8(out).unwrap()

@@ -180,6 +180,12 @@ async fn who_may_what() {
         ("POST", "/api/v1/acceptances", [401, 401, 403, 403]),
         ("POST", "/api/v1/attestations", [401, 401, 403, 400]),
         ("GET", "/api/v1/attestations", [401, 401, 405, 405]),
+        ("GET", "/api/v1/incidents", [401, 401, 200, 200]),
+        ("GET", "/api/v1/incidents/aaaaaaaaaaaa", [401, 401, 404, 404]),
+        ("POST", "/api/v1/incidents/aaaaaaaaaaaa/ack", [401, 401, 403, 404]),
+        ("POST", "/api/v1/incidents/aaaaaaaaaaaa/note", [401, 401, 403, 400]),
+        ("POST", "/api/v1/incidents/aaaaaaaaaaaa/reclassify", [401, 401, 403, 403]),
+        ("GET", "/api/v1/incidents/aaaaaaaaaaaa/ack", [401, 401, 405, 405]),
         ("POST", "/-/reload", [401, 401, 403, 200]),
         ("GET", "/-/reload", [401, 401, 405, 405]),
     ] {
@@ -547,7 +553,7 @@ async fn the_overview_is_sorted_filtered_and_refreshing() {
     let names = ["CRM orders", "Warehouse stock", ">blind<", ">fresh<", ">billing<", ">archive<", ">Directory<", ">tickets<"];
     let places: Vec<usize> = names.iter().map(|n| text.find(n).unwrap_or_else(|| panic!("{n}"))).collect();
     assert!(places.is_sorted(), "{places:?}");
-    assert!(text.contains("http-equiv=\"refresh\"") && text.contains("<title>1 failing · Soakwatch</title>"));
+    assert!(text.contains(", refreshing every 10 s") && text.contains("<title>1 failing · Soakwatch</title>"));
     for (query, shown, hidden) in [
         ("customer=initech", ">fresh<", "CRM orders"),
         ("environment=staging", ">billing<", "CRM orders"),
@@ -559,6 +565,6 @@ async fn the_overview_is_sorted_filtered_and_refreshing() {
         let rows = text.split("<tbody>").nth(1).unwrap();
         assert!(rows.contains(shown) && !rows.contains(hidden), "{query}");
     }
-    assert!(!s.get("/?refresh=off").await.text().contains("http-equiv"));
+    assert!(!s.get("/?refresh=off").await.text().contains(", refreshing"));
     assert!(s.get("/?customer=nobody").await.text().contains("No integration fits these filters"));
 }
