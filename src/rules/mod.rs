@@ -61,7 +61,7 @@ impl Scale {
     fn span(self, seconds: u64) -> String {
         let ms = seconds * 1000 / u64::from(self.0.get());
         let unit =
-            [(DAY * 1000, "d"), (HOUR * 1000, "h"), (MINUTE * 1000, "m"), (1000, "s")].into_iter().find(|(u, _)| ms % u == 0 && ms > 0);
+            [(DAY * 1000, "d"), (HOUR * 1000, "h"), (MINUTE * 1000, "m"), (1000, "s")].into_iter().find(|(u, _)| ms > 0 && ms.is_multiple_of(*u));
         unit.map_or_else(|| format!("{ms}ms"), |(u, name)| format!("{}{name}", ms / u))
     }
 }
