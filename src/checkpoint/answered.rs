@@ -69,12 +69,21 @@ impl Answered {
         self.integrations.iter().all(|p| of(p) == Some(true)).then_some(true)
     }
 
-    /// Everything that stands in the way, in words.
-    pub fn obstacles(&self) -> impl Iterator<Item = String> {
-        let own = self.integrations.iter().flat_map(|p| {
-            let open = p.criteria.iter().filter(|r| r.met != Some(true)).map(|r| format!("{}: {}", r.name, r.reason));
-            p.reasons.iter().cloned().chain(open).map(|why| format!("{}: {why}", p.integration))
-        });
-        self.reasons.iter().cloned().chain(own)
+    /// Everything that stands in the way, in words: what is not met, then what is in doubt, then what can't be decided, what only takes time last.
+    pub fn obstacles(&self) -> Vec<String> {
+        let mut all: Vec<(u8, String)> = self.reasons.iter().map(|why| (1, why.clone())).collect();
+        for p in &self.integrations {
+            all.extend(p.reasons.iter().map(|why| (1, format!("{}: {why}", p.integration))));
+            for r in p.criteria.iter().filter(|r| r.met != Some(true)) {
+                let rank = match (r.met, r.name) {
+                    (Some(_), _) => 0,
+                    (None, Criterion::Window) => 3,
+                    (None, _) => 2,
+                };
+                all.push((rank, format!("{}, {}: {}", p.integration, r.name.as_str().replace('_', " "), r.reason)));
+            }
+        }
+        all.sort_by_key(|(rank, _)| *rank);
+        all.into_iter().map(|(_, why)| why).collect()
     }
 }

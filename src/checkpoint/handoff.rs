@@ -151,7 +151,7 @@ fn classes(checkpoint: &Checkpoint) -> Vec<ClassSeen> {
         attribution,
         failures,
         advice: remediation(class, attribution, owner),
-        page: format!("docs/runbooks/{class}.md"),
+        page: format!("docs/runbooks/class-{class}.md"),
     };
     let mut all: Vec<ClassSeen> = sums.into_iter().map(seen).collect();
     all.sort_by_key(|c| (std::cmp::Reverse(c.failures), c.class));

@@ -222,7 +222,7 @@ fn success_ratio(given: &Given<'_>) -> Judged {
 fn coverage(given: &Given<'_>) -> Judged {
     let from = begins(given);
     let n = numbers(given.checks, from, given.throttled_excluded);
-    let known = all_known(given, |c| c.since(from).coverage());
+    let known = all_known(given, |c| c.coverage(from));
     let asked = given.policy.coverage.0;
     let check = n.least_covered.unwrap_or_default();
     at_least(asked, n.coverage, known, |x| {

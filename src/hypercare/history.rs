@@ -40,6 +40,19 @@ impl History {
         sum
     }
 
+    /// Slots from a time on of which nothing was ever recorded, because they came before the first that was: a monitor that was not there yet is no evidence.
+    pub fn unseen(&self, from: UnixMs) -> u64 {
+        let (Some(every), Some((first, _))) = (self.every, self.hours.first()) else { return 0 };
+        let gap = first.saturating_mul(HOUR_MS).saturating_sub(from.0).max(0);
+        u64::try_from(gap / every.ms().max(1)).unwrap_or(0)
+    }
+
+    /// Counted runs over slots that were due since a time, those of which nothing was recorded among them. Nothing recorded: no coverage.
+    pub fn coverage(&self, from: UnixMs) -> Option<f64> {
+        let counts = self.since(from);
+        (counts.due() > 0).then(|| counts.counted() as f64 / (counts.due() + self.unseen(from)) as f64)
+    }
+
     /// Counts of the newest runs from a time on, exactly.
     pub fn exactly_since(&self, from: UnixMs) -> Counts {
         let mut sum = Counts::default();

@@ -171,7 +171,7 @@ pub(super) fn worst<'h>(
 /// What a window says. `counts`: of one check in it.
 pub fn numbers(checks: &[History], from: UnixMs, throttled_excluded: bool) -> Numbers {
     let ratio = worst(checks, |c| c.since(from).success_ratio(throttled_excluded), |a, b| a < b);
-    let coverage = worst(checks, |c| c.since(from).coverage(), |a, b| a < b);
+    let coverage = worst(checks, |c| c.coverage(from), |a, b| a < b);
     let mut counts = Counts::default();
     checks.iter().filter(|c| c.judged).for_each(|c| counts.merge(&c.since(from)));
     Numbers {

@@ -247,3 +247,17 @@ fn an_objective_of_one_leaves_no_budget_to_burn() {
     assert_eq!(answer(&[one.clone()]), Answer::NotReady);
     assert_eq!(burn(&[one], now, 3 * DAY_MS, LIVE, 1.0, false), None);
 }
+
+#[test]
+fn what_was_before_the_first_record_is_missing() {
+    let now = after(20 * DAY_MS);
+    let (whole, runs) = check("a", now, passes);
+    // Nothing of the first 7 days was recorded: a day of the judged window is missing.
+    let late: Vec<Run> = runs.iter().filter(|r| r.slot.0 >= LIVE.0 + 7 * DAY_MS).copied().collect();
+    let late = history("a", now, &late);
+    assert_eq!(whole.coverage(LIVE), Some(1.0));
+    let coverage = late.coverage(after(6 * DAY_MS)).unwrap();
+    assert!((coverage - 13.0 / 14.0).abs() < 0.002, "{coverage}");
+    let (answer, rows) = asked(now, &[late], Some(&[]), Some(&[]));
+    assert_eq!((answer, met(&rows, Criterion::Coverage)), (Answer::NotReady, Some(false)));
+}

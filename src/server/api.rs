@@ -95,6 +95,7 @@ pub(super) fn too_slow() -> Response {
 /// What there is, for the hint of a 404.
 const PATHS: &[&str] = &[
     "/",
+    "/hypercare",
     "/metrics",
     "/probe",
     "/-/healthy",
@@ -108,6 +109,7 @@ const PATHS: &[&str] = &[
     "/api/v1/attestations",
     "/api/v1/acceptances",
     "/api/v1/incidents",
+    "/api/v1/hypercare",
 ];
 /// Those that change something.
 const CHANGES: &[&str] = &["/-/reload", "/api/v1/exclusions", "/api/v1/attestations", "/api/v1/acceptances"];
@@ -117,7 +119,7 @@ pub(super) async fn not_found(uri: Uri) -> Problem {
     let hint = match nearest(&path, PATHS) {
         Some(near) => format!("Did you mean {near}?"),
         None => format!(
-            "There are {}, /integrations/C/E/I, /readiness/C/E, /api/v1/gates/C/E, /api/v1/integrations/C/E/I, /api/v1/incidents/ID and /api/v1/checks/C/E/I/CHECK/runs?since=24h.",
+            "There are {}, /integrations/C/E/I, /incidents/ID, /readiness/C/E, /api/v1/gates/C/E, /api/v1/integrations/C/E/I, /api/v1/incidents/ID and /api/v1/checks/C/E/I/CHECK/runs?since=24h.",
             PATHS.join(", ")
         ),
     };

@@ -157,7 +157,7 @@ async fn act(shared: &Shared, actor: Actor, id: &str, act: Act, remark: Option<S
 }
 
 /// At hand, or in the store.
-fn find(state: &ServerState, id: &str) -> Option<Arc<Incident>> {
+pub(super) fn find(state: &ServerState, id: &str) -> Option<Arc<Incident>> {
     let stored = || match Reader::open(&state.store).and_then(|r| r.incident(id)) {
         Ok(found) => found.map(Arc::new),
         Err(error) => {
@@ -168,7 +168,7 @@ fn find(state: &ServerState, id: &str) -> Option<Arc<Incident>> {
     state.incidents.get(id).or_else(stored)
 }
 
-fn no_such(state: &ServerState, id: &str) -> Problem {
+pub(super) fn no_such(state: &ServerState, id: &str) -> Problem {
     let ids: Vec<Arc<Incident>> = state.incidents.all();
     let ids: Vec<&str> = ids.iter().map(|i| i.id.as_str()).collect();
     let asked: String = id.chars().take(60).collect();

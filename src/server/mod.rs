@@ -42,6 +42,8 @@ mod page;
 mod page_arrivals;
 mod page_detail;
 mod page_findings;
+mod page_hypercare;
+mod page_incident;
 mod page_limits;
 mod page_readiness;
 mod page_soak;
@@ -199,6 +201,8 @@ fn router(shared: Shared) -> Router {
         .route("/", get(page::overview))
         .route("/integrations/{customer}/{environment}/{integration}", get(page_detail::integration))
         .route("/readiness/{customer}/{environment}", get(page_readiness::environment))
+        .route("/hypercare", get(page_hypercare::html))
+        .route("/incidents/{id}", get(page_incident::html))
         .route("/metrics", get(scrape::metrics))
         .route("/probe", get(probe::probe))
         .route("/-/healthy", get(api::healthy))
@@ -212,6 +216,7 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/exclusions", post(decisions::exclude))
         .route("/api/v1/attestations", post(decisions::attest))
         .route("/api/v1/acceptances", post(acceptances::accept))
+        .route("/api/v1/hypercare", get(page_hypercare::json))
         .route("/api/v1/incidents", get(incidents::list))
         .route("/api/v1/incidents/{id}", get(incidents::one))
         .route("/api/v1/incidents/{id}/ack", post(incidents::ack))

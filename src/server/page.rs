@@ -2,7 +2,7 @@
 //! style, the words for ages and ratios. No script, nothing from elsewhere; every text is escaped by maud.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -10,16 +10,19 @@ use axum::extract::{Query as QueryOf, State};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::api::Problem;
+use super::page_incident;
 use super::page_limits::notes;
 use super::page_soak;
 use super::{Query, Shared};
 use crate::board::{Board, IntegrationEntry};
 use crate::budget::Views;
 use crate::clock::UnixMs;
+use crate::incident::Incident;
+use crate::incident::live::Incidents;
 use crate::outcome::Phase;
 use crate::readiness::Soaks;
 use crate::soak::Ruling;
@@ -57,7 +60,6 @@ pub(super) fn page(shared: &Shared, title: &str, refresh: bool, body: &Markup) -
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                @if refresh { meta http-equiv="refresh" content=(REFRESH_S); }
                 title { (title) " · Soakwatch" }
                 link rel="icon" href=(ICON);
                 style { (PreEscaped(STYLE)) }
@@ -65,6 +67,7 @@ pub(super) fn page(shared: &Shared, title: &str, refresh: bool, body: &Markup) -
             body {
                 header {
                     a.brand href="/" { "Soakwatch" }
+                    nav.main aria-label="Pages" { a href="/" { "Integrations" } a href="/hypercare" { "Hypercare" } }
                     span.soft.small { "watching from " (vantage) }
                     p { "As of " time datetime=(now) { (clock_time(now)) } @if refresh { ", refreshing every " (REFRESH_S) " s" } }
                 }
@@ -86,8 +89,24 @@ pub(super) fn page(shared: &Shared, title: &str, refresh: bool, body: &Markup) -
             }
         }
     };
-    ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY.as_str())], markup.into_string())
-        .into_response()
+    let mut response =
+        ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY.as_str())], markup.into_string())
+            .into_response();
+    if refresh {
+        // A header and not an element: every page that does it has a link that stops it.
+        response.headers_mut().insert(header::REFRESH, HeaderValue::from(REFRESH_S));
+    }
+    response
+}
+
+/// Whether a page is to show new values by itself: unless somebody asked it not to.
+pub(super) fn refreshes(query: &BTreeMap<String, String>) -> bool {
+    query.get("refresh").is_none_or(|v| v != "off")
+}
+
+/// The link that stops a page from showing new values by itself, or lets it begin again.
+pub(super) fn refresh_link(refresh: bool) -> Markup {
+    html! { @if refresh { a href="?refresh=off" { "Stop refreshing" } } @else { a href="?" { "Refresh every " (REFRESH_S) " s" } } }
 }
 
 /// A problem as a page.
@@ -208,7 +227,7 @@ impl Filter {
             phase: get("phase"),
             state: get("state"),
             search: get("q").to_lowercase(),
-            refresh: get("refresh") != "off",
+            refresh: refreshes(query),
         }
     }
 
@@ -254,8 +273,8 @@ impl Filter {
 
 /// What the page shows.
 struct View {
-    /// Each with the verdict of its soak, if it has one.
-    rows: Vec<(IntegrationStatus, Option<Ruling>)>,
+    /// Each with the verdict of its soak, if it has one, and the incident that is open.
+    rows: Vec<(IntegrationStatus, Option<Ruling>, Option<Arc<Incident>>)>,
     hidden: usize,
     by_state: BTreeMap<Word, usize>,
     configured: usize,
@@ -264,7 +283,7 @@ struct View {
 }
 
 /// Judges all integrations, but spells out only those of the page.
-fn look(board: &Board, soaks: &Soaks, views: &Views, filter: &Filter, now: UnixMs) -> View {
+fn look(board: &Board, (soaks, incidents): (&Soaks, &Incidents), views: &Views, filter: &Filter, now: UnixMs) -> View {
     board.read(|all| {
         let mut view = View {
             rows: Vec::new(),
@@ -294,8 +313,11 @@ fn look(board: &Board, soaks: &Soaks, views: &Views, filter: &Filter, now: UnixM
         }
         found.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
         view.hidden = found.len().saturating_sub(MOST_ROWS);
-        view.rows =
-            found.iter().take(MOST_ROWS).map(|(_, _, i)| (integration_status(i, views, now), page_soak::word(i, soaks, now))).collect();
+        view.rows = found
+            .iter()
+            .take(MOST_ROWS)
+            .map(|(_, id, i)| (integration_status(i, views, now), page_soak::word(i, soaks, now), incidents.open(id)))
+            .collect();
         view
     })
 }
@@ -305,7 +327,7 @@ pub(super) async fn overview(State(shared): State<Shared>, QueryOf(query): Query
     let work = tokio::task::spawn_blocking(move || {
         let filter = Filter::of(&query);
         let now = inner.state.clock.now();
-        let view = look(&inner.state.board, &inner.state.soaks, &inner.state.views(now), &filter, now);
+        let view = look(&inner.state.board, (&inner.state.soaks, &inner.state.incidents), &inner.state.views(now), &filter, now);
         let failing = view.by_state.get(&Word::Failing).copied().unwrap_or(0);
         let title = if failing > 0 { format!("{failing} failing") } else { "Integrations".into() };
         page(&inner, &title, filter.refresh, &overview_body(&view, &filter, now))
@@ -409,7 +431,7 @@ fn table(view: &View, now: UnixMs) -> Markup {
                     th.num scope="col" { "Certificate" }
                 }
             }
-            tbody { @for (i, verdict) in &view.rows { (row(i, *verdict, now)) } }
+            tbody { @for (i, verdict, incident) in &view.rows { (row(i, *verdict, incident.as_deref(), now)) } }
         }
     }
 }
@@ -419,11 +441,12 @@ fn href(i: &IntegrationStatus) -> String {
     format!("/integrations/{}", i.id)
 }
 
-fn row(i: &IntegrationStatus, verdict: Option<Ruling>, now: UnixMs) -> Markup {
+fn row(i: &IntegrationStatus, verdict: Option<Ruling>, incident: Option<&Incident>, now: UnixMs) -> Markup {
     html! {
         tr role="row" {
             td.state role="cell" {
                 (badge_of(i))
+                @if let Some(incident) = incident { a.verdict href=(page_incident::href(&incident.id)) { "incident: " (page_incident::severity_badge(incident.severity)) } }
                 @if let Some(verdict) = verdict {
                     a.verdict href=(page_soak::href(&i.customer, &i.environment, Some(&i.integration))) { "soak: " (page_soak::verdict_badge(verdict)) }
                 }

@@ -1,22 +1,26 @@
 //! One integration's page: its facts, and each check with its last run, its last 24 hours, and the runs of the last hour.
 
-use axum::extract::State;
+use axum::extract::{Query as QueryOf, State};
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::Shared;
 use super::api::{IdPath, integration_id, no_integration};
-use super::page::{age, badge, badge_of, certificate, clock_time, moment, page, percent, problem_page, seconds, why, words};
+use super::page::{
+    age, badge, badge_of, certificate, clock_time, moment, page, percent, problem_page, refresh_link, refreshes, seconds, why, words,
+};
 use super::page_arrivals;
 use super::page_findings;
+use super::page_incident;
 use super::page_limits::{self, notes};
 use super::page_soak;
 use super::runs::{self, Stored};
+use super::{Query, Shared};
 use crate::board::{Board, CheckEntry, IntegrationEntry};
 use crate::budget::Views;
 use crate::clock::{HOUR_MS, UnixMs};
 use crate::config::model::{Batch, DeclaredVolume};
 use crate::fields::Volume;
+use crate::incident::Incident;
 use crate::limits::integration_limits;
 use crate::outcome::Outcome;
 use crate::readiness::Soaks;
@@ -27,7 +31,8 @@ use crate::store::FailureRow;
 const MOST_RUNS: usize = 60;
 const HOUR: std::time::Duration = std::time::Duration::from_secs(3_600);
 
-pub(super) async fn integration(State(shared): State<Shared>, path: IdPath) -> Response {
+pub(super) async fn integration(State(shared): State<Shared>, path: IdPath, QueryOf(query): Query) -> Response {
+    let refresh = refreshes(&query);
     let id = match integration_id(&path) {
         Ok(id) => id,
         Err(problem) => return problem_page(&shared, &problem),
@@ -40,16 +45,38 @@ pub(super) async fn integration(State(shared): State<Shared>, path: IdPath) -> R
         stored.push(runs::read_explained(&shared, check.def.id.clone(), now.minus(HOUR), now).await.ok());
     }
     let views = shared.state.views_of(&entry, now);
-    page(&shared, &entry.def.name, true, &body(&entry, &views, (&shared.state.soaks, &shared.state.board), &stored, now))
+    page(
+        &shared,
+        &entry.def.name,
+        refresh,
+        &body(
+            &entry,
+            &views,
+            (&shared.state.soaks, &shared.state.board),
+            shared.state.incidents.open(&id).as_deref(),
+            &stored,
+            (refresh, now),
+        ),
+    )
 }
 
-fn body(entry: &IntegrationEntry, views: &Views, (soaks, board): (&Soaks, &Board), stored: &[Option<Stored>], now: UnixMs) -> Markup {
+fn body(
+    entry: &IntegrationEntry,
+    views: &Views,
+    (soaks, board): (&Soaks, &Board),
+    incident: Option<&Incident>,
+    stored: &[Option<Stored>],
+    (refresh, now): (bool, UnixMs),
+) -> Markup {
     let i = integration_status(entry, views, now);
     html! {
         p.small { a href="/" { "All integrations" } " / " a href=(format!("/?customer={}", i.customer)) { (i.customer_name) } " / "
             a href=(page_soak::href(&i.customer, &i.environment, None)) { (i.environment) } }
         div.head { h1 { (i.name) } (badge_of(&i)) (notes(&i.limits, now)) }
-        p.soft.small { (i.id) }
+        p.soft.small { (i.id) " · " (refresh_link(refresh)) }
+        @if let Some(incident) = incident {
+            p { a href=(page_incident::href(&incident.id)) { "Open incident" } " " (page_incident::severity_badge(incident.severity)) " since " (clock_time(incident.first_bad)) }
+        }
         @if i.hold.is_some() || i.remediation.is_some() || i.detail.is_some() || i.warning.is_some() {
             div.card.pad.why { (why(&i)) }
         }
@@ -209,7 +236,7 @@ fn recent(stored: Option<&Stored>, now: UnixMs) -> Markup {
             Some(Stored { runs, .. }) if runs.is_empty() => p.soft.small { "No runs are stored for the last hour." },
             Some(Stored { runs, failures }) => details {
                 summary { "Runs of the last hour (" (runs.len()) ")" }
-                div.scroll { table {
+                div.scroll tabindex="0" role="region" aria-label="Table" { table {
                     caption { "Newest first" @if runs.len() > MOST_RUNS { ", the last " (MOST_RUNS) } }
                     thead { tr {
                         th scope="col" { "Slot" } th scope="col" { "Outcome" } th scope="col" { "Class or cause" }

@@ -18,7 +18,7 @@ pub(super) fn section(c: &CheckStatus) -> Markup {
         }
         @if !c.findings.is_empty() {
             h3 { "Findings" }
-            div.scroll { table {
+            div.scroll tabindex="0" role="region" aria-label="Table" { table {
                 thead { tr { th { "Level" } th { "Rule" } th { "Severity" } th { "Who mends it" } th { "What was seen" } } }
                 tbody { @for f in &c.findings { tr {
                     td { (f.level) }

@@ -80,10 +80,10 @@ pub(super) fn section(l: &IntegrationLimits, now: UnixMs) -> Markup {
             @if l.policies.is_empty() {
                 p.soft.small { "No endpoint has told a quota lately." }
             } @else {
-                div.scroll { (policies(&l.policies, now)) }
+                div.scroll tabindex="0" role="region" aria-label="Policies" { (policies(&l.policies, now)) }
             }
-            @if !l.budgets.is_empty() { div.scroll { (budgets(&l.budgets, now)) } }
-            @if !l.batches.is_empty() { div.scroll { (batches(&l.batches)) } }
+            @if !l.budgets.is_empty() { div.scroll tabindex="0" role="region" aria-label="Budgets" { (budgets(&l.budgets, now)) } }
+            @if !l.batches.is_empty() { div.scroll tabindex="0" role="region" aria-label="Batches" { (batches(&l.batches)) } }
         }
     }
 }

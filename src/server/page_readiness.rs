@@ -84,7 +84,7 @@ fn body(view: &View, customer: &str, environment: &str, now: UnixMs) -> Markup {
             }
             (reasons(answered, parts))
         }
-        div.card.scroll { (summary(parts)) }
+        div.card.scroll tabindex="0" role="region" aria-label="Integrations" { (summary(parts)) }
         @if parts.iter().any(|p| p.passed.soak.is_some()) { (legend()) }
         @for part in parts.iter().take(MOST_CARDS) { (card(part, now)) }
         @if parts.len() > MOST_CARDS {

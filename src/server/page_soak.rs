@@ -159,15 +159,15 @@ fn soak(part: &Part, shown: &Shown, policy: &SoakPolicy, now: UnixMs) -> Markup 
             ul { @for what in &shown.missing { li { (what) } } }
         }
         h3 { "Criteria" }
-        div.scroll { (rows(&criteria)) }
+        div.scroll tabindex="0" role="region" aria-label="Criteria" { (rows(&criteria)) }
         @if !attested.is_empty() {
             h3 { "Attestations" }
-            div.scroll { (rows(&attested)) }
+            div.scroll tabindex="0" role="region" aria-label="Attestations" { (rows(&attested)) }
         }
         (waivers(part, shown, now))
         (exclusions(part, shown))
         h3 { "Checks" }
-        div.scroll { (checks(shown)) }
+        div.scroll tabindex="0" role="region" aria-label="Checks" { (checks(shown)) }
     }
 }
 
@@ -215,7 +215,7 @@ fn waivers(part: &Part, shown: &Shown, now: UnixMs) -> Markup {
     html! {
         @if !all.is_empty() {
             h3 { "Waivers" }
-            div.scroll { table {
+            div.scroll tabindex="0" role="region" aria-label="Table" { table {
                 thead { tr {
                     th scope="col" { "Criterion" } th scope="col" { "In use" } th scope="col" { "Approved by" } th scope="col" { "Until" } th scope="col" { "Reason" }
                 } }
@@ -236,7 +236,7 @@ fn exclusions(part: &Part, shown: &Shown) -> Markup {
     html! {
         @if !part.passed.exclusions.is_empty() {
             h3 { "Exclusions" }
-            div.scroll { table {
+            div.scroll tabindex="0" role="region" aria-label="Table" { table {
                 caption { "Taken out of the window after the fact, by whoever is named." }
                 thead { tr {
                     th scope="col" { "From" } th scope="col" { "To" } th scope="col" { "Checks" } th scope="col" { "By" } th scope="col" { "Recorded" }
@@ -249,7 +249,7 @@ fn exclusions(part: &Part, shown: &Shown) -> Markup {
                     td { (utc(&x.at.to_string())) } td { (x.reason) }
                 } } }
             } }
-            div.scroll { table {
+            div.scroll tabindex="0" role="region" aria-label="Table" { table {
                 caption { "All judged checks, as recorded and without what was excluded." }
                 thead { tr { th scope="col" { "Slots" } (count_heads()) } }
                 tbody {

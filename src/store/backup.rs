@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tempfile::NamedTempFile;
 
 use super::schema::{self, BUSY};
@@ -47,9 +47,9 @@ pub struct Held {
 pub fn copy(from: &Path, dir: &Path) -> Result<(NamedTempFile, Contents), CopyError> {
     let trouble = |error| CopyError::File { path: dir.to_owned(), error };
     let file = tempfile::Builder::new().prefix(".soakwatch-").tempfile_in(dir).map_err(trouble)?;
-    pages(from, file.path())?;
+    pages(from, file.path()).map_err(|e| damaged(e, from))?;
     file.as_file().sync_all().map_err(trouble)?;
-    let contents = examine(file.path(), from)?;
+    let contents = examine(file.path(), from).map_err(|e| damaged(e, from))?;
     Ok((file, contents))
 }
 
@@ -67,6 +67,16 @@ pub enum CopyError {
         /// Why.
         error: io::Error,
     },
+}
+
+/// SQLite's word for a damaged file, with the file's name.
+fn damaged(e: StoreError, named: &Path) -> StoreError {
+    match &e {
+        StoreError::Sqlite(inner) if inner.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+            StoreError::Corrupt(format!("{} is damaged: {inner}", named.display()))
+        }
+        _ => e,
+    }
 }
 
 fn pages(from: &Path, to: &Path) -> Result<(), StoreError> {

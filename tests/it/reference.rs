@@ -155,6 +155,7 @@ fn every_setting_stands_in_the_reference_with_its_default() {
         unset,
         [
             "evidence.signing_key",
+            "heartbeat.url",
             "probe.ca",
             "probe.user_agent",
             "receiver.listen",
