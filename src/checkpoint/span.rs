@@ -12,7 +12,7 @@ use crate::config::model::Config;
 use crate::finding::Level;
 use crate::hypercare::{History, Incidents, Numbers, numbers};
 use crate::incident::Incident;
-use crate::incident::common::causes;
+use crate::incident::cause::causes;
 use crate::incident::shown::{CauseShown, IncidentShown};
 use crate::outcome::{Criticality, Owner};
 use crate::readiness::Failed;

@@ -14,7 +14,7 @@ use super::{CliError, CliResult, Exit, block_on, say};
 use crate::clock::{Clock, UnixMs};
 use crate::explain::plain;
 use crate::fields::Slug;
-use crate::incident::common::causes;
+use crate::incident::cause::causes;
 use crate::incident::shown::{IncidentList, IncidentShown};
 use crate::limits::words::span;
 use crate::store::{Reader, StoreError};

@@ -4,7 +4,7 @@
 //! incidents writes down what comes out.
 
 pub mod act;
-pub mod common;
+pub mod cause;
 pub mod engine;
 pub mod live;
 mod recent;

@@ -31,7 +31,7 @@ use crate::readiness::Soaks;
 /// Failure classes that exist at 0 from the start: alerts look at their increase.
 const CLASSES_AT_ZERO: [Class; 3] = [Class::Unauthorized, Class::Forbidden, Class::Throttled];
 /// Causes of skipped and unknown slots that exist at 0 from the start; the others appear on first use (30 lines a check is the budget).
-const CAUSES_AT_ZERO: [Cause; 4] = [Cause::RateLimit, Cause::SelfCheck, Cause::Down, Cause::Internal];
+const CAUSES_AT_ZERO: [Cause; 2] = [Cause::RateLimit, Cause::SelfCheck];
 /// The objective of an integration without a soak policy.
 const OBJECTIVE: f64 = 0.99;
 /// A piece is passed on when it has grown to this size, in bytes.

@@ -20,7 +20,7 @@ use super::{Query, ServerState, Shared};
 use crate::config::table::nearest;
 use crate::evidence::{Entry, Kind, Scope, time_text};
 use crate::incident::act::Act;
-use crate::incident::common::causes;
+use crate::incident::cause::causes;
 use crate::incident::shown::{IncidentList, IncidentShown};
 use crate::incident::{CommonCause, Incident, MOST_NOTE, Severity};
 use crate::outcome::{Attribution, Class};

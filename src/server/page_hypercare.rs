@@ -17,7 +17,7 @@ use crate::attribution::remediation;
 use crate::checkpoint::{Answered, Passed};
 use crate::clock::UnixMs;
 use crate::hypercare::{Answer, Expiry, Reach};
-use crate::incident::common::causes;
+use crate::incident::cause::causes;
 use crate::incident::shown::{CauseShown, IncidentShown};
 use crate::incident::{CommonCause, Incident};
 use crate::soak::percent;

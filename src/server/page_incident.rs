@@ -14,7 +14,7 @@ use super::page_hypercare::{About, about};
 use super::{Query, Shared};
 use crate::attribution::remediation;
 use crate::clock::UnixMs;
-use crate::incident::common::causes;
+use crate::incident::cause::causes;
 use crate::incident::{CommonCause, Incident, Severity};
 use crate::outcome::Owner;
 use crate::soak::seconds;

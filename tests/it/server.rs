@@ -180,17 +180,26 @@ async fn who_may_what() {
         ("POST", "/api/v1/acceptances", [401, 401, 403, 403]),
         ("POST", "/api/v1/attestations", [401, 401, 403, 400]),
         ("GET", "/api/v1/attestations", [401, 401, 405, 405]),
-        ("GET", "/api/v1/incidents", [401, 401, 200, 200]),
-        ("GET", "/api/v1/incidents/aaaaaaaaaaaa", [401, 401, 404, 404]),
-        ("POST", "/api/v1/incidents/aaaaaaaaaaaa/ack", [401, 401, 403, 404]),
-        ("POST", "/api/v1/incidents/aaaaaaaaaaaa/note", [401, 401, 403, 400]),
-        ("POST", "/api/v1/incidents/aaaaaaaaaaaa/reclassify", [401, 401, 403, 403]),
-        ("GET", "/api/v1/incidents/aaaaaaaaaaaa/ack", [401, 401, 405, 405]),
         ("POST", "/-/reload", [401, 401, 403, 200]),
         ("GET", "/-/reload", [401, 401, 405, 405]),
     ] {
         let mut got = Vec::new();
         for who in [&none, &wrong, &viewer, &operator] {
+            got.push(s.ask(method, path, &[who]).await.status);
+        }
+        assert_eq!(got, expected, "{method} {path}");
+    }
+    // Without the wrong token: of too many wrong ones none is looked at.
+    for (method, path, expected) in [
+        ("GET", "/api/v1/incidents", [401, 200, 200]),
+        ("GET", "/api/v1/incidents/aaaaaaaaaaaa", [401, 404, 404]),
+        ("POST", "/api/v1/incidents/aaaaaaaaaaaa/ack", [401, 403, 404]),
+        ("POST", "/api/v1/incidents/aaaaaaaaaaaa/note", [401, 403, 400]),
+        ("POST", "/api/v1/incidents/aaaaaaaaaaaa/reclassify", [401, 403, 403]),
+        ("GET", "/api/v1/incidents/aaaaaaaaaaaa/ack", [401, 405, 405]),
+    ] {
+        let mut got = Vec::new();
+        for who in [&none, &viewer, &operator] {
             got.push(s.ask(method, path, &[who]).await.status);
         }
         assert_eq!(got, expected, "{method} {path}");
