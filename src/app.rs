@@ -194,7 +194,7 @@ impl App {
         let serving = server::serve(listener, state, stop.clone());
         supervisor.spawn("http", async { Ok(serving.await?) });
 
-        let restart::Before { store, gone, schedules, departed, unheard, holds, away, remembered, present, evidence: log } =
+        let restart::Before { store, gone, schedules, departed, unheard, holds, away, remembered, parts, present, evidence: log } =
             restart::bring_back(&path, &board, (&soaks, &incidents), &clock).await?;
         let (checker, self_check) = self_check::channel(!config.settings.self_check.targets.is_empty());
         let own_network = self_check.clone();
@@ -218,6 +218,8 @@ impl App {
         }
         recorder.review_incidents().await;
         memories.restore(&remembered);
+        let gone: Vec<CheckId> =
+            gone.into_iter().chain(memories.restore_parts(parts).into_iter().filter(|check| !board.knows(check))).collect();
         supervisor.spawn("memory", memory::run(kept, recorder.clone(), stop.clone()));
         restart::forget_memories(gone.iter().chain(&unheard), &memories).await;
         let mut keeper = soaks::Keeper {

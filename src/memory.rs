@@ -1,5 +1,5 @@
 //! What checks remember between runs: one small text each (an accepted document, an ETag, what is still to be cleaned up). Handed to a run by its
-//! context; kept in the store as a note, so that it survives a restart.
+//! context; kept in the store as a note, so that it survives a restart. What is too large for one text is kept in numbered parts beside it.
 //!
 //! Owns the texts in force and the way to whoever stores them. Never knows what a text means: the kind that wrote it does.
 
@@ -14,6 +14,8 @@ use crate::fields::CheckId;
 
 /// The kind of the store's notes that hold them.
 pub const MEMORY_NOTE: &str = "memory";
+/// The kind of those that hold its parts.
+pub const PART_NOTE: &str = "memory_part";
 /// A text may have this many bytes.
 pub const MOST_BYTES: usize = 128 << 10;
 
@@ -22,6 +24,8 @@ pub const MOST_BYTES: usize = 128 << 10;
 pub struct Keep {
     /// Whose.
     pub check: CheckId,
+    /// Which part; `None`: the text itself.
+    pub part: Option<u64>,
     /// What.
     pub text: Option<String>,
     /// Who waits until it is on disk.
@@ -65,6 +69,8 @@ const MOST_OF_A_CHECK: usize = 4;
 #[derive(Debug, Default)]
 pub struct Memories {
     texts: Mutex<HashMap<CheckId, Arc<str>>>,
+    /// The parts that are in the store: what they say only until they are taken.
+    parts: Mutex<HashMap<CheckId, BTreeMap<u64, String>>>,
     cached: Mutex<HashMap<CheckId, Vec<Cached>>>,
     keep: Option<mpsc::Sender<Keep>>,
     /// What reaches a run from outside while it goes on.
@@ -80,6 +86,43 @@ impl Memories {
     /// Takes in what the store knew.
     pub fn restore(&self, known: &BTreeMap<String, String>) {
         self.texts().extend(known.iter().filter_map(|(id, text)| Some((id.parse().ok()?, Arc::from(text.as_str())))));
+    }
+
+    /// Takes in the parts the store knew, by check and number (`ID NUMBER`). Returns the checks that have some.
+    pub fn restore_parts(&self, known: BTreeMap<String, String>) -> Vec<CheckId> {
+        let mut parts = self.parts();
+        for (id, text) in known {
+            if let Some((check, part)) = id.split_once(' ').and_then(|(check, part)| Some((check.parse().ok()?, part.parse().ok()?))) {
+                parts.entry(check).or_default().insert(part, text);
+            }
+        }
+        parts.keys().cloned().collect()
+    }
+
+    fn parts(&self) -> MutexGuard<'_, HashMap<CheckId, BTreeMap<u64, String>>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The parts of a check as the store knew them, once: from then on whoever took them knows them.
+    pub fn take_parts(&self, check: &CheckId) -> BTreeMap<u64, String> {
+        let mut parts = self.parts();
+        let own = parts.get_mut(check).map(|own| own.iter_mut().map(|(n, text)| (*n, std::mem::take(text))).collect());
+        own.unwrap_or_default()
+    }
+
+    /// Keeps a part, or removes it; it reaches the disk with the next commits, before what is remembered after it.
+    pub async fn keep_part(&self, check: &CheckId, part: u64, text: Option<String>) -> Result<(), NotKept> {
+        if text.as_ref().is_some_and(|t| t.len() > MOST_BYTES) {
+            return Err(NotKept::TooLarge);
+        }
+        let known = match text {
+            Some(_) => self.parts().entry(check.clone()).or_default().insert(part, String::new()).is_some(),
+            None => self.parts().get_mut(check).is_some_and(|own| own.remove(&part).is_some()),
+        };
+        if text.is_none() && !known {
+            return Ok(());
+        }
+        self.send(Keep { check: check.clone(), part: Some(part), text, kept: None }).await.or(Ok(()))
     }
 
     fn texts(&self) -> MutexGuard<'_, HashMap<CheckId, Arc<str>>> {
@@ -105,7 +148,7 @@ impl Memories {
             return Ok(());
         }
         self.texts().insert(check.clone(), Arc::from(text.as_str()));
-        self.send(Keep { check: check.clone(), text: Some(text), kept: None }).await.or(Ok(()))
+        self.send(Keep { check: check.clone(), part: None, text: Some(text), kept: None }).await.or(Ok(()))
     }
 
     /// The same, and waits until it is on disk. Outside the daemon there is no disk to wait for: an error.
@@ -114,7 +157,7 @@ impl Memories {
             return Err(NotKept::TooLarge);
         }
         let (kept, done) = oneshot::channel();
-        self.send(Keep { check: check.clone(), text: Some(text.clone()), kept: Some(kept) }).await?;
+        self.send(Keep { check: check.clone(), part: None, text: Some(text.clone()), kept: Some(kept) }).await?;
         done.await.map_err(|_| NotKept::NoStore)?;
         self.texts().insert(check.clone(), Arc::from(text));
         Ok(())
@@ -153,7 +196,11 @@ impl Memories {
     pub async fn forget(&self, check: &CheckId) {
         self.documents().remove(check);
         if self.texts().remove(check).is_some() {
-            let _ = self.send(Keep { check: check.clone(), text: None, kept: None }).await;
+            let _ = self.send(Keep { check: check.clone(), part: None, text: None, kept: None }).await;
+        }
+        let parts = self.parts().remove(check).unwrap_or_default();
+        for part in parts.into_keys() {
+            let _ = self.send(Keep { check: check.clone(), part: Some(part), text: None, kept: None }).await;
         }
     }
 
@@ -224,6 +271,26 @@ mod tests {
         assert_eq!(memory.remember("x".repeat(MOST_BYTES + 1)).await, Err(NotKept::TooLarge));
         all.forget(&check).await;
         assert_eq!((memory.recall(), kept.try_recv().unwrap().text), (None, None));
+    }
+
+    #[tokio::test]
+    async fn parts_are_taken_once_and_go_with_their_check() {
+        let (sender, mut kept) = mpsc::channel(8);
+        let all = Memories::new(sender);
+        let known = [("a/b/c/d 7", "seven"), ("a/b/c/d 8", "eight"), ("a/b/c/d", "none"), ("no check 1", "none")];
+        let checks = all.restore_parts(known.map(|(id, text)| (id.to_owned(), text.to_owned())).into());
+        let check: CheckId = "a/b/c/d".parse().unwrap();
+        assert_eq!(checks, [check.clone()]);
+        let taken = all.take_parts(&check);
+        assert_eq!(taken, BTreeMap::from([(7, "seven".to_owned()), (8, "eight".to_owned())]));
+        all.keep_part(&check, 9, Some("nine".into())).await.unwrap();
+        all.keep_part(&check, 7, None).await.unwrap();
+        all.keep_part(&check, 1, None).await.unwrap();
+        let mut sent = || kept.try_recv().ok().map(|k| (k.part.unwrap(), k.text));
+        assert_eq!((sent(), sent(), sent()), (Some((9, Some("nine".into()))), Some((7, None)), None), "what is not there is not removed");
+        all.forget(&check).await;
+        assert_eq!((sent(), sent(), sent()), (Some((8, None)), Some((9, None)), None));
+        assert_eq!(all.keep_part(&check, 1, Some("x".repeat(MOST_BYTES + 1))).await, Err(NotKept::TooLarge));
     }
 
     #[test]

@@ -133,6 +133,7 @@ pub async fn run_once(
             slot,
             now: now(),
             turns: turns.as_ref().map(|t| t as &dyn Turns),
+            deadline: Some(deadline),
         };
         let attempt = attempt(&mut context, began, deadline).await;
         if let Some(pace) = pace {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::arrivals::Expected;
 use crate::attribution::{cause_advice, limit_not_told, quota_advice, remediation, too_much_declared};
 use crate::board::{CheckEntry, Counts, IntegrationEntry};
 use crate::budget::{Hold as AskedAway, Views};
@@ -14,6 +15,7 @@ use crate::finding::{Finding, Level, Party, Severity};
 use crate::limits::{self, LimitsBrief, Shortage, words};
 use crate::observed::Phases;
 use crate::outcome::{Attribution, Cause, Class, Criticality, Lack, Outcome, Owner, Phase, closed_set};
+use crate::probe::Kind;
 
 closed_set! {
     /// The state of an integration, or of a check, worst first.
@@ -52,12 +54,20 @@ pub fn check_state(check: &CheckEntry, views: &Views, now: UnixMs) -> State {
     let Some(last) = &check.state.last else { return State::Pending };
     // A run is recorded only when it has ended, and before it begins it may wait for its turn until its next slot that is run.
     let every = views.get(&def.id).map_or(def.every, |b| b.effective_interval.max(def.every));
-    let patience = every.ms().saturating_mul(SILENT_INTERVALS).saturating_add(i64::try_from(def.timeout.as_millis()).unwrap_or(i64::MAX));
+    let timeout = i64::try_from(def.timeout.as_millis()).unwrap_or(i64::MAX);
+    let patience = every.ms().saturating_mul(SILENT_INTERVALS).saturating_add(timeout);
     let due_again = check.state.last_not_due.filter(|t| *t > last.slot);
     // Who keeps away because the host asked for it, or leaves slots out to spare its quota, is not silent: what the last run said still stands.
     let kept_away = check.state.last_skip.filter(|(t, cause)| *cause == Cause::RateLimit && *t <= now).map(|(t, _)| t);
     let heard = due_again.unwrap_or(last.slot).max(kept_away.unwrap_or(last.slot));
-    if now.0.saturating_sub(heard.0).saturating_abs() > patience {
+    // What arrives is judged when its grace is over, and cron's times are not evenly apart.
+    let overdue = match (&def.kind, Expected::of(def)) {
+        (Kind::WebhookArrival(c), Some(expected)) => {
+            UnixMs((0..SILENT_INTERVALS).fold(heard, |due, _| expected.next(due)).plus(c.grace.0).0.saturating_add(timeout))
+        }
+        _ => UnixMs(heard.0.saturating_add(patience)),
+    };
+    if now > overdue || heard.0.saturating_sub(now.0) > patience {
         return State::Unknown;
     }
     if due_again.is_some() {

@@ -29,6 +29,7 @@ const ALIVE: &str = "alive";
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// What changed is kept this often, and that we are there.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
+const KEEP_IDS_EVERY: Duration = Duration::from_secs(3);
 const SAY_EVERY: Duration = Duration::from_secs(2);
 /// A longer time between two looks means that the machine slept, or that its clock was set.
 const SLEPT: Duration = Duration::from_secs(30);
@@ -99,6 +100,7 @@ impl Watch {
             anyhow::Ok(())
         };
         tokio::try_join!(serving, judging)?;
+        self.keep_ids().await;
         self.keep().await;
         self.say(&mut presence).await;
         Ok(())
@@ -106,7 +108,7 @@ impl Watch {
 
     fn take_over(&mut self) {
         let config = Arc::clone(&self.config.borrow_and_update());
-        let recall = |check: &_| self.memories.recall(check).map(|text| text.to_string());
+        let recall = |check: &_| (self.memories.recall(check).map(|text| text.to_string()), self.memories.take_parts(check));
         self.board.arrivals.configure(&config, recall, self.clock.now());
     }
 
@@ -114,7 +116,7 @@ impl Watch {
         let mut looked = self.clock.now();
         // Our own network was up when the last self-check began that said so.
         let mut up = looked;
-        let (mut kept, mut said) = (looked, None::<UnixMs>);
+        let (mut kept, mut ids_kept, mut said) = (looked, looked, None::<UnixMs>);
         loop {
             let now = self.clock.now();
             let verdict = *self.self_check.verdict.borrow();
@@ -137,6 +139,10 @@ impl Watch {
             if now.since(kept) >= KEEP_EVERY {
                 kept = now;
                 self.keep().await;
+            }
+            if now.since(ids_kept) >= KEEP_IDS_EVERY {
+                ids_kept = now;
+                self.keep_ids().await;
             }
             if said.is_none_or(|at| now.since(at) >= SAY_EVERY) {
                 said = Some(now);
@@ -176,6 +182,20 @@ impl Watch {
                 tracing::warn!(check = check.as_str(), why = %why, "what arrived is not kept");
             }
             // It may have left meanwhile, and been forgotten before this was remembered.
+            if !self.board.arrivals.knows(&check) {
+                self.memories.forget(&check).await;
+            }
+        }
+    }
+
+    /// Keeps which messages were processed: a few KiB for each check that was sent any.
+    async fn keep_ids(&self) {
+        for check in self.board.arrivals.processed() {
+            for (part, text) in self.board.arrivals.ids(&check) {
+                if let Err(why) = self.memories.keep_part(&check, part, text).await {
+                    tracing::warn!(check = check.as_str(), why = %why, "which messages were processed is not kept");
+                }
+            }
             if !self.board.arrivals.knows(&check) {
                 self.memories.forget(&check).await;
             }

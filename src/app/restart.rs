@@ -15,7 +15,7 @@ use crate::clock::{Clock, UnixMs, monotonic};
 use crate::config::model::Config;
 use crate::fields::{CheckId, IntegrationId};
 use crate::incident::live::{Incidents, MOST_CLOSED};
-use crate::memory::{MEMORY_NOTE, Memories};
+use crate::memory::{MEMORY_NOTE, Memories, PART_NOTE};
 use crate::outcome::Cause;
 use crate::readiness::Soaks;
 use crate::recorder::RecorderHandle;
@@ -45,6 +45,8 @@ pub(super) struct Before {
     pub(super) away: BTreeMap<String, String>,
     /// What checks remember.
     pub(super) remembered: BTreeMap<String, String>,
+    /// The parts of it that stand apart.
+    pub(super) parts: BTreeMap<String, String>,
     /// Until when messages could be received.
     pub(super) present: BTreeMap<String, String>,
 }
@@ -111,8 +113,9 @@ fn bring_back_blocking(path: &Path, board: &Board, (soaks, incidents): (&Soaks, 
     let (remembered, present) = (store.notes(MEMORY_NOTE)?, store.notes(super::arrivals::RECEIVER_NOTE)?);
     let unheard = take_over_tallies(&schedules, &remembered, board);
     let departed = departed.into_keys().chain(unheard.iter().map(|check| check.integration().to_string())).collect();
+    let parts = store.notes(PART_NOTE)?;
     let evidence = evidence::Before::read(&mut store, soaks)?;
-    Ok(Before { store, gone, schedules, departed, unheard, holds, away, remembered, present, evidence })
+    Ok(Before { store, gone, schedules, departed, unheard, holds, away, remembered, parts, present, evidence })
 }
 
 /// Leaves with their integrations what checks had counted of messages that received when the daemon ended (`schedules` has them) and receive no more.

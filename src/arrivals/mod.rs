@@ -9,7 +9,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -47,16 +47,20 @@ impl Arrivals {
         self.checks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a configuration over: checks that are new begin with what `recall` knows of them. Those that receive no more have left before ([`Arrivals::leave`]).
-    pub fn configure(&self, config: &Config, recall: impl Fn(&CheckId) -> Option<String>, now: UnixMs) {
+    /// Takes a configuration over: checks that are new begin with what `recall` knows of them: their state, and the parts of their processed ids. Those that
+    /// receive no more have left before ([`Arrivals::leave`]).
+    pub fn configure(&self, config: &Config, recall: impl Fn(&CheckId) -> (Option<String>, BTreeMap<u64, String>), now: UnixMs) {
         let mut checks = self.checks();
         let mut before = std::mem::take(&mut *checks);
         for def in config.checks().filter(|d| d.kind.receiving().is_some()) {
-            let fresh = || Entry {
-                expected: None,
-                state: recall(&def.id).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
-                seen: ReplayMemory::new(MOST_IDS, KEEP_IDS),
-                changed: false,
+            let fresh = || {
+                let (text, parts) = recall(&def.id);
+                Entry {
+                    expected: None,
+                    state: text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+                    seen: ReplayMemory::restored(MOST_IDS, KEEP_IDS, &parts),
+                    changed: false,
+                }
             };
             let mut entry = before.remove(&def.id).unwrap_or_else(fresh);
             let kept = entry.state.clone();
@@ -113,6 +117,16 @@ impl Arrivals {
         let mut checks = self.checks();
         let changed = checks.iter_mut().filter_map(|(id, e)| std::mem::take(&mut e.changed).then_some((id, e)));
         changed.filter_map(|(id, e)| Some((id.clone(), serde_json::to_string(&e.state).ok()?))).collect()
+    }
+
+    /// The checks that processed messages since their ids were last asked for.
+    pub fn processed(&self) -> Vec<CheckId> {
+        self.checks().iter().filter(|(_, e)| e.seen.has_changed()).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The parts of a check's processed ids that changed since this was last asked, by number; `None` for one that is over.
+    pub fn ids(&self, check: &CheckId) -> Vec<(u64, Option<String>)> {
+        self.checks().get_mut(check).map(|e| e.seen.changed()).unwrap_or_default()
     }
 
     /// Lets `f` read a check's state.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::pin::Pin;
 
+use tokio::time::Instant;
 use url::Host;
 
 use crate::clock::UnixMs;
@@ -86,6 +87,8 @@ pub struct ProbeContext<'a> {
     pub now: UnixMs,
     /// The turns of every request after the first; `None`: nobody counts.
     pub turns: Option<&'a dyn Turns>,
+    /// When the run is cut off, all its attempts together; `None`: its timeout from now on.
+    pub deadline: Option<Instant>,
 }
 
 impl ProbeContext<'_> {
@@ -403,10 +406,11 @@ impl Kind {
         }
     }
 
-    /// The timeout where none is written, for kinds that take longer than others: they wait for a turn before each request.
+    /// The timeout where none is written, for kinds that take longer than others: they wait for a turn before each request, or for what comes after it.
     pub fn usual_timeout(&self) -> Option<Span> {
         match self {
-            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::WebhookArrival(_) | Self::RoundTrip(_) => None,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::WebhookArrival(_) => None,
+            Self::RoundTrip(c) => Some(c.usual_timeout()),
             Self::Scim(c) => Some(c.usual_timeout()),
             Self::Webhook(c) => c.usual_timeout(),
             #[cfg(test)]

@@ -31,6 +31,8 @@ const PLACEHOLDER: &str = "{correlation}";
 pub const ID_PREFIX: &str = "soakwatch-";
 /// Unless `deadline` is written.
 const DEADLINE: Span = Span::seconds(5);
+/// So long may the trigger take, where no timeout is written.
+const TRIGGER: std::time::Duration = std::time::Duration::from_secs(5);
 /// So much of the run's own deadline is left for saying that nothing came.
 const RESERVE: std::time::Duration = std::time::Duration::from_millis(100);
 
@@ -113,6 +115,11 @@ impl RoundTripCheck {
         m
     }
 
+    /// The timeout where none is written: what is waited for, and time for the trigger.
+    pub fn usual_timeout(&self) -> Span {
+        Span(TRIGGER + self.deadline.0 + self.settle.0)
+    }
+
     /// Runs once.
     pub async fn run(&self, context: &mut ProbeContext<'_>, observed: &mut Observed) -> Result<(), Failure> {
         let callbacks = context.memory.all.callbacks.clone();
@@ -125,9 +132,18 @@ impl RoundTripCheck {
         let (trigger, _) = self.trigger.filled(PLACEHOLDER, &id);
         trigger.run(context, observed).await?;
         observed.step = Step::Judge;
-        let last = began + context.check.timeout.saturating_sub(RESERVE);
-        let until = (Instant::now() + self.deadline.0).min(last);
-        let first = self.first(&mut waiting, until).await;
+        let end = context.deadline.unwrap_or(began + context.check.timeout);
+        let last = end.checked_sub(RESERVE).unwrap_or(end);
+        let asked = Instant::now();
+        let until = (asked + self.deadline.0).min(last);
+        let mut first = self.first(&mut waiting, until).await;
+        if let Err(failure) = &mut first
+            && failure.class == Class::Missing
+            && until == last
+        {
+            let left = last.saturating_duration_since(asked).as_secs_f64();
+            failure.detail.push_str(&format!(", of which timeout left {left:.1} s"));
+        }
         let expected = format!("an authentic message names the run's id within {}", self.deadline);
         let (seen, class) = first.as_ref().map_or_else(|f| (f.detail.clone(), f.class), |_| ("it came".into(), Class::Missing));
         observed.expectations.push(Expectation { expected, seen, met: first.is_ok(), class });

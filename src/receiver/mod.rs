@@ -26,6 +26,7 @@ use crate::arrivals::{Heard, What};
 use crate::board::Board;
 use crate::clock::{Clock, monotonic};
 use crate::config::model::{CheckDef, Config};
+use crate::fields::CheckId;
 use crate::memory::Memories;
 use crate::metrics::own::{OwnMetrics, Unheard};
 use crate::server::accept::{self, Limits, Turned};
@@ -230,10 +231,10 @@ impl Receiver {
                 response
             };
         };
-        if self.board.arrivals.hear(&check.id, judged.heard)
-            && let Some(text) = self.board.arrivals.text(&check.id)
-        {
-            let _ = tokio::time::timeout(KEPT_WITHIN, self.memories.remember_durably(&check.id, text)).await;
+        if self.board.arrivals.hear(&check.id, judged.heard) {
+            // Not as long as the whole exchange may take: who is cut off would send again what we have.
+            let patience = KEPT_WITHIN.min(self.config.borrow().settings.receiver.timeout.0 / 2);
+            let _ = tokio::time::timeout(patience, self.keep(&check.id)).await;
         }
         match judged.heard.what {
             // A duplicate was processed: who is told so stops trying.
@@ -245,6 +246,16 @@ impl Receiver {
 }
 
 impl Receiver {
+    /// Puts on disk what came for a check, with the ids that were processed.
+    async fn keep(&self, check: &CheckId) {
+        for (part, text) in self.board.arrivals.ids(check) {
+            let _ = self.memories.keep_part(check, part, text).await;
+        }
+        if let Some(text) = self.board.arrivals.text(check) {
+            let _ = self.memories.remember_durably(check, text).await;
+        }
+    }
+
     /// Refuses what never becomes a message of a check.
     fn refuse(&self, why: Unheard, status: StatusCode) -> Response {
         self.own.receiver_refused(why);

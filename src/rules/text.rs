@@ -91,7 +91,7 @@ fn dashboard(alert: &Alert, bases: &Bases) -> String {
     let (uid, variables): (&str, &[&str]) = match alert.dashboard {
         Dashboard::Integration => ("sw-integration", &["customer", "environment", "integration"]),
         Dashboard::Readiness => ("sw-readiness", &["customer", "environment", "gate"]),
-        Dashboard::Monitor => ("sw-self", &[]),
+        Dashboard::Monitor => ("sw-self", &["instance"]),
     };
     let known = variables.iter().filter(|v| alert.identity.contains(v));
     let query: Vec<String> = known.map(|v| format!("var-{v}={{{{ $labels.{v} }}}}")).collect();

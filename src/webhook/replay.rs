@@ -73,6 +73,11 @@ impl ReplayMemory {
         memory
     }
 
+    /// Whether there is anything to be kept.
+    pub fn has_changed(&self) -> bool {
+        !self.gone.is_empty() || self.parts.iter().any(|p| p.changed)
+    }
+
     /// What is to be kept since this was last asked: the parts that changed, by number, as text of at most 8 KiB; `None` for one that is over.
     pub fn changed(&mut self) -> Vec<(u64, Option<String>)> {
         let seen = &self.seen;

@@ -180,7 +180,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "status",
-        &["clock", "fields", "finding", "outcome", "attribution", "observed", "record", "config::model", "budget", "board", "limits"],
+        &[
+            "arrivals",
+            "clock",
+            "fields",
+            "finding",
+            "outcome",
+            "attribution",
+            "observed",
+            "record",
+            "probe",
+            "config::model",
+            "budget",
+            "board",
+            "limits",
+        ],
     ),
     (
         "metrics",

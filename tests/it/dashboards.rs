@@ -14,6 +14,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use soakwatch::metrics::catalogue::{CHECKS, I, OWN, Type};
 
+use crate::support::daemon::{output, soakwatch};
 use crate::support::prometheus::installed;
 use lint::{Variables, lint, list, panels, text};
 
@@ -308,4 +309,28 @@ fn grafana_is_told_where_they_are_and_not_to_change_them() {
     let interval =
         lines("deploy/compose/prometheus.yml").into_iter().find_map(|l| Some(l.strip_prefix("scrape_interval: ")?.to_owned())).unwrap();
     assert!(source.contains(&format!("timeInterval: {interval}")), "{interval}");
+}
+
+/// Words that stand behind `before` in a text.
+fn words_behind<'t>(text: &'t str, before: &str) -> Vec<&'t str> {
+    text.split(before)
+        .skip(1)
+        .map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric() && !"-_/.".contains(c)).next().unwrap_or_default())
+        .collect()
+}
+
+#[test]
+fn what_descriptions_tell_to_run_and_to_read_is_there() {
+    let help = String::from_utf8(output(soakwatch().arg("--help")).stdout).unwrap();
+    let known: BTreeSet<&str> = help.lines().filter_map(|l| l.split_whitespace().next()).collect();
+    for (uid, dashboard) in dashboards() {
+        let said: Vec<&str> =
+            panels(&dashboard).into_iter().flat_map(|p| [text(p, "description"), text(&p["options"], "content")]).collect();
+        for command in said.iter().flat_map(|s| words_behind(s, "`soakwatch ")) {
+            assert!(known.contains(command), "{uid}: there is no soakwatch {command}");
+        }
+        for page in said.iter().flat_map(|s| words_behind(s, "docs/")).filter(|p| p.ends_with(".md")) {
+            assert!(root().join("docs").join(page).exists(), "{uid}: there is no docs/{page}");
+        }
+    }
 }

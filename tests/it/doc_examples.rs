@@ -1,4 +1,4 @@
-//! The examples of README.md and docs/configuration.md: each TOML block says what it is (```` ```toml customer ````) and is loaded as such; each line shown
+//! The examples of README.md and docs: each TOML block says what it is (```` ```toml customer ````) and is loaded as such; each line shown
 //! of what `validate` says is said by one of the bad configurations under test.
 
 use std::collections::BTreeSet;
@@ -44,9 +44,9 @@ fn wrong(kind: &str, text: &str) -> Vec<String> {
         _ => return vec![format!("a block ```toml {kind}: say customer, integration, check or settings")],
     };
     std::fs::write(dir.path().join("customers/acme.toml"), whole).unwrap();
-    if kind == "settings" {
-        std::fs::write(dir.path().join("soakwatch.toml"), text).unwrap();
-    }
+    // Checks that expect messages want a receiver.
+    let settings = if kind == "settings" { text } else { "[receiver]\nlisten = \"127.0.0.1:9465\"\n" };
+    std::fs::write(dir.path().join("soakwatch.toml"), settings).unwrap();
     // 2026-11-01: before the dates in the examples.
     let loaded = load(dir.path(), &LoadOptions { check_secrets: false, env: Vec::new(), now: UnixMs(1_793_491_200_000) });
     let outside =
@@ -57,7 +57,7 @@ fn wrong(kind: &str, text: &str) -> Vec<String> {
 #[test]
 fn every_example_loads() {
     let mut kinds = BTreeSet::new();
-    for document in ["README.md", "docs/configuration.md", "docs/sso.md"] {
+    for document in ["README.md", "docs/configuration.md", "docs/sso.md", "docs/webhooks.md"] {
         let text = std::fs::read_to_string(root().join(document)).unwrap();
         let examples = blocks(&text, "toml");
         assert!(examples.len() >= 2, "{document}: the examples were not found");

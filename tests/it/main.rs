@@ -57,6 +57,7 @@ mod reload;
 mod restart;
 mod round_trip;
 mod rules;
+mod runbooks;
 mod saml;
 mod scim;
 mod scim_live;

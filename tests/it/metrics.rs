@@ -83,7 +83,7 @@ fn receives(config: &mut Config, board: &Board) {
     let arrivals = CheckDef { key: id.key(), id: id.clone(), kind: Kind::WebhookArrival(Box::new(kind)), ..(*like).clone() };
     config.customers[0].checks.push(Arc::new(arrivals));
     board.configure(config);
-    board.arrivals.configure(config, |_| None, NOW);
+    board.arrivals.configure(config, |_| Default::default(), NOW);
     board.arrivals.hear(&id, Heard { at: NOW, what: What::Accepted, delay: Some(2.0), number: None });
     board.arrivals.hear(&id, Heard { at: NOW, what: What::Forged, delay: None, number: None });
 }

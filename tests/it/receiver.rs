@@ -18,7 +18,7 @@ const CHECK: &str = "acme/production/orders/arrivals";
 pub(crate) fn estate(dir: &Path, every: &str, keys: &str) {
     std::fs::create_dir_all(dir.join("customers")).unwrap();
     std::fs::write(dir.join("secret"), SECRET).unwrap();
-    let settings = "[server]\nlisten = \"127.0.0.1:0\"\n[receiver]\nlisten = \"127.0.0.1:0\"\ntimeout = \"2s\"\n";
+    let settings = "[server]\nlisten = \"127.0.0.1:0\"\n[receiver]\nlisten = \"127.0.0.1:0\"\ntimeout = \"5s\"\n";
     std::fs::write(dir.join("soakwatch.toml"), settings).unwrap();
     let customer = format!(
         "[customer]\nid = \"acme\"\nname = \"Acme\"\n[[integration]]\nid = \"orders\"\nenvironment = \"production\"\nowner = \"customer\"\n\
@@ -149,6 +149,33 @@ fn silence_goes_on_over_restarts_and_a_message_is_not_forgotten() {
     daemon = Daemon::start(dir.path(), &[]);
     assert_eq!(counted(&daemon, "soakwatch_webhook_expected_since_timestamp_seconds", &[]), Some(since));
     fails(&daemon, "missing");
+}
+
+#[test]
+fn what_was_processed_is_known_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    estate(dir.path(), "1h", "");
+    let of = |daemon: &Daemon, reason: &str| counted(daemon, "soakwatch_webhook_rejections_total", &[&format!("reason=\"{reason}\"")]);
+    let mut daemon = Daemon::start(dir.path(), &[("SOAKWATCH__RECEIVER__MAX_RATE", "1000/s")]);
+    assert_eq!(send(&hooks(&daemon), "first"), 200);
+    // The first of a slot is on disk before its sender is told, its id as well.
+    daemon.kill();
+    daemon = Daemon::start(dir.path(), &[("SOAKWATCH__RECEIVER__MAX_RATE", "1000/s")]);
+    assert_eq!((send(&hooks(&daemon), "first"), of(&daemon, "replay")), (200, Some(1.0)));
+    for n in 0..1500 {
+        assert_eq!(send(&hooks(&daemon), &format!("m{n}")), 200);
+    }
+    for times in 1..=2 {
+        assert_eq!(daemon.stop(), Some(0));
+        daemon = Daemon::start(dir.path(), &[("SOAKWATCH__RECEIVER__MAX_RATE", "1000/s")]);
+        let before = of(&daemon, "replay").unwrap();
+        for id in ["first", "m0", "m777", "m1499"] {
+            assert_eq!(send(&hooks(&daemon), id), 200);
+        }
+        assert_eq!(of(&daemon, "replay"), Some(before + 4.0), "restart {times}");
+        assert_eq!(send(&hooks(&daemon), &format!("new-{times}")), 200);
+        assert_eq!(of(&daemon, "replay"), Some(before + 4.0), "what is new counts as new");
+    }
 }
 
 #[test]

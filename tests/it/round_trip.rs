@@ -16,7 +16,7 @@ const SECRET: &str = "whsec_cm91bmQtdHJpcC1jYW5hcnktc2VjcmV0LTEyMzQ1Njc4";
 const OTHER: &str = "whsec_YW5vdGhlci10cmlwLWNhbmFyeS1zZWNyZXQtMTIzNDU2";
 
 /// What the customer's system does, by the path of the trigger, and the class that becomes of it.
-const STORIES: [(&str, &str, &str); 9] = [
+const STORIES: [(&str, &str, &str); 11] = [
     ("fine", "", "pass"),
     ("twice", "settle = \"500ms\"\nonce = true", "assertion"),
     ("noted", "settle = \"500ms\"", "pass"),
@@ -25,7 +25,9 @@ const STORIES: [(&str, &str, &str); 9] = [
     ("stale", "", "slow"),
     ("forged", "", "signature"),
     ("never", "", "missing"),
+    ("never-again", "", "missing"),
     ("broken", "", "server_error"),
+    ("shared", "", "pass"),
 ];
 
 fn call_back(url: &str, id: &str, correlation: &str, n: u32, secret: &str, ago_ms: i64) {
@@ -54,11 +56,13 @@ fn far_side(mut socket: TcpStream, hooks: &Arc<Mutex<String>>) {
     let status = if story == "broken" { "503 No" } else { "202 Yes" };
     let _ = socket.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes());
     drop(socket);
-    let url = format!("{}/{story}", hooks.lock().unwrap());
+    let known = hooks.lock().unwrap().clone();
+    // One address for all that this system sends, whatever it is about.
+    let url = if story == "shared" { known } else { format!("{known}/{story}") };
     let back =
         |id: &str, n: u32, secret: &str, ago_ms: i64| call_back(&url, &format!("{correlation}-{id}"), &correlation, n, secret, ago_ms);
     match story.as_str() {
-        "fine" => back("a", 1, SECRET, 0),
+        "fine" | "shared" => back("a", 1, SECRET, 0),
         "twice" | "noted" => (0..2).for_each(|_| back("a", 1, SECRET, 0)),
         "disordered" => [2, 1].into_iter().for_each(|n| back(&n.to_string(), n, SECRET, 0)),
         "late" => {
@@ -80,9 +84,13 @@ fn every_fault_of_a_round_trip_has_its_class() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = listener.local_addr().unwrap();
     let mut customer = "[customer]\nid = \"acme\"\nname = \"Acme\"\nallow_private = true\n[[integration]]\nid = \"orders\"\nenvironment = \"production\"\nowner = \"vendor\"\n".to_owned();
+    // It has the same secret and stands first: what names no run is its own, and nothing else.
+    customer += "[[integration.check]]\nid = \"events\"\nevery = \"1h\"\n[integration.check.webhook_arrival]\nscheme = \"standard-webhooks\"\nsecrets = { env = \"TRIP_SECRET\" }\n";
     for (story, keys, _) in STORIES {
+        // The second attempt has less time than its message: what is missing stays missing.
+        let limits = if story == "never-again" { "timeout = \"3500ms\"\nretries = 1" } else { "timeout = \"6s\"" };
         customer += &format!(
-            "[[integration.check]]\nid = \"{story}\"\nevery = \"10s\"\ntimeout = \"6s\"\n[integration.check.round_trip]\nscheme = \"standard-webhooks\"\n\
+            "[[integration.check]]\nid = \"{story}\"\nevery = \"10s\"\n{limits}\n[integration.check.round_trip]\nscheme = \"standard-webhooks\"\n\
              secrets = {{ env = \"TRIP_SECRET\" }}\ncorrelation = \"$.data.reference\"\ndeadline = \"2s\"\n{keys}\n\
              trigger = {{ url = \"http://{target}/{story}\", body = {{ json = {{ reference = \"{{correlation}}\" }} }} }}\n"
         );
@@ -115,6 +123,14 @@ fn every_fault_of_a_round_trip_has_its_class() {
         });
         seen.insert(story, wanted.to_owned());
     }
+    let arrived = || {
+        let told: serde_json::Value = serde_json::from_str(&daemon.get("/api/v1/integrations/acme/production/orders")).unwrap();
+        told["arrived"].as_array().unwrap().iter().map(|a| a["received"].as_u64().unwrap()).collect::<Vec<u64>>()
+    };
+    assert_eq!(arrived()[0], 0, "a run's message is no event");
+    call_back(&hooks.lock().unwrap(), "event-1", "order-4711", 1, SECRET, 0);
+    call_back(&hooks.lock().unwrap(), "event-2", "soakwatch-of-nobody", 1, SECRET, 0);
+    assert_eq!(arrived()[0], 1, "and an event is no run's message");
     let scrape = daemon.get("/metrics");
     for name in ["callback_delay_seconds", "callback_duplicates"] {
         assert!(scrape.contains(&format!("name=\"{name}\"")), "{name}");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use soakwatch::board::{Board, IntegrationEntry};
 use soakwatch::budget::{Because, CheckBudget, Hold, Views};
 use soakwatch::clock::UnixMs;
+use soakwatch::config::LoadOptions;
 use soakwatch::config::model::{Batch, CheckDef, DeclaredVolume, Integration};
 use soakwatch::fields::{IntegrationId, Span};
 use soakwatch::outcome::{Attribution, Cause, Class, Lack};
@@ -428,4 +429,32 @@ fn what_is_held_before_its_first_run_says_so() {
     assert_eq!(s.detail.as_deref(), Some(held));
     let s = integration_status(&entry(&board, "acme/production/api"), &views, UnixMs(NOW.0 + 61_000));
     assert_eq!((s.state, s.detail), (State::Pending, None), "it is over");
+}
+
+/// What arrives is judged when its grace is over, and cron's times are not evenly apart.
+#[test]
+fn what_is_expected_is_not_silent_before_it_is_due() {
+    let state = |every: &str, keys: &str, slot: UnixMs, now: UnixMs| {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("customers")).unwrap();
+        std::fs::write(dir.path().join("soakwatch.toml"), "[receiver]\nlisten = \"127.0.0.1:0\"\n").unwrap();
+        let text = format!(
+            "[customer]\nid = \"acme\"\n[[integration]]\nid = \"api\"\nenvironment = \"production\"\nowner = \"vendor\"\n[[integration.check]]\n\
+             id = \"a\"\nevery = \"{every}\"\nwebhook_arrival = {{ scheme = \"github\", secrets = {{ env = \"NOT_SET\" }}, {keys} }}\n"
+        );
+        std::fs::write(dir.path().join("customers/acme.toml"), text).unwrap();
+        let loaded = soakwatch::config::load(dir.path(), &LoadOptions { check_secrets: false, env: Vec::new(), now: NOW });
+        let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems));
+        let board = Board::default();
+        board.configure(&config);
+        board.apply(&[record(config.checks().next().unwrap(), slot, &Ended::Pass)]);
+        integration_state(&entry(&board, "acme/production/api"), &Views::new(), now)
+    };
+    let after = |t: UnixMs, minutes: i64| UnixMs(t.0 + minutes * MINUTE);
+    let graced = |minutes: i64| state("1m", "grace = \"10m\"", NOW, after(NOW, minutes));
+    assert_eq!((graced(12), graced(14)), (State::Passing, State::Unknown), "the slot after it is judged after eleven minutes");
+    // Friday, 2026-11-20T02:00:00Z; the next three times are on Monday, Tuesday and Wednesday.
+    let friday = UnixMs(1_795_140_000_000);
+    let working_days = |hours: i64| state("24h", "cron = \"0 2 * * mon-fri\", grace = \"30m\"", friday, after(friday, hours * 60));
+    assert_eq!((working_days(4 * 24), working_days(5 * 24), working_days(5 * 24 + 1)), (State::Passing, State::Passing, State::Unknown));
 }

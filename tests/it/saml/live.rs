@@ -100,8 +100,16 @@ impl Watched {
         let (mut observed, mut redactor) = (Observed::default(), Redactor::default());
         let memory = Memory { all: &self.memories, check: &self.check.id };
         let now = Clock::System.now();
-        let mut context =
-            ProbeContext { check: &self.check, transport: &self.transport, redactor: &mut redactor, memory, slot: now, now, turns: None };
+        let mut context = ProbeContext {
+            check: &self.check,
+            transport: &self.transport,
+            redactor: &mut redactor,
+            memory,
+            slot: now,
+            now,
+            turns: None,
+            deadline: None,
+        };
         let failure = self.check.kind.run(&mut context, &mut observed).await.err();
         if let Some(findings) = &observed.findings {
             self.open = findings.after(&self.open);

@@ -2,7 +2,7 @@
 //! server that writes down what each of them is told.
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use regex::Regex;
@@ -10,6 +10,21 @@ use serde_json::{Value, json};
 
 use super::daemon::{eventually, get, post};
 use super::fake_api::{FakeApi, Reply};
+use super::prometheus::{installed, required};
+
+/// Without these Debian's does not start, whatever its configuration says.
+const TEMPLATES: &str = "/usr/share/prometheus/alertmanager/default.tmpl";
+
+/// The program. `None` is said, or is a failure where it is required.
+pub(crate) fn program() -> Option<PathBuf> {
+    let program = installed("prometheus-alertmanager")?;
+    let there = Path::new(TEMPLATES).is_file();
+    assert!(there || !required(), "SOAKWATCH_PROMETHEUS=required, and there is no {TEMPLATES}");
+    if !there {
+        println!("not run: {TEMPLATES} is missing (tests/run brings it)");
+    }
+    there.then_some(program)
+}
 
 /// A running server; killed when dropped.
 pub(crate) struct Alertmanager {

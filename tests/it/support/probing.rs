@@ -139,7 +139,7 @@ pub(crate) async fn run_within(transport: &Transport, check: &CheckDef, deadline
     let mut redactor = Redactor::default();
     let (memories, now) = (Memories::default(), UnixMs(1_764_547_200_000));
     let memory = Memory { all: &memories, check: &check.id };
-    let mut context = ProbeContext { check, transport, redactor: &mut redactor, memory, slot: now, now, turns: None };
+    let mut context = ProbeContext { check, transport, redactor: &mut redactor, memory, slot: now, now, turns: None, deadline: None };
     let started = monotonic();
     let result = tokio::time::timeout(deadline, check.kind.run(&mut context, &mut observed)).await.ok();
     Ran { result, observed, took: started.elapsed() }
@@ -171,7 +171,16 @@ impl Remembering {
         let (mut observed, mut redactor) = (Observed::default(), Redactor::default());
         let memory = Memory { all: &self.memories, check: &check.id };
         let now = Clock::System.now();
-        let mut context = ProbeContext { check, transport: &self.transport, redactor: &mut redactor, memory, slot: now, now, turns: None };
+        let mut context = ProbeContext {
+            check,
+            transport: &self.transport,
+            redactor: &mut redactor,
+            memory,
+            slot: now,
+            now,
+            turns: None,
+            deadline: None,
+        };
         let started = monotonic();
         let result = tokio::time::timeout(Duration::from_secs(10), check.kind.run(&mut context, &mut observed)).await.ok();
         Ran { result, observed, took: started.elapsed() }

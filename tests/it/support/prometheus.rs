@@ -17,14 +17,18 @@ pub(crate) struct Prometheus {
     dir: tempfile::TempDir,
 }
 
+/// Whether a missing tool is a failure.
+pub(crate) fn required() -> bool {
+    std::env::var_os("SOAKWATCH_PROMETHEUS").is_some_and(|v| v == "required")
+}
+
 /// The program, from the machine or from target/tools. `None` is said, or is a failure where it is required.
 pub(crate) fn installed(name: &str) -> Option<PathBuf> {
     let places = std::env::var_os("PATH").unwrap_or_default();
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools");
     let found = std::env::split_paths(&places).chain([tools]).map(|dir| dir.join(name)).find(|p| p.is_file());
     if found.is_none() {
-        let required = std::env::var_os("SOAKWATCH_PROMETHEUS").is_some_and(|v| v == "required");
-        assert!(!required, "SOAKWATCH_PROMETHEUS=required, and there is no {name}");
+        assert!(!required(), "SOAKWATCH_PROMETHEUS=required, and there is no {name}");
         println!("not run: {name} is not installed (tests/run brings it)");
     }
     found
@@ -54,6 +58,8 @@ impl Prometheus {
             .arg(format!("--config.file={}", dir.path().join("prometheus.yml").display()))
             .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"))
+            // What is sent before it knows its Alertmanagers (they take it some seconds) is lost, and is sent again only after a minute otherwise.
+            .arg("--rules.alert.resend-delay=2s")
             .arg("--log.level=warn")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
