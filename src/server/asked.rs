@@ -1,6 +1,7 @@
 //! The JSON object in a request's body, read key by key; everything that is wrong with it is told at once.
 
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -11,7 +12,7 @@ use crate::config::table::nearest;
 const MOST: usize = 20;
 
 /// What is wrong with one key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(super) struct FieldProblem {
     field: String,
     error: String,

@@ -3,6 +3,7 @@
 use axum::extract::{Query as QueryOf, State};
 use axum::response::Response;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::api::{Problem, json_bytes};
@@ -36,7 +37,7 @@ impl Asked {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Body {
     now: String,
     integrations: Vec<IntegrationLimits>,

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path, Query as QueryOf, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::api::Problem;
@@ -23,7 +24,7 @@ const MOST: usize = 20_000;
 const DEFAULT: Span = Span::seconds(24 * 3600);
 
 /// A run as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct RunShown {
     slot: String,
     /// More than 1: so many contiguous slots of the same outcome that nobody ran.
@@ -53,7 +54,7 @@ impl From<&Run> for RunShown {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Body {
     id: CheckId,
     since: String,

@@ -3,6 +3,7 @@
 use axum::extract::{Path, Query as QueryOf, State};
 use axum::response::Response;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::api::{Problem, json_bytes};
@@ -14,7 +15,7 @@ use crate::fields::Point;
 use crate::readiness::{Answered, Failed, Passed, answer_from};
 use crate::store::Reader;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Soaks {
     now: String,
     config_hash: String,
