@@ -116,7 +116,16 @@ async fn estate(checks: u64, every: u64, seconds: u64) {
     println!("{checks} checks every {every} s for {seconds} s against http://{address} (a process of its own)");
     println!("memory before start: {:.1} MiB", memory("VmRSS"));
     let own = Arc::new(OwnMetrics::new().unwrap());
-    let running = App::start(Parts { config, reload: None, resolver: None, clock: Clock::System, own: Arc::clone(&own) }).await.unwrap();
+    let running = App::start(Parts {
+        config,
+        reload: None,
+        resolver: None,
+        clock: Clock::System,
+        own: Arc::clone(&own),
+        notifier: Default::default(),
+    })
+    .await
+    .unwrap();
     let (board, cpu_before) = (Arc::clone(&running.board), cpu());
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let used = cpu() - cpu_before;

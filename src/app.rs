@@ -15,11 +15,14 @@ use tokio_util::sync::CancellationToken;
 use crate::board::Board;
 use crate::budget::Budgets;
 use crate::clock::Clock;
-use crate::config::model::Config;
+use crate::config::model::{CheckDef, Config};
 use crate::config::{Loaded, diff};
+use crate::fields::CheckId;
 use crate::health::Health;
+use crate::incident::live::Incidents;
 use crate::memory::Memories;
 use crate::metrics::own::OwnMetrics;
+use crate::notify::Notifier;
 use crate::readiness::Soaks;
 use crate::recorder::{self, RecorderHandle};
 use crate::scheduler::{Means, Scheduler};
@@ -35,7 +38,9 @@ mod decisions;
 mod evidence;
 mod memory;
 mod restart;
+mod service;
 mod soaks;
+mod watching;
 
 pub use bundles::signing_key_blocking;
 
@@ -54,6 +59,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Own metrics, made early so that log lines are counted from the first on.
     pub own: Arc<OwnMetrics>,
+    /// The way to the service manager, if there is one.
+    pub notifier: Notifier,
 }
 
 impl std::fmt::Debug for Parts {
@@ -107,6 +114,8 @@ pub struct Running {
     pub board: Arc<Board>,
     /// Its soaks.
     pub soaks: Arc<Soaks>,
+    /// Its incidents.
+    pub incidents: Arc<Incidents>,
     /// The way in for outcomes that are told.
     pub recorder: RecorderHandle,
     /// The way to a reload.
@@ -135,7 +144,8 @@ impl Running {
 impl App {
     /// Starts everything; returns when it is ready (counters, last values and streaks restored, the time it was down accounted for).
     pub async fn start(parts: Parts) -> Result<Running, StartError> {
-        let Parts { config, reload: loader, resolver, clock, own } = parts;
+        let Parts { config, reload: loader, resolver, clock, own, notifier } = parts;
+        notifier.status("reading what is stored");
         let settings = &config.settings;
         let listener = server::bind(&settings.server).await.map_err(StartError::Listen)?;
         let hooks = arrivals::bind(&config).await.map_err(StartError::Listen)?;
@@ -158,6 +168,7 @@ impl App {
         // The port answers from now on: healthy, not ready.
         let mut supervisor = supervisor;
         let soaks = Arc::new(Soaks::default());
+        let incidents = Arc::new(Incidents::default());
         let budgets = Arc::new(Budgets::new(&config.settings.rate_limit));
         let (keep, kept) = mpsc::channel(256);
         let memories = Arc::new(Memories::new(keep));
@@ -166,6 +177,7 @@ impl App {
             board: Arc::clone(&board),
             budgets: Arc::clone(&budgets),
             soaks: Arc::clone(&soaks),
+            incidents: Arc::clone(&incidents),
             own: Arc::clone(&own),
             clock: clock.clone(),
             config: config_now.clone(),
@@ -177,13 +189,13 @@ impl App {
         let serving = server::serve(listener, state, stop.clone());
         supervisor.spawn("http", async { Ok(serving.await?) });
 
-        let restart::Before { store, gone, schedules, departed, holds, away, remembered, present, evidence: log } =
-            restart::bring_back(&path, &board, &soaks, &clock).await?;
+        let restart::Before { store, gone, schedules, departed, unheard, holds, away, remembered, present, evidence: log } =
+            restart::bring_back(&path, &board, (&soaks, &incidents), &clock).await?;
         let (checker, self_check) = self_check::channel(!config.settings.self_check.targets.is_empty());
         let own_network = self_check.clone();
         let (task, recorder) = recorder::start(
             store,
-            (Arc::clone(&board), Arc::clone(&soaks)),
+            (Arc::clone(&board), Arc::clone(&soaks), Arc::clone(&incidents)),
             Arc::clone(&own),
             clock.clone(),
             config_now.clone(),
@@ -199,9 +211,10 @@ impl App {
         for entry in soaks.configure(&config, clock.now()) {
             recorder.evidence(entry).await;
         }
+        recorder.review_incidents().await;
         memories.restore(&remembered);
         supervisor.spawn("memory", memory::run(kept, recorder.clone(), stop.clone()));
-        restart::forget_memories(gone.iter(), &memories).await;
+        restart::forget_memories(gone.iter().chain(&unheard), &memories).await;
         let mut keeper = soaks::Keeper {
             soaks: Arc::clone(&soaks),
             board: Arc::clone(&board),
@@ -237,6 +250,7 @@ impl App {
             config: config_now.clone(),
             self_check: own_network,
             clock: clock.clone(),
+            own: Arc::clone(&own),
         };
         supervisor.spawn("receiver", watch.run(hooks, arrivals::noted(&present), stop.clone()));
         let means = Means {
@@ -262,20 +276,28 @@ impl App {
             memories,
             config: config_sender,
             transport: transport_sender,
+            notifier: notifier.clone(),
+            address,
         };
         supervisor.spawn("reload", reloader.run(reloads, stop.clone()));
+        supervisor.spawn("watching", watching::run(config_now.clone(), reload.downgrade(), stop.clone()));
         health.set_ready(true);
         if let Some(receiver) = receiver {
             tracing::info!(%receiver, "messages are received on http://{receiver}/hooks");
         }
         let checks = config.checks().count();
-        tracing::info!(%address, checks, hash = config.hash, "ready: watching {checks} {} on http://{address}", if checks == 1 { "check" } else { "checks" });
+        tracing::info!(%address, checks, hash = config.hash, "ready: {}", watching(checks, address));
 
         // Runs in flight get their grace period, then the recorder gets time to write what is left.
         let patience = config.settings.scheduler.grace.0 + Duration::from_secs(30);
-        let tasks = tokio::spawn(supervisor.run(patience));
-        Ok(Running { address, receiver, board, soaks, recorder, reload, stop, tasks })
+        notifier.ready(&watching(checks, address));
+        let tasks = tokio::spawn(service::accompany(supervisor.run(patience), notifier, health, stop.clone()));
+        Ok(Running { address, receiver, board, soaks, incidents, recorder, reload, stop, tasks })
     }
+}
+
+fn watching(checks: usize, address: SocketAddr) -> String {
+    format!("watching {checks} {} on http://{address}", if checks == 1 { "check" } else { "checks" })
 }
 
 /// The store's file: relative paths start at the configuration directory.
@@ -316,6 +338,8 @@ struct Reloader {
     memories: Arc<Memories>,
     config: watch::Sender<Arc<Config>>,
     transport: watch::Sender<Arc<Transport>>,
+    notifier: Notifier,
+    address: SocketAddr,
 }
 
 impl Reloader {
@@ -331,7 +355,11 @@ impl Reloader {
                 stop.cancelled().await;
                 return Ok(());
             };
+            self.notifier.reloading();
             let answer = self.reload(&request.actor).await;
+            let refused = if matches!(answer, ReloadAnswer::Refused(_)) { "; the last reload was refused, the log says why" } else { "" };
+            let checks = self.config.borrow().checks().count();
+            self.notifier.ready(&format!("{}{refused}", watching(checks, self.address)));
             let _ = request.answer.send(answer);
         }
     }
@@ -364,7 +392,7 @@ impl Reloader {
                 }
             }
         }
-        let left: BTreeSet<String> = old
+        let mut left: BTreeSet<String> = old
             .integrations()
             .map(|i| &i.id)
             .collect::<BTreeSet<_>>()
@@ -378,13 +406,19 @@ impl Reloader {
         }
         let new = Arc::new(new);
         self.config.send_replace(Arc::clone(&new));
+        let receives = |def: &CheckDef| def.kind.receiving().is_some();
+        let unheard: Vec<CheckId> =
+            old.checks().filter(|d| receives(d) && !new.checks().any(|n| n.id == d.id && receives(n))).map(|d| d.id.clone()).collect();
+        let removed = left.len() as u64;
+        left.extend(unheard.iter().map(|check| check.integration().to_string()));
         restart::forget(&gone, &left, &self.board, &self.recorder).await;
-        restart::forget_memories(gone.iter(), &self.memories).await;
+        self.recorder.review_incidents().await;
+        restart::forget_memories(gone.iter().chain(&unheard), &self.memories).await;
         restart::note_schedules(&new, &restart::schedules(&old), &self.recorder).await;
         evidence::reloaded(&old, &new, &diff, actor, self.clock.now(), &self.recorder).await;
-        self.own.integrations_removed.inc_by(left.len() as u64);
+        self.own.integrations_removed.inc_by(removed);
         self.own.config_accepted(&hash, self.clock.now());
-        let restart_needed: Vec<String> = diff.restart_needed.iter().map(|s| (*s).to_owned()).collect();
+        let restart_needed: Vec<String> = diff.restart_needed.clone();
         tracing::info!(
             actor,
             added = diff.added.len(),

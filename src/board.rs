@@ -8,11 +8,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
-use crate::arrivals::Arrivals;
+use crate::arrivals::{Arrivals, Tally};
 use crate::clock::{HOUR_MS, UnixMs};
 use crate::config::model::{CheckDef, Config, Integration};
 use crate::fields::{CheckId, IntegrationId};
 use crate::finding::{DocumentFacts, Finding};
+use crate::incident::Recent;
 use crate::outcome::{Attribution, Cause, Class, Outcome, Phase};
 use crate::ratelimit::Limits;
 use crate::record::{DurationCode, Facts, Record};
@@ -121,6 +122,8 @@ pub struct CheckState {
     pub consecutive_failures: u64,
     /// Slot of the first run of the present streak of failures.
     pub failing_since: Option<UnixMs>,
+    /// The last judged runs: what incidents are made of.
+    pub recent: Recent,
     /// The last slot that was not due.
     pub last_not_due: Option<UnixMs>,
     /// The last run (skips and slots not due do not replace it).
@@ -227,6 +230,7 @@ impl CheckState {
     }
 
     fn apply_counted(&mut self, r: &Record) {
+        self.recent.apply(r);
         let seconds = r.duration.seconds();
         bucket(&mut self.durations, &DURATION_BUCKETS, seconds);
         self.duration_sum += seconds;
@@ -338,6 +342,8 @@ pub struct Departed {
     pub wait_sum: f64,
     /// As in [`CheckState`].
     pub document_changes: u64,
+    /// Messages of checks that received.
+    pub arrived: Tally,
 }
 
 /// What a check, or the checks that left, have counted for their integration; borrowed.
@@ -430,6 +436,16 @@ struct Inner {
     places: BTreeMap<CheckId, (usize, usize)>,
 }
 
+impl Inner {
+    fn find(&self, id: &CheckId) -> Option<&CheckEntry> {
+        let (i, c) = *self.places.get(id)?;
+        self.integrations.get(i)?.checks.get(c)
+    }
+}
+
+/// The way from a check's id to how it stands.
+pub type FindCheck<'a> = dyn Fn(&CheckId) -> Option<&'a CheckEntry> + 'a;
+
 /// The board: one for the daemon.
 #[derive(Debug, Default)]
 pub struct Board {
@@ -465,6 +481,11 @@ impl Board {
         for (check, state) in &old {
             if let Some(entry) = index.get(&check.integration()).and_then(|n| integrations.get_mut(*n)) {
                 entry.departed.add(state);
+            }
+        }
+        for (check, tally) in self.arrivals.leave(config) {
+            if let Some(entry) = index.get(&check.integration()).and_then(|n| integrations.get_mut(*n)) {
+                entry.departed.arrived.add(&tally);
             }
         }
         *inner = Inner { integrations, places };
@@ -505,6 +526,19 @@ impl Board {
     /// Whether there is such a check.
     pub fn knows(&self, id: &CheckId) -> bool {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).places.contains_key(id)
+    }
+
+    /// Lets `f` read the integration of a check, with a way to every other check. It must not block or await: the recorder waits meanwhile.
+    pub fn around<R>(&self, check: &CheckId, f: impl FnOnce(&IntegrationEntry, &FindCheck<'_>) -> R) -> Option<R> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let (i, _) = *inner.places.get(check)?;
+        Some(f(inner.integrations.get(i)?, &|id| inner.find(id)))
+    }
+
+    /// The same of every integration, one after the other.
+    pub fn each(&self, f: &mut dyn FnMut(&IntegrationEntry, &FindCheck<'_>)) {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.integrations.iter().for_each(|entry| f(entry, &|id| inner.find(id)));
     }
 
     /// A copy of one check's entry.

@@ -125,6 +125,13 @@ pub fn monotonic() -> Instant {
     Instant::now()
 }
 
+/// Microseconds of the system's monotonic clock, as other processes read it.
+pub fn monotonic_micros() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let micros = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
+    u64::try_from(micros).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,6 +28,13 @@ impl Default for Health {
 }
 
 impl Health {
+    /// One that is ready, and whose scheduler has not moved for a minute.
+    #[cfg(test)]
+    pub(crate) fn stalled() -> Self {
+        let since = monotonic().checked_sub(Duration::from_secs(60)).unwrap_or_else(monotonic);
+        Self { ready: AtomicBool::new(true), since, ..Self::default() }
+    }
+
     /// Says whether everything is restored and running; until then `/metrics` and `/-/ready` answer 503.
     pub fn set_ready(&self, ready: bool) {
         // The scheduler's silence counts from here.

@@ -10,11 +10,12 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::arrivals::Away;
+use crate::arrivals::{Away, Ours};
 use crate::board::Board;
-use crate::clock::{Clock, UnixMs};
+use crate::clock::{Clock, UnixMs, monotonic};
 use crate::config::model::Config;
 use crate::memory::Memories;
+use crate::metrics::own::OwnMetrics;
 use crate::outcome::Cause;
 use crate::receiver::Receiver;
 use crate::recorder::RecorderHandle;
@@ -31,6 +32,8 @@ const KEEP_EVERY: Duration = Duration::from_secs(1);
 const SAY_EVERY: Duration = Duration::from_secs(2);
 /// A longer time between two looks means that the machine slept, or that its clock was set.
 const SLEPT: Duration = Duration::from_secs(30);
+/// Silence waits no longer than this for a self-check that began after it.
+const SELF_CHECKED_WITHIN: Duration = Duration::from_secs(15);
 /// Times of absence that are remembered, and for how long.
 const MOST_AWAY: usize = 256;
 const AWAY_KEPT: Duration = Duration::from_secs(31 * 86_400);
@@ -45,6 +48,8 @@ struct Presence {
 
 impl Presence {
     fn away(&mut self, from: UnixMs, until: UnixMs, cause: Cause) {
+        // No time counts twice.
+        let from = self.away.last().filter(|last| last.cause != cause).map_or(from, |last| from.max(last.until));
         match self.away.last_mut() {
             Some(last) if last.cause == cause && from <= last.until => last.until = last.until.max(until),
             _ => self.away.push(Away { from, until, cause }),
@@ -64,6 +69,7 @@ pub(super) struct Watch {
     pub(super) config: watch::Receiver<Arc<Config>>,
     pub(super) self_check: SelfCheckHandle,
     pub(super) clock: Clock,
+    pub(super) own: Arc<OwnMetrics>,
 }
 
 impl Watch {
@@ -80,7 +86,12 @@ impl Watch {
             presence.away(alive, now, Cause::Down);
         }
         self.take_over();
-        let receiver = Receiver::new(Arc::clone(&self.board), Arc::clone(&self.memories), self.config.clone(), self.clock.clone());
+        let receiver = Receiver::new(
+            Arc::clone(&self.board),
+            Arc::clone(&self.memories),
+            self.config.clone(),
+            (self.clock.clone(), Arc::clone(&self.own)),
+        );
         // If the receiver ends by itself, so does everything: silence would be taken for the senders'.
         let serving = receiver.serve_apart(listener, stop.clone());
         let judging = async {
@@ -101,17 +112,28 @@ impl Watch {
 
     async fn look(&mut self, presence: &mut Presence, stop: CancellationToken) {
         let mut looked = self.clock.now();
+        // Our own network was up when the last self-check began that said so.
+        let mut up = looked;
         let (mut kept, mut said) = (looked, None::<UnixMs>);
         loop {
             let now = self.clock.now();
-            let own_fault = matches!(*self.self_check.verdict.borrow(), Verdict::Known { up: false, .. });
+            let verdict = *self.self_check.verdict.borrow();
+            // When the last self-check began: what our network did since is not known.
+            let checked = match verdict {
+                Verdict::NoTargets => now,
+                Verdict::NotYet => UnixMs(i64::MIN),
+                Verdict::Known { began, .. } => now.minus(monotonic().saturating_duration_since(began.into_std())),
+            };
             if now.since(looked) > SLEPT {
                 presence.away(looked, now, Cause::Down);
-            } else if own_fault {
-                presence.away(looked, now, Cause::SelfCheck);
+            }
+            if matches!(verdict, Verdict::Known { up: false, .. }) {
+                presence.away(up.min(now), now, Cause::SelfCheck);
+            } else {
+                up = up.max(checked.min(now));
             }
             looked = now;
-            self.judge(presence, now).await;
+            self.judge(presence, checked.max(now.minus(SELF_CHECKED_WITHIN)), now).await;
             if now.since(kept) >= KEEP_EVERY {
                 kept = now;
                 self.keep().await;
@@ -133,12 +155,17 @@ impl Watch {
         }
     }
 
-    async fn judge(&self, presence: &Presence, now: UnixMs) {
+    /// Judges what is due. `sure`: until then it is known whether our own network was up.
+    async fn judge(&self, presence: &Presence, sure: UnixMs, now: UnixMs) {
         let config = self.config.borrow().clone();
         for def in config.checks().filter(|d| d.kind.receiving().is_some()) {
             let recorded = self.board.check(&def.id).and_then(|c| c.state.last_slot);
-            for record in self.board.arrivals.judge(def, &presence.away, recorded, now) {
+            let (records, waits) = self.board.arrivals.judge(def, Ours { away: &presence.away, sure }, recorded, now);
+            for record in records {
                 self.recorder.told(record).await;
+            }
+            if waits {
+                self.self_check.request();
             }
         }
     }
@@ -147,6 +174,10 @@ impl Watch {
         for (check, text) in self.board.arrivals.changed() {
             if let Err(why) = self.memories.remember(&check, text).await {
                 tracing::warn!(check = check.as_str(), why = %why, "what arrived is not kept");
+            }
+            // It may have left meanwhile, and been forgotten before this was remembered.
+            if !self.board.arrivals.knows(&check) {
+                self.memories.forget(&check).await;
             }
         }
     }

@@ -22,14 +22,19 @@ pub(super) async fn run(
             () = stop.cancelled() => return Ok(()),
             request = requests.recv() => request,
         };
-        let Some(DecisionRequest { entry, answer }) = request else {
+        let Some(DecisionRequest { entry, act, answer }) = request else {
             // Nobody can ask any more; stay until stop, as every task does.
             stop.cancelled().await;
             return Ok(());
         };
-        let done = recorder.evidence_durably(entry.clone()).await;
+        let mut done = recorder.evidence_durably(entry.clone()).await;
         if let Ok(link) = &done {
             soaks.recorded(&entry, *link);
+        }
+        if let (Ok(_), Some((id, act))) = (&done, act)
+            && recorder.act(id, act, entry.actor.clone(), entry.at).await.is_none()
+        {
+            done = Err("it is on record, but the incident could not be changed".to_owned());
         }
         // Who asked may have gone: it is recorded all the same.
         let _ = answer.send(done);

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{StartError, evidence};
+use crate::arrivals::State;
 use crate::board::{Board, CheckState};
 use crate::budget::{Budgets, HOLD_NOTE};
 use crate::clock::{Clock, UnixMs, monotonic};
 use crate::config::model::Config;
 use crate::fields::{CheckId, IntegrationId};
+use crate::incident::live::{Incidents, MOST_CLOSED};
 use crate::memory::{MEMORY_NOTE, Memories};
 use crate::outcome::Cause;
 use crate::readiness::Soaks;
@@ -33,6 +35,8 @@ pub(super) struct Before {
     pub(super) schedules: BTreeMap<String, String>,
     /// The integrations it has sums of departed checks for.
     pub(super) departed: BTreeSet<String>,
+    /// Checks that counted messages and receive no more.
+    pub(super) unheard: Vec<CheckId>,
     /// The holds that were in force, as they were noted.
     pub(super) holds: BTreeMap<String, String>,
     /// What the evidence log said.
@@ -46,18 +50,24 @@ pub(super) struct Before {
 }
 
 /// Opens the store and folds what it knows into the board.
-pub(super) async fn bring_back(path: &Path, board: &Arc<Board>, soaks: &Arc<Soaks>, clock: &Clock) -> Result<Before, StartError> {
-    let (path, board, soaks, clock) = (path.to_owned(), Arc::clone(board), Arc::clone(soaks), clock.clone());
+pub(super) async fn bring_back(
+    path: &Path,
+    board: &Arc<Board>,
+    (soaks, incidents): (&Arc<Soaks>, &Arc<Incidents>),
+    clock: &Clock,
+) -> Result<Before, StartError> {
+    let (path, board, clock) = (path.to_owned(), Arc::clone(board), clock.clone());
+    let (soaks, incidents) = (Arc::clone(soaks), Arc::clone(incidents));
     let work = tokio::task::spawn_blocking(move || {
         if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
             std::fs::create_dir_all(dir).map_err(|error| StartError::File { path: dir.to_owned(), error })?;
         }
-        bring_back_blocking(&path, &board, &soaks, &clock).map_err(|error| StartError::Store { path: PathBuf::from(&path), error })
+        bring_back_blocking(&path, &board, (&soaks, &incidents), &clock).map_err(|error| StartError::Store { path: PathBuf::from(&path), error })
     });
     work.await.map_err(|e| StartError::Internal(e.into()))?
 }
 
-fn bring_back_blocking(path: &Path, board: &Board, soaks: &Soaks, clock: &Clock) -> Result<Before, StoreError> {
+fn bring_back_blocking(path: &Path, board: &Board, (soaks, incidents): (&Soaks, &Incidents), clock: &Clock) -> Result<Before, StoreError> {
     let mut store = Store::open(path)?;
     let departed = store.notes(DEPARTED)?;
     for (id, json) in &departed {
@@ -90,11 +100,34 @@ fn bring_back_blocking(path: &Path, board: &Board, soaks: &Soaks, clock: &Clock)
         board.update_departed(&check.integration(), |d| d.add(state));
     }
     let gone = store.known().into_iter().filter(|check| !board.knows(check)).collect();
+    let (known, damaged) = store.recent_incidents(MOST_CLOSED)?;
+    if damaged > 0 {
+        tracing::error!(damaged, "incidents of the store could not be read and were left out");
+    }
+    known.into_iter().for_each(|i| incidents.put(i));
     let schedules = store.notes(SCHEDULE)?;
     let (holds, away) = (store.notes(HOLD_NOTE)?, store.notes(AWAY_NOTE)?);
     let (remembered, present) = (store.notes(MEMORY_NOTE)?, store.notes(super::arrivals::RECEIVER_NOTE)?);
+    let unheard = take_over_tallies(&schedules, &remembered, board);
+    let departed = departed.into_keys().chain(unheard.iter().map(|check| check.integration().to_string())).collect();
     let evidence = evidence::Before::read(&mut store, soaks)?;
-    Ok(Before { store, gone, schedules, departed: departed.into_keys().collect(), holds, away, remembered, present, evidence })
+    Ok(Before { store, gone, schedules, departed, unheard, holds, away, remembered, present, evidence })
+}
+
+/// Leaves with their integrations what checks had counted of messages that received when the daemon ended (`schedules` has them) and receive no more.
+fn take_over_tallies(schedules: &BTreeMap<String, String>, remembered: &BTreeMap<String, String>, board: &Board) -> Vec<CheckId> {
+    let mut unheard = Vec::new();
+    for check in schedules.keys().filter_map(|id| id.parse::<CheckId>().ok()) {
+        if board.check(&check).is_some_and(|c| c.def.kind.receiving().is_some()) {
+            continue;
+        }
+        let state = remembered.get(check.as_str()).and_then(|text| serde_json::from_str::<State>(text).ok());
+        if let Some(tally) = state.map(|s| s.tally).filter(|t| t.received > 0) {
+            board.update_departed(&check.integration(), |d| d.arrived.add(&tally));
+            unheard.push(check);
+        }
+    }
+    unheard
 }
 
 /// Slots that came due while nobody was there: a gap is missing evidence, never a pass and never a failure.

@@ -5,10 +5,11 @@
 
 mod expected;
 mod state;
+mod tally;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ use crate::record::Record;
 use crate::webhook::{MessageId, ReplayMemory};
 
 pub use expected::Expected;
-pub use state::{Away, DELAY_BUCKETS, Heard, REASONS, State, What};
+pub use state::{Away, DELAY_BUCKETS, Heard, Ours, REASONS, State, What};
+pub use tally::Tally;
 
 /// So many ids of a check are remembered, each so long: senders retry for up to a day.
 const MOST_IDS: usize = 20_000;
@@ -45,7 +47,7 @@ impl Arrivals {
         self.checks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a configuration over: checks that are new begin with what `recall` knows of them, those that left are forgotten.
+    /// Takes a configuration over: checks that are new begin with what `recall` knows of them. Those that receive no more have left before ([`Arrivals::leave`]).
     pub fn configure(&self, config: &Config, recall: impl Fn(&CheckId) -> Option<String>, now: UnixMs) {
         let mut checks = self.checks();
         let mut before = std::mem::take(&mut *checks);
@@ -80,13 +82,25 @@ impl Arrivals {
         entry.state.hear(entry.expected.as_ref(), heard)
     }
 
-    /// Judges what is due of a check. `after`: what is on record already.
-    pub fn judge(&self, def: &CheckDef, away: &[Away], after: Option<UnixMs>, now: UnixMs) -> Vec<Record> {
+    /// Judges what is due of a check, as [`State::judge`] does. `after`: what is on record already.
+    pub fn judge(&self, def: &CheckDef, ours: Ours<'_>, after: Option<UnixMs>, now: UnixMs) -> (Vec<Record>, bool) {
         let mut checks = self.checks();
-        let Some(entry) = checks.get_mut(&def.id) else { return Vec::new() };
-        let records = entry.state.judge(def, away, after, now);
+        let Some(entry) = checks.get_mut(&def.id) else { return (Vec::new(), false) };
+        let (records, waits) = entry.state.judge(def, ours, after, now);
         entry.changed |= !records.is_empty();
-        records
+        (records, waits)
+    }
+
+    /// Takes the checks out that receive no more, each with what it had counted.
+    pub fn leave(&self, config: &Config) -> Vec<(CheckId, Tally)> {
+        let stay: HashSet<&CheckId> = config.checks().filter(|d| d.kind.receiving().is_some()).map(|d| &d.id).collect();
+        let mut checks = self.checks();
+        checks.extract_if(|id, _| !stay.contains(id)).map(|(id, entry)| (id, entry.state.tally)).collect()
+    }
+
+    /// Whether messages for a check are counted.
+    pub fn knows(&self, check: &CheckId) -> bool {
+        self.checks().contains_key(check)
     }
 
     /// A check's state as it is to be kept.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::expected::Expected;
+use super::tally::Tally;
 use crate::attribution::attribute;
 use crate::clock::UnixMs;
 use crate::config::model::CheckDef;
@@ -101,14 +102,8 @@ pub struct State {
     judged: Option<UnixMs>,
     /// The last authentic message.
     pub last: Option<UnixMs>,
-    /// Messages, refused ones included.
-    pub received: u64,
-    /// Refused messages by reason.
-    pub refused: BTreeMap<String, u64>,
-    /// Messages by delay (not cumulative; the last one is +Inf).
-    pub delays: [u64; DELAY_BUCKETS.len() + 1],
-    /// Sum of the delays, in seconds.
-    pub delay_sum: f64,
+    /// What is counted.
+    pub tally: Tally,
     /// The highest number.
     highest: Option<i64>,
     /// Numbers that did not come yet, each with the expectation during which that was seen.
@@ -127,6 +122,15 @@ pub struct Away {
     pub cause: Cause,
 }
 
+/// What is known of ourselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Ours<'a> {
+    /// When nothing could be received.
+    pub away: &'a [Away],
+    /// Until when that is sure: what our network does after it is not known yet.
+    pub sure: UnixMs,
+}
+
 impl State {
     /// Begins to expect, where it did not before or by another schedule.
     pub fn expect(&mut self, expected: Option<&Expected>, now: UnixMs) {
@@ -141,21 +145,16 @@ impl State {
 
     /// Takes a message in. True: it is the first that counts for its expectation, so it should be on disk before its sender is told that we have it.
     pub fn hear(&mut self, expected: Option<&Expected>, heard: Heard) -> bool {
-        self.received += 1;
+        self.tally.received += 1;
         if let Some(reason) = heard.what.reason() {
-            *self.refused.entry(reason.to_owned()).or_default() += 1;
+            *self.tally.refused.entry(reason.to_owned()).or_default() += 1;
         }
         let authentic = matches!(heard.what, What::Accepted | What::Duplicate | What::Stale);
         if authentic {
             self.last = self.last.max(Some(heard.at));
         }
         if let Some(delay) = heard.delay.filter(|d| authentic && d.is_finite()) {
-            let delay = delay.max(0.0);
-            let place = DELAY_BUCKETS.iter().position(|le| delay <= *le).unwrap_or(DELAY_BUCKETS.len());
-            if let Some(n) = self.delays.get_mut(place) {
-                *n += 1;
-            }
-            self.delay_sum += delay;
+            self.tally.delayed(delay.max(0.0));
         }
         let Some(expected) = expected else { return false };
         let due = expected.belongs(heard.at);
@@ -210,16 +209,20 @@ impl State {
         false
     }
 
-    /// Judges every expectation whose time and grace are over. `after`: those up to it are on record already.
-    pub fn judge(&mut self, def: &CheckDef, away: &[Away], after: Option<UnixMs>, now: UnixMs) -> Vec<Record> {
+    /// Judges every expectation whose time and grace are over. `after`: those up to it are on record already. Silence that may have been our own network's waits,
+    /// and what comes after it, until that is known; the flag says so.
+    pub fn judge(&mut self, def: &CheckDef, ours: Ours<'_>, after: Option<UnixMs>, now: UnixMs) -> (Vec<Record>, bool) {
         let (Kind::WebhookArrival(check), Some(expected), Some(since)) = (&def.kind, Expected::of(def), self.since) else {
-            return Vec::new();
+            return (Vec::new(), false);
         };
         let first = expected.first(since);
         let mut due = self.judged.max(after).map_or(first, |last| if last < first { first } else { expected.first_after(last) });
         let mut records: Vec<Record> = Vec::new();
         while due.plus(check.grace.0) <= now {
-            let record = self.judge_one(def, check, &expected, away, due);
+            let record = self.judge_one(def, check, &expected, ours.away, due);
+            if record.class == Some(Class::Missing) && due.plus(check.grace.0) > ours.sure {
+                return (records, true);
+            }
             if !records.last_mut().is_some_and(|last| last.join(&record)) {
                 records.push(record);
             }
@@ -228,7 +231,7 @@ impl State {
             self.missing.retain(|_, seen| *seen > due);
             due = expected.next(due);
         }
-        records
+        (records, false)
     }
 
     fn judge_one(&self, def: &CheckDef, check: &ArrivalCheck, expected: &Expected, away: &[Away], due: UnixMs) -> Record {

@@ -25,6 +25,7 @@ struct World {
     def: Arc<CheckDef>,
     state: State,
     away: Vec<Away>,
+    sure: UnixMs,
 }
 
 impl World {
@@ -32,7 +33,7 @@ impl World {
         let def = check(every, keys);
         let mut state = State::default();
         state.expect(Expected::of(&def).as_ref(), UnixMs(0));
-        Self { def, state, away: Vec::new() }
+        Self { def, state, away: Vec::new(), sure: UnixMs(i64::MAX) }
     }
 
     fn hear(&mut self, at: i64, what: What, delay: f64, number: Option<i64>) -> bool {
@@ -44,7 +45,8 @@ impl World {
     fn until(&mut self, now: i64) -> Vec<(Outcome, Option<Class>, u32)> {
         // As after a restart: what is not in the text is lost.
         self.state = serde_json::from_str(&serde_json::to_string(&self.state).unwrap()).unwrap();
-        self.state.judge(&self.def, &self.away, None, UnixMs(now)).into_iter().map(|r| (r.outcome, r.class, r.count)).collect()
+        let ours = Ours { away: &self.away, sure: self.sure };
+        self.state.judge(&self.def, ours, None, UnixMs(now)).0.into_iter().map(|r| (r.outcome, r.class, r.count)).collect()
     }
 
     /// The first slot all of whose messages come after the beginning.
@@ -95,7 +97,7 @@ fn faults_are_told_apart() {
     let expected = [Class::Signature, Class::Slow, Class::Slow, Class::Assertion, Class::Mismatch, Class::Missing].map(fail);
     assert_eq!(became[..6], expected);
     assert_eq!(became[6..], [PASS, fail(Class::Missing)]);
-    assert_eq!(w.state.refused.len(), 4, "{:?}", w.state.refused);
+    assert_eq!(w.state.tally.refused.len(), 4, "{:?}", w.state.tally.refused);
 }
 
 #[test]
@@ -107,6 +109,23 @@ fn silence_while_we_were_away_is_nobody_s_failure() {
     w.away.push(Away { from: UnixMs(due + 51 * MIN), until: UnixMs(due + 52 * MIN), cause: Cause::SelfCheck });
     let became = w.until(due + 62 * MIN);
     assert_eq!(became, [(Outcome::Unknown, Some(Class::Internal), 5), fail(Class::Missing), fail(Class::Missing)]);
+}
+
+#[test]
+fn silence_waits_until_our_own_network_is_known_to_have_been_up() {
+    let mut w = World::new("10m", "grace = \"2m\"");
+    let due = w.first();
+    w.hear(due - MIN, What::Accepted, 1.0, None);
+    w.sure = UnixMs(due);
+    assert_eq!(w.until(due + 13 * MIN), [PASS], "who came needs no proof of it; the silence after it waits");
+    w.sure = UnixMs(due + 12 * MIN - 1);
+    assert_eq!(w.until(due + 13 * MIN), []);
+    // By then it is known: for the last half of the slot nobody could have reached us.
+    w.sure = UnixMs(due + 13 * MIN);
+    w.away = vec![Away { from: UnixMs(due + 5 * MIN), until: UnixMs(due + 11 * MIN), cause: Cause::SelfCheck }];
+    assert_eq!(w.until(due + 13 * MIN), [(Outcome::Unknown, Some(Class::Internal), 1)]);
+    w.sure = UnixMs(due + 22 * MIN);
+    assert_eq!(w.until(due + 22 * MIN), [fail(Class::Missing)]);
 }
 
 #[test]

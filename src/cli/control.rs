@@ -13,6 +13,9 @@ use crate::secret::SecretRef;
 /// An answer may be this large.
 const MAX_ANSWER: usize = 64 << 20;
 
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Which daemon, and as whom.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Daemon {
@@ -24,7 +27,7 @@ pub(super) struct Daemon {
 }
 
 /// As whom.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Credential {
     /// The environment variable that holds the token
     #[arg(long, value_name = "NAME", conflicts_with = "token_file")]
@@ -42,16 +45,21 @@ impl Daemon {
 
     /// Makes one call; status and body. An error means that there was no answer.
     pub(super) async fn call(&self, method: Method, path: &str) -> Result<(StatusCode, String), CliError> {
-        self.send(method, path, None).await
+        self.send(method, path, None, PATIENCE).await
+    }
+
+    /// The same for who can't wait as long.
+    pub(super) async fn call_within(&self, method: Method, path: &str, patience: Duration) -> Result<(StatusCode, String), CliError> {
+        self.send(method, path, None, patience).await
     }
 
     /// Posts a JSON object; status and answer.
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<(StatusCode, Value), CliError> {
-        let (status, answer) = self.send(Method::POST, path, Some(body)).await?;
+        let (status, answer) = self.send(Method::POST, path, Some(body), PATIENCE).await?;
         Ok((status, serde_json::from_str(&answer).unwrap_or(Value::Null)))
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, String), CliError> {
+    async fn send(&self, method: Method, path: &str, body: Option<&Value>, patience: Duration) -> Result<(StatusCode, String), CliError> {
         let url = self.url.join(path).map_err(|e| Exit::Usage.with(e))?;
         let unreachable = |e: reqwest::Error| {
             let shown = self.url.origin().ascii_serialization();
@@ -67,7 +75,7 @@ impl Daemon {
         };
         // Another part of the program may have installed it already; both are the same one.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let client = Client::builder().timeout(Duration::from_secs(30)).no_proxy().redirect(reqwest::redirect::Policy::none()).build();
+        let client = Client::builder().timeout(patience).no_proxy().redirect(reqwest::redirect::Policy::none()).build();
         let request = client.map_err(|e| Exit::Internal.with(e))?.request(method, url);
         let mut request = match body {
             Some(body) => request.header(CONTENT_TYPE, "application/json").body(body.to_string()),
@@ -96,7 +104,8 @@ impl Daemon {
     }
 }
 
-fn address(text: &str) -> Result<Url, String> {
+/// Reads the address of a daemon.
+pub(super) fn address(text: &str) -> Result<Url, String> {
     let url: Option<Url> = text.parse().ok();
     url.filter(|u: &Url| matches!(u.scheme(), "http" | "https")).ok_or_else(|| "expected a URL such as http://127.0.0.1:9464".to_owned())
 }

@@ -13,6 +13,7 @@ mod decide;
 mod demo;
 mod explain;
 mod gate;
+mod health;
 mod ids;
 mod keygen;
 mod limits;
@@ -21,6 +22,7 @@ mod plan;
 mod probe;
 mod reload;
 mod report;
+mod rules;
 mod run;
 mod runs;
 mod simulate;
@@ -101,6 +103,7 @@ pub struct Cli {
 enum Command {
     Run(run::Args),
     Reload(reload::Reload),
+    Health(health::Health),
     Validate(validate::Validate),
     Probe(probe::Probe),
     Explain(explain::Explain),
@@ -115,6 +118,7 @@ enum Command {
     Lint(lint::Lint),
     Simulate(simulate::Simulate),
     Report(report::Report),
+    Rules(rules::Rules),
     Verify(verify::Verify),
     Keygen(keygen::Keygen),
     Webhook(webhook::Webhook),
@@ -128,6 +132,7 @@ impl Cli {
         match self.command {
             Command::Run(args) => run::run(args),
             Command::Reload(args) => reload::run(&args),
+            Command::Health(args) => health::run(&args),
             Command::Validate(args) => validate::run(&args),
             Command::Probe(args) => probe::run(&args),
             Command::Explain(args) => explain::run(&args),
@@ -142,6 +147,7 @@ impl Cli {
             Command::Lint(args) => lint::run(&args),
             Command::Simulate(args) => simulate::run(&args),
             Command::Report(args) => report::run(&args),
+            Command::Rules(args) => rules::run(&args),
             Command::Verify(args) => verify::run(&args),
             Command::Keygen(args) => keygen::run(&args),
             Command::Webhook(args) => webhook::run(&args),

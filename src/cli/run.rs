@@ -11,6 +11,7 @@ use crate::app::{App, Loader, Parts, Running, StartError};
 use crate::clock::Clock;
 use crate::config::{self, LoadOptions, Loaded};
 use crate::metrics::own::OwnMetrics;
+use crate::notify::Notifier;
 use crate::server::ReloadRequest;
 
 /// Runs the daemon: probes on schedule, keeps every result, serves metrics, API and page. SIGHUP reloads, SIGTERM and SIGINT stop.
@@ -39,11 +40,15 @@ pub(super) fn run(args: Args) -> CliResult {
     let own = Arc::new(OwnMetrics::new().map_err(|e| Exit::Internal.with(e))?);
     crate::log::init(&config.settings.log, own.log_counters(), Clock::System)?;
     super::raise_descriptor_limit();
+    let notifier = Notifier::from_variables(|name| std::env::var_os(name), std::process::id()).unwrap_or_else(|why| {
+        tracing::warn!("{why}");
+        Notifier::default()
+    });
     let dir = args.dir;
     let loader: Loader = Arc::new(move || load(&dir));
     block_on(async move {
         let mut signals = Signals::new().map_err(|e| Exit::Internal.with(e))?;
-        let parts = Parts { config, reload: Some(loader), resolver: None, clock: Clock::System, own };
+        let parts = Parts { config, reload: Some(loader), resolver: None, clock: Clock::System, own, notifier };
         let running = tokio::select! {
             biased;
             () = signals.stop() => return Ok(Exit::Yes),

@@ -1,14 +1,21 @@
-//! `soakwatch validate`: reads a configuration as the daemon would and says everything that is wrong with it. Changes nothing, sends nothing.
+//! `soakwatch validate`: reads a configuration as the daemon would and says everything that is wrong with it; with `--against`, what a reload of a running
+//! daemon would change. Changes nothing, sends nothing to a customer.
 
 use std::path::PathBuf;
 
 use clap::Args;
+use reqwest::{Method, StatusCode, Url};
 use serde::Serialize;
 
-use super::{CliResult, Exit, say};
+use super::control::{Credential, Daemon, address, refused};
+use super::{CliError, CliResult, Exit, block_on, say};
 use crate::clock::Clock;
+use crate::config::diff::Diff;
+use crate::config::model::Config;
+use crate::config::outline::Outline;
 use crate::config::table::Problem;
 use crate::config::{Counts, LoadOptions, Loaded, environment, load};
+use crate::fields::CheckId;
 
 /// Check a configuration and list every problem in it.
 #[derive(Debug, Args)]
@@ -25,6 +32,11 @@ pub(super) struct Validate {
     /// Secrets that can't be read here (in a pipeline, say) are warnings only.
     #[arg(long)]
     no_secrets: bool,
+    /// Say what a reload would start, stop and restart in the daemon at this URL. Nothing is changed there.
+    #[arg(long, value_name = "URL", value_parser = address)]
+    against: Option<Url>,
+    #[command(flatten)]
+    credential: Credential,
 }
 
 /// What `--json` prints.
@@ -37,12 +49,29 @@ struct Report<'a> {
     customers: u64,
     integrations: u64,
     checks: u64,
+    /// What a reload would change, where a daemon was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    against: Option<Changes>,
+}
+
+/// What a reload would change.
+#[derive(Debug, Serialize)]
+struct Changes {
+    start: Vec<CheckId>,
+    stop: Vec<CheckId>,
+    restart: Vec<CheckId>,
+    unchanged: usize,
+    restart_needed: Vec<String>,
 }
 
 pub(super) fn run(args: &Validate) -> CliResult {
     let options = LoadOptions { check_secrets: !args.no_secrets, env: environment(), now: Clock::System.now() };
     let loaded = load(&args.dir, &options);
-    let report = report(&loaded, args.strict);
+    let mut report = report(&loaded, args.strict);
+    if let (Some(url), Some(config)) = (&args.against, &loaded.config) {
+        let daemon = Daemon::at(url.clone(), args.credential.clone());
+        report.against = Some(changes(&block_on(in_force(&daemon))?, config)?);
+    }
     if args.json {
         say(serde_json::to_string(&report).map_err(|e| Exit::Internal.with(e))?);
     } else {
@@ -50,6 +79,11 @@ pub(super) fn run(args: &Validate) -> CliResult {
             say(problem);
         }
         say(summary(&report));
+        if let Some(changes) = &report.against {
+            told(changes).iter().for_each(say);
+        } else if args.against.is_some() {
+            say("a reload would be refused: nothing would change");
+        }
     }
     Ok(if report.valid { Exit::Yes } else { Exit::No })
 }
@@ -58,7 +92,51 @@ fn report(loaded: &Loaded, strict: bool) -> Report<'_> {
     let warnings = loaded.problems.iter().filter(|p| p.warning).count();
     let Counts { customers, integrations, checks, .. } = loaded.counts;
     let valid = loaded.config.is_some() && (warnings == 0 || !strict);
-    Report { valid, errors: loaded.problems.len() - warnings, warnings, problems: &loaded.problems, customers, integrations, checks }
+    Report {
+        valid,
+        errors: loaded.problems.len() - warnings,
+        warnings,
+        problems: &loaded.problems,
+        customers,
+        integrations,
+        checks,
+        against: None,
+    }
+}
+
+/// What the daemon runs, as hashes.
+async fn in_force(daemon: &Daemon) -> Result<Outline, CliError> {
+    let (status, body) = daemon.call(Method::GET, "/api/v1/config").await?;
+    if status != StatusCode::OK {
+        let answer = serde_json::from_str(&body).unwrap_or_default();
+        return Err(refused(status, &answer, "this needs the token of a viewer"));
+    }
+    let other = || Exit::Unreachable.with(anyhow::anyhow!("the answer to /api/v1/config is none of a Soakwatch daemon's"));
+    serde_json::from_str(&body).map_err(|_| other())
+}
+
+fn changes(before: &Outline, new: &Config) -> Result<Changes, CliError> {
+    let new = Outline::of(new);
+    let Some(diff) = before.diff(&new) else {
+        return Err(Exit::Undecided.with(anyhow::anyhow!(
+            "the daemon is version {}, this is {}: what a reload would change can't be told; use the daemon's own version",
+            before.version,
+            new.version
+        )));
+    };
+    let Diff { added, removed, changed, unchanged, restart_needed } = diff;
+    Ok(Changes { start: added, stop: removed, restart: changed, unchanged, restart_needed })
+}
+
+fn told(changes: &Changes) -> Vec<String> {
+    let of = |word: &'static str, ids: &[CheckId]| ids.iter().map(move |id| format!("  {word:<8} {id}")).collect::<Vec<_>>();
+    let mut lines = vec!["a reload would".to_owned()];
+    lines.extend([of("start", &changes.start), of("stop", &changes.stop), of("restart", &changes.restart)].concat());
+    lines.push(format!("  leave {} as {}", changes.unchanged, if changes.unchanged == 1 { "it is" } else { "they are" }));
+    if !changes.restart_needed.is_empty() {
+        lines.push(format!("these settings take effect at the next start: {}", changes.restart_needed.join(", ")));
+    }
+    lines
 }
 
 /// `12 customers, 40 integrations, 85 checks: 3 errors, 1 warning`

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::blocked::Blocked;
 use super::field::Share;
 use super::judge::{self, Addresses, Judge};
-use super::model::{CheckDef, Customer, Integration, Maintenance, Paused};
+use super::model::{CheckDef, Customer, IncidentPolicy, Integration, Maintenance, Paused};
 use super::soak::Written;
 use super::table::{Table, did_you_mean, nearest, one_of, read_field};
 use super::{headings, judged, soak, volume, waiver};
@@ -177,6 +177,7 @@ fn integration(
         go_live,
         hypercare: t.between("hypercare", Span::seconds(0), Span::days(366)).unwrap_or(Span::days(30)),
         soak,
+        incident: t.table("incident").map(incident).unwrap_or_default(),
         waivers,
         volume: t.table("volume").map(volume::read).unwrap_or_default(),
         allow_private: own_private.unwrap_or(shared.allow_private),
@@ -239,8 +240,10 @@ fn check(
     match &kind {
         Some(kind) => {
             judge.secrets(&t, kind);
+            let usual = || every.map(|e| default_timeout(kind.usual_timeout(), e));
+            let timeout = written.or_else(usual).filter(|_| written.is_some() || !t.has("timeout"));
             if let (Some(every), Some(host), None) = (every, kind.host(), &integration.paused) {
-                judge.demand.add(&t, host, every, kind.requests());
+                judge.demand.add(&t, host, every, kind.requests(), timeout);
             }
             addresses.judge(&t, kind);
             judge::production(&t, kind, integration.id.environment());
@@ -248,9 +251,7 @@ fn check(
                 judge::grace(&t, kind, every);
                 judge::sparing(&t, kind, every);
             }
-            if let Some(timeout) =
-                written.or(every.map(|e| default_timeout(kind.usual_timeout(), e))).filter(|_| written.is_some() || !t.has("timeout"))
-            {
+            if let Some(timeout) = timeout {
                 judge::within(&t, kind, timeout);
             }
         }
@@ -305,6 +306,18 @@ fn maintenance(table: &mut Table<'_>, judge: &Judge) -> Vec<Maintenance> {
         }
     }
     windows
+}
+
+fn incident(mut t: Table<'_>) -> IncidentPolicy {
+    let (runs, reopen) = (IncidentPolicy::RUNS, IncidentPolicy::REOPEN);
+    let usual = IncidentPolicy::default();
+    let read = IncidentPolicy {
+        fail_after: t.between("fail_after", *runs.start(), *runs.end()).unwrap_or(usual.fail_after),
+        pass_after: t.between("pass_after", *runs.start(), *runs.end()).unwrap_or(usual.pass_after),
+        reopen_within: t.between("reopen_within", *reopen.start(), *reopen.end()).unwrap_or(usual.reopen_within),
+    };
+    t.finish();
+    read
 }
 
 fn paused(table: &mut Table<'_>) -> Option<Paused> {

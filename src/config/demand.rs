@@ -19,7 +19,11 @@ pub(super) struct Demand(BTreeMap<String, Vec<Wish>>);
 #[derive(Debug)]
 struct Wish {
     per_s: f64,
+    /// Requests of a run, and the deadline they have.
+    run: (u32, Option<Span>),
     place: Problem,
+    /// Where its timeout stands, or would stand.
+    deadline: Problem,
 }
 
 /// A host whose checks want more than it gets.
@@ -33,17 +37,27 @@ struct Over<'d> {
 }
 
 impl Demand {
-    /// Takes in a check that runs every so often against a host (`host:port`), with so many requests a run.
-    pub(super) fn add(&mut self, check: &Table<'_>, host: String, every: Span, requests: u32) {
-        let (line, column) = check.source().position(check.place("every").start);
-        let (file, path) = (check.source().name.clone(), check.path_of("every"));
-        let place = Problem { file, line, column, path, what: String::new(), expected: String::new(), warning: true };
-        self.0.entry(host).or_default().push(Wish { per_s: f64::from(requests) / every.0.as_secs_f64(), place });
+    /// Takes in a check that runs every so often against a host (`host:port`), with so many requests a run, each in its turn, all within `timeout` (none:
+    /// it can't be read).
+    pub(super) fn add(&mut self, check: &Table<'_>, host: String, every: Span, requests: u32, timeout: Option<Span>) {
+        let place = |key: &str| {
+            let (line, column) = check.source().position(check.place(key).start);
+            let (file, path) = (check.source().name.clone(), check.path_of(key));
+            Problem { file, line, column, path, what: String::new(), expected: String::new(), warning: true }
+        };
+        let (per_s, deadline) = (f64::from(requests) / every.0.as_secs_f64(), place("timeout"));
+        self.0.entry(host).or_default().push(Wish { per_s, run: (requests, timeout), place: place("every"), deadline });
     }
 
     /// Warns of hosts that are to get less than is wanted of them: once at the place where `max_rate` is written, which mends them all, else for
-    /// each host at the first check that is too much.
+    /// each host at the first check that is too much. Warns of checks whose requests take longer than their deadline, too.
     pub(super) fn judge(&self, max_rate: Volume, written: Option<Problem>) -> Vec<Problem> {
+        let mut problems = self.widened(max_rate, written);
+        problems.extend(self.0.values().flatten().filter_map(|w| w.too_short(max_rate)));
+        problems
+    }
+
+    fn widened(&self, max_rate: Volume, written: Option<Problem>) -> Vec<Problem> {
         let mut over: Vec<Over<'_>> = self.0.iter().filter_map(|(host, wishes)| over(host, wishes, max_rate)).collect();
         let others = over.len().saturating_sub(1);
         match written {
@@ -53,6 +67,23 @@ impl Demand {
             }
             None => over.iter().map(|o| o.problem(o.first, max_rate, 0)).collect(),
         }
+    }
+}
+
+impl Wish {
+    /// The warning that a run of several requests can't end within its deadline.
+    fn too_short(&self, max_rate: Volume) -> Option<Problem> {
+        let (requests, timeout) = (self.run.0, self.run.1?);
+        // The first turn is waited for before the run begins.
+        let takes_ms = (f64::from(requests.saturating_sub(1)) * 1000.0 / per_s(max_rate)).ceil();
+        let takes = Span(std::time::Duration::from_millis(takes_ms as u64));
+        (takes >= timeout && requests > 1).then(|| Problem {
+            what: format!(
+                "{timeout} is too short for the {requests} requests of a run: max_rate ({max_rate}) makes them take {takes} at least"
+            ),
+            expected: format!("expected more than {takes}, or a higher max_rate in [rate_limit] of soakwatch.toml if the host can take it"),
+            ..self.deadline.clone()
+        })
     }
 }
 

@@ -17,43 +17,50 @@ pub struct Diff {
     /// In both, alike: these keep position, streaks and counters.
     pub unchanged: usize,
     /// Settings that differ and take effect only at a restart.
-    pub restart_needed: Vec<&'static str>,
+    pub restart_needed: Vec<String>,
 }
 
 /// Compares two configurations. Lists are in the order of ids.
 pub fn diff(old: &Config, new: &Config) -> Diff {
-    fn by_id(config: &Config) -> BTreeMap<&CheckId, &CheckDef> {
-        config.checks().map(|c| (&c.id, &**c)).collect()
+    fn by_id(config: &Config) -> BTreeMap<CheckId, &CheckDef> {
+        config.checks().map(|c| (c.id.clone(), &**c)).collect()
     }
-    let (before, after) = (by_id(old), by_id(new));
-    let mut diff = Diff { restart_needed: restart_needed(&old.settings, &new.settings), ..Diff::default() };
-    for (id, check) in &before {
+    let (before, after) = (at_restart(&old.settings), at_restart(&new.settings));
+    let differs = after.into_iter().zip(before).filter(|(after, before)| after != before);
+    compared(&by_id(old), &by_id(new), differs.map(|((name, _), _)| name.to_owned()).collect())
+}
+
+/// The same of checks by id, whatever stands for one.
+pub(super) fn compared<T: PartialEq>(before: &BTreeMap<CheckId, T>, after: &BTreeMap<CheckId, T>, restart_needed: Vec<String>) -> Diff {
+    let mut diff = Diff { restart_needed, ..Diff::default() };
+    for (id, check) in before {
         match after.get(id) {
-            None => diff.removed.push((*id).clone()),
+            None => diff.removed.push(id.clone()),
             Some(now) if now == check => diff.unchanged += 1,
-            Some(_) => diff.changed.push((*id).clone()),
+            Some(_) => diff.changed.push(id.clone()),
         }
     }
-    diff.added = after.keys().filter(|id| !before.contains_key(*id)).map(|id| (*id).clone()).collect();
+    diff.added = after.keys().filter(|id| !before.contains_key(*id)).cloned().collect();
     diff
 }
 
-/// What is built once at start: the listener, the store's file, the log. All other settings are taken over while the daemon runs.
-fn restart_needed(old: &Settings, new: &Settings) -> Vec<&'static str> {
+/// What is built once at start, as text: the listeners, the store's file, the log. All other settings are taken over while the daemon runs.
+pub(super) fn at_restart(settings: &Settings) -> Vec<(&'static str, String)> {
     // Taken apart by name, so that a new setting must be placed here.
-    let Settings { server, store, scheduler: _, rate_limit: _, self_check: _, probe: _, receiver, metrics: _, evidence: _, log } = new;
+    let Settings { server, store, scheduler: _, rate_limit: _, self_check: _, probe: _, receiver, metrics: _, evidence: _, reload: _, log } =
+        settings;
     let ServerSettings { listen, open: _, hosts: _, max_connections, timeout: _, tokens: _ } = server;
     let StoreSettings { path, keep_runs: _, keep_hours: _, outbox: _ } = store;
-    let ReceiverSettings { listen: receives, public_url: _, max_connections: receives_most, timeout: _, max_rate: _ } = receiver;
-    let differs = [
-        ("server.listen", *listen != old.server.listen),
-        ("server.max_connections", *max_connections != old.server.max_connections),
-        ("store.path", *path != old.store.path),
-        ("receiver.listen", *receives != old.receiver.listen),
-        ("receiver.max_connections", *receives_most != old.receiver.max_connections),
-        ("log", *log != old.log),
-    ];
-    differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    let ReceiverSettings { listen: receives, public_url: _, max_connections: receives_most, max_per_sender: _, timeout: _, max_rate: _ } =
+        receiver;
+    vec![
+        ("server.listen", listen.to_string()),
+        ("server.max_connections", max_connections.to_string()),
+        ("store.path", path.display().to_string()),
+        ("receiver.listen", format!("{receives:?}")),
+        ("receiver.max_connections", receives_most.to_string()),
+        ("log", format!("{log:?}")),
+    ]
 }
 
 #[cfg(test)]

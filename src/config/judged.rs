@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::fingerprint::Fingerprint;
-use super::model::{CheckDef, Integration, SoakPolicy};
+use super::model::{CheckDef, IncidentPolicy, Integration, SoakPolicy};
 use crate::files;
 use crate::probe::material::{Material, canonical};
 use crate::ratelimit::Dialect;
@@ -51,6 +51,7 @@ fn material(integration: &Integration, checks: &[Arc<CheckDef>]) -> Option<Mater
         go_live: _,
         hypercare: _,
         soak,
+        incident: IncidentPolicy { fail_after, pass_after, reopen_within },
         waivers: _,
         volume: _,
         allow_private: _,
@@ -69,6 +70,11 @@ fn material(integration: &Integration, checks: &[Arc<CheckDef>]) -> Option<Mater
     if *throttled_excluded {
         m.say("throttled", "excluded");
     }
+    // What an incident is, one criterion asks for.
+    let usual = IncidentPolicy::default();
+    m.unless(&usual.fail_after, "incident.fail_after", fail_after);
+    m.unless(&usual.pass_after, "incident.pass_after", pass_after);
+    m.unless(&usual.reopen_within.ms(), "incident.reopen_within", &reopen_within.ms());
     for check in checks.iter().filter(|c| c.judged && c.integration.id == integration.id) {
         m.below(&format!("check.{}", check.id.check()), of_check(check));
     }

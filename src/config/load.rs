@@ -9,6 +9,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use super::judge::Judge;
 use super::model::{CheckDef, Config, Customer, Integration};
+use super::stamp::Stamp;
 use super::table::{Problem, Source};
 use super::{customers, layers, syntax};
 use crate::clock::UnixMs;
@@ -16,13 +17,13 @@ use crate::fields::IntegrationId;
 use crate::files::{self, Unread};
 
 /// The daemon's settings, in the configuration directory.
-const SETTINGS: &str = "soakwatch.toml";
+pub(super) const SETTINGS: &str = "soakwatch.toml";
 /// The built-in defaults, where somebody keeps them beside the settings.
 const REFERENCE: &str = "reference.toml";
 /// The folder of customers, in the configuration directory.
-const CUSTOMERS: &str = "customers";
+pub(super) const CUSTOMERS: &str = "customers";
 const MAX_FILE_BYTES: u64 = 1 << 20;
-const MAX_FILES: usize = 10_000;
+pub(super) const MAX_FILES: usize = 10_000;
 /// Of all files together: bounds the time a reload takes.
 const MAX_TOTAL_BYTES: u64 = 256 << 20;
 /// Of all files together; each file has its own limit besides.
@@ -101,6 +102,8 @@ pub fn environment() -> Vec<(String, String)> {
 
 /// Reads and judges the directory. Never stops at the first problem. Reads files: call it off the runtime's threads.
 pub fn load(dir: &Path, options: &LoadOptions) -> Loaded {
+    // Before anything is read: what changes meanwhile is seen as changed.
+    let stamp = Stamp::of(dir);
     let mut reader = Reader {
         dir: dir.to_owned(),
         absolute: std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()),
@@ -127,7 +130,7 @@ pub fn load(dir: &Path, options: &LoadOptions) -> Loaded {
         problems.extend(error);
     }
     let hash = reader.digest.finish().as_ref().iter().map(|b| format!("{b:02x}")).collect();
-    let config = problems.iter().all(|p| p.warning).then_some(Config { dir: reader.absolute, settings, customers, hash });
+    let config = problems.iter().all(|p| p.warning).then_some(Config { dir: reader.absolute, settings, customers, hash, stamp });
     Loaded { config, problems, counts }
 }
 
@@ -142,7 +145,7 @@ struct Reader {
 }
 
 /// Names that editors and Kubernetes make for themselves.
-fn passed_over(name: &str) -> bool {
+pub(super) fn passed_over(name: &str) -> bool {
     name.starts_with('.') || name.ends_with('~')
 }
 

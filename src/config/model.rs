@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fingerprint::Fingerprint;
+use super::stamp::Stamp;
 use crate::clock::UnixMs;
 use crate::fields::{Bytes, CheckId, HttpUrl, IntegrationId, Ratio, Slug, Span, TimeOfDay, Volume};
 use crate::outcome::{Attribution, Class, Criticality, Owner, Role};
@@ -15,6 +16,7 @@ use crate::ratelimit::Dialect;
 use crate::secret::SecretRef;
 use crate::soak::{Judge, Waiver};
 
+pub use crate::incident::Policy as IncidentPolicy;
 pub use crate::soak::Policy as SoakPolicy;
 
 /// A whole configuration, read and judged.
@@ -28,6 +30,8 @@ pub struct Config {
     pub customers: Vec<Customer>,
     /// SHA-256 over all files read, hex: names this configuration in metrics and logs.
     pub hash: String,
+    /// How its files looked just before they were read.
+    pub stamp: Stamp,
 }
 
 impl Config {
@@ -66,6 +70,8 @@ pub struct Settings {
     pub metrics: MetricsSettings,
     /// `[evidence]`
     pub evidence: EvidenceSettings,
+    /// `[reload]`
+    pub reload: ReloadSettings,
     /// `[log]`
     pub log: LogSettings,
 }
@@ -181,6 +187,8 @@ pub struct ReceiverSettings {
     pub public_url: Option<HttpUrl>,
     /// `max_connections`.
     pub max_connections: u32,
+    /// `max_per_sender`.
+    pub max_per_sender: u32,
     /// `timeout`: for one request, head and body.
     pub timeout: Span,
     /// `max_rate`: messages on one path; of more each is refused before it is read.
@@ -205,6 +213,13 @@ pub struct EvidenceSettings {
     pub dir: PathBuf,
     /// `signing_key`: the private key that signs bundles, PEM; unset: bundles are not signed.
     pub signing_key: Option<SecretRef>,
+}
+
+/// `[reload]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReloadSettings {
+    /// `watch`: read the configuration again when its files change.
+    pub watch: bool,
 }
 
 /// `[log]`.
@@ -252,6 +267,8 @@ pub struct Integration {
     pub hypercare: Span,
     /// `soak`.
     pub soak: Option<SoakPolicy>,
+    /// `incident`: when one opens and closes.
+    pub incident: IncidentPolicy,
     /// `waiver`; those that have ended too.
     pub waivers: Vec<Waiver>,
     /// `volume`.

@@ -7,8 +7,8 @@ use toml::de::DeValue;
 
 use super::field::Share;
 use super::model::{
-    ControlTarget, EvidenceSettings, LogSettings, MetricsSettings, ProbeSettings, RateLimitSettings, ReceiverSettings, SchedulerSettings,
-    SelfCheckSettings, ServerSettings, Settings, StoreSettings, Token,
+    ControlTarget, EvidenceSettings, LogSettings, MetricsSettings, ProbeSettings, RateLimitSettings, ReceiverSettings, ReloadSettings,
+    SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, StoreSettings, Token,
 };
 use super::table::{Field, Table};
 use crate::fields::{Bytes, Expected, HttpUrl, Ratio, Slug, Span, Volume};
@@ -55,11 +55,13 @@ impl Default for Settings {
                 listen: None,
                 public_url: None,
                 max_connections: 256,
+                max_per_sender: 64,
                 timeout: Span::seconds(10),
                 max_rate: Volume { calls: 50, per_s: 1 },
             },
             metrics: MetricsSettings { check_histograms: false, max_series: 2_000_000 },
             evidence: EvidenceSettings { bundles: true, dir: PathBuf::from("evidence"), signing_key: None },
+            reload: ReloadSettings { watch: false },
             log: LogSettings { level: tracing::Level::INFO, json: None },
         }
     }
@@ -96,6 +98,10 @@ pub fn read(mut root: Table<'_>) -> Settings {
         set(&mut settings.evidence.bundles, t.opt("bundles"));
         set(&mut settings.evidence.dir, t.opt("dir"));
         settings.evidence.signing_key = t.opt::<SecretRef>("signing_key").map(|key| rooted(key, &t));
+        t.finish();
+    }
+    if let Some(mut t) = root.table("reload") {
+        set(&mut settings.reload.watch, t.opt("watch"));
         t.finish();
     }
     if let Some(t) = root.table("log") {
@@ -190,6 +196,7 @@ fn receiver(mut t: Table<'_>, s: &mut ReceiverSettings) {
     s.listen = t.opt("listen");
     s.public_url = t.opt("public_url");
     set(&mut s.max_connections, t.between("max_connections", 1, 10_000));
+    set(&mut s.max_per_sender, t.between("max_per_sender", 1, 10_000));
     set(&mut s.timeout, t.between("timeout", Span::seconds(1), Span::seconds(60)));
     let rate: Option<Volume> = t.opt("max_rate");
     if rate.is_some_and(|r| r.calls == 0) {

@@ -21,7 +21,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -30,6 +30,7 @@ use super::certificates::Authority;
 use super::files;
 use super::history::Made;
 use super::identity::Signing;
+use super::senders::{self, Outbox};
 use super::stories::{Answer, Ask, ENDPOINTS, Endpoint, Wire};
 use crate::clock::{Clock, UnixMs};
 
@@ -54,6 +55,8 @@ pub struct Estate {
     pub(super) made: OnceLock<Made>,
     names: Arc<Names>,
     served: BTreeMap<&'static str, Arc<Visits>>,
+    /// Where the daemon that watches it receives messages.
+    receiver: watch::Sender<Option<SocketAddr>>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -96,6 +99,8 @@ impl Estate {
         let signing = Arc::new(Signing::new(&authority)?);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let (receiver, told) = watch::channel(None);
+        let outbox = Outbox::new(told, clock, &stop, &tasks);
         let closed = TcpSocket::new_v4().context("a socket for the closed port")?;
         closed.bind((Ipv4Addr::LOCALHOST, 0).into()).context("a loopback port that stays closed")?;
         let dead = closed.local_addr().context("the closed port")?;
@@ -106,7 +111,7 @@ impl Estate {
                 Wire::NoName => Place::NoName,
                 Wire::Closed => Place::At(dead),
                 _ => {
-                    let visits = Arc::new(Visits::new(clock, now, &signing));
+                    let visits = Arc::new(Visits::new(clock, now, &signing, &outbox));
                     served.insert(endpoint.host, Arc::clone(&visits));
                     let server = Server::new(endpoint, &authority, visits)?;
                     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("a free loopback port")?;
@@ -117,6 +122,9 @@ impl Estate {
             };
             places.insert((endpoint.host.to_owned(), endpoint.port), place);
         }
+        let names = Arc::new(Names { places, cut: AtomicBool::new(false), dead, _closed: closed });
+        let cut = Arc::clone(&names);
+        senders::start(&outbox, move || cut.cut.load(Ordering::SeqCst));
         let pem = authority.pem();
         let dir = tokio::task::spawn_blocking(move || -> anyhow::Result<tempfile::TempDir> {
             let dir = tempfile::Builder::new().prefix("soakwatch-demo-").tempdir().context("a temporary directory")?;
@@ -125,19 +133,17 @@ impl Estate {
         })
         .await
         .context("writing the demo's configuration was cut off")??;
-        Ok(Self {
-            dir,
-            made: OnceLock::new(),
-            names: Arc::new(Names { places, cut: AtomicBool::new(false), dead, _closed: closed }),
-            served,
-            stop,
-            tasks,
-        })
+        Ok(Self { dir, made: OnceLock::new(), names, served, receiver, stop, tasks })
     }
 
     /// The directory with `soakwatch.toml`; it goes when the estate goes.
     pub fn config_dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Says where messages are received from now on.
+    pub(super) fn receiver_is(&self, receiver: Option<SocketAddr>) {
+        self.receiver.send_replace(receiver);
     }
 
     /// The history that was made when a daemon first watched the estate.
@@ -186,11 +192,13 @@ struct Visits {
     /// When the last requests came, at most [`REMEMBERED`].
     recent: Mutex<VecDeque<UnixMs>>,
     signing: Arc<Signing>,
+    outbox: Outbox,
 }
 
 impl Visits {
-    fn new(clock: &Clock, started: UnixMs, signing: &Arc<Signing>) -> Self {
-        Self { clock: clock.clone(), started, count: AtomicU64::new(0), recent: Mutex::default(), signing: Arc::clone(signing) }
+    fn new(clock: &Clock, started: UnixMs, signing: &Arc<Signing>, outbox: &Outbox) -> Self {
+        let (signing, outbox) = (Arc::clone(signing), outbox.clone());
+        Self { clock: clock.clone(), started, count: AtomicU64::new(0), recent: Mutex::default(), signing, outbox }
     }
 
     /// Counts one more; returns how many came before, and when the last of them did.
@@ -342,6 +350,7 @@ async fn answer(request: Request<Incoming>, story: fn(&Ask<'_>) -> Answer, visit
     if !answer.after.is_zero() {
         tokio::time::sleep(answer.after).await;
     }
+    visits.outbox.send_after_answer(answer.messages);
     let mut response = Response::new(Full::new(Bytes::from(answer.body)));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use super::{hooks, stories};
+use super::{hooks, senders, stories};
 use crate::clock::UnixMs;
 use crate::fields::Span;
 
@@ -29,13 +29,17 @@ pub const SECRETS: &[(&str, &str)] = &[
     ("borealis-chat-token", stories::CHAT_TOKEN),
     ("borealis-client-secret", stories::CLIENT_SECRET),
     ("borealis-hook-secret", hooks::APPOINTMENTS_SECRET),
+    ("borealis-referrals-secret", senders::REFERRALS_SECRET),
     ("cobalt-ledger-token", stories::LEDGER_TOKEN_BEFORE),
     ("cobalt-relations-token", stories::RELATIONS_TOKEN),
     ("dunlin-hook-secret", hooks::PARCELS_SECRET),
+    ("dunlin-proofs-secret", senders::PROOFS_SECRET),
+    ("elmwood-enrolment-secret", senders::ENROLMENT_SECRET),
     ("elmwood-provisioning-token", stories::PROVISIONING_TOKEN),
     ("fjord-loyalty-key", stories::LOYALTY_KEY),
     ("fjord-orders-key", stories::ORDERS_KEY),
     ("fjord-provisioning-token", stories::PROVISIONING_TOKEN),
+    ("fjord-stock-secret", senders::STOCK_SECRET),
 ];
 
 /// Writes everything (blocking): configuration, secrets, and the demo authority's certificate.
@@ -117,7 +121,7 @@ mod tests {
         let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
         assert_eq!(problems, [""; 0]);
         let config = loaded.config.unwrap();
-        assert_eq!((config.customers.len(), config.integrations().count(), config.checks().count()), (6, 37, 38));
+        assert_eq!((config.customers.len(), config.integrations().count(), config.checks().count()), (6, 41, 42));
         let phases: std::collections::BTreeSet<&str> = config.integrations().map(|i| crate::board::phase(i, now).as_str()).collect();
         assert_eq!(phases.into_iter().collect::<Vec<_>>(), ["build", "hypercare", "paused", "soak", "steady"]);
     }

@@ -1,7 +1,9 @@
-//! The stories about webhooks: endpoints that take signed messages, one that judges them and one that only looks whether they are signed.
+//! The stories about webhooks: endpoints that take signed messages, one that judges them and one that only looks whether they are signed; and systems that
+//! answer a request and then send us a message about it, one as it should, one twice.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::senders::{Message, PROOFS_SECRET, REFERRALS_SECRET};
 use super::stories::{Answer, Ask};
 use crate::secret::SecretValue;
 use crate::webhook::{Headers, Reason, Request, Scheme, verify};
@@ -35,4 +37,49 @@ pub(super) fn appointments(ask: &Ask<'_>) -> Answer {
 /// Looks whether there is a signature, and how old it is; the comparison was left out for a test and never put back.
 pub(super) fn parcels(ask: &Ask<'_>) -> Answer {
     answer(judged(ask, PARCELS_SECRET).filter(|reason| *reason != Reason::BadSignature))
+}
+
+/// Takes a referral, and says a moment later that it was accepted.
+pub(super) fn referrals(ask: &Ask<'_>) -> Answer {
+    let told = told(ask, "borealis/production/referral-letters", REFERRALS_SECRET);
+    accepted(told.into_iter().collect())
+}
+
+/// Takes an order, and reports its delivery twice: two workers take the same job from the queue.
+pub(super) fn deliveries(ask: &Ask<'_>) -> Answer {
+    let told = told(ask, "dunlin/staging/proof-of-delivery", PROOFS_SECRET);
+    accepted(told.into_iter().flat_map(|m| [m.clone(), m]).collect())
+}
+
+fn accepted(messages: Vec<Message>) -> Answer {
+    if messages.is_empty() {
+        return Answer::error(400, "expected a reference");
+    }
+    Answer { status: 202, messages, ..Answer::json(&json!({ "accepted": true })) }
+}
+
+/// The message about a request: it names the reference that the request had.
+fn told(ask: &Ask<'_>, to: &'static str, secret: &'static str) -> Option<Message> {
+    let request: Value = serde_json::from_str(ask.body).ok()?;
+    let body = json!({ "type": "accepted", "data": { "reference": request["reference"].as_str()? } }).to_string();
+    Some(Message { to, scheme: "standard-webhooks", secret, id: format!("demo-{}-{}", ask.started.0, ask.before), body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_with_a_reference_sets_its_messages_off() {
+        let sent = |story: fn(&Ask<'_>) -> Answer, body: &str| {
+            let answer = story(&Ask { body, ..Ask::default() });
+            (answer.status, answer.messages.into_iter().map(|m| (m.id, m.body)).collect::<Vec<_>>())
+        };
+        let asked = "{\"reference\": \"r-1\"}";
+        let (status, one) = sent(referrals, asked);
+        assert!(status == 202 && one.len() == 1 && one[0].1.contains("\"reference\":\"r-1\""), "{one:?}");
+        let (status, two) = sent(deliveries, asked);
+        assert!(status == 202 && two.len() == 2 && two[0] == two[1], "the same message again: {two:?}");
+        assert_eq!(sent(referrals, "{}"), (400, Vec::new()));
+    }
 }

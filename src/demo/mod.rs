@@ -13,6 +13,7 @@ pub mod identity;
 mod openid;
 mod provisioning;
 pub mod quotas;
+pub mod senders;
 pub mod stories;
 pub mod summary;
 mod watch;

@@ -1,5 +1,5 @@
 //! What each endpoint of the estate does. Deterministic: an answer depends on the request and on how many came before it, never on chance. The stories about
-//! rate limits, which also depend on the time, are in `quotas`, those about webhooks in `hooks`.
+//! rate limits, which also depend on the time, are in `quotas`, those about webhooks in `hooks`, who sends by himself in `senders`.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::certificates::Validity;
 use super::identity::{self, Signing};
 use super::openid;
+use super::senders::Message;
 use super::{hooks, provisioning, quotas};
 use crate::clock::UnixMs;
 
@@ -76,11 +77,13 @@ pub struct Answer {
     pub body: String,
     /// How long to wait before it is sent.
     pub after: Duration,
+    /// What is sent to our receiver a moment later.
+    pub messages: Vec<Message>,
 }
 
 impl Answer {
     pub(super) fn json(body: &Value) -> Self {
-        Self { status: 200, headers: Vec::new(), body: body.to_string(), after: Duration::ZERO }
+        Self { status: 200, headers: Vec::new(), body: body.to_string(), after: Duration::ZERO, messages: Vec::new() }
     }
     pub(super) fn error(status: u16, message: &str) -> Self {
         Self { status, ..Self::json(&json!({ "error": message })) }
@@ -138,6 +141,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at("idp.borealis.example", 443, Wire::Https(Validity::Long, true, identity::ends_soon)),
     at("chat.wardtalk.example", 443, Wire::Https(Validity::Long, true, quotas::ward_alerts)),
     at("hooks.borealis.example", 80, Wire::Http(hooks::appointments)),
+    at("referrals.borealis.example", 80, Wire::Http(hooks::referrals)),
     // Cobalt: its soak has begun, and it can't pass any more.
     at("ledger.bankcore.example", 443, Wire::Https(Validity::Long, false, rotated)),
     at("kyc.partnerscreen.example", 443, Wire::Https(Validity::Long, false, forbidden)),
@@ -152,6 +156,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at("idp.dunlin.example", 443, Wire::Https(Validity::Long, true, identity::swapped)),
     at("login.dunlin.example", 443, Wire::Https(Validity::Long, true, openid::slash)),
     at("hooks.dunlin.example", 80, Wire::Http(hooks::parcels)),
+    at("couriers.dunlin-partner.example", 80, Wire::Http(hooks::deliveries)),
     // Elmwood: live for long, and one new connection.
     at("loans.libraryvendor.example", 80, Wire::Http(healthy)),
     at("students.campusvendor.example", 443, Wire::Https(Validity::Long, false, wrong_json)),

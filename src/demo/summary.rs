@@ -231,6 +231,7 @@ mod tests {
             dialect: crate::ratelimit::Dialect::Auto,
             quota_share: None,
             quota_window: None,
+            incident: Default::default(),
             throttled_excluded: false,
         }
     }

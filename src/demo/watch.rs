@@ -1,5 +1,5 @@
 //! Lets the daemon, whole and as it is, watch the estate: the estate's files through the ordinary loader, its names through its own look-up, its made
-//! history in the store before it starts.
+//! history in the store before it starts. Its senders are told where messages are received.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,7 +38,9 @@ pub async fn watch(estate: &Estate, listen: SocketAddr, clock: Clock, own: Arc<O
         }
     };
     let resolver = Some(Resolver::Fixed(estate.lookup()));
-    let running = App::start(Parts { config, reload: Some(loader), resolver, clock: clock.clone(), own }).await?;
+    let running =
+        App::start(Parts { config, reload: Some(loader), resolver, clock: clock.clone(), own, notifier: Default::default() }).await?;
+    estate.receiver_is(running.receiver);
     if let Some(made) = made {
         for entry in made.said(clock.now()) {
             running.recorder.evidence(entry).await;

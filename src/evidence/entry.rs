@@ -43,6 +43,12 @@ closed_set! {
         Attestation => "attestation",
         /// Somebody accepted a changed document.
         Acceptance => "acceptance",
+        /// An incident opened, closed, opened again, became worse, or was reclassified.
+        Incident => "incident",
+        /// Somebody is on an incident.
+        Acknowledgement => "acknowledgement",
+        /// Somebody wrote something down about an incident.
+        Note => "note",
         /// A maintenance window was declared, or withdrawn.
         Maintenance => "maintenance",
         /// A bundle was written by itself.

@@ -35,6 +35,7 @@ fn definition() -> CheckDef {
         dialect: crate::ratelimit::Dialect::Auto,
         quota_share: None,
         quota_window: None,
+        incident: Default::default(),
         throttled_excluded: false,
     };
     CheckDef {

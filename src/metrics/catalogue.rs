@@ -140,6 +140,8 @@ OWN {
     CONFIG_RELOAD_TIME: Gauge "soakwatch_config_last_reload_success_timestamp_seconds" &[], "When a configuration was last accepted.";
     CONFIG_INFO: Gauge "soakwatch_config_info" &["hash"], "1 for the configuration in force.";
     HTTP_REQUESTS: Counter "soakwatch_http_requests_total" &["handler", "code"], "Requests to this daemon's own server.";
+    RECEIVER_REFUSED: Counter "soakwatch_receiver_refused_total" &["reason"],
+        "Requests and connections the receiver refused before it knew whose message it is, by reason.";
     LOG_MESSAGES: Counter "soakwatch_log_messages_total" &["level"], "Messages this daemon logged.";
     INTEGRATIONS_REMOVED: Counter "soakwatch_integrations_removed_total" &[], "Integrations that left the configuration since the start.";
     BUILD_INFO: Gauge "soakwatch_build_info" &["version", "revision", "rustversion"], "1 for the running build.";

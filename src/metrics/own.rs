@@ -11,6 +11,27 @@ use prometheus::{
 
 use super::catalogue::{self as cat, Family};
 use crate::clock::UnixMs;
+use crate::outcome::closed_set;
+
+closed_set! {
+    /// Why the receiver refused what it never knew to be a message of a check.
+    Unheard {
+        /// Nobody expects anything at its path.
+        Path => "path",
+        /// Its method is none of messages.
+        Method => "method",
+        /// More came on its path than may.
+        Rate => "rate",
+        /// Its sender had too many connections.
+        Sender => "sender",
+        /// It is no HTTP, or its head is too long.
+        Malformed => "malformed",
+        /// Its head did not come in time.
+        Slow => "slow",
+        /// None of the secrets it could be judged by can be read.
+        Secret => "secret",
+    }
+}
 
 /// One for the daemon.
 #[derive(Debug)]
@@ -43,6 +64,7 @@ pub struct OwnMetrics {
     /// The label sets of `self_check_success`.
     controls: Mutex<BTreeSet<[String; 2]>>,
     http_requests: IntCounterVec,
+    receiver_refused: IntCounterVec,
     log_messages: IntCounterVec,
 }
 
@@ -85,12 +107,16 @@ impl OwnMetrics {
             config_info: keep(&r, IntGaugeVec::new(opts(&cat::CONFIG_INFO), cat::CONFIG_INFO.labels))?,
             self_check_success: keep(&r, GaugeVec::new(opts(&cat::SELF_CHECK), cat::SELF_CHECK.labels))?,
             http_requests: keep(&r, IntCounterVec::new(opts(&cat::HTTP_REQUESTS), cat::HTTP_REQUESTS.labels))?,
+            receiver_refused: keep(&r, IntCounterVec::new(opts(&cat::RECEIVER_REFUSED), cat::RECEIVER_REFUSED.labels))?,
             log_messages: keep(&r, IntCounterVec::new(opts(&cat::LOG_MESSAGES), cat::LOG_MESSAGES.labels))?,
             controls: Mutex::default(),
             registry: r,
         };
         let build = keep(&own.registry, IntGaugeVec::new(opts(&cat::BUILD_INFO), cat::BUILD_INFO.labels))?;
         build.get_metric_with_label_values(&[env!("CARGO_PKG_VERSION"), env!("SOAKWATCH_REVISION"), env!("SOAKWATCH_RUSTVERSION")])?.set(1);
+        for reason in Unheard::ALL {
+            own.receiver_refused.get_metric_with_label_values(&[reason.as_str()])?;
+        }
         for level in LEVELS {
             own.log_messages.get_metric_with_label_values(&[level])?;
         }
@@ -147,6 +173,13 @@ impl OwnMetrics {
             *d = b'0' + u8::try_from(n).unwrap_or(0);
         }
         if let Ok(n) = self.http_requests.get_metric_with_label_values(&[handler, std::str::from_utf8(&digits).unwrap_or("500")]) {
+            n.inc();
+        }
+    }
+
+    /// The receiver refused a request or a connection.
+    pub fn receiver_refused(&self, reason: Unheard) {
+        if let Ok(n) = self.receiver_refused.get_metric_with_label_values(&[reason.as_str()]) {
             n.inc();
         }
     }

@@ -1,7 +1,7 @@
 //! What a scrape says of messages that arrive: how many, how many were refused and why, how late they were, and when one is expected.
 
 use super::encode::{Lines, Row};
-use crate::arrivals::{Arrivals, DELAY_BUCKETS, REASONS, State};
+use crate::arrivals::{Arrivals, DELAY_BUCKETS, REASONS, Tally};
 use crate::board::IntegrationEntry;
 use crate::clock::UnixMs;
 use crate::probe::Kind;
@@ -12,24 +12,25 @@ const BUCKET_TEXTS: [&str; DELAY_BUCKETS.len() + 1] = ["1", "5", "15", "60", "30
 /// What arrived for an integration. Of several checks: sums, the last message of any, the shortest interval.
 #[derive(Debug, Default)]
 pub(super) struct WebhooksRow {
-    /// Whether it has checks whose messages arrive.
+    /// Whether it has checks whose messages arrive, or had some.
     any: bool,
-    received: u64,
-    refused: [u64; REASONS.len()],
-    delays: [u64; DELAY_BUCKETS.len() + 1],
-    delay_sum: f64,
+    tally: Tally,
     pub(super) last: Option<UnixMs>,
     pub(super) since: Option<UnixMs>,
     pub(super) interval: Option<f64>,
 }
 
 impl WebhooksRow {
-    /// Sums over an integration's checks.
+    /// Sums over an integration's checks, and over those that left it.
     pub(super) fn of(entry: &IntegrationEntry, arrivals: &Arrivals) -> Self {
-        let mut row = Self::default();
+        let arrived = &entry.departed.arrived;
+        let mut row = Self { any: arrived.received > 0, tally: arrived.clone(), ..Self::default() };
         for check in entry.checks.iter().filter(|c| c.def.kind.receiving().is_some()) {
             row.any = true;
-            arrivals.read(&check.def.id, |state| row.add(state));
+            arrivals.read(&check.def.id, |state| {
+                row.tally.add(&state.tally);
+                row.last = row.last.max(state.last);
+            });
             if matches!(check.def.kind, Kind::WebhookArrival(_)) {
                 let every = check.def.every.0.as_secs_f64();
                 row.interval = Some(row.interval.map_or(every, |i| i.min(every)));
@@ -39,33 +40,24 @@ impl WebhooksRow {
         }
         row
     }
-
-    fn add(&mut self, state: &State) {
-        self.received += state.received;
-        for (sum, reason) in self.refused.iter_mut().zip(REASONS) {
-            *sum += state.refused.get(reason).copied().unwrap_or(0);
-        }
-        self.delays.iter_mut().zip(state.delays).for_each(|(sum, n)| *sum += n);
-        self.delay_sum += state.delay_sum;
-        self.last = self.last.max(state.last);
-    }
 }
 
 pub(super) fn deliveries(l: &mut Lines<'_>, r: &Row) {
     if r.webhooks.any {
-        l.count(&r.i, &[], r.webhooks.received);
+        l.count(&r.i, &[], r.webhooks.tally.received);
     }
 }
 
 pub(super) fn rejections(l: &mut Lines<'_>, r: &Row) {
     if r.webhooks.any {
-        REASONS.iter().zip(r.webhooks.refused).for_each(|(reason, n)| l.count(&r.i, &[("reason", reason)], n));
+        let of = |reason: &str| r.webhooks.tally.refused.get(reason).copied().unwrap_or(0);
+        REASONS.iter().for_each(|reason| l.count(&r.i, &[("reason", reason)], of(reason)));
     }
 }
 
 pub(super) fn delays(l: &mut Lines<'_>, r: &Row) {
     if r.webhooks.any {
-        l.histogram(&r.i, &BUCKET_TEXTS, &r.webhooks.delays, r.webhooks.delay_sum);
+        l.histogram(&r.i, &BUCKET_TEXTS, &r.webhooks.tally.delays, r.webhooks.tally.delay_sum);
     }
 }
 

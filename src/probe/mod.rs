@@ -16,6 +16,7 @@ use crate::config::table::Table;
 use crate::fields::{HttpUrl, Span};
 use crate::memory::Memory;
 use crate::observed::{Failure, Observed};
+use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef};
 use crate::soak::Judge;
 use crate::transport::auth::Auth;
@@ -84,6 +85,20 @@ pub struct ProbeContext<'a> {
     pub now: UnixMs,
     /// The turns of every request after the first; `None`: nobody counts.
     pub turns: Option<&'a dyn Turns>,
+}
+
+impl ProbeContext<'_> {
+    /// Waits for the turn of one more request, after so many of this attempt; the first one's was taken by whoever runs the check.
+    pub async fn turn(&self, asked: usize) -> Result<(), Failure> {
+        let Some(turns) = self.turns.filter(|_| asked > 0) else { return Ok(()) };
+        if turns.next().await {
+            return Ok(());
+        }
+        let why = format!(
+            "our own pace: after {asked} requests the next one's turn would have come after the deadline; expected a longer timeout, or a higher max_rate"
+        );
+        Err(Failure::ours(Cause::RateLimit, why))
+    }
 }
 
 /// A target written as an address that the guard would refuse at every run.
@@ -376,17 +391,12 @@ impl Kind {
         }
     }
 
-    /// Requests a run makes to its own host, each in its turn. What it asks beyond that is counted when it is heard of.
+    /// Requests a run makes to its own host at most, each in its turn. What it asks beyond that is counted when it is heard of.
     pub fn requests(&self) -> u32 {
         match self {
-            Self::Http(_)
-            | Self::Oidc(_)
-            | Self::OAuth2(_)
-            | Self::Saml(_)
-            | Self::Webhook(_)
-            | Self::WebhookArrival(_)
-            | Self::RoundTrip(_) => 1,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::WebhookArrival(_) | Self::RoundTrip(_) => 1,
             Self::Scim(c) => c.requests(),
+            Self::Webhook(c) => c.requests(),
             #[cfg(test)]
             Self::Told(_) => 1,
         }
@@ -395,14 +405,9 @@ impl Kind {
     /// The timeout where none is written, for kinds that take longer than others: they wait for a turn before each request.
     pub fn usual_timeout(&self) -> Option<Span> {
         match self {
-            Self::Http(_)
-            | Self::Oidc(_)
-            | Self::OAuth2(_)
-            | Self::Saml(_)
-            | Self::Webhook(_)
-            | Self::WebhookArrival(_)
-            | Self::RoundTrip(_) => None,
+            Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::WebhookArrival(_) | Self::RoundTrip(_) => None,
             Self::Scim(c) => Some(c.usual_timeout()),
+            Self::Webhook(c) => c.usual_timeout(),
             #[cfg(test)]
             Self::Told(_) => None,
         }
@@ -471,13 +476,13 @@ impl Kind {
             Self::Http(c) => Box::pin(c.run(context, observed)).await,
             Self::Scim(c) => Box::pin(c.run(context, observed)).await,
             Self::RoundTrip(c) => Box::pin(c.run(context, observed)).await,
-            Self::WebhookArrival(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "messages of this kind arrive from outside")),
+            Self::WebhookArrival(_) => Err(Failure::ours(Cause::Internal, "messages of this kind arrive from outside")),
             Self::Oidc(c) => Box::pin(c.run(context, observed)).await,
             Self::OAuth2(c) => Box::pin(c.run(context, observed)).await,
             Self::Saml(c) => Box::pin(c.run(context, observed)).await,
             Self::Webhook(c) => Box::pin(c.run(context, observed)).await,
             #[cfg(test)]
-            Self::Told(_) => Err(Failure::ours(crate::outcome::Cause::Internal, "outcomes of this kind arrive from outside")),
+            Self::Told(_) => Err(Failure::ours(Cause::Internal, "outcomes of this kind arrive from outside")),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::material::Material;
-use crate::config::table::{Table, read_field};
+use crate::config::table::{Table, read_field, short};
 use crate::fields::HttpUrl;
 use crate::secret::SecretRef;
 use crate::transport::auth::rooted;
@@ -11,6 +11,11 @@ use crate::webhook::{Scheme, Template};
 
 /// More secrets than this are no rotation.
 const MOST_SECRETS: usize = 8;
+
+/// More origins than this are no list that people keep.
+const MOST_ORIGINS: usize = 64;
+/// A host's name is no longer.
+const LONGEST_ORIGIN: usize = 253;
 
 /// Who may send, as written.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +28,8 @@ pub struct Receiving {
     pub secrets: Vec<SecretRef>,
     /// `url`: the address as the sender knows it, where that is signed.
     pub url: Option<HttpUrl>,
+    /// `allowed_origins`: who is told that it may send CloudEvents; `None`: whoever asks.
+    pub allowed_origins: Option<Vec<String>>,
 }
 
 impl Receiving {
@@ -38,10 +45,11 @@ impl Receiving {
             t.problem("secrets", format!("has {} secrets", secrets.len()), format!("expected 1 to {MOST_SECRETS}"));
         }
         let url = t.opt("url");
-        Some(Self { scheme: scheme?, template, secrets, url })
+        let allowed_origins = read_origins(t, scheme.as_ref());
+        Some(Self { scheme: scheme?, template, secrets, url, allowed_origins })
     }
 
-    /// What of it is judged: not where secrets are found.
+    /// What of it is judged: not where secrets are found, nor who is told that it may send, for messages are not judged by that.
     pub fn material(&self) -> Material {
         let mut m = Material::default();
         m.say("scheme", self.scheme.name());
@@ -53,6 +61,27 @@ impl Receiving {
         }
         m
     }
+}
+
+fn read_origins(t: &mut Table<'_>, scheme: Option<&Scheme>) -> Option<Vec<String>> {
+    let origins = t.list::<String>("allowed_origins");
+    if !t.has("allowed_origins") {
+        return None;
+    }
+    let expected = "expected the names of hosts, such as [\"eventgrid.azure.net\"], as WebHook-Request-Origin has them";
+    let is_origin = |o: &String| (1..=LONGEST_ORIGIN).contains(&o.len()) && o.bytes().all(|b| b.is_ascii_graphic());
+    if let Some(wrong) = origins.iter().find(|o| !is_origin(o)) {
+        t.problem("allowed_origins", format!("holds \"{}\", which is no origin", short(wrong)), expected);
+    } else if origins.is_empty() && t.shown("allowed_origins") == "a list" {
+        t.problem("allowed_origins", "is empty", format!("{expected}, or no allowed_origins where any may send"));
+    } else if origins.len() > MOST_ORIGINS {
+        t.problem("allowed_origins", format!("has {} origins", origins.len()), format!("expected at most {MOST_ORIGINS}"));
+    }
+    if let Some(scheme) = scheme.filter(|s| s.name() != "cloudevents") {
+        let what = format!("is never looked at: senders of {} do not ask with an origin", scheme.name());
+        t.problem("allowed_origins", what, "expected scheme = \"cloudevents\" beside it, or no allowed_origins");
+    }
+    Some(origins)
 }
 
 fn read_scheme(t: &mut Table<'_>, template: &BTreeMap<String, String>) -> Option<Scheme> {

@@ -71,7 +71,7 @@ mod tests {
         let loaded = config::load(dir, &options);
         let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems));
         let own = Arc::new(OwnMetrics::new().unwrap());
-        App::start(Parts { config, reload: None, resolver: None, clock: Clock::System, own }).await.unwrap()
+        App::start(Parts { config, reload: None, resolver: None, clock: Clock::System, own, notifier: Default::default() }).await.unwrap()
     }
 
     #[tokio::test(flavor = "multi_thread")]

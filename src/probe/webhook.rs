@@ -42,6 +42,9 @@ const SECRET: &str = "the webhook's secret";
 /// What a secret among `headers` is called.
 const HEADER_SECRET: &str = "a header's secret";
 
+/// Seconds for each request with its turn, where no timeout is written.
+const A_REQUEST_S: u64 = 5;
+
 /// A webhook check, as configured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WebhookCheck {
@@ -125,6 +128,20 @@ impl WebhookCheck {
     /// Who we are to them: where the secrets are to be found, hashed.
     pub fn credential(&self) -> String {
         hex_sha256(format!("webhook {:?}", self.secrets).as_bytes()).chars().take(16).collect()
+    }
+
+    /// Requests of a run that does everything, to its own host.
+    pub fn requests(&self) -> u32 {
+        let looks = self.effect.iter().filter(|e| e.url.host_port() == self.host()).count() * 2;
+        let replayed = if self.replay { 1 + looks } else { 0 };
+        u32::try_from(1 + self.reject.len() + replayed).unwrap_or(u32::MAX)
+    }
+
+    /// The timeout where none is written, for a check that sends more than the message.
+    pub fn usual_timeout(&self) -> Option<Span> {
+        let settle = self.effect.as_ref().filter(|_| self.replay).map_or(0, |e| e.settle.0.as_secs() * 2);
+        let requests = u64::from(self.requests());
+        (requests > 1).then(|| Span::seconds(requests * A_REQUEST_S + settle))
     }
 
     /// Whether both use the same secrets.

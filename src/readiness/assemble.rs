@@ -6,8 +6,8 @@ use super::answered::Answered;
 use super::basis::Basis;
 use super::case::{Case, CheckCase, MaintenanceCase, SoakCase, WaiverCase};
 use super::decide::{Situation, decide};
-use super::log::Log;
-use super::seen::{self, Past};
+use super::log::{Known, Log};
+use super::seen;
 use crate::board::{CheckEntry, Departed, IntegrationEntry};
 use crate::clock::UnixMs;
 use crate::config::model::{Config, Integration};
@@ -112,9 +112,10 @@ fn soak(config: &Config, entry: &IntegrationEntry, policy: &Policy, log: &Log, a
     let i = &entry.def;
     let (fingerprint, known) = (config.fingerprint(&i.id), log.known(&i.id));
     let basis = Basis::of(policy, fingerprint, known);
-    let end = seen::seen_until(&Frame::at(basis.since, policy.window, i.go_live, as_of), as_of);
-    let (observed, observed_record) =
-        known.map_or_else(|| seen::known_at(end, entry, &Past::default()), |k| seen::known_at(end, entry, &k.observed));
+    let frame = Frame::at(basis.since, policy.window, i.go_live, as_of);
+    let nothing = Known::default();
+    let of = known.unwrap_or(&nothing);
+    let (observed, observed_record) = seen::known_at(&frame, as_of, entry, (&of.observed, &of.incidents));
     let check = |c: &CheckEntry| CheckCase {
         check: c.def.id.clone(),
         judged: c.def.judged,

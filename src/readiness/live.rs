@@ -1,6 +1,6 @@
 //! The running state of every soak, kept up to date by the recorder beside the board, so that a verdict costs no scan.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::answered::{Answered, Passed, inside};
@@ -12,6 +12,7 @@ use crate::clock::UnixMs;
 use crate::config::model::{CheckDef, Config};
 use crate::evidence::{Entry, Link, Recorded};
 use crate::fields::{CheckId, IntegrationId};
+use crate::incident::Severity;
 use crate::record::{Record, Run};
 use crate::soak::gate::{Candidate, Gate, Gathered};
 use crate::soak::{Input, Verdict};
@@ -169,6 +170,24 @@ impl Soaks {
     /// A record is on its way to the log, and nothing is judged by it: it is known from here on.
     pub fn expect(&self, entry: &Entry) {
         self.write(|inner| inner.log.expect(entry));
+    }
+
+    /// The same of an incident, by which soaks are judged: it counts from now on.
+    pub fn expect_incident(&self, integration: &IntegrationId, entry: &Entry) {
+        self.write(|inner| {
+            inner.log.expect(entry);
+            let Inner { soaks, log, places, .. } = inner;
+            let soak = places.get(integration).and_then(|n| soaks.get_mut(*n));
+            if let (Some(soak), Some(known)) = (soak, log.known(integration)) {
+                soak.told(known);
+            }
+        });
+    }
+
+    /// How many incidents of each integration opened, ever, by severity.
+    pub fn incidents_opened(&self, entries: &[IntegrationEntry]) -> Vec<BTreeMap<Severity, u64>> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        entries.iter().map(|e| inner.log.known(&e.def.id).map(|k| k.incidents.opened().clone()).unwrap_or_default()).collect()
     }
 
     /// How often each soak began again because what is judged was changed; `None`: it has none.

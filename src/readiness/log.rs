@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::case::{AttestedCase, ExclusionCase};
+use super::incidents::ToldIncidents;
 use super::said::{Began, text, waiver_key};
 use super::seen::{Noted, Past};
 use crate::clock::{HOUR_MS, UnixMs};
@@ -29,6 +30,8 @@ pub struct Known {
     pub said_frozen: bool,
     /// What was observed beside the runs, since it began.
     pub observed: Past,
+    /// Its incidents.
+    pub incidents: ToldIncidents,
     /// Waivers whose use was recorded, as `criterion until`.
     pub waived: BTreeSet<String>,
 }
@@ -171,6 +174,7 @@ impl Known {
             }
             Kind::WaiverUsed => self.waived.extend(waiver_key(&r.body)),
             Kind::Observed => Noted::read(r).into_iter().for_each(|n| self.observed.take(n)),
+            Kind::Incident => self.incidents.take(r),
             Kind::Exclusion => self.exclusions.extend(ExclusionCase::read(r)),
             _ => {}
         }

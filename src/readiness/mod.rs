@@ -4,7 +4,7 @@
 //! - `case`: what an integration is judged by, owned, as it is written into a bundle
 //! - `said`: how records of the evidence log are written and read; `log`: what all of them together mean for each soak
 //! - `basis`: how what is configured stands to what was recorded: since when runs count, what was changed, what can't be told
-//! - `seen`: what was observed beside the runs, as of the end of what is judged
+//! - `seen`: what was observed beside the runs, as of the end of what is judged; `incidents`: those on record, likewise
 //! - `assemble`: from configuration and store; `decide`: the answer from the runs; `answered`: the answer as every output shows it
 //! - `live`, `running`: every soak's running state, so that a verdict costs no scan
 //!
@@ -15,6 +15,7 @@ mod assemble;
 mod basis;
 mod case;
 mod decide;
+mod incidents;
 mod live;
 mod log;
 mod running;
@@ -28,6 +29,7 @@ pub(crate) use assemble::other_config;
 pub use assemble::{Failed, answer_from, assemble, doubt_clocks, judged_from, situation};
 pub use basis::Basis;
 pub use case::{AttestedCase, Case, CheckCase, ExclusionCase, IncidentsCase, MaintenanceCase, Observed, SoakCase, WaiverCase};
+pub use incidents::ToldIncidents;
 pub use decide::{Runs, Situation, decide};
 pub use live::{Asked, Soaks};
 pub use log::{BundleDue, Known, Log};

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::assemble::AHEAD_MS;
 use super::basis::Basis;
 use super::case::ExclusionCase;
+use super::incidents::ToldIncidents;
 use super::log::{Known, Log};
 use super::said::{Began, waiver_key};
 use super::seen::{self, Noted, Past, Watcher};
@@ -66,6 +67,8 @@ pub(super) struct Soak {
     exclusions: Vec<ExclusionCase>,
     /// What the log says was observed.
     past: Past,
+    /// What it says of incidents.
+    incidents: ToldIncidents,
     watcher: Watcher,
     pub(super) parts: Vec<Part>,
     /// Something came since it was judged last.
@@ -134,6 +137,7 @@ impl Soak {
             basis,
             exclusions: known.exclusions.clone(),
             past: known.observed.clone(),
+            incidents: known.incidents.clone(),
             watcher: Watcher::default(),
             parts: Vec::new(),
             touched: true,
@@ -219,6 +223,7 @@ impl Soak {
         self.touched = true;
         // It numbers the attestations that were at hand then.
         self.last = None;
+        self.told(known);
         self.exclusions.clone_from(&known.exclusions);
         for part in &mut self.parts {
             let exclusions = ExclusionCase::of(&self.exclusions, &part.def.id);
@@ -226,6 +231,12 @@ impl Soak {
                 (part.exclusions, part.standing) = (exclusions, Standing::Stale);
             }
         }
+    }
+
+    /// Something happened to an incident.
+    pub(super) fn told(&mut self, known: &Known) {
+        self.touched = true;
+        self.incidents.clone_from(&known.incidents);
     }
 
     /// The exclusions that are on record.
@@ -236,7 +247,7 @@ impl Soak {
     /// What was observed beside the runs, as it was known at the end of what is judged.
     pub(super) fn seen(&self, entry: &IntegrationEntry, now: UnixMs) -> Observations {
         let now = self.time(now);
-        seen::known_at(seen::seen_until(&self.frame(now), now), entry, &self.past).0
+        seen::known_at(&self.frame(now), now, entry, (&self.past, &self.incidents)).0
     }
 
     /// Whether go-live came since it was looked at last.

@@ -4,6 +4,7 @@
 //! that has gone by is judged by what stands there. Pure: never reads the log itself, never writes.
 
 use super::case::Observed;
+use super::incidents::ToldIncidents;
 use crate::board::{CheckState, IntegrationEntry};
 use crate::clock::UnixMs;
 use crate::finding::Level;
@@ -54,15 +55,19 @@ pub fn seen_until(frame: &Frame, now: UnixMs) -> UnixMs {
     frame.window.end.min(now)
 }
 
-/// What was known at `end`, and the record that says so; `None`: it is what is known at hand. What was recorded of exactly that time holds (so go-live is
+/// What was known at the window's end, and the record that says so; `None`: it is what is known at hand. What was recorded of exactly that time holds (so go-live is
 /// recorded). Else it is what is known now, where nothing was learned since; else what was on record then; else nothing: not today's.
-pub(super) fn known_at(end: UnixMs, entry: &IntegrationEntry, past: &Past) -> (Observations, Option<u64>) {
-    match past.at(end) {
+pub(super) fn known_at(frame: &Frame, now: UnixMs, entry: &IntegrationEntry, known: (&Past, &ToldIncidents)) -> (Observations, Option<u64>) {
+    let (end, (past, incidents)) = (seen_until(frame, now), known);
+    let (seen, record) = match past.at(end) {
         Some(noted) if noted.of == end => (noted.observed.seen(), Some(noted.seq)),
         _ if nothing_since(end, entry) => (observations(entry, end), None),
         Some(noted) => (noted.observed.seen(), Some(noted.seq)),
         None => (Observations::default(), None),
-    }
+    };
+    // Incidents have records of their own. Where nothing ever ran, nobody watched for any.
+    let watched = !incidents.is_empty() || entry.checks.iter().any(|c| c.def.judged && c.state.last_run.is_some());
+    (Observations { incidents: watched.then(|| incidents.of(frame)), ..seen }, record)
 }
 
 /// What is known now. `now`: what was told long before it counts no more.
@@ -128,6 +133,5 @@ fn is_new(before: &Observations, now: &Observations) -> bool {
     (before.quota_headroom.is_none() && now.quota_headroom.is_some())
         || (before.certificate_expiry.is_none() && now.certificate_expiry.is_some())
         || (before.open_drifts.is_none() && now.open_drifts.is_some())
-        || (before.incidents.is_none() && now.incidents.is_some())
         || (before.reconciliation.is_none() && now.reconciliation.is_some())
 }

@@ -15,7 +15,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use tokio::net::TcpListener;
@@ -27,7 +27,8 @@ use crate::board::Board;
 use crate::clock::{Clock, monotonic};
 use crate::config::model::{CheckDef, Config};
 use crate::memory::Memories;
-use crate::server::accept::{self, Limits};
+use crate::metrics::own::{OwnMetrics, Unheard};
+use crate::server::accept::{self, Limits, Turned};
 use crate::webhook::{self, Handshake, Headers, MAX_BODY};
 
 use judge::{Judged, Message};
@@ -44,15 +45,21 @@ pub struct Receiver {
     memories: Arc<Memories>,
     config: watch::Receiver<Arc<Config>>,
     clock: Clock,
+    own: Arc<OwnMetrics>,
     paths: Arc<Mutex<Arc<Paths>>>,
     rates: Arc<Mutex<Rates>>,
 }
 
 impl Receiver {
     /// A receiver for the checks of whatever configuration is in force.
-    pub fn new(board: Arc<Board>, memories: Arc<Memories>, config: watch::Receiver<Arc<Config>>, clock: Clock) -> Self {
+    pub fn new(
+        board: Arc<Board>,
+        memories: Arc<Memories>,
+        config: watch::Receiver<Arc<Config>>,
+        (clock, own): (Clock, Arc<OwnMetrics>),
+    ) -> Self {
         let paths = Arc::new(Mutex::new(Arc::new(Paths::of(&config.borrow().clone()))));
-        Self { board, memories, config, clock, paths, rates: Arc::default() }
+        Self { board, memories, config, clock, own, paths, rates: Arc::default() }
     }
 
     /// Serves until `stop`, on a thread of its own: a flood takes its turns from the operating system, not from the tasks of probes. Ends when it has drained.
@@ -75,10 +82,18 @@ impl Receiver {
         let config = self.config.clone();
         let limits = move || {
             let receiver = &config.borrow().settings.receiver;
-            Limits { connections: receiver.max_connections, timeout: receiver.timeout.0 }
+            Limits { connections: receiver.max_connections, of_one_sender: receiver.max_per_sender, timeout: receiver.timeout.0 }
+        };
+        let own = Arc::clone(&self.own);
+        let told = move |turned| {
+            own.receiver_refused(match turned {
+                Turned::Crowded => Unheard::Sender,
+                Turned::Malformed => Unheard::Malformed,
+                Turned::Slow => Unheard::Slow,
+            });
         };
         let router = Router::new().fallback(receive).with_state(self);
-        accept::run(listener, limits, router, stop).await;
+        accept::run(listener, limits, router, Arc::new(told), stop).await;
     }
 
     /// The paths of the configuration in force.
@@ -98,43 +113,54 @@ async fn receive(State(receiver): State<Receiver>, request: Request<Body>) -> Re
     let (head, body) = request.into_parts();
     let paths = receiver.paths();
     let checks = paths.checks(head.uri.path());
-    if checks.is_empty() {
-        return refused(StatusCode::NOT_FOUND);
-    }
+    let Some(first) = checks.first() else { return receiver.refuse(Unheard::Path, StatusCode::NOT_FOUND) };
     let settings = receiver.config.borrow().settings.receiver.clone();
     let room = receiver.rates.lock().unwrap_or_else(PoisonError::into_inner).take(head.uri.path(), settings.max_rate, monotonic());
     if !room {
-        let mut response = refused(StatusCode::TOO_MANY_REQUESTS);
+        let mut response = receiver.refuse(Unheard::Rate, StatusCode::TOO_MANY_REQUESTS);
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         return response;
     }
+    // Whatever becomes of it, also when its time is over and this future is dropped, it came.
+    let mut unread = Unread { receiver: &receiver, check: first, what: Some(What::Malformed) };
     let announced = head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok()).unwrap_or(0);
-    let body = match announced > MAX_BODY {
-        true => None,
-        false => Limited::new(body, MAX_BODY)
-            .collect()
-            .await
-            .map(http_body_util::Collected::to_bytes)
-            .map_err(|e| e.is::<http_body_util::LengthLimitError>())
-            .map_or_else(|too_large| if too_large { None } else { Some(None) }, |bytes| Some(Some(bytes))),
-    };
-    let body = match body {
-        None => {
-            let heard = Heard { at: receiver.clock.now(), what: What::TooLarge, delay: None, number: None };
-            if let Some(check) = checks.first() {
-                receiver.board.arrivals.hear(&check.id, heard);
-            }
-            return refused(StatusCode::PAYLOAD_TOO_LARGE);
+    let read = if announced > MAX_BODY { Err(true) } else { read(body).await };
+    let body = match read {
+        Ok(body) => body,
+        Err(too_large) => {
+            unread.what = Some(if too_large { What::TooLarge } else { What::Malformed });
+            return refused(if too_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST });
         }
-        // The sender broke off.
-        Some(None) => return refused(StatusCode::BAD_REQUEST),
-        Some(Some(bytes)) => bytes,
     };
+    unread.what = None;
+    drop(unread);
     let base = settings
         .public_url
         .map_or_else(|| format!("https://{}", host(&head.headers)), |u| u.url().as_str().trim_end_matches('/').to_owned());
     let path = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     receiver.answer(checks, &head.method, &head.headers, format!("{base}{path}"), &body).await
+}
+
+/// A body whole; else whether it is too large (it may be broken off, too).
+async fn read(body: Body) -> Result<Bytes, bool> {
+    let whole = Limited::new(body, MAX_BODY).collect().await;
+    whole.map(http_body_util::Collected::to_bytes).map_err(|e| e.is::<http_body_util::LengthLimitError>())
+}
+
+/// A message whose body is not here yet: counted as what it then is, unless it was read.
+struct Unread<'a> {
+    receiver: &'a Receiver,
+    check: &'a CheckDef,
+    what: Option<What>,
+}
+
+impl Drop for Unread<'_> {
+    fn drop(&mut self) {
+        if let Some(what) = self.what {
+            let heard = Heard { at: self.receiver.clock.now(), what, delay: None, number: None };
+            self.receiver.board.arrivals.hear(&self.check.id, heard);
+        }
+    }
 }
 
 fn host(headers: &HeaderMap) -> &str {
@@ -147,6 +173,7 @@ impl Receiver {
         let now = self.clock.now();
         let headers = Headers::from(headers);
         let mut best: Option<(&Arc<CheckDef>, Judged)> = None;
+        let mut unanswered: Option<(&Arc<CheckDef>, Handshake)> = None;
         for check in checks {
             let Some(receiving) = check.kind.receiving() else { continue };
             let mut secrets = Vec::new();
@@ -163,10 +190,12 @@ impl Receiver {
             }
             let own_url = receiving.url.as_ref().map(|u| u.url().as_str().to_owned());
             let request = webhook::Request { method: method.as_str(), url: own_url.as_deref().unwrap_or(&url), headers: &headers, body };
-            if let Some(answer) = webhook::handshake(&receiving.scheme, &secrets, &request, None, now) {
-                if answer.status < 300 || best.is_none() && checks.len() == 1 {
+            if let Some(answer) = webhook::handshake(&receiving.scheme, &secrets, &request, receiving.allowed_origins.as_deref(), now) {
+                if answer.status < 300 {
                     return handshake(answer);
                 }
+                // Another check of this path may know its sender.
+                unanswered.get_or_insert((check, answer));
                 continue;
             }
             if *method != Method::POST && *method != Method::PUT {
@@ -186,9 +215,20 @@ impl Receiver {
                 break;
             }
         }
+        if let Some((check, answer)) = unanswered.filter(|_| best.is_none()) {
+            if answer.status == StatusCode::UNAUTHORIZED {
+                self.board.arrivals.hear(&check.id, Heard { at: now, what: What::Forged, delay: None, number: None });
+            }
+            return handshake(answer);
+        }
         let Some((check, judged)) = best else {
-            let post = *method == Method::POST || *method == Method::PUT;
-            return refused(if post { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::METHOD_NOT_ALLOWED });
+            return if *method == Method::POST || *method == Method::PUT {
+                self.refuse(Unheard::Secret, StatusCode::SERVICE_UNAVAILABLE)
+            } else {
+                let mut response = self.refuse(Unheard::Method, StatusCode::METHOD_NOT_ALLOWED);
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, PUT"));
+                response
+            };
         };
         if self.board.arrivals.hear(&check.id, judged.heard)
             && let Some(text) = self.board.arrivals.text(&check.id)
@@ -201,6 +241,14 @@ impl Receiver {
             What::TooLarge => refused(StatusCode::PAYLOAD_TOO_LARGE),
             What::Stale | What::Forged | What::Malformed => refused(StatusCode::UNAUTHORIZED),
         }
+    }
+}
+
+impl Receiver {
+    /// Refuses what never becomes a message of a check.
+    fn refuse(&self, why: Unheard, status: StatusCode) -> Response {
+        self.own.receiver_refused(why);
+        refused(status)
     }
 }
 

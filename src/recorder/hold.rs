@@ -1,7 +1,8 @@
 //! Failures that could be our own network's wait here for a self-check that began after them (product.md, Outcome of a run).
 //!
-//! A dns, connect or tls failure is held at most [`LIMIT`]; if the self-check fails it becomes `unknown`, cause `self_check`. So does a name for
-//! which no DNS answer came while none came for any name (`blackout.rs`): a self-check of addresses does not see that our name servers are down.
+//! A dns, connect or tls failure, or a message that a request set off and that did not come, is held at most [`LIMIT`]; if the self-check fails it
+//! becomes `unknown`, cause `self_check`. So does a name for which no DNS answer came while none came for any name (`blackout.rs`): a self-check of
+//! addresses does not see that our name servers are down.
 //! Without configured targets, silence at dns and connect from all hosts at once counts as a failed self-check (`blackout.rs`); a failure that
 //! is an answer (connection refused, no such name) says nothing for or against us there and is not held. Outcomes of a check behind a held one
 //! wait too, so that a check's records stay in order. Bounded: when too much is held, the oldest goes on as it is.
@@ -136,8 +137,8 @@ impl Hold {
         }
         let on_the_way = match class {
             Some(Class::Dns | Class::Connect) => targets || !answered && self.hosts >= TOGETHER,
-            // A refused handshake is only our network's doing where a target can prove it.
-            Some(Class::Tls) => targets,
+            // A refused handshake, and a message that was set off and did not come, are only our network's doing where a target can prove it.
+            Some(Class::Tls | Class::Missing) => targets,
             _ => false,
         };
         let nameless = targets && class == Some(Class::Dns) && !answered && self.names >= TOGETHER;

@@ -7,6 +7,7 @@
 mod blackout;
 mod evidence;
 mod hold;
+mod incidents;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -23,6 +24,7 @@ use crate::clock::Clock;
 use crate::config::model::Config;
 use crate::evidence::Entry;
 use crate::fields::CheckId;
+use crate::incident::live::Incidents;
 use crate::metrics::own::OwnMetrics;
 use crate::outcome::{Cause, Class, Outcome};
 use crate::readiness::Soaks;
@@ -32,6 +34,7 @@ use crate::store::{Note, Seal, Store};
 
 use evidence::Saying;
 use hold::Hold;
+use incidents::{Acting, Keeping};
 use writer::{After, Writer};
 
 pub use evidence::Durable;
@@ -56,6 +59,10 @@ enum Event {
     Note(Note, Option<oneshot::Sender<()>>),
     /// A record of the evidence log.
     Evidence(Box<Saying>),
+    /// Every integration is to be looked at anew for incidents.
+    Review,
+    /// Somebody does something with an incident.
+    Act(Box<Acting>),
     /// Answer when all that came before is stored (or could not be).
     Flush(oneshot::Sender<()>),
 }
@@ -178,6 +185,7 @@ pub struct Recorder {
     writer: Writer,
     board: Arc<Board>,
     soaks: Arc<Soaks>,
+    keeping: Keeping,
     own: Arc<OwnMetrics>,
     clock: Clock,
     config: watch::Receiver<Arc<Config>>,
@@ -216,7 +224,7 @@ impl std::fmt::Debug for Recorder {
 /// Starts the store's thread and returns the recorder with its handle. `run` must be spawned.
 pub fn start(
     store: Store,
-    (board, soaks): (Arc<Board>, Arc<Soaks>),
+    (board, soaks, incidents): (Arc<Board>, Arc<Soaks>, Arc<Incidents>),
     own: Arc<OwnMetrics>,
     clock: Clock,
     config: watch::Receiver<Arc<Config>>,
@@ -235,6 +243,7 @@ pub fn start(
         writer,
         board,
         soaks,
+        keeping: Keeping::new(incidents),
         own,
         clock,
         config,
@@ -264,7 +273,7 @@ impl Recorder {
     /// Runs until the last handle is gone and all is written.
     pub async fn run(mut self) -> anyhow::Result<()> {
         let mut open = true;
-        while open || self.commit.is_some() || !self.pending.is_empty() || !self.after.is_empty() || !self.hold.is_empty() {
+        while open || self.commit.is_some() || !self.pending.is_empty() || !self.after.is_empty() || self.keeping.waits() || !self.hold.is_empty() {
             if !open && !self.wind_down() {
                 break;
             }
@@ -321,7 +330,7 @@ impl Recorder {
     }
 
     fn wake_at(&self) -> Instant {
-        let commit = if self.pending.is_empty() && self.seal_wanted.is_empty() && self.after.is_empty() {
+        let commit = if self.pending.is_empty() && self.seal_wanted.is_empty() && self.after.is_empty() && !self.keeping.waits() {
             Instant::now() + COMMIT_EVERY
         } else {
             self.commit_at()
@@ -360,6 +369,8 @@ impl Recorder {
                 self.follow_up(After::Note(note, kept));
             }
             Event::Evidence(saying) => self.say(*saying),
+            Event::Review => self.review(),
+            Event::Act(acting) => self.act(*acting),
             Event::Flush(answer) => self.flushes.push((self.taken, answer)),
         }
         self.answer_flushes();
@@ -403,7 +414,7 @@ impl Recorder {
         let shown = self.store_fails;
         if shown {
             // Metrics and pages go on while the store can't be written.
-            self.board.apply(std::slice::from_ref(&record));
+            self.show(std::slice::from_ref(&record));
         }
         self.pending.push_back(Pending { record, shown });
         self.bound_outbox();
@@ -453,7 +464,7 @@ impl Recorder {
     }
 
     fn start_commit(&mut self, last: bool) {
-        let something = !(self.pending.is_empty() && self.seal_wanted.is_empty() && self.after.is_empty());
+        let something = !(self.pending.is_empty() && self.seal_wanted.is_empty() && self.after.is_empty()) || self.keeping.waits();
         if self.commit.is_some() || !something || !(last && !self.store_fails || Instant::now() >= self.commit_at()) {
             return;
         }
@@ -465,7 +476,7 @@ impl Recorder {
         let wanted = std::mem::take(&mut self.seal_wanted);
         let seals = if self.pending.iter().any(|p| p.shown) { Vec::new() } else { self.seals(&wanted) };
         let (count, began) = (records.len(), Instant::now());
-        let batch = writer::Batch { now: self.clock.now(), records, seals, after, keep: self.keep() };
+        let batch = writer::Batch { now: self.clock.now(), records, seals, incidents: self.keeping.take(), after, keep: self.keep() };
         let answer = self.writer.commit(batch);
         self.commit = Some(Commit { answer, count, began });
         self.urgent = false;
@@ -498,11 +509,12 @@ impl Recorder {
                     tracing::info!(outcomes = commit.count, "the store can be written again");
                 }
                 self.store_fails = false;
+                self.keeping.written(done.incidents);
                 let stored: Vec<Pending> = self.pending.drain(..commit.count.min(self.pending.len())).collect();
                 // What is judged is what is stored, also what the board showed before.
                 self.soaks.apply(stored.iter().map(|p| &p.record));
                 let unshown: Vec<Record> = stored.into_iter().filter(|p| !p.shown).map(|p| p.record).collect();
-                self.board.apply(&unshown);
+                self.show(&unshown);
                 self.settled += commit.count as u64;
                 self.account_lost();
                 self.seal_wanted = done.seal_next;
@@ -518,12 +530,14 @@ impl Recorder {
                     tracing::error!(error = %failed.error, "the store can't be written; probing and metrics go on, outcomes wait in memory");
                 }
                 self.store_fails = true;
+                self.keeping.written(false);
+                self.keeping.give_up();
                 self.before = if failed.after.is_empty() { self.before } else { commit.count };
                 self.retry(failed.after);
                 evidence::refuse(&mut self.after, &failed.error);
                 let unshown: Vec<Record> =
                     self.pending.iter_mut().filter_map(|p| (!std::mem::replace(&mut p.shown, true)).then(|| p.record.clone())).collect();
-                self.board.apply(&unshown);
+                self.show(&unshown);
                 self.next_commit = Instant::now() + STORE_RETRY;
             }
         }

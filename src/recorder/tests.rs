@@ -44,7 +44,7 @@ impl Bench {
         let (verdict, sender) = channel_of(Verdict::NoTargets);
         let (config, now) = watch::channel(Arc::new(config));
         let own = Arc::new(OwnMetrics::new().unwrap());
-        let (recorder, handle) = start(store, (board, Arc::default()), own, Clock::simulated(START), now, verdict).unwrap();
+        let (recorder, handle) = start(store, (board, Arc::default(), Arc::default()), own, Clock::simulated(START), now, verdict).unwrap();
         Self { recorder, handle, dir, _config: config, _verdict: sender }
     }
 

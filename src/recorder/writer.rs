@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::evidence::{self, Appended, Saying};
 use crate::clock::UnixMs;
 use crate::fields::{CheckId, Span};
+use crate::incident::Incident;
 use crate::readiness::Soaks;
 use crate::record::Record;
 use crate::store::{Note, Seal, Store};
@@ -16,7 +17,9 @@ pub(super) struct Batch {
     pub(super) now: UnixMs,
     pub(super) records: Vec<Record>,
     pub(super) seals: Vec<Seal>,
-    /// What is done once the records are in.
+    /// Written once the records are in.
+    pub(super) incidents: Vec<Arc<Incident>>,
+    /// What is done after that.
     pub(super) after: Vec<After>,
     pub(super) keep: Keep,
 }
@@ -48,6 +51,8 @@ pub(super) struct Keep {
 pub(super) struct Done {
     /// Checks whose last hour is to be sealed with the next commit.
     pub(super) seal_next: Vec<CheckId>,
+    /// Whether the incidents are in.
+    pub(super) incidents: bool,
     /// What could not be done yet.
     pub(super) not_done: Vec<After>,
     /// Evidence that was appended.
@@ -121,6 +126,11 @@ fn serve(mut store: Store, mut inbox: mpsc::Receiver<Request>) {
                 {
                     tracing::warn!(error = %e, "old results could not be removed");
                 }
+                if commits.is_multiple_of(RETAIN_EVERY)
+                    && let Err(e) = store.retain_incidents(now, keep.hours, RETAIN_ROWS)
+                {
+                    tracing::warn!(error = %e, "old incidents could not be removed");
+                }
             }
             Request::Stop(answer) => {
                 drop(store);
@@ -145,6 +155,10 @@ fn commit(store: &mut Store, mut batch: Batch) -> Answer {
         return Err(Failed { error, after: batch.after });
     }
     // The batch is in: what can't be done now must not make the recorder write it again.
+    let incidents = store.write_incidents(batch.incidents.iter().map(Arc::as_ref));
+    if let Err(error) = &incidents {
+        tracing::warn!(%error, "the store could not take over incidents; it is tried again");
+    }
     let (mut not_done, mut appended) = (batch.after, Vec::new());
     while let Some(first) = not_done.first() {
         let result = match first {
@@ -168,5 +182,5 @@ fn commit(store: &mut Store, mut batch: Batch) -> Answer {
             }
         }
     }
-    Ok(Done { seal_next: store.due_for_seal(batch.now), not_done, appended, size_bytes: store.size_bytes() })
+    Ok(Done { seal_next: store.due_for_seal(batch.now), incidents: incidents.is_ok(), not_done, appended, size_bytes: store.size_bytes() })
 }

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::api;
+use super::senders::{Seat, Senders};
 
 /// Room for the head of a request, in bytes.
 const MAX_HEAD: usize = 32 * 1024;
@@ -47,16 +49,33 @@ pub(crate) struct Ends {
 pub(crate) struct Limits {
     /// Connections at once; what holds when the listener begins.
     pub(crate) connections: u32,
+    /// Of those, from one address; more are closed at once.
+    pub(crate) of_one_sender: u32,
     /// For one request.
     pub(crate) timeout: Duration,
 }
 
+/// Why a connection was closed before any request of it could be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turned {
+    /// Its sender has as many as one may have.
+    Crowded,
+    /// What came is no HTTP, or too long a head.
+    Malformed,
+    /// No head came in time.
+    Slow,
+}
+
+/// Who is told of connections that were closed.
+pub(crate) type Told = Arc<dyn Fn(Turned) + Send + Sync>;
+
 /// Accepts until `stop`, then drains. `limits` is asked anew for every connection.
-pub(crate) async fn run(listener: TcpListener, limits: impl Fn() -> Limits, router: Router, stop: CancellationToken) {
+pub(crate) async fn run(listener: TcpListener, limits: impl Fn() -> Limits, router: Router, told: Told, stop: CancellationToken) {
     let limit = limits().connections.max(1);
     let Ok(bound) = listener.local_addr() else { return };
     // Beyond the limit connections wait in the kernel's queue: a full house is slow, not broken, and the timeouts make room.
     let room = Arc::new(Semaphore::new(limit as usize));
+    let senders = Arc::new(Senders::default());
     let connections = TaskTracker::new();
     loop {
         let next = async {
@@ -70,9 +89,14 @@ pub(crate) async fn run(listener: TcpListener, limits: impl Fn() -> Limits, rout
         };
         match (permit, accepted) {
             (Ok(permit), Ok((stream, peer))) => {
+                let Limits { of_one_sender, timeout, .. } = limits();
+                let Some(seat) = senders.seat(peer.ip(), of_one_sender) else {
+                    told(Turned::Crowded);
+                    continue;
+                };
                 let ends = Ends { peer, local: stream.local_addr().unwrap_or(bound) };
-                let timeout = limits().timeout;
-                connections.spawn(connection(stream, ends, router.clone(), timeout, stop.clone(), permit));
+                let place = Place { _permit: permit, _seat: seat };
+                connections.spawn(connection(stream, ends, router.clone(), timeout, Arc::clone(&told), stop.clone(), place));
             }
             (_, Err(e)) if transient(&e) => {}
             (_, Err(e)) => {
@@ -96,18 +120,21 @@ fn transient(e: &std::io::Error) -> bool {
     matches!(e.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-/// Serves one connection; ends it when a request takes too long in all, whatever the client does.
-async fn connection(
-    stream: TcpStream,
-    ends: Ends,
-    router: Router,
-    timeout: Duration,
-    stop: CancellationToken,
+/// What a connection takes up.
+#[derive(Debug)]
+struct Place {
     _permit: OwnedSemaphorePermit,
-) {
+    _seat: Seat,
+}
+
+/// Serves one connection; ends it when a request takes too long in all, whatever the client does.
+async fn connection(stream: TcpStream, ends: Ends, router: Router, timeout: Duration, told: Told, stop: CancellationToken, _place: Place) {
     let (busy, mut deadline) = watch::channel(None::<Instant>);
     let busy = Arc::new(busy);
+    let asked = Arc::new(AtomicBool::new(false));
+    let any = Arc::clone(&asked);
     let service = service_fn(move |request: Request<Incoming>| {
+        any.store(true, Ordering::Relaxed);
         busy.send_replace(Some(Instant::now() + timeout * EXCHANGE));
         answer(request, ends, router.clone(), timeout, Busy(Arc::clone(&busy)))
     });
@@ -152,7 +179,15 @@ async fn connection(
                 served.as_mut().graceful_shutdown();
             }
             // A client's mistake or a lost connection; nothing of ours to report.
-            _ = &mut served => return,
+            ended = &mut served => {
+                match ended {
+                    Err(e) if e.is_parse() => told(Turned::Malformed),
+                    // Between two requests it is only idle.
+                    Err(e) if e.is_timeout() && !asked.load(Ordering::Relaxed) => told(Turned::Slow),
+                    _ => {}
+                }
+                return;
+            }
             () = &mut overdue => {
                 tracing::debug!(peer = %ends.peer, "a client took too long; its connection was closed");
                 return;

@@ -1,5 +1,7 @@
 //! The JSON side: health, reload, status, one integration, and the shape of every error.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Extension, Path, Request, State};
@@ -12,6 +14,7 @@ use tokio::sync::oneshot;
 use super::auth::Actor;
 use super::page_arrivals::{ArrivedStatus, arrived};
 use super::{MAX_BODY, ReloadAnswer, ReloadRequest, Shared};
+use crate::config::outline::Outline;
 use crate::config::table::nearest;
 use crate::fields::IntegrationId;
 use crate::limits::{IntegrationLimits, integration_limits};
@@ -98,11 +101,13 @@ const PATHS: [&str; 12] = [
     "/-/ready",
     "/-/reload",
     "/api/v1/status",
+    "/api/v1/config",
     "/api/v1/limits",
     "/api/v1/soaks",
     "/api/v1/exclusions",
     "/api/v1/attestations",
     "/api/v1/acceptances",
+    "/api/v1/incidents",
 ];
 /// Those that change something.
 const CHANGES: [&str; 4] = ["/-/reload", "/api/v1/exclusions", "/api/v1/attestations", "/api/v1/acceptances"];
@@ -112,7 +117,7 @@ pub(super) async fn not_found(uri: Uri) -> Problem {
     let hint = match nearest(&path, &PATHS) {
         Some(near) => format!("Did you mean {near}?"),
         None => format!(
-            "There are {}, /integrations/C/E/I, /readiness/C/E, /api/v1/gates/C/E, /api/v1/integrations/C/E/I and /api/v1/checks/C/E/I/CHECK/runs?since=24h.",
+            "There are {}, /integrations/C/E/I, /readiness/C/E, /api/v1/gates/C/E, /api/v1/integrations/C/E/I, /api/v1/incidents/ID and /api/v1/checks/C/E/I/CHECK/runs?since=24h.",
             PATHS.join(", ")
         ),
     };
@@ -120,9 +125,16 @@ pub(super) async fn not_found(uri: Uri) -> Problem {
 }
 
 pub(super) async fn wrong_method(method: Method, uri: Uri) -> Problem {
-    let allowed = if CHANGES.contains(&uri.path()) { "POST" } else { "GET" };
+    let acts = uri.path().starts_with("/api/v1/incidents/") && uri.path().matches('/').count() > 4;
+    let allowed = if acts || CHANGES.contains(&uri.path()) { "POST" } else { "GET" };
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not for this path"), format!("Use {allowed}."))
         .header(header::ALLOW, if allowed == "POST" { "POST" } else { "GET, HEAD" })
+}
+
+/// What is in force, as hashes: enough to tell what another configuration would change.
+pub(super) async fn config(State(shared): State<Shared>) -> Json<Outline> {
+    let config = Arc::clone(&shared.state.config.borrow());
+    Json(Outline::of(&config))
 }
 
 pub(super) async fn healthy(State(shared): State<Shared>) -> (StatusCode, String) {

@@ -44,6 +44,11 @@ impl Fields {
         }
     }
 
+    /// Whether a key is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.body.get(key).is_some_and(|v| !v.is_null())
+    }
+
     /// A text that must be there.
     pub(super) fn text(&mut self, key: &'static str, longest: usize) -> Option<String> {
         if self.body.get(key).is_none_or(Value::is_null) {

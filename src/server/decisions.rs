@@ -18,6 +18,7 @@ use crate::config::model::Config;
 use crate::config::table::nearest;
 use crate::evidence::Entry;
 use crate::fields::{CheckId, IntegrationId, Point, Slug, Span};
+use crate::incident::act::Act;
 use crate::readiness::{AttestedCase, ExclusionCase};
 
 /// A reason, a value or a remark may have this many characters.
@@ -92,6 +93,15 @@ async fn record(shared: &Shared, entry: Entry, warnings: Vec<String>) -> Result<
 
 /// Records it durably; gives the record as it stands in the log, and its hash.
 pub(super) async fn recorded(shared: &Shared, entry: Entry) -> Result<(crate::evidence::Recorded, String), Problem> {
+    recorded_with(shared, entry, None).await
+}
+
+/// The same, and what is done with an incident by it.
+pub(super) async fn recorded_with(
+    shared: &Shared,
+    entry: Entry,
+    act: Option<(String, Act)>,
+) -> Result<(crate::evidence::Recorded, String), Problem> {
     let not_done = |why: &str| {
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -100,7 +110,7 @@ pub(super) async fn recorded(shared: &Shared, entry: Entry) -> Result<(crate::ev
         )
     };
     let (answer, answered) = oneshot::channel();
-    let request = DecisionRequest { entry: entry.clone(), answer };
+    let request = DecisionRequest { entry: entry.clone(), act, answer };
     shared.state.decisions.send(request).await.map_err(|_| not_done("the daemon is stopping"))?;
     let link = match answered.await {
         Ok(Ok(link)) => link,

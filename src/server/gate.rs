@@ -32,10 +32,12 @@ fn handler(path: &str) -> &'static str {
         EXCLUSIONS => "exclusions",
         "/api/v1/attestations" => "attestations",
         ACCEPTANCES => "acceptances",
+        "/api/v1/incidents" => "incidents",
         p if p.starts_with("/integrations/") => "integration_page",
         p if p.starts_with("/readiness/") => "readiness_page",
         p if p.starts_with("/api/v1/integrations/") => "integration",
         p if p.starts_with("/api/v1/checks/") => "runs",
+        p if p.starts_with(INCIDENT) => "incident",
         p if p.starts_with("/api/v1/gates/") => "gate",
         _ => "other",
     }
@@ -51,11 +53,16 @@ const EXCLUSIONS: &str = "/api/v1/exclusions";
 /// Takes a changed document as right.
 const ACCEPTANCES: &str = "/api/v1/acceptances";
 
+/// Below it stands an incident, and what is done with it.
+const INCIDENT: &str = "/api/v1/incidents/";
+
 /// What a request needs. Everything that changes something is a POST.
 fn needed(method: &Method, path: &str) -> Role {
     match path {
         _ if reads(method) => Role::Viewer,
         EXCLUSIONS | ACCEPTANCES => Role::Approver,
+        // Of all that is done with an incident the one that changes what is judged.
+        p if p.starts_with(INCIDENT) && p.ends_with("/reclassify") => Role::Approver,
         _ => Role::Operator,
     }
 }

@@ -21,6 +21,8 @@ use crate::config::model::{Config, ServerSettings};
 use crate::config::table::Problem;
 use crate::evidence::{Entry, Link};
 use crate::health::Health;
+use crate::incident::act::Act;
+use crate::incident::live::Incidents;
 use crate::memory::Memories;
 use crate::metrics::own::OwnMetrics;
 use crate::readiness::Soaks;
@@ -32,6 +34,7 @@ mod asked;
 mod auth;
 mod decisions;
 mod gate;
+mod incidents;
 mod limits;
 mod origin;
 mod page;
@@ -45,6 +48,7 @@ mod page_strip;
 mod probe;
 mod runs;
 mod scrape;
+mod senders;
 mod soaks;
 
 /// The largest request body, in bytes.
@@ -63,6 +67,8 @@ pub struct ServerState {
     pub budgets: Arc<Budgets>,
     /// Every soak's running state.
     pub soaks: Arc<Soaks>,
+    /// The incidents it knows.
+    pub incidents: Arc<Incidents>,
     /// The daemon's own metrics.
     pub own: Arc<OwnMetrics>,
     /// Wall time.
@@ -99,6 +105,8 @@ impl ServerState {
 pub struct DecisionRequest {
     /// The record.
     pub entry: Entry,
+    /// What is done by it, once it stands there, with which incident.
+    pub act: Option<(String, Act)>,
     /// Where it is told that it stands in the log, or why it does not.
     pub answer: oneshot::Sender<Result<Link, String>>,
 }
@@ -176,9 +184,10 @@ pub async fn serve(listener: TcpListener, state: ServerState, stop: Cancellation
     let config = shared.state.config.clone();
     let limits = move || {
         let server = &config.borrow().settings.server;
-        accept::Limits { connections: server.max_connections, timeout: server.timeout.0 }
+        // Whoever reaches it is one of us: no address is held to less than all.
+        accept::Limits { connections: server.max_connections, of_one_sender: u32::MAX, timeout: server.timeout.0 }
     };
-    accept::run(listener, limits, router(shared), stop).await;
+    accept::run(listener, limits, router(shared), Arc::new(|_| {}), stop).await;
     Ok(())
 }
 
@@ -193,12 +202,18 @@ fn router(shared: Shared) -> Router {
         .route("/-/ready", get(api::ready))
         .route("/-/reload", post(api::reload))
         .route("/api/v1/status", get(api::status))
+        .route("/api/v1/config", get(api::config))
         .route("/api/v1/limits", get(limits::limits))
         .route("/api/v1/soaks", get(soaks::soaks))
         .route("/api/v1/gates/{customer}/{environment}", get(soaks::gate))
         .route("/api/v1/exclusions", post(decisions::exclude))
         .route("/api/v1/attestations", post(decisions::attest))
         .route("/api/v1/acceptances", post(acceptances::accept))
+        .route("/api/v1/incidents", get(incidents::list))
+        .route("/api/v1/incidents/{id}", get(incidents::one))
+        .route("/api/v1/incidents/{id}/ack", post(incidents::ack))
+        .route("/api/v1/incidents/{id}/note", post(incidents::note))
+        .route("/api/v1/incidents/{id}/reclassify", post(incidents::reclassify))
         .route("/api/v1/integrations/{customer}/{environment}/{integration}", get(api::integration))
         .route("/api/v1/checks/{customer}/{environment}/{integration}/{check}/runs", get(runs::runs))
         .fallback(api::not_found)

@@ -38,8 +38,8 @@ pub(super) fn arrived(entry: &IntegrationEntry, board: &Board) -> Vec<ArrivedSta
             path: format!("/hooks/{}", c.def.id),
             last: state.last.map(|t| t.to_string()),
             since: state.since.map(|t| t.to_string()),
-            received: state.received,
-            refused: state.refused.clone(),
+            received: state.tally.received,
+            refused: state.tally.refused.clone(),
             last_at: state.last,
         })
     });

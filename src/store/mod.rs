@@ -7,7 +7,7 @@
 //! - `schema`: tables, versions, migrations; `rows`: reading that survives damage
 //! - `journal`: a commit's row; `segment`, `packing`, `bits`, `codes`: an hour's runs in about half a byte each; `run`: cutting spans
 //! - `memory`: what the writer remembers: `open` hours, `failures`, what is due
-//! - `notes`: what must survive and is no run; `evidence`: the log that is only added to
+//! - `notes`: what must survive and is no run; `incidents`: those, a row each; `evidence`: the log that is only added to
 //! - `writer`: commit, seal, forget; `restore`: start; `retention`: deleting; `reader`: everybody else
 //!
 //! Never judges, never reads a clock, never logs: what is damaged or refused is in what it returns.
@@ -27,6 +27,7 @@ mod evidence;
 mod failures;
 #[cfg(test)]
 mod fixtures;
+mod incidents;
 mod journal;
 mod memory;
 mod notes;

@@ -92,6 +92,17 @@ CREATE TABLE evidence (
 CREATE TRIGGER evidence_is_never_changed BEFORE UPDATE ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is only added to'); END;
 CREATE TRIGGER evidence_is_never_deleted BEFORE DELETE ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is only added to'); END;
 ",
+    "
+CREATE TABLE incident (
+    id          TEXT PRIMARY KEY,
+    integration TEXT NOT NULL,
+    first_bad   INTEGER NOT NULL,
+    closed      INTEGER,
+    body        TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX incident_of_integration ON incident (integration, first_bad);
+CREATE INDEX incident_closed ON incident (closed);
+",
 ];
 
 /// The version this program writes.

@@ -63,9 +63,16 @@ async fn an_hour_forward_and_an_hour_back() {
     // The target is of no interest here: a port where nothing listens answers fast.
     let closed: SocketAddr = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let resolver = Resolver::Fixed(Arc::new(move |_: &str, _| Ok(vec![closed])));
-    let running = App::start(Parts { config, reload: None, resolver: Some(resolver), clock, own: Arc::new(OwnMetrics::new().unwrap()) })
-        .await
-        .unwrap();
+    let running = App::start(Parts {
+        config,
+        reload: None,
+        resolver: Some(resolver),
+        clock,
+        own: Arc::new(OwnMetrics::new().unwrap()),
+        notifier: Default::default(),
+    })
+    .await
+    .unwrap();
     let clocked = |s: &CheckState| s.causes.get(&Cause::Clock).copied().unwrap_or(0);
 
     // Failures without self-check targets wait their 15 s: last_slot only moves with them.

@@ -37,6 +37,7 @@ const STORIES: &[(&str, Option<(Class, Attribution)>)] = &[
     ("borealis/production/staff-sign-in/discovery", None),
     ("borealis/production/physician-sign-in/metadata", None),
     ("borealis/production/appointment-events/deliver", None),
+    ("borealis/production/referral-letters/round-trip", None),
     ("borealis/production/ward-alerts/auth-test", Some((Class::Throttled, Attribution::ThirdParty))),
     ("cobalt/production/ledger-postings/list-postings", Some((Class::Unauthorized, Attribution::Configuration))),
     ("cobalt/production/kyc-screening/screen", Some((Class::Forbidden, Attribution::Configuration))),
@@ -47,11 +48,13 @@ const STORIES: &[(&str, Option<(Class, Attribution)>)] = &[
     ("dunlin/staging/customs-gateway/ping", Some((Class::Connect, Attribution::CustomerEnvironment))),
     ("dunlin/staging/route-planner/plan", Some((Class::Timeout, Attribution::ThirdParty))),
     ("dunlin/staging/parcel-events/deliver", Some((Class::Signature, Attribution::Configuration))),
+    ("dunlin/staging/proof-of-delivery/round-trip", Some((Class::Assertion, Attribution::ThirdParty))),
     ("dunlin/staging/label-printing/template", Some((Class::NotFound, Attribution::Configuration))),
     ("dunlin/staging/driver-sign-in/metadata", Some((Class::Drift, Attribution::CustomerEnvironment))),
     ("dunlin/staging/customer-portal/provider", Some((Class::Metadata, Attribution::Configuration))),
     ("elmwood/production/campus-sign-in/metadata", None),
     ("elmwood/production/student-accounts/scim", Some((Class::Metadata, Attribution::Configuration))),
+    ("elmwood/production/enrolment-events/arrivals", Some((Class::Missing, Attribution::ThirdParty))),
     ("elmwood/production/student-records/list", Some((Class::Assertion, Attribution::ThirdParty))),
     ("elmwood/production/library-catalogue/search", Some((Class::Redirect, Attribution::Configuration))),
     ("elmwood/production/timetable/feed", Some((Class::Protocol, Attribution::CustomerEnvironment))),
@@ -61,6 +64,7 @@ const STORIES: &[(&str, Option<(Class, Attribution)>)] = &[
     ("fjord/production/staff-accounts/scim", None),
     ("fjord/production/pos-sales/journal", None),
     ("fjord/production/price-feed/prices", None),
+    ("fjord/production/stock-events/arrivals", None),
     ("fjord/production/product-images/fetch", None),
     ("fjord/production/web-orders/list-orders", Some((Class::Throttled, Attribution::ThirdParty))),
 ];
@@ -177,6 +181,23 @@ async fn each_story_ends_in_its_own_class_and_attribution() {
     assert_eq!(open("borealis/production/appointment-events/deliver"), []);
     let delivered = check(&running, "borealis/production/appointment-events/deliver").state.counts.pass;
     assert!(estate.served("hooks.borealis.example") <= delivered + 6, "one message again, four that are wrong, one under way");
+    // Messages to us: who sends is counted, who fell silent was heard before, and who answers twice is told from who answers once.
+    let last = |id: &str| running.board.arrivals.read(&id.parse().unwrap(), |s| s.last).unwrap();
+    let heard = |id: &str| running.board.arrivals.read(&id.parse().unwrap(), |s| s.tally.clone()).unwrap();
+    let [on_time, silent] = ["fjord/production/stock-events/arrivals", "elmwood/production/enrolment-events/arrivals"];
+    let (stock, enrolment) = (heard(on_time), heard(silent));
+    assert!(stock.received > enrolment.received && stock.refused.is_empty(), "{stock:?}");
+    assert!(stock.delays.iter().sum::<u64>() == stock.received && stock.delays[0] > 0, "each says when it was made: {stock:?}");
+    assert!(
+        enrolment.received == 6 && enrolment.refused.is_empty() && last(silent) < last(on_time),
+        "before it fell silent: {enrolment:?}"
+    );
+    assert!(check(&running, silent).state.last.unwrap().detail.is_some_and(|d| d.starts_with("no message came between ")));
+    let values = |id: &str| check(&running, id).state.values;
+    let (once, twice) = (values("borealis/production/referral-letters/round-trip"), values("dunlin/staging/proof-of-delivery/round-trip"));
+    assert!(once["callback_delay_seconds"] > 0.0 && !once.contains_key("callback_duplicates"), "{once:?}");
+    assert_eq!(twice["callback_duplicates"], 1.0, "{twice:?}");
+    assert_eq!(heard("dunlin/staging/proof-of-delivery/round-trip").refused.keys().collect::<Vec<_>>(), ["replay"], "nobody forged it");
     assert!(estate.served("control.soakwatch-product.example") > 0, "the self-check asks the demo's own control");
     running.stop().await.unwrap();
     estate.stop().await;

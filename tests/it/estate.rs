@@ -11,8 +11,8 @@ use soakwatch::clock::{Clock, UnixMs};
 use soakwatch::config::fingerprint::Fingerprint;
 use soakwatch::config::model::{
     CheckDef, Config, Customer, DeclaredVolume, EvidenceSettings, Integration, LogSettings, Maintenance, MetricsSettings, Paused,
-    ProbeSettings, RateLimitSettings, ReceiverSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, SoakPolicy,
-    StoreSettings,
+    ProbeSettings, RateLimitSettings, ReceiverSettings, ReloadSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings,
+    SoakPolicy, StoreSettings,
 };
 use soakwatch::config::table::{Source, Table};
 use soakwatch::fields::{Bytes, IntegrationId, Ratio, Slug, Span};
@@ -54,11 +54,13 @@ pub(crate) fn settings() -> Settings {
             listen: None,
             public_url: None,
             max_connections: 16,
+            max_per_sender: 16,
             timeout: Span::seconds(5),
             max_rate: "50/s".parse().unwrap(),
         },
         metrics: MetricsSettings { check_histograms: false, max_series: 1_000_000 },
         evidence: EvidenceSettings { bundles: false, dir: "evidence".into(), signing_key: None },
+        reload: ReloadSettings { watch: false },
         log: LogSettings { level: tracing::Level::INFO, json: None },
     }
 }
@@ -83,6 +85,7 @@ pub(crate) fn integration(customer: &str, environment: &str, id: &str) -> Integr
         dialect: soakwatch::ratelimit::Dialect::Auto,
         quota_share: None,
         quota_window: None,
+        incident: Default::default(),
         throttled_excluded: false,
     }
 }
@@ -140,7 +143,7 @@ pub(crate) fn config(settings: Settings, made: Vec<(Arc<Integration>, Vec<Arc<Ch
         c.integrations.push(i);
         c.checks.extend(checks);
     }
-    Config { dir: ".".into(), settings, customers, hash: "0123456789abcdef0123456789abcdef".into() }
+    Config { dir: ".".into(), settings, customers, hash: "0123456789abcdef0123456789abcdef".into(), stamp: Default::default() }
 }
 
 /// How a run ended, in short.
@@ -210,6 +213,7 @@ pub(crate) fn estate(settings: Settings) -> (Config, Board) {
         dialect: soakwatch::ratelimit::Dialect::Auto,
         quota_share: None,
         quota_window: None,
+        incident: Default::default(),
         throttled_excluded: true,
         maintenance: vec![Maintenance {
             start: NOW.minus(hour),

@@ -61,8 +61,13 @@ fn a_scrape_is_as_it_was() {
 
 /// Adds a check whose messages arrive, and one that came.
 fn receives(config: &mut Config, board: &Board) {
-    let receiving =
-        Receiving { scheme: Scheme::named("github").unwrap().clone(), template: BTreeMap::new(), secrets: Vec::new(), url: None };
+    let receiving = Receiving {
+        scheme: Scheme::named("github").unwrap().clone(),
+        template: BTreeMap::new(),
+        secrets: Vec::new(),
+        url: None,
+        allowed_origins: None,
+    };
     let kind = ArrivalCheck {
         receiving,
         grace: Span::seconds(60),

@@ -57,7 +57,7 @@ fn write(dir: &std::path::Path, self_check: &str) {
 async fn start(dir: &std::path::Path, resolver: Option<Resolver>) -> Running {
     let config = config::load(dir, &LoadOptions { check_secrets: true, env: Vec::new(), now: Clock::System.now() }).config.unwrap();
     let own = Arc::new(OwnMetrics::new().unwrap());
-    App::start(Parts { config, reload: None, resolver, clock: Clock::System, own }).await.unwrap()
+    App::start(Parts { config, reload: None, resolver, clock: Clock::System, own, notifier: Default::default() }).await.unwrap()
 }
 
 /// A network that can be cut: every name resolves to the one server, or nowhere.

@@ -22,6 +22,7 @@ async fn answers_at(estate: Soaked, clock: Clock, paths: &[&str]) -> Vec<(u16, S
     let health = Arc::new(Health::default());
     health.set_ready(true);
     let state = ServerState {
+        incidents: Arc::default(),
         memories: Arc::default(),
         board: Arc::new(estate.board),
         soaks: Arc::new(estate.soaks),

@@ -10,12 +10,12 @@ use soakwatch::webhook::{Outgoing, Scheme, sign};
 
 use crate::support::daemon::{Daemon, eventually, post, request, series};
 
-const SECRET: &str = "whsec_c2Vuc29yLWNhbmFyeS1zZWNyZXQtMTIzNDU2Nzg5MA==";
+pub(crate) const SECRET: &str = "whsec_c2Vuc29yLWNhbmFyeS1zZWNyZXQtMTIzNDU2Nzg5MA==";
 const OTHER: &str = "whsec_b3RoZXItY2FuYXJ5LXNlY3JldC0xMjM0NTY3ODkwMTI=";
 const CHECK: &str = "acme/production/orders/arrivals";
 
 /// A directory with one check of the kind `webhook_arrival`; `keys`: the rest of its table.
-fn estate(dir: &Path, every: &str, keys: &str) {
+pub(crate) fn estate(dir: &Path, every: &str, keys: &str) {
     std::fs::create_dir_all(dir.join("customers")).unwrap();
     std::fs::write(dir.join("secret"), SECRET).unwrap();
     let settings = "[server]\nlisten = \"127.0.0.1:0\"\n[receiver]\nlisten = \"127.0.0.1:0\"\ntimeout = \"2s\"\n";
@@ -29,19 +29,19 @@ fn estate(dir: &Path, every: &str, keys: &str) {
 }
 
 /// Where messages go.
-fn hooks(daemon: &Daemon) -> String {
+pub(crate) fn hooks(daemon: &Daemon) -> String {
     let log = daemon.log();
     let (_, rest) = log.split_once("received on http://").unwrap();
     let address: String = rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
     format!("http://{address}/hooks/acme/production/orders")
 }
 
-fn now() -> UnixMs {
+pub(crate) fn now() -> UnixMs {
     Clock::System.now()
 }
 
 /// Sends a message as its sender would; `at`: when it says it was stamped.
-fn deliver(url: &str, id: &str, body: &str, secret: &str, at: UnixMs) -> u16 {
+pub(crate) fn deliver(url: &str, id: &str, body: &str, secret: &str, at: UnixMs) -> u16 {
     let scheme = Scheme::named("standard-webhooks").unwrap();
     let message = Outgoing { id, method: "POST", url, content_type: Some("application/json"), body: body.as_bytes() };
     let signed = sign(scheme, &[SecretValue::new(secret)], &message, at).unwrap();
@@ -49,7 +49,7 @@ fn deliver(url: &str, id: &str, body: &str, secret: &str, at: UnixMs) -> u16 {
     post(url, &headers, body).0
 }
 
-fn send(url: &str, id: &str) -> u16 {
+pub(crate) fn send(url: &str, id: &str) -> u16 {
     deliver(url, id, "{}", SECRET, now())
 }
 
@@ -57,7 +57,7 @@ fn status(daemon: &Daemon) -> String {
     daemon.get(&format!("/api/v1/checks/{CHECK}/runs"))
 }
 
-fn counted(daemon: &Daemon, name: &str, labels: &[&str]) -> Option<f64> {
+pub(crate) fn counted(daemon: &Daemon, name: &str, labels: &[&str]) -> Option<f64> {
     series(&daemon.get("/metrics"), name, labels)
 }
 

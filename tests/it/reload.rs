@@ -93,3 +93,71 @@ fn a_bad_configuration_changes_nothing_and_a_good_one_only_what_differs() {
     eventually("it runs again", || (value(&daemon, "soakwatch_runs_total", "customer=\"gone\"") >= Some(1.0)).then_some(()));
     assert_eq!(daemon.stop(), Some(0));
 }
+
+#[test]
+fn what_a_reload_would_change_is_told_before_and_nothing_is_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = closed_port();
+    std::fs::write(dir.path().join("soakwatch.toml"), "[server]\nlisten = \"127.0.0.1:0\"\n").unwrap();
+    customer(dir.path(), "acme", &[("kept", "1s"), ("faster", "1h"), ("leaves", "1s")], port);
+    let daemon = Daemon::start(dir.path(), &[]);
+    let before = daemon.get("/api/v1/config");
+    // Elsewhere, as in a pipeline.
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::fs::write(elsewhere.path().join("soakwatch.toml"), "[server]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"debug\"\n").unwrap();
+    customer(elsewhere.path(), "acme", &[("kept", "1s"), ("faster", "1s"), ("comes", "1s")], port);
+    let validate = |url: &str, more: &[&str]| output(soakwatch().arg("validate").arg(elsewhere.path()).args(["--against", url]).args(more));
+    let said = validate(&daemon.url, &[]);
+    assert_eq!(said.status.code(), Some(0));
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    for line in [
+        "  start    acme/staging/api/comes\n",
+        "  stop     acme/staging/api/leaves\n",
+        "  restart  acme/staging/api/faster\n",
+        "  leave 1 as it is\n",
+        "these settings take effect at the next start: log\n",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let json: serde_json::Value = serde_json::from_slice(&validate(&daemon.url, &["--json"]).stdout).unwrap();
+    assert_eq!(json["against"]["start"], serde_json::json!(["acme/staging/api/comes"]), "{json}");
+    assert_eq!(daemon.get("/api/v1/config"), before, "nothing was changed");
+    assert!(!before.contains("127.0.0.1"), "hashes only: {before}");
+
+    // With an error in it nothing would change; and where nobody listens nothing can be told.
+    assert_eq!(validate(&format!("http://127.0.0.1:{port}"), &[]).status.code(), Some(69));
+    std::fs::write(elsewhere.path().join("customers/acme.toml"), "[customer]\n").unwrap();
+    let wrong = validate(&daemon.url, &[]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&wrong.stdout).contains("would be refused"));
+}
+
+#[test]
+fn watched_files_are_read_again_by_themselves() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = closed_port();
+    std::fs::write(dir.path().join("soakwatch.toml"), "[server]\nlisten = \"127.0.0.1:0\"\n[reload]\nwatch = true\n").unwrap();
+    customer(dir.path(), "acme", &[("kept", "1s")], port);
+    let daemon = Daemon::start(dir.path(), &[]);
+    let loaded = || value(&daemon, "soakwatch_config_last_reload_successful", "");
+    assert_eq!(loaded(), Some(1.0));
+
+    customer(dir.path(), "acme", &[("kept", "1s"), ("comes", "1s")], port);
+    eventually("the new check is there", || daemon.get("/metrics").contains("check=\"comes\"").then_some(()));
+    // An error changes nothing, and is mended by the next change.
+    let path = dir.path().join("customers/acme.toml");
+    let good = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, good.replacen("every", "evry", 1)).unwrap();
+    eventually("the refusal is on the gauge", || (loaded() == Some(0.0)).then_some(()));
+    assert!(daemon.get("/metrics").contains("check=\"comes\""), "the old one goes on");
+    std::fs::write(&path, good.replacen("comes", "other", 1)).unwrap();
+    eventually("mended", || (loaded() == Some(1.0) && daemon.get("/metrics").contains("check=\"other\"")).then_some(()));
+    // It watches for as long as it is asked to.
+    std::fs::write(dir.path().join("soakwatch.toml"), "[server]\nlisten = \"127.0.0.1:0\"\n").unwrap();
+    eventually("watching was switched off", || daemon.log().matches("configuration taken over").count().ge(&3).then_some(()));
+    customer(dir.path(), "acme", &[("kept", "1s"), ("unseen", "1s")], port);
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    assert!(!daemon.get("/metrics").contains("check=\"unseen\""));
+    daemon.signal("HUP");
+    eventually("the signal still works", || daemon.get("/metrics").contains("check=\"unseen\"").then_some(()));
+}

@@ -64,6 +64,7 @@ async fn start_with(settings: Settings, answer: ReloadAnswer, estate: impl FnOnc
     health.set_ready(true);
     let own = Arc::new(OwnMetrics::new().unwrap());
     let state = ServerState {
+        incidents: Arc::default(),
         memories: Arc::default(),
         soaks: Arc::default(),
         budgets: Arc::new(soakwatch::budget::Budgets::new(&soakwatch::config::model::Settings::default().rate_limit)),
@@ -301,6 +302,7 @@ async fn a_hanging_reload_ends_within_the_timeout() {
     // The receiver is kept, but nobody reads it: the second request finds the channel full.
     let (reload, _requests) = mpsc::channel(1);
     let state = ServerState {
+        incidents: Arc::default(),
         memories: Arc::default(),
         soaks: Arc::default(),
         budgets: Arc::new(soakwatch::budget::Budgets::new(&soakwatch::config::model::Settings::default().rate_limit)),

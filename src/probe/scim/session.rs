@@ -36,7 +36,7 @@ pub(super) struct Session<'a> {
     pub(super) known: Known,
     /// Letters and digits nobody's name has, new for each run.
     pub(super) marker: String,
-    asked: u32,
+    asked: usize,
     bytes: u64,
 }
 
@@ -97,19 +97,10 @@ impl<'a> Session<'a> {
         self.judged(ask, answer, observed)
     }
 
-    /// Waits for the turn of a request; the first one's was taken by whoever runs the check.
     async fn turn(&mut self, context: &ProbeContext<'_>, observed: &mut Observed) -> Result<(), Failure> {
         observed.step = Step::Prepare;
         self.asked += 1;
-        let Some(turns) = context.turns.filter(|_| self.asked > 1) else { return Ok(()) };
-        if turns.next().await {
-            return Ok(());
-        }
-        let why = format!(
-            "our own pace: after {} requests the next one's turn would have come after the deadline; expected a longer timeout, or a higher max_rate",
-            self.asked - 1
-        );
-        Err(Failure::ours(Cause::RateLimit, why))
+        context.turn(self.asked - 1).await
     }
 
     fn request(&self, ask: &Ask) -> Result<Request, Failure> {

@@ -6,8 +6,8 @@ use http::{HeaderValue, Method};
 use serde_json::Value;
 use url::Url;
 
-use super::Effect;
 use super::message::given;
+use super::{Effect, round};
 use crate::observed::{Failure, Observed, Step};
 use crate::outcome::{Cause, Class};
 use crate::probe::ProbeContext;
@@ -36,6 +36,9 @@ pub(super) async fn read(
         headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {}", token.expose()), "the bearer token")?);
     }
     let request = Request { method: Method::GET, url, headers, secret_query: Vec::new(), body: Bytes::new(), secret_body: false };
+    if effect.url.host_port() == options.host {
+        round::turn(context, observed).await?;
+    }
     let answer = Box::pin(context.transport.exchange(request, options, None, context.redactor, observed)).await?;
     observed.step = Step::Judge;
     if !answer.status.is_success() || answer.limits.throttled {

@@ -9,7 +9,7 @@ use super::{WebhookCheck, answer, effect, message_id};
 use crate::clock::UnixMs;
 use crate::finding::webhook::{ERR_01, REP_01, REP_02, SIG_01, SIG_02, SIG_03, SIG_04};
 use crate::finding::{Finding, Findings, Level, Rule, sorted};
-use crate::observed::{Failure, Observed};
+use crate::observed::{Failure, Observed, Step};
 use crate::outcome::{Cause, Class};
 use crate::probe::ProbeContext;
 use crate::transport::{Options, Request, hex_sha256};
@@ -103,6 +103,12 @@ pub(super) async fn run(
     Ok(sorted(found))
 }
 
+/// Waits until the pace of the check's host allows one more request.
+pub(super) async fn turn(context: &ProbeContext<'_>, observed: &mut Observed) -> Result<(), Failure> {
+    observed.step = Step::Prepare;
+    context.turn(observed.hops.len()).await
+}
+
 /// The same message once more, byte for byte: it is taken, and does nothing.
 async fn replay(
     check: &WebhookCheck,
@@ -116,6 +122,7 @@ async fn replay(
         Some(e) => Some(Box::pin(effect::read(e, id, options, context, observed)).await?),
         None => None,
     };
+    turn(context, observed).await?;
     let again = Box::pin(context.transport.exchange(first, options, None, context.redactor, observed)).await?;
     let met = answer::is_taken(check, &again);
     let seen = answer::status_words(again.status);
@@ -153,6 +160,7 @@ async fn reject(
     let id = message_id(context, variant.as_str());
     let request = sender.message(variant, &id, context.now, context.redactor)?;
     let expected = format!("{} is refused", words(variant));
+    turn(context, observed).await?;
     let answered = match Box::pin(context.transport.exchange(request, options, None, context.redactor, observed)).await {
         Ok(answered) => answered,
         // Who hangs up takes nothing.

@@ -90,6 +90,20 @@ async fn a_failure_between_a_failed_self_check_and_the_return_of_the_network_is_
 }
 
 #[tokio::test]
+async fn a_message_that_was_set_off_and_did_not_come_is_doubtful_where_a_target_can_tell() {
+    let (mut h, sender) = hold(Verdict::NotYet);
+    let t = Instant::now();
+    for (n, up) in [(1, true), (2, false)] {
+        let at = t + Duration::from_secs(n);
+        assert!(h.admit(came(failure(A, n as i64, Class::Missing), "a:1", at)).0.is_none());
+        says(&mut h, &sender, at + Duration::from_millis(1), up).await;
+        assert_eq!(h.release(at)[0].outcome, if up { Outcome::Fail } else { Outcome::Unknown });
+    }
+    let (mut alone, _sender) = hold(Verdict::NoTargets);
+    assert!(alone.admit(came(failure(A, 1, Class::Missing), "a:1", t)).0.is_some());
+}
+
+#[tokio::test]
 async fn when_the_self_check_never_answers_nobody_is_blamed() {
     let (mut h, _sender) = hold(Verdict::NotYet);
     let t = Instant::now();

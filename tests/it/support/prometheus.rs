@@ -31,6 +31,17 @@ pub(crate) fn installed(name: &str) -> Option<PathBuf> {
 }
 
 impl Prometheus {
+    /// Scrapes these addresses every second as the job `soakwatch`, under these rules.
+    pub(crate) fn start(program: &Path, addresses: &[&str], rules: &str) -> Self {
+        let targets: Vec<String> = addresses.iter().map(|a| format!("'{a}'")).collect();
+        let config = format!(
+            "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  evaluation_interval: 1s\nrule_files: [rules.yml]\nscrape_configs:\n\
+             - job_name: soakwatch\n  honor_labels: true\n  static_configs:\n  - targets: [{}]\n",
+            targets.join(", ")
+        );
+        Self::configured(program, &config, rules)
+    }
+
     /// With this configuration, and these rules in rules.yml beside it.
     pub(crate) fn configured(program: &Path, config: &str, rules: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();

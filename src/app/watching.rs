@@ -1,0 +1,99 @@
+//! Watches the configuration's files, where `[reload] watch` asks for it: when they changed and then stay as they are for a moment, a reload is asked for.
+//!
+//! Looks every two seconds instead of being told by the kernel: network file systems and Kubernetes' volumes tell nothing. Never reads a file: the reload does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::model::Config;
+use crate::config::stamp::Stamp;
+use crate::server::ReloadRequest;
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Runs until `stop`. Holds no strong way to the reload's queue: the daemon's end must not wait for it.
+pub(super) async fn run(
+    config: watch::Receiver<Arc<Config>>,
+    reload: mpsc::WeakSender<ReloadRequest>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut tries = Tries::default();
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        let config = Arc::clone(&config.borrow());
+        if !config.settings.reload.watch {
+            continue;
+        }
+        let dir = config.dir.clone();
+        let now = tokio::task::spawn_blocking(move || Stamp::of(&dir)).await?;
+        if !tries.wants_reload(&config.stamp, now) {
+            continue;
+        }
+        let Some(reload) = reload.upgrade() else { continue };
+        let (answer, done) = oneshot::channel();
+        // Full: reloads are waiting already, and read the same files.
+        if reload.try_send(ReloadRequest { actor: "watch".into(), answer }).is_ok() {
+            drop(reload);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                // What became of it is logged where it is done.
+                _ = done => {}
+            }
+        }
+    }
+}
+
+/// What was seen and tried before.
+#[derive(Debug, Default)]
+struct Tries {
+    last: Option<Stamp>,
+    tried: Option<Stamp>,
+}
+
+impl Tries {
+    /// Whether what is seen now is to be read: it is not what is in force, it is no longer being written, and it was not tried before.
+    fn wants_reload(&mut self, in_force: &Stamp, now: Stamp) -> bool {
+        let at_rest = self.last.as_ref() == Some(&now);
+        let wanted = at_rest && now != *in_force && self.tried.as_ref() != Some(&now);
+        if wanted {
+            self.tried = Some(now.clone());
+        }
+        self.last = Some(now);
+        wanted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_once_they_are_at_rest_and_only_once() {
+        let stamps: Vec<Stamp> = (0..3u8)
+            .map(|n| {
+                let dir = tempfile::tempdir().unwrap();
+                std::fs::write(dir.path().join("soakwatch.toml"), vec![b'#'; usize::from(n) + 1]).unwrap();
+                Stamp::of(dir.path())
+            })
+            .collect();
+        let [old, half, new] = &stamps[..] else { unreachable!() };
+        let mut tries = Tries::default();
+        assert!(!tries.wants_reload(old, old.clone()));
+        assert!(!tries.wants_reload(old, half.clone()), "just changed");
+        assert!(!tries.wants_reload(old, new.clone()), "and again");
+        assert!(tries.wants_reload(old, new.clone()));
+        assert!(!tries.wants_reload(old, new.clone()), "it was refused: nothing is tried twice");
+        assert!(!tries.wants_reload(old, old.clone()), "put back: it is in force");
+        assert!(!tries.wants_reload(old, new.clone()));
+        assert!(!tries.wants_reload(new, new.clone()));
+    }
+}

@@ -1,0 +1,84 @@
+//! A configuration as hashes: one a check, one a setting that waits for a restart. So a daemon can say what it runs without saying what stands in its
+//! files, and another place can tell what would differ.
+//!
+//! Hashes are made of how this version of Soakwatch shows a definition; between versions they can't be compared.
+
+use std::collections::BTreeMap;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+
+use super::diff::{self, Diff};
+use super::model::Config;
+use crate::fields::CheckId;
+
+/// What is known of a configuration from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outline {
+    /// The version of Soakwatch that made it.
+    pub version: String,
+    /// SHA-256 over its files, hex.
+    pub hash: String,
+    /// Each check, by id: a hash of all that its own table and its integration's say. Paths count from the configuration's directory.
+    pub checks: BTreeMap<CheckId, String>,
+    /// The settings that take effect at a restart only, hashed.
+    pub settings: BTreeMap<String, String>,
+}
+
+impl Outline {
+    /// The outline of a configuration.
+    pub fn of(config: &Config) -> Self {
+        let dir = config.dir.display().to_string();
+        let hash = |text: String| {
+            let all = digest(&SHA256, text.replace(&dir, ".").as_bytes());
+            all.as_ref().iter().take(16).map(|b| format!("{b:02x}")).collect::<String>()
+        };
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            hash: config.hash.clone(),
+            checks: config.checks().map(|c| (c.id.clone(), hash(format!("{c:?}")))).collect(),
+            settings: diff::at_restart(&config.settings).into_iter().map(|(name, text)| (name.to_owned(), hash(text))).collect(),
+        }
+    }
+
+    /// What a reload from the first to the second changes; `None`: they were made by different versions.
+    pub fn diff(&self, new: &Self) -> Option<Diff> {
+        let restart = new.settings.iter().filter(|(name, hash)| self.settings.get(*name) != Some(hash));
+        (self.version == new.version).then(|| diff::compared(&self.checks, &new.checks, restart.map(|(name, _)| name.clone()).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{LoadOptions, load};
+
+    fn outline(settings: &str, every: &str) -> Outline {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("customers")).unwrap();
+        let customer = format!(
+            "[customer]\nid = \"acme\"\n[[integration]]\nid = \"crm\"\nenvironment = \"production\"\nowner = \"vendor\"\n\
+             [[integration.check]]\nid = \"list\"\nevery = \"{every}\"\n[integration.check.http]\nurl = \"https://api.example.com/\"\n\
+             auth = {{ bearer = {{ file = \"token\" }} }}\n"
+        );
+        std::fs::write(dir.path().join("customers/acme.toml"), customer).unwrap();
+        std::fs::write(dir.path().join("soakwatch.toml"), settings).unwrap();
+        let loaded = load(dir.path(), &LoadOptions { check_secrets: false, env: Vec::new(), now: crate::clock::UnixMs(0) });
+        Outline::of(&loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems)))
+    }
+
+    #[test]
+    fn the_same_files_elsewhere_are_the_same_and_what_differs_is_named() {
+        let (here, there) = (outline("", "60s"), outline("", "60s"));
+        assert_eq!(here.diff(&there), Some(Diff { unchanged: 1, ..Diff::default() }), "another directory is no change");
+        let faster = outline("[server]\nlisten = \"127.0.0.1:1\"\n", "30s");
+        let diff = here.diff(&faster).unwrap();
+        assert_eq!((diff.changed.len(), diff.unchanged), (1, 0));
+        assert_eq!(diff.restart_needed, ["server.listen"]);
+        let newer = Outline { version: "99".into(), ..there };
+        assert_eq!(here.diff(&newer), None);
+        let text = serde_json::to_string(&here).unwrap();
+        assert!(!text.contains("api.example.com") && !text.contains("token"), "{text}");
+        assert_eq!(serde_json::from_str::<Outline>(&text).unwrap(), here);
+    }
+}

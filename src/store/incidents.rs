@@ -1,0 +1,95 @@
+//! Incidents on disk: one row each, written whole; writing one twice changes nothing.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
+
+use super::writer::transact;
+use super::{Reader, Store, StoreError};
+use crate::clock::UnixMs;
+use crate::fields::{IntegrationId, Span};
+use crate::incident::Incident;
+
+impl Store {
+    /// Writes incidents in one transaction.
+    pub fn write_incidents<'i>(&mut self, incidents: impl IntoIterator<Item = &'i Incident>) -> Result<(), StoreError> {
+        let mut incidents = incidents.into_iter().peekable();
+        if incidents.peek().is_none() {
+            return Ok(());
+        }
+        self.settle()?;
+        transact(&mut self.conn, &mut self.doubt, |tx| {
+            for i in incidents {
+                let body = serde_json::to_string(i).map_err(|e| StoreError::Corrupt(format!("an incident can't be written ({e})")))?;
+                let sql = "INSERT INTO incident (id, integration, first_bad, closed, body) VALUES (?1, ?2, ?3, ?4, ?5)
+                           ON CONFLICT (id) DO UPDATE SET first_bad = excluded.first_bad, closed = excluded.closed, body = excluded.body";
+                let closed = i.closed.map(|c| c.0);
+                tx.prepare_cached(sql)?.execute(params![i.id, i.integration.to_string(), i.first_bad.0, closed, body])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// All that are open, and of each integration the newest `most`, oldest first. What can't be read is left out; how many there are is told.
+    pub fn recent_incidents(&mut self, most: usize) -> Result<(Vec<Incident>, u64), StoreError> {
+        self.settle()?;
+        let Some(conn) = &self.conn else { return Ok((Vec::new(), 0)) };
+        let sql = "SELECT body FROM (SELECT body, first_bad, closed, row_number() OVER (PARTITION BY integration ORDER BY first_bad DESC) AS place
+                   FROM incident) WHERE closed IS NULL OR place <= ?1 ORDER BY first_bad";
+        let mut damaged = 0;
+        let mut statement = conn.prepare(sql)?;
+        let mut rows = statement.query([most as i64])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            match incident(row) {
+                Ok(i) => found.push(i),
+                Err(StoreError::Corrupt(_)) => damaged += 1,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok((found, damaged))
+    }
+
+    /// Deletes incidents that closed longer ago than `keep`, at most so many.
+    pub fn retain_incidents(&mut self, now: UnixMs, keep: Span, most: usize) -> Result<usize, StoreError> {
+        self.settle()?;
+        let before = now.minus(keep.0);
+        transact(&mut self.conn, &mut self.doubt, |tx| {
+            let sql = "DELETE FROM incident WHERE id IN (SELECT id FROM incident WHERE closed < ?1 ORDER BY closed LIMIT ?2)";
+            Ok(tx.prepare_cached(sql)?.execute(params![before.0, most as i64])?)
+        })
+    }
+}
+
+impl Reader {
+    /// Every incident, oldest first.
+    pub fn incidents(&self) -> Result<Vec<Incident>, StoreError> {
+        read(&self.conn, "", &[])
+    }
+
+    /// One incident.
+    pub fn incident(&self, id: &str) -> Result<Option<Incident>, StoreError> {
+        let mut statement = self.conn.prepare_cached("SELECT body FROM incident WHERE id = ?1")?;
+        statement.query_row([id], |row| Ok(incident(row))).optional()?.transpose()
+    }
+
+    /// Those of an integration that went on at some time of a span (the end is not part of it), oldest first.
+    pub fn incidents_of(&self, integration: &IntegrationId, from: UnixMs, until: UnixMs) -> Result<Vec<Incident>, StoreError> {
+        let of = integration.to_string();
+        let given: [&dyn ToSql; 3] = [&of, &until.0, &from.0];
+        read(&self.conn, "WHERE integration = ?1 AND first_bad < ?2 AND (closed IS NULL OR closed >= ?3)", &given)
+    }
+}
+
+fn read(conn: &Connection, which: &str, given: &[&dyn ToSql]) -> Result<Vec<Incident>, StoreError> {
+    let mut statement = conn.prepare_cached(&format!("SELECT body FROM incident {which} ORDER BY first_bad, id"))?;
+    let mut rows = statement.query(given)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(incident(row)?);
+    }
+    Ok(found)
+}
+
+fn incident(row: &Row<'_>) -> Result<Incident, StoreError> {
+    let body: String = row.get(0)?;
+    serde_json::from_str(&body).map_err(|e| StoreError::Corrupt(format!("an incident can't be read ({e})")))
+}
