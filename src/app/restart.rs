@@ -62,7 +62,8 @@ pub(super) async fn bring_back(
         if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
             std::fs::create_dir_all(dir).map_err(|error| StartError::File { path: dir.to_owned(), error })?;
         }
-        bring_back_blocking(&path, &board, (&soaks, &incidents), &clock).map_err(|error| StartError::Store { path: PathBuf::from(&path), error })
+        bring_back_blocking(&path, &board, (&soaks, &incidents), &clock)
+            .map_err(|error| StartError::Store { path: PathBuf::from(&path), error })
     });
     work.await.map_err(|e| StartError::Internal(e.into()))?
 }

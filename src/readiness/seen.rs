@@ -57,7 +57,12 @@ pub fn seen_until(frame: &Frame, now: UnixMs) -> UnixMs {
 
 /// What was known at the window's end, and the record that says so; `None`: it is what is known at hand. What was recorded of exactly that time holds (so go-live is
 /// recorded). Else it is what is known now, where nothing was learned since; else what was on record then; else nothing: not today's.
-pub(super) fn known_at(frame: &Frame, now: UnixMs, entry: &IntegrationEntry, known: (&Past, &ToldIncidents)) -> (Observations, Option<u64>) {
+pub(super) fn known_at(
+    frame: &Frame,
+    now: UnixMs,
+    entry: &IntegrationEntry,
+    known: (&Past, &ToldIncidents),
+) -> (Observations, Option<u64>) {
     let (end, (past, incidents)) = (seen_until(frame, now), known);
     let (seen, record) = match past.at(end) {
         Some(noted) if noted.of == end => (noted.observed.seen(), Some(noted.seq)),

@@ -165,7 +165,9 @@ impl Recorder {
                     tell(&next, entry.event, &entry.text);
                     self.say_incident(&next, entry.event, entry.at);
                 }
-                Event::Updated => tracing::info!(incident = next.id, integration = %next.integration, "{}: {}", next.integration, entry.text),
+                Event::Updated => {
+                    tracing::info!(incident = next.id, integration = %next.integration, "{}: {}", next.integration, entry.text)
+                }
                 Event::Acknowledged | Event::Noted | Event::Reclassified => {}
             }
         }
@@ -201,7 +203,6 @@ impl Recorder {
         self.change(Some(&incident), incident.after(&act, &by, at));
         self.keeping.waiting.entry(id).or_default().push(answer);
     }
-
 }
 
 /// How an integration stands, as the engine wants it.

@@ -273,7 +273,13 @@ impl Recorder {
     /// Runs until the last handle is gone and all is written.
     pub async fn run(mut self) -> anyhow::Result<()> {
         let mut open = true;
-        while open || self.commit.is_some() || !self.pending.is_empty() || !self.after.is_empty() || self.keeping.waits() || !self.hold.is_empty() {
+        while open
+            || self.commit.is_some()
+            || !self.pending.is_empty()
+            || !self.after.is_empty()
+            || self.keeping.waits()
+            || !self.hold.is_empty()
+        {
             if !open && !self.wind_down() {
                 break;
             }

@@ -51,8 +51,15 @@ impl Bench {
         let (config, now) = watch::channel(read);
         let store = Store::open(&dir.path().join("runs.db")).unwrap();
         let (handle, _) = channel_of(Verdict::NoTargets);
-        let (task, recorder) =
-            recorder::start(store, (Arc::clone(&board), Arc::default(), Arc::default()), Arc::clone(&own), clock.clone(), now.clone(), handle).unwrap();
+        let (task, recorder) = recorder::start(
+            store,
+            (Arc::clone(&board), Arc::default(), Arc::default()),
+            Arc::clone(&own),
+            clock.clone(),
+            now.clone(),
+            handle,
+        )
+        .unwrap();
         tokio::spawn(task.run());
         let health = Arc::new(Health::default());
         let budgets = Arc::new(crate::budget::Budgets::new(&now.borrow().settings.rate_limit));

@@ -4,17 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, Path, Query as QueryOf, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use http::StatusCode;
 use serde_json::json;
 
 use super::api::{Problem, json_bytes};
-use super::asked::Fields;
+use super::asked::{Fields, Key, may, must};
 use super::auth::Actor;
-use super::decisions::{LONGEST, body_of, recorded_with};
+use super::decisions::{BY, LONGEST, body_of, decided, recorded_with};
 use super::limits::{Asked, unknown};
 use super::{Query, ServerState, Shared};
 use crate::config::table::nearest;
@@ -28,6 +27,19 @@ use crate::store::Reader;
 
 /// The events of the log that are about an incident hold at most this of a note; the incident has all of it.
 const NOTE_ON_RECORD: usize = 1_000;
+
+/// What an acknowledgement is made of; its body may be left out.
+pub(super) const ACK: &[Key] = &[BY];
+/// What a note is made of.
+pub(super) const NOTE: &[Key] = &[must("text", "What is to be known; one line."), BY];
+/// What a reclassification is made of.
+pub(super) const RECLASSIFY: &[Key] = &[
+    may("class", "What it is; one of class, attribution and severity must be given."),
+    may("attribution", "Whose it is."),
+    may("severity", "How bad it is: P1 to P4."),
+    must("reason", "Why; at most 200 characters."),
+    BY,
+];
 
 /// All that are at hand, or those of a customer, of an environment, or open.
 pub(super) async fn list(State(shared): State<Shared>, QueryOf(query): Query) -> Result<Response, Problem> {
@@ -74,7 +86,7 @@ pub(super) async fn ack(
     let body = body_of(body).await?;
     let mut asked = Fields::read(if body.is_empty() { b"{}" } else { &body })?;
     let remark = asked.optional("by", LONGEST);
-    asked.done(&["by"])?;
+    asked.done(ACK)?;
     act(&shared, actor, &id, Act::Acknowledge(remark.clone()), remark).await
 }
 
@@ -87,7 +99,7 @@ pub(super) async fn note(
 ) -> Result<Response, Problem> {
     let mut asked = Fields::read(&body_of(body).await?)?;
     let (text, remark) = (asked.text("text", MOST_NOTE), asked.optional("by", LONGEST));
-    asked.done(&["text", "by"])?;
+    asked.done(NOTE)?;
     let Some(text) = text else { return Err(Problem::ours("the request could not be understood")) };
     act(&shared, actor, &id, Act::Note(text), remark).await
 }
@@ -107,7 +119,7 @@ pub(super) async fn reclassify(
     if !["class", "attribution", "severity"].iter().any(|key| asked.has(key)) {
         asked.problem("severity", "is missing: give class, attribution or severity".to_owned());
     }
-    asked.done(&["class", "attribution", "severity", "reason", "by"])?;
+    asked.done(RECLASSIFY)?;
     let Some(reason) = reason else { return Err(Problem::ours("the request could not be understood")) };
     act(&shared, actor, &id, Act::Reclassify { class, attribution, severity, reason }, remark).await
 }
@@ -152,8 +164,7 @@ async fn act(shared: &Shared, actor: Actor, id: &str, act: Act, remark: Option<S
     };
     (body["incident"], body["remark"]) = (id.into(), remark.into());
     let entry = Entry::new(now, kind, Scope::integration(&before.integration), &actor.name, body);
-    let (record, hash) = recorded_with(shared, entry, Some((id.to_owned(), act))).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "recorded": record, "record_hash": hash, "warnings": [] }))).into_response())
+    Ok(decided(recorded_with(shared, entry, Some((id.to_owned(), act))).await?, Vec::new()))
 }
 
 /// At hand, or in the store.
@@ -200,7 +211,8 @@ impl Wanted {
             return Err(bad(&shown, "Give customer, environment or open."));
         }
         let slug = |key: &str| {
-            let text = query.get(key).map(|text| text.parse::<crate::fields::Slug>().map_err(|_| bad(key, "Give a name as it is configured.")));
+            let text =
+                query.get(key).map(|text| text.parse::<crate::fields::Slug>().map_err(|_| bad(key, "Give a name as it is configured.")));
             text.transpose()
         };
         let (customer, environment) = (slug("customer")?, slug("environment")?);

@@ -38,7 +38,8 @@ impl Asked {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct Body {
+#[schemars(rename = "Limits")]
+pub(super) struct Body {
     now: String,
     integrations: Vec<IntegrationLimits>,
 }

@@ -36,6 +36,8 @@ mod decisions;
 mod gate;
 mod incidents;
 mod limits;
+mod openapi;
+mod operations;
 mod origin;
 mod page;
 mod page_arrivals;
@@ -201,6 +203,7 @@ fn router(shared: Shared) -> Router {
         .route("/-/healthy", get(api::healthy))
         .route("/-/ready", get(api::ready))
         .route("/-/reload", post(api::reload))
+        .route("/api/v1/openapi.json", get(openapi::document))
         .route("/api/v1/status", get(api::status))
         .route("/api/v1/config", get(api::config))
         .route("/api/v1/limits", get(limits::limits))

@@ -23,8 +23,9 @@ const MOST: usize = 20_000;
 /// The span when none is asked for.
 const DEFAULT: Span = Span::seconds(24 * 3600);
 
-/// A run as the API shows it.
+/// A run.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Run")]
 struct RunShown {
     slot: String,
     /// More than 1: so many contiguous slots of the same outcome that nobody ran.
@@ -55,7 +56,8 @@ impl From<&Run> for RunShown {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-struct Body {
+#[schemars(rename = "Runs")]
+pub(super) struct Body {
     id: CheckId,
     since: String,
     until: String,

@@ -16,7 +16,7 @@ use crate::readiness::{Answered, Failed, Passed, answer_from};
 use crate::store::Reader;
 
 #[derive(Serialize, JsonSchema)]
-struct Soaks {
+pub(super) struct Soaks {
     now: String,
     config_hash: String,
     soaks: Vec<Passed>,

@@ -35,6 +35,7 @@ mod oauth;
 mod oauth2_live;
 mod oidc;
 mod oidc_live;
+mod openapi;
 mod own_fault;
 mod plan;
 mod probe;
