@@ -19,6 +19,9 @@ pub struct IncidentList {
     pub incidents: Vec<IncidentShown>,
     /// What several of them have in common.
     pub common_causes: Vec<CauseShown>,
+    /// The cursor of the next page, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// An incident.

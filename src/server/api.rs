@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Extension, Path, Request, State};
+use axum::extract::{Extension, Path, Query as QueryOf, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use schemars::JsonSchema;
@@ -16,7 +16,8 @@ use super::asked::FieldProblem;
 use super::auth::Actor;
 use super::operations;
 use super::page_arrivals::{ArrivedStatus, arrived};
-use super::{MAX_BODY, ReloadAnswer, ReloadRequest, Shared};
+use super::paging::Page;
+use super::{MAX_BODY, Query, ReloadAnswer, ReloadRequest, Shared};
 use crate::config::outline::Outline;
 use crate::config::table::{Problem as ConfigProblem, nearest};
 use crate::fields::IntegrationId;
@@ -173,7 +174,10 @@ pub(super) struct StatusBody<'a> {
     #[schemars(with = "std::collections::BTreeMap<String, usize>")]
     totals: serde_json::Map<String, serde_json::Value>,
     /// Each of them.
-    integrations: &'a [IntegrationStatus],
+    integrations: Vec<IntegrationStatus>,
+    /// The cursor of the next page, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 /// `/api/v1/integrations/...`.
@@ -237,6 +241,7 @@ pub(super) struct ErrorBody {
     /// What to do.
     hint: String,
     /// What is wrong with which key, where the body of the request was refused.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     problems: Option<Vec<FieldProblem>>,
 }
 
@@ -245,20 +250,24 @@ fn totals(all: &[IntegrationStatus]) -> serde_json::Map<String, serde_json::Valu
     Word::ALL.iter().map(|s| (s.to_string(), all.iter().filter(|i| i.state == *s).count().into())).collect()
 }
 
-pub(super) async fn status(State(shared): State<Shared>) -> Result<Response, Problem> {
+pub(super) async fn status(State(shared): State<Shared>, QueryOf(query): Query) -> Result<Response, Problem> {
+    let page = Page::read(&query, "status")?;
     let state = shared.state;
     // A large estate takes some tens of milliseconds: not on the runtime's threads.
     let work = tokio::task::spawn_blocking(move || {
         let now = state.clock.now();
         let views = state.views(now);
         let all: Vec<IntegrationStatus> = state.board.read(|b| b.iter().map(|i| integration_status(i, &views, now)).collect());
+        let totals = totals(&all);
+        let (integrations, next) = page.of("status", all, |i| &i.id);
         serde_json::to_vec(&StatusBody {
             version: env!("CARGO_PKG_VERSION"),
             now: now.to_string(),
             ready: state.health.is_ready(),
             config_hash: &state.config.borrow().hash,
-            totals: totals(&all),
-            integrations: &all,
+            totals,
+            integrations,
+            next,
         })
     });
     json_bytes(work.await)

@@ -15,6 +15,7 @@ use super::asked::{Fields, Key, may, must};
 use super::auth::Actor;
 use super::decisions::{BY, LONGEST, body_of, decided, recorded_with};
 use super::limits::{Asked, unknown};
+use super::paging::Page;
 use super::{Query, ServerState, Shared};
 use crate::config::table::nearest;
 use crate::evidence::{Entry, Kind, Scope, time_text};
@@ -44,7 +45,7 @@ pub(super) const RECLASSIFY: &[Key] = &[
 /// All that are at hand, or those of a customer, of an environment, or open.
 pub(super) async fn list(State(shared): State<Shared>, QueryOf(query): Query) -> Result<Response, Problem> {
     let state = shared.state;
-    let wanted = Wanted::read(&state, &query)?;
+    let (wanted, page) = (Wanted::read(&state, &query)?, Page::read(&query, "incidents")?);
     // A large estate takes some tens of milliseconds: not on the runtime's threads.
     let work = tokio::task::spawn_blocking(move || {
         let all = state.incidents.all();
@@ -54,7 +55,8 @@ pub(super) async fn list(State(shared): State<Shared>, QueryOf(query): Query) ->
         let incidents: Vec<IncidentShown> = all.iter().filter(|i| wanted.has(i)).map(shown).collect();
         let common = causes.iter().filter(|c| c.incidents.iter().any(|id| incidents.iter().any(|i| i.id == *id)));
         let common_causes = common.map(Into::into).collect();
-        serde_json::to_vec(&IncidentList { now: state.clock.now(), incidents, common_causes })
+        let (incidents, next) = page.of("incidents", incidents, |i| &i.id);
+        serde_json::to_vec(&IncidentList { now: state.clock.now(), incidents, common_causes, next })
     });
     json_bytes(work.await)
 }
@@ -205,10 +207,10 @@ struct Wanted {
 impl Wanted {
     fn read(state: &ServerState, query: &BTreeMap<String, String>) -> Result<Self, Problem> {
         let bad = |what: &str, hint: &str| Problem::new(StatusCode::BAD_REQUEST, format!("{what} is not readable"), hint);
-        let known = ["customer", "environment", "open"];
+        let known = ["customer", "environment", "open", "limit", "cursor"];
         if let Some(other) = query.keys().find(|k| !known.contains(&k.as_str())) {
             let shown: String = other.chars().take(60).collect();
-            return Err(bad(&shown, "Give customer, environment or open."));
+            return Err(bad(&shown, "Give customer, environment, open, limit or cursor."));
         }
         let slug = |key: &str| {
             let text =
@@ -226,7 +228,10 @@ impl Wanted {
         let wanted = Self { below, environment: environment.map(|e| e.to_string()), open: None };
         // A slip of the pen must not look as if nothing were broken.
         let there = state.board.read(|all| all.iter().any(|i| wanted.concerns(&i.def.id)));
-        if !there && !state.incidents.all().iter().any(|i| wanted.concerns(&i.integration)) && !query.is_empty() {
+        if !there
+            && !state.incidents.all().iter().any(|i| wanted.concerns(&i.integration))
+            && (wanted.below.is_some() || wanted.environment.is_some())
+        {
             let near = |a: &Asked| state.board.read(|all| a.nearest(all.iter().map(|i| &i.def.id)));
             return Err(unknown(wanted.below.as_ref().and_then(near)));
         }

@@ -33,6 +33,7 @@ mod api;
 mod asked;
 mod auth;
 mod decisions;
+mod etag;
 mod gate;
 mod incidents;
 mod limits;
@@ -47,6 +48,7 @@ mod page_limits;
 mod page_readiness;
 mod page_soak;
 mod page_strip;
+mod paging;
 mod probe;
 mod runs;
 mod scrape;
@@ -221,6 +223,7 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/checks/{customer}/{environment}/{integration}/{check}/runs", get(runs::runs))
         .fallback(api::not_found)
         .method_not_allowed_fallback(api::wrong_method)
+        .layer(axum::middleware::from_fn(etag::tagged))
         .layer(axum::middleware::from_fn_with_state(shared.clone(), gate::pass))
         .with_state(shared)
 }

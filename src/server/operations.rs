@@ -77,6 +77,10 @@ const fn must(name: &'static str, description: &'static str) -> Parameter {
     Parameter { name, required: true, description }
 }
 
+/// Of lists: how many at once.
+const LIMIT: Parameter = may("limit", "At most so many, 1 to 20000, in the order of their ids; `next` leads on.");
+/// Of lists: which page.
+const CURSOR: Parameter = may("cursor", "What `next` of the page before said.");
 /// Of lists: which part of them.
 const ID: Parameter = may("id", "Those of a customer, of customer/environment, or one: customer/environment/integration.");
 
@@ -102,10 +106,12 @@ pub(super) const ALL: &[Operation] = &[
         "status",
         Content::Json(of::<api::StatusBody<'_>>),
         "All integrations: state, ratios, who has to act and what to do.",
-    ),
+    )
+    .query(&[LIMIT, CURSOR]),
     Operation::get("/api/v1/config", "config", Content::Json(of::<Outline>), "What is in force, as hashes."),
-    Operation::get("/api/v1/limits", "limits", Content::Json(of::<limits::Body>), "What is known of rate limits.").query(&[ID]),
-    Operation::get("/api/v1/soaks", "soaks", Content::Json(of::<soaks::Soaks>), "The verdicts of all soaks.").query(&[ID]),
+    Operation::get("/api/v1/limits", "limits", Content::Json(of::<limits::Body>), "What is known of rate limits.")
+        .query(&[ID, LIMIT, CURSOR]),
+    Operation::get("/api/v1/soaks", "soaks", Content::Json(of::<soaks::Soaks>), "The verdicts of all soaks.").query(&[ID, LIMIT, CURSOR]),
     Operation::get("/api/v1/gates/{customer}/{environment}", "gate", Content::Json(of::<Answered>), "May the environment go live?")
         .query(&[may("at", "As it was then: a time, a day, or a span back from now (2h).")]),
     Operation::post("/api/v1/exclusions", "exclusions", decisions::EXCLUSION, DECIDED, "Takes runs out of the judgement, on record."),
@@ -128,6 +134,8 @@ pub(super) const ALL: &[Operation] = &[
             may("customer", "Those of a customer."),
             may("environment", "Those of environments of this name."),
             may("open", "true: those that go on; false: those that are over."),
+            LIMIT,
+            CURSOR,
         ]),
     Operation::get("/api/v1/incidents/{id}", "incident", Content::Json(of::<IncidentShown>), "An incident."),
     Operation::post("/api/v1/incidents/{id}/ack", "incident_ack", incidents::ACK, DECIDED, "Somebody is on it, on record."),
@@ -154,6 +162,8 @@ pub(super) const ALL: &[Operation] = &[
     .query(&[
         may("since", "From this slot on: a time, a day, or a span back from now (24h, which is the default)."),
         may("until", "To this slot, exclusive, likewise; now by default."),
+        may("limit", "At most so many, 1 to 20000, the oldest; `next` leads on."),
+        CURSOR,
     ]),
 ];
 

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use crate::estate::settings;
 use crate::server::{Server, applied, send, start};
+use crate::support::daemon::{Daemon, eventually, request};
+use crate::support::fake_api::{FakeApi, Reply};
 
 /// A path of the document with the made estate's names in it.
 fn filled(template: &str) -> String {
@@ -92,6 +94,123 @@ async fn the_document_is_what_is_served_and_everything_in_it_answers() {
     of_status["body"].as_object_mut().unwrap().remove("ready");
     let (said, content) = judged(&document, &other).unwrap();
     assert!(!content && said.contains("fine") && said.contains("'ready' is a required property"), "{said}");
+}
+
+/// All ids of a list, read page by page, and how many pages it took.
+async fn paged(s: &Server, path: &str, list: &str, id: &str) -> (Vec<String>, usize) {
+    let (mut ids, mut pages, mut cursor) = (Vec::new(), 0, String::new());
+    loop {
+        let page = s.get(&format!("{path}?limit=2{cursor}")).await;
+        assert_eq!(page.status, 200, "{path}: {}", page.text());
+        let page = page.json();
+        let some = page[list].as_array().unwrap();
+        assert!(some.len() <= 2);
+        ids.extend(some.iter().map(|i| i[id].as_str().unwrap().to_owned()));
+        pages += 1;
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return (ids, pages),
+        }
+    }
+}
+
+#[tokio::test]
+async fn lists_come_page_by_page() {
+    let s = start(settings(), applied()).await;
+    for (path, list, id) in [("/api/v1/status", "integrations", "id"), ("/api/v1/limits", "integrations", "id")] {
+        let whole = s.get(path).await.json();
+        assert!(whole["next"].is_null(), "{path}");
+        let mut all: Vec<String> = whole[list].as_array().unwrap().iter().map(|i| i[id].as_str().unwrap().to_owned()).collect();
+        all.sort();
+        assert_eq!(paged(&s, path, list, id).await, (all, 4), "{path}");
+    }
+    let totals = |j: &Value| j["totals"].clone();
+    assert_eq!(
+        totals(&s.get("/api/v1/status?limit=1").await.json()),
+        totals(&s.get("/api/v1/status").await.json()),
+        "of all, on every page"
+    );
+    let of_status = s.get("/api/v1/status?limit=1").await.json()["next"].as_str().unwrap().to_owned();
+    for bad in [
+        "/api/v1/status?limit=0".to_owned(),
+        format!("/api/v1/limits?limit=1&cursor={of_status}"),
+        format!("/api/v1/status?cursor={of_status}"),
+    ] {
+        let refused = s.get(&bad).await;
+        assert!(refused.status == 400 && !refused.json()["hint"].as_str().unwrap().is_empty(), "{bad}");
+    }
+}
+
+#[test]
+fn runs_come_page_by_page_while_more_are_made() {
+    let api = FakeApi::start(|_| Reply::json("{}"));
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("customers")).unwrap();
+    let store = dir.path().join("soakwatch.db");
+    std::fs::write(
+        dir.path().join("soakwatch.toml"),
+        format!("[server]\nlisten = \"127.0.0.1:0\"\n[store]\npath = \"{}\"\n", store.display()),
+    )
+    .unwrap();
+    let customer = format!(
+        "[customer]\nid = \"acme\"\nallow_private = true\n[[integration]]\nid = \"crm\"\nenvironment = \"production\"\nowner = \"vendor\"\n\
+         [[integration.check]]\nid = \"list\"\nevery = \"1s\"\ntimeout = \"900ms\"\n[integration.check.http]\nurl = \"{}\"\n",
+        api.url("/v1")
+    );
+    std::fs::write(dir.path().join("customers/acme.toml"), customer).unwrap();
+    let daemon = Daemon::start(dir.path(), &[]);
+    let path = "/api/v1/checks/acme/production/crm/list/runs";
+    let read = |query: &str| -> Value { serde_json::from_str(&daemon.get(&format!("{path}{query}"))).unwrap() };
+    let slots =
+        |page: &Value| -> Vec<String> { page["runs"].as_array().unwrap().iter().map(|r| r["slot"].as_str().unwrap().to_owned()).collect() };
+    eventually("five runs are stored", || (slots(&read("")).len() >= 5).then_some(()));
+    let first = read("?limit=2");
+    let mut seen = slots(&first);
+    let mut next = first["next"].as_str().unwrap().to_owned();
+    // While somebody reads, more come: behind the end that the first page set.
+    let known = slots(&read("")).len();
+    eventually("more are stored", || (slots(&read("")).len() > known).then_some(()));
+    loop {
+        let page = read(&format!("?limit=2&cursor={next}"));
+        assert_eq!(page["until"], first["until"]);
+        seen.extend(slots(&page));
+        let Some(cursor) = page["next"].as_str() else { break };
+        next = cursor.to_owned();
+    }
+    let span = format!("?since={}&until={}", first["since"].as_str().unwrap(), first["until"].as_str().unwrap());
+    assert_eq!(seen, slots(&read(&span)), "each once, in order, and none that came later");
+    let other = request("GET", &format!("{}{path}?limit=2&since=1h&cursor={next}", daemon.url), &[]);
+    assert_eq!(other.0, 400);
+}
+
+#[tokio::test]
+async fn who_polls_is_told_that_nothing_changed() {
+    let s = start(settings(), applied()).await;
+    for (path, weak) in [
+        ("/api/v1/openapi.json", false),
+        ("/api/v1/config", false),
+        ("/api/v1/status", true),
+        ("/api/v1/soaks", true),
+        ("/api/v1/limits", true),
+        ("/api/v1/incidents", true),
+        ("/api/v1/gates/acme/production", true),
+        ("/api/v1/integrations/acme/production/crm-orders", true),
+    ] {
+        let first = s.get(path).await;
+        let tag = first.header("etag").unwrap_or_else(|| panic!("{path} has no tag")).to_owned();
+        assert_eq!(tag.starts_with("W/"), weak, "{path}: {tag}");
+        let again = s.ask("GET", path, &[&format!("If-None-Match: {tag}")]).await;
+        assert_eq!((again.status, again.body.len(), again.header("etag")), (304, 0, Some(tag.as_str())), "{path}");
+        assert_eq!(again.header("cache-control"), Some("no-store"), "{path}");
+        assert_eq!(s.ask("GET", path, &["If-None-Match: \"other\""]).await.status, 200, "{path}");
+    }
+    // What differs has another tag.
+    let tag = s.get("/api/v1/status").await.header("etag").unwrap().to_owned();
+    s.health.set_ready(false);
+    assert_eq!(s.ask("GET", "/api/v1/status", &[&format!("If-None-Match: {tag}")]).await.status, 200);
+    for untagged in ["/", "/metrics", "/nothing", "/-/healthy"] {
+        assert_eq!(s.get(untagged).await.header("etag"), None, "{untagged}");
+    }
 }
 
 /// A path that changes something: it asks for what the document says it asks for, and knows every key that stands there. What it answered.

@@ -26,7 +26,7 @@ use crate::estate::{clock, config, estate, integration, settings, with_checks};
 /// A running server over the made estate.
 pub(crate) struct Server {
     pub(crate) at: SocketAddr,
-    health: Arc<Health>,
+    pub(crate) health: Arc<Health>,
     own: Arc<OwnMetrics>,
     config: watch::Sender<Arc<Config>>,
     stop: CancellationToken,
@@ -104,7 +104,7 @@ fn with_tokens() -> Settings {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     head: String,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
