@@ -281,6 +281,8 @@ fn rules(config: Config, board: Board, soaks: Soaks, budgets: Budgets, dir: &Pat
             reload: mpsc::channel(1).0,
             decisions: mpsc::channel(1).0,
             memories: Arc::default(),
+            incidents: Arc::default(),
+            checkpoints: Arc::default(),
             store: dir.join("none.db"),
         };
         tokio::spawn(serve(listener, state, stop.clone()));

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
 use crate::budget::Budgets;
+use crate::checkpoint::Live;
 use crate::clock::Clock;
 use crate::config::model::{CheckDef, Config};
 use crate::config::{Loaded, diff};
@@ -34,8 +35,10 @@ use crate::transport::{Resolver, Transport};
 
 mod arrivals;
 mod bundles;
+mod checkpoints;
 mod decisions;
 mod evidence;
+mod heartbeat;
 mod memory;
 mod restart;
 mod service;
@@ -169,6 +172,7 @@ impl App {
         let mut supervisor = supervisor;
         let soaks = Arc::new(Soaks::default());
         let incidents = Arc::new(Incidents::default());
+        let checkpoints = Arc::new(Live::default());
         let budgets = Arc::new(Budgets::new(&config.settings.rate_limit));
         let (keep, kept) = mpsc::channel(256);
         let memories = Arc::new(Memories::new(keep));
@@ -178,6 +182,7 @@ impl App {
             budgets: Arc::clone(&budgets),
             soaks: Arc::clone(&soaks),
             incidents: Arc::clone(&incidents),
+            checkpoints: Arc::clone(&checkpoints),
             own: Arc::clone(&own),
             clock: clock.clone(),
             config: config_now.clone(),
@@ -229,6 +234,15 @@ impl App {
         supervisor.spawn("soaks", keeper.run(stop.clone()));
         let bundles =
             bundles::Bundles { soaks: Arc::clone(&soaks), recorder: recorder.clone(), clock: clock.clone(), config: config_now.clone() };
+        let counter = checkpoints::Checkpoints {
+            live: checkpoints,
+            board: Arc::clone(&board),
+            soaks: Arc::clone(&soaks),
+            config: config_now.clone(),
+            store: path.clone(),
+            clock: clock.clone(),
+        };
+        supervisor.spawn("checkpoints", counter.run(stop.clone()));
         supervisor.spawn("bundles", bundles.run(stop.clone()));
         supervisor.spawn("decisions", decisions::run(decided, Arc::clone(&soaks), recorder.clone(), stop.clone()));
         restart::hold_again(&config, &holds, &budgets, &board, &clock, &recorder).await;
@@ -243,6 +257,13 @@ impl App {
             soaks: Arc::clone(&soaks),
         };
         supervisor.spawn("housekeeper", checker.run(log, stop.clone()));
+        let heartbeat = heartbeat::Heartbeat {
+            config: config_now.clone(),
+            transport: transport_now.clone(),
+            stored: recorder.stored(),
+            health: Arc::clone(&health),
+        };
+        supervisor.spawn("heartbeat", heartbeat.run(stop.clone()));
         let watch = arrivals::Watch {
             board: Arc::clone(&board),
             memories: Arc::clone(&memories),
@@ -286,17 +307,17 @@ impl App {
             tracing::info!(%receiver, "messages are received on http://{receiver}/hooks");
         }
         let checks = config.checks().count();
-        tracing::info!(%address, checks, hash = config.hash, "ready: {}", watching(checks, address));
+        tracing::info!(%address, checks, hash = config.hash, "ready: {}", summary(checks, address));
 
         // Runs in flight get their grace period, then the recorder gets time to write what is left.
         let patience = config.settings.scheduler.grace.0 + Duration::from_secs(30);
-        notifier.ready(&watching(checks, address));
+        notifier.ready(&summary(checks, address));
         let tasks = tokio::spawn(service::accompany(supervisor.run(patience), notifier, health, stop.clone()));
         Ok(Running { address, receiver, board, soaks, incidents, recorder, reload, stop, tasks })
     }
 }
 
-fn watching(checks: usize, address: SocketAddr) -> String {
+fn summary(checks: usize, address: SocketAddr) -> String {
     format!("watching {checks} {} on http://{address}", if checks == 1 { "check" } else { "checks" })
 }
 
@@ -359,7 +380,7 @@ impl Reloader {
             let answer = self.reload(&request.actor).await;
             let refused = if matches!(answer, ReloadAnswer::Refused(_)) { "; the last reload was refused, the log says why" } else { "" };
             let checks = self.config.borrow().checks().count();
-            self.notifier.ready(&format!("{}{refused}", watching(checks, self.address)));
+            self.notifier.ready(&format!("{}{refused}", summary(checks, self.address)));
             let _ = request.answer.send(answer);
         }
     }

@@ -112,9 +112,9 @@ pub fn remediation(class: Class, attribution: Attribution, owner: Owner) -> Stri
         Class::Throttled => format!(
             "We are told to slow down. Compare the declared volume with the limit, and ask {them} for a higher one or lengthen the interval."
         ),
-        Class::Assertion => format!(
-            "The answer came, but is not as expected. Compare expectation and answer; then tell {them}, or correct the expectation."
-        ),
+        Class::Assertion => {
+            format!("What came is not as expected. Compare it with the expectation; then tell {them}, or correct the expectation.")
+        }
         Class::Slow => {
             format!("The answer is right but later than allowed. Ask {them} about load; look at the phases to see where the time goes.")
         }

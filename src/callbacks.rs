@@ -75,6 +75,11 @@ impl Callbacks {
         self.waiters().keys().any(|(c, _)| c == check)
     }
 
+    /// Whether a run of a check waits for this id.
+    pub fn awaits(&self, check: &CheckId, id: &str) -> bool {
+        self.waiters().contains_key(&(check.clone(), id.to_owned()))
+    }
+
     /// Hands a message to the run that waits for it; `false`: none does, or it has enough of them.
     pub fn hand(&self, check: &CheckId, id: &str, callback: Callback) -> bool {
         let waiter = self.waiters().get(&(check.clone(), id.to_owned())).cloned();

@@ -18,7 +18,7 @@ use crate::clock::UnixMs;
 use crate::evidence::{Hash, canonical, chain, time_text};
 use crate::files;
 use crate::readiness::{Basis, Known, Log, SoakCase, decide, other_config, seen_until};
-use crate::report::{CheckStats, Document, Program, Report, SCHEMA, answer, html, markdown};
+use crate::report::{CheckStats, Document, Program, Report, SCHEMA, answer, html, markdown, readiness};
 use crate::soak::gate::Gate;
 
 const MAX_MANIFEST: u64 = 64 << 10;
@@ -351,7 +351,8 @@ impl Verification<'_> {
         if report.document.program != Program::this() {
             return Ok(());
         }
-        for (name, should) in [(HTML, html(report)), (MARKDOWN, markdown(report))] {
+        let page = readiness(report);
+        for (name, should) in [(HTML, html(&page)), (MARKDOWN, markdown(&page))] {
             if self.read(name, MAX_DOCUMENT)?.is_some_and(|bytes| bytes != should.as_bytes()) {
                 self.found(format!("{name} does not say what evidence.json says"));
             }

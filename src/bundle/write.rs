@@ -13,7 +13,7 @@ use super::{EVIDENCE, HTML, MARKDOWN, RUNS, ZSTD_LEVEL};
 use crate::evidence::{Hash, canonical, time_text};
 use crate::files::words;
 use crate::readiness::{Runs, Situation, decide};
-use crate::report::{CheckStats, Document, LogPart, Program, Report, RunsPart, html, markdown};
+use crate::report::{CheckStats, Document, LogPart, Program, Report, RunsPart, html, markdown, readiness};
 use crate::soak::gate::Gate;
 use crate::store::Logged;
 
@@ -103,8 +103,9 @@ pub fn write_bundle<E>(content: &Content, runs: &mut Runs<'_, E>, dir: &Path, ke
     let lines = runs_part.lines;
     let document = Document::new(situation.clone(), &gate, LogPart::of(log), runs_part)?;
     let report = Report { document: &document, gate: &gate, stats: &stats };
+    let page = readiness(&report);
     let mut files = vec![runs_entry];
-    for (name, bytes) in [(EVIDENCE, document.bytes()?), (HTML, html(&report).into_bytes()), (MARKDOWN, markdown(&report).into_bytes())] {
+    for (name, bytes) in [(EVIDENCE, document.bytes()?), (HTML, html(&page).into_bytes()), (MARKDOWN, markdown(&page).into_bytes())] {
         write_file(&dir.join(name), &bytes).map_err(at(&dir.join(name)))?;
         files.push(FileEntry { name: name.to_owned(), bytes: bytes.len() as u64, sha256: Hash::of(&bytes) });
     }

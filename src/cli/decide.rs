@@ -71,7 +71,7 @@ pub(super) struct Accept {
 
 /// Whom to tell, and how the answer looks.
 #[derive(Debug, clap::Args)]
-struct Shape {
+pub(super) struct Shape {
     /// The daemon's answer as it is: one JSON object with the record
     #[arg(long)]
     json: bool,
@@ -105,7 +105,8 @@ fn field(body: &Map<String, Value>, key: &str) -> String {
     body.get(key).and_then(Value::as_str).map(plain).unwrap_or_default()
 }
 
-fn tell(shape: &Shape, path: &str, body: &Value, advice: &str, text: impl Fn(&Map<String, Value>) -> String) -> CliResult {
+/// Tells it, and says that it is on record.
+pub(super) fn tell(shape: &Shape, path: &str, body: &Value, advice: &str, text: impl Fn(&Map<String, Value>) -> String) -> CliResult {
     let (status, answer) = block_on(shape.daemon.post(path, body))?;
     if status != StatusCode::CREATED {
         return Err(not_done(status, &answer, advice));

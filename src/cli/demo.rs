@@ -90,6 +90,10 @@ fn introduce(args: &Demo, estate: &Estate, running: &Running) {
     say(format_args!("          curl -s {url}/api/v1/integrations/borealis/production/payroll-export"));
     say(format_args!("          curl -s {url}/metrics | grep soakwatch_run_failure_classes_total"));
     say(format_args!("          soakwatch limits cobalt --forecast --url {url}"));
+    if let Some(receiver) = running.receiver {
+        let url = format!("http://{receiver}/hooks/fjord/production/stock-events");
+        say(format_args!("  forge   a message to us, and be refused: curl -s -o /dev/null -w '%{{http_code}}\\n' -d '{{}}' {url}"));
+    }
     say(format_args!(
         "  gates   acme/production is \"go\" once its window is full, in seconds; acme/staging and cobalt/production are \"no_go\","
     ));

@@ -1,4 +1,4 @@
-//! `soakwatch gate customer/environment`: may it go live? From the configuration and the store, without a daemon, or from a running one. Changes nothing.
+//! `soakwatch gate customer/environment`: may it go live; or, with `--gate hypercare`, may hypercare end? From the configuration and the store, without a daemon, or from a running one. Changes nothing.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::control::{Credential, Daemon, refused, within};
 use super::verdict::{counts, criteria};
-use super::{CliError, CliResult, Exit, block_on, complain, say};
+use super::{CliError, CliResult, Exit, block_on, complain, hypercare, say};
 use crate::app::store_path;
+use crate::checkpoint;
 use crate::clock::{Clock, UnixMs};
 use crate::config::model::Config;
 use crate::config::{self, LoadOptions};
@@ -20,12 +21,16 @@ use crate::soak::gate::Answer;
 use crate::soak::{Ruling, Shown, ShownCounts, percent};
 use crate::store::Reader;
 
-/// Say whether an environment may go live, and why not. Exit code: 0 go, 1 no_go (it failed), 2 not_yet (something is missing or can't be shown)
+/// Say whether an environment may go live, or whether hypercare may end, and why not. Exit code: 0 go or ready_for_handoff, 1 no_go or not_ready (it failed), 2
+/// not_yet (something is missing or can't be shown)
 #[derive(Debug, clap::Args)]
 pub(super) struct Gate {
     /// customer/environment
     environment: String,
-    /// The answer as one JSON object (docs/verdicts.md has its keys)
+    /// Which gate
+    #[arg(long, value_enum, default_value_t = Which::GoLive)]
+    gate: Which,
+    /// The answer as one JSON object (docs/verdicts.md and docs/hypercare.md have its keys)
     #[arg(long)]
     json: bool,
     /// As it was at this time, by what had been recorded until then: 2026-12-01T08:00:00Z, a day (2026-12-01), or a span back from now (90m, 7d)
@@ -44,6 +49,16 @@ pub(super) struct Gate {
     store: Option<PathBuf>,
 }
 
+/// The gates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Which {
+    /// May it go live?
+    GoLive,
+    /// May hypercare end?
+    Hypercare,
+}
+
 pub(super) fn run(args: &Gate) -> CliResult {
     let now = Clock::System.now();
     let parts = args.environment.split_once('/').and_then(|(c, e)| Some((c.parse::<Slug>().ok()?, e.parse::<Slug>().ok()?)));
@@ -53,9 +68,18 @@ pub(super) fn run(args: &Gate) -> CliResult {
     };
     let at = args.at.as_ref().map(|text| time(text, now)).transpose()?;
     let environment = (customer.as_str(), environment.as_str());
-    let answered = match &args.url {
-        Some(url) => ask(&Daemon::at(url.clone(), args.credential.clone()), environment, at)?,
-        None => read(args, environment, at, now)?,
+    if args.gate == Which::Hypercare {
+        let answered: checkpoint::Answered = match &args.url {
+            Some(url) => ask(&Daemon::at(url.clone(), args.credential.clone()), environment, Some(checkpoint::GATE), at)?,
+            None => read(args, environment, &|config, reader| {
+                checkpoint::answer_from(config, reader, environment, at.unwrap_or(now), at.is_none())
+            })?,
+        };
+        return hypercare::show(&answered, args.json);
+    }
+    let answered: Answered = match &args.url {
+        Some(url) => ask(&Daemon::at(url.clone(), args.credential.clone()), environment, None, at)?,
+        None => read(args, environment, &|config, reader| answer_from(config, reader, environment, at.unwrap_or(now), at.is_none()))?,
     };
     if args.json {
         say(serde_json::to_string_pretty(&answered).map_err(|e| Exit::Internal.with(e))?);
@@ -81,9 +105,15 @@ fn time(text: &str, now: UnixMs) -> Result<UnixMs, CliError> {
 }
 
 /// The answer of a running daemon.
-fn ask(daemon: &Daemon, (customer, environment): (&str, &str), at: Option<UnixMs>) -> Result<Answered, CliError> {
-    // Slugs and UTC times need no escaping.
-    let at = at.map(|t| format!("?at={t}")).unwrap_or_default();
+fn ask<A: serde::de::DeserializeOwned>(
+    daemon: &Daemon,
+    (customer, environment): (&str, &str),
+    gate: Option<&str>,
+    at: Option<UnixMs>,
+) -> Result<A, CliError> {
+    // Slugs, words and UTC times need no escaping.
+    let query: Vec<String> = gate.map(|g| format!("gate={g}")).into_iter().chain(at.map(|t| format!("at={t}"))).collect();
+    let at = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
     let (status, body) = block_on(daemon.call(Method::GET, &format!("/api/v1/gates/{customer}/{environment}{at}")))?;
     if status != StatusCode::OK {
         let answer: Value = serde_json::from_str(&body).unwrap_or(Value::Null);
@@ -100,8 +130,12 @@ fn ask(daemon: &Daemon, (customer, environment): (&str, &str), at: Option<UnixMs
     })
 }
 
+/// Makes an answer of configuration and store.
+type Answering<'a, A> = dyn Fn(&Config, &Reader) -> Result<A, Failed> + 'a;
+
 /// The answer from configuration and store.
-fn read(args: &Gate, (customer, environment): (&str, &str), at: Option<UnixMs>, now: UnixMs) -> Result<Answered, CliError> {
+fn read<A>(args: &Gate, (customer, environment): (&str, &str), answer: &Answering<'_, A>) -> Result<A, CliError> {
+    let now = Clock::System.now();
     let loaded = config::load(&args.config, &LoadOptions { check_secrets: false, env: config::environment(), now });
     let Some(config) = loaded.config else {
         loaded.problems.iter().filter(|p| !p.warning).for_each(complain);
@@ -113,7 +147,7 @@ fn read(args: &Gate, (customer, environment): (&str, &str), at: Option<UnixMs>, 
     }
     let path = args.store.clone().unwrap_or_else(|| store_path(&config));
     let reader = Reader::open(&path).map_err(|e| Exit::Io.with(e))?;
-    answer_from(&config, &reader, (customer, environment), at.unwrap_or(now), at.is_none()).map_err(|e| match e {
+    answer(&config, &reader).map_err(|e| match e {
         Failed::Unknown(_) => unknown(&config, &args.environment),
         Failed::Store(error) => Exit::Io.with(error),
     })
@@ -149,7 +183,7 @@ fn words(answer: Answer) -> &'static str {
     }
 }
 
-fn list(out: &mut String, head: &str, indent: &str, lines: &[String]) {
+pub(super) fn list(out: &mut String, head: &str, indent: &str, lines: &[String]) {
     if !lines.is_empty() {
         let _ = writeln!(out, "{indent}{head}");
         for line in lines {

@@ -7,6 +7,8 @@ use std::io::Write as _;
 
 use clap::{Parser, Subcommand};
 
+mod backup;
+mod checkpoint;
 mod columns;
 mod control;
 mod decide;
@@ -14,7 +16,9 @@ mod demo;
 mod explain;
 mod gate;
 mod health;
+mod hypercare;
 mod ids;
+mod incidents;
 mod keygen;
 mod limits;
 mod lint;
@@ -22,6 +26,7 @@ mod plan;
 mod probe;
 mod reload;
 mod report;
+mod restore;
 mod rules;
 mod run;
 mod runs;
@@ -114,13 +119,21 @@ enum Command {
     Exclude(decide::Exclude),
     Attest(decide::Attest),
     Accept(decide::Accept),
+    Incidents(incidents::Incidents),
+    Ack(incidents::Ack),
+    Note(incidents::Note),
+    Reclassify(incidents::Reclassify),
     Limits(limits::Limits),
     Lint(lint::Lint),
     Simulate(simulate::Simulate),
     Report(report::Report),
+    Checkpoint(checkpoint::Checkpoint),
+    Handoff(checkpoint::Handoff),
     Rules(rules::Rules),
     Verify(verify::Verify),
     Keygen(keygen::Keygen),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Webhook(webhook::Webhook),
     /// Makes a token for the server and shows it once
     Token(token::TokenArgs),
@@ -143,13 +156,21 @@ impl Cli {
             Command::Exclude(args) => decide::exclude(&args),
             Command::Attest(args) => decide::attest(&args),
             Command::Accept(args) => decide::accept(&args),
+            Command::Incidents(args) => incidents::run(&args),
+            Command::Ack(args) => incidents::ack(&args),
+            Command::Note(args) => incidents::note(&args),
+            Command::Reclassify(args) => incidents::reclassify(&args),
             Command::Limits(args) => limits::run(&args),
             Command::Lint(args) => lint::run(&args),
             Command::Simulate(args) => simulate::run(&args),
             Command::Report(args) => report::run(&args),
+            Command::Checkpoint(args) => checkpoint::run(&args),
+            Command::Handoff(args) => checkpoint::run_handoff(&args),
             Command::Rules(args) => rules::run(&args),
             Command::Verify(args) => verify::run(&args),
             Command::Keygen(args) => keygen::run(&args),
+            Command::Backup(args) => backup::run(&args),
+            Command::Restore(args) => restore::run(&args),
             Command::Webhook(args) => webhook::run(&args),
             Command::Token(args) => token::run(&args),
         }

@@ -85,8 +85,9 @@ fn find(wanted: &Wanted, config: &Config) -> Result<Vec<Arc<CheckDef>>, CliError
         let hint = wanted.hint(config.checks().map(|c| &c.id)).unwrap_or_else(|| "no check is configured".to_owned());
         return Err(Exit::BadInput.with(anyhow::anyhow!("{} is not in {}; {hint}", wanted.as_str(), config.dir.display())));
     }
-    if let Some(told) = found.iter().find(|c| !c.kind.is_asked()) {
-        let why = format!("{} can't be run by hand: its outcomes arrive from outside ({})", told.id, told.kind.name());
+    if let Some(told) = found.iter().find(|c| !c.kind.is_asked() || c.kind.receiving().is_some()) {
+        let (id, kind) = (&told.id, told.kind.name());
+        let why = format!("{id} can't be run by hand: its messages come to the daemon ({kind}); see: soakwatch runs {id}");
         return Err(Exit::Undecided.with(anyhow::anyhow!(why)));
     }
     Ok(found)

@@ -93,7 +93,8 @@ fn bundle(
     })
 }
 
-fn environment(id: &str) -> Result<(Slug, Slug), CliError> {
+/// customer/environment.
+pub(super) fn environment(id: &str) -> Result<(Slug, Slug), CliError> {
     let parts = id.split_once('/').and_then(|(c, e)| Some((c.parse().ok()?, e.parse().ok()?)));
     parts.ok_or_else(|| Exit::Usage.with(anyhow::anyhow!("\"{}\" is no environment; expected customer/environment", id.escape_debug())))
 }

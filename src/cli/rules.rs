@@ -23,9 +23,27 @@ pub(super) struct Rules {
     /// What stands before a dashboard's uid in alerts, such as https://grafana.example.com/d
     #[arg(long, value_name = "URL", default_value = "/d")]
     dashboards: String,
+    /// prometheus: a file for rule_files; kubernetes: a PrometheusRule for the operator
+    #[arg(long, value_enum, default_value_t = Format::Prometheus)]
+    format: Format,
     /// Print a sample_limit for the scrape of this configuration instead (the directory that holds soakwatch.toml and customers/)
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "runbooks", "dashboards"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "runbooks", "dashboards", "format"])]
     sample_limit: Option<PathBuf>,
+}
+
+/// In which form.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Format {
+    Prometheus,
+    Kubernetes,
+}
+
+/// The same rules as an object of Prometheus' operator: the file's text, two columns further in.
+fn prometheus_rule(text: &str) -> String {
+    let (comments, groups): (Vec<&str>, Vec<&str>) = text.lines().partition(|l| l.starts_with('#'));
+    let head = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: soakwatch\nspec:\n";
+    let inside: String = groups.iter().map(|l| if l.is_empty() { "\n".to_owned() } else { format!("  {l}\n") }).collect();
+    format!("{}\n{head}{inside}", comments.join("\n"))
 }
 
 /// Runs the command.
@@ -37,6 +55,10 @@ pub(super) fn run(args: &Rules) -> CliResult {
     let base = |url: &str| url.trim_end_matches('/').to_owned();
     let bases = Bases { runbooks: base(&args.runbooks), dashboards: base(&args.dashboards) };
     let text = written(&groups(Scale::REAL), Scale::REAL, &bases);
+    let text = match args.format {
+        Format::Prometheus => text,
+        Format::Kubernetes => prometheus_rule(&text),
+    };
     match &args.out {
         None => say(text.trim_end()),
         Some(path) => std::fs::write(path, text)

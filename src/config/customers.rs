@@ -12,7 +12,7 @@ use super::judge::{self, Addresses, Judge};
 use super::model::{CheckDef, Customer, IncidentPolicy, Integration, Maintenance, Paused};
 use super::soak::Written;
 use super::table::{Table, did_you_mean, nearest, one_of, read_field};
-use super::{headings, judged, soak, volume, waiver};
+use super::{exit, headings, judged, soak, volume, waiver};
 use crate::clock::UnixMs;
 use crate::fields::{IntegrationId, Slug, Span};
 use crate::outcome::{Attribution, Class, Criticality, Owner};
@@ -48,6 +48,8 @@ struct Shared {
     maintenance: Vec<Maintenance>,
     paused: Option<Paused>,
     soak: Option<Written>,
+    exit: Option<exit::Written>,
+    contact: Option<String>,
 }
 
 /// Reads the root table of a customer's file. Everything wrong is reported to its source.
@@ -71,6 +73,8 @@ pub fn read(mut root: Table<'_>, judge: &mut Judge) -> Reading {
             maintenance: maintenance(&mut t, judge),
             paused: paused(&mut t),
             soak: t.table("soak").map(|s| soak::read(s, false, judge)),
+            exit: exit::read(&mut t),
+            contact: t.text("contact", MAX_TEXT),
         });
         t.finish();
     }
@@ -82,6 +86,8 @@ pub fn read(mut root: Table<'_>, judge: &mut Judge) -> Reading {
         maintenance: Vec::new(),
         paused: None,
         soak: None,
+        exit: None,
+        contact: None,
     });
     let tables = match missing_heading(&mut root) {
         true => Vec::new(),
@@ -164,6 +170,8 @@ fn integration(
         soak::go_live(&t, go_live, policy);
         soak::maintenance(&t, &windows, go_live, policy);
     }
+    let objective = soak.as_ref().map(|p| p.success_ratio);
+    let exit = exit::policy(exit::read(&mut t), shared.exit.as_ref(), objective);
     let waivers = waiver::read(&mut t, soak.as_ref(), judge);
     let own_private: Option<bool> = t.opt("allow_private");
     let own_unread = t.has("allow_private") && own_private.is_none();
@@ -178,6 +186,8 @@ fn integration(
         hypercare: t.between("hypercare", Span::seconds(0), Span::days(366)).unwrap_or(Span::days(30)),
         soak,
         incident: t.table("incident").map(incident).unwrap_or_default(),
+        exit,
+        contact: t.text("contact", MAX_TEXT).or_else(|| shared.contact.clone()),
         waivers,
         volume: t.table("volume").map(volume::read).unwrap_or_default(),
         allow_private: own_private.unwrap_or(shared.allow_private),

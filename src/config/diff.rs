@@ -47,8 +47,20 @@ pub(super) fn compared<T: PartialEq>(before: &BTreeMap<CheckId, T>, after: &BTre
 /// What is built once at start, as text: the listeners, the store's file, the log. All other settings are taken over while the daemon runs.
 pub(super) fn at_restart(settings: &Settings) -> Vec<(&'static str, String)> {
     // Taken apart by name, so that a new setting must be placed here.
-    let Settings { server, store, scheduler: _, rate_limit: _, self_check: _, probe: _, receiver, metrics: _, evidence: _, reload: _, log } =
-        settings;
+    let Settings {
+        server,
+        store,
+        scheduler: _,
+        rate_limit: _,
+        self_check: _,
+        probe: _,
+        receiver,
+        metrics: _,
+        evidence: _,
+        heartbeat: _,
+        reload: _,
+        log,
+    } = settings;
     let ServerSettings { listen, open: _, hosts: _, max_connections, timeout: _, tokens: _ } = server;
     let StoreSettings { path, keep_runs: _, keep_hours: _, outbox: _ } = store;
     let ReceiverSettings { listen: receives, public_url: _, max_connections: receives_most, max_per_sender: _, timeout: _, max_rate: _ } =

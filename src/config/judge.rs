@@ -11,6 +11,7 @@ use super::table::{Field, Source, Table, Value};
 use crate::clock::UnixMs;
 use crate::fields::Span;
 use crate::probe::Kind;
+use crate::probe::webhook_arrival::GRACE;
 use crate::secret::SecretRef;
 use crate::soak::gate::Answer;
 use crate::soak::{Criterion, Ruling};
@@ -76,8 +77,11 @@ pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: 
     if counts.receiving > 0 && s.receiver.listen.is_none() {
         say(
             "receiver.listen",
-            format!("is missing, and {} checks expect messages", counts.receiving),
-            "expected an address such as \"127.0.0.1:9465\"".into(),
+            match counts.receiving {
+                1 => "is missing, and 1 check expects messages".into(),
+                n => format!("is missing, and {n} checks expect messages"),
+            },
+            "expected an address such as \"127.0.0.1:9465\", as listen of [receiver] in soakwatch.toml".into(),
         );
     }
     let lines = lines(counts, s.metrics.check_histograms);
@@ -91,6 +95,10 @@ pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: 
     if let Some(why) = s.evidence.signing_key.as_ref().and_then(|key| key.read_blocking().err()) {
         let expected = "expected a private key that can be read where soakwatch runs: bundles can't be signed".to_owned();
         source.report(0..0, "evidence.signing_key", why, expected, true);
+    }
+    if let Some(why) = s.heartbeat.url.as_ref().and_then(|url| url.read_blocking().err()) {
+        let expected = "expected a URL that can be read where soakwatch runs: no heartbeat can go out".to_owned();
+        source.report(0..0, "heartbeat.url", why, expected, true);
     }
     s.store.path = source.dir.join(&s.store.path);
     if let Some(ca) = s.probe.ca.as_mut() {
@@ -107,8 +115,10 @@ pub(super) fn grace(check: &Table<'_>, kind: &Kind, every: Span) {
         && c.grace.0 > every.0 * 10
     {
         let path = format!("{}.grace", kind.name());
-        let what = format!("{} is more than ten times every ({every})", c.grace);
-        check.source().report(check.place_of(&path), &check.path_of(&path), what, "expected less", false);
+        let default = if c.grace == GRACE { ", unless another is written," } else { "" };
+        let what = format!("{}{default} is more than ten times every ({every})", c.grace);
+        let expected = format!("expected at most {}", Span(every.0 * 10));
+        check.source().report(check.place_of(&path), &check.path_of(&path), what, expected, false);
     }
 }
 
@@ -217,6 +227,7 @@ impl Judge {
     /// Reports every secret and every file of the kind that can't be read, each at its place.
     pub(super) fn secrets(&mut self, check: &Table<'_>, kind: &Kind) {
         self.readable(check, kind.name(), kind.secrets(), &kind.header_secrets());
+        self.keys(check, kind);
         if let Some((key, why)) = kind.unusable_file_blocking() {
             let path = format!("{}.{key}", kind.name());
             let expected = "expected a file of certificates in PEM form";
@@ -244,6 +255,17 @@ impl Judge {
             let place = check.find(kind, &refers).map(|v| (v.at, v.path));
             let (at, path) = place.unwrap_or_else(|| (check.at(), check.path_of(kind)));
             check.source().report(at, &path, why, expected, !self.check_secrets);
+        }
+    }
+
+    /// Reports every secret that can be read and is no key of its scheme: whatever were signed with it, nothing would fit.
+    fn keys(&self, check: &Table<'_>, kind: &Kind) {
+        let Some((scheme, secrets)) = kind.signed_with() else { return };
+        for secret in secrets {
+            let Some(why) = secret.read_blocking().ok().and_then(|value| scheme.takes(&value).err()) else { continue };
+            let (why, expected) = why.split_once(": ").unwrap_or((why, "expected another secret"));
+            let path = format!("{}.secrets", kind.name());
+            check.source().report(check.place_of(&path), &check.path_of(&path), format!("{secret}: {why}"), expected, !self.check_secrets);
         }
     }
 

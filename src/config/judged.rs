@@ -44,6 +44,8 @@ fn material(integration: &Integration, checks: &[Arc<CheckDef>]) -> Option<Mater
         id: _,
         name: _,
         customer_name: _,
+        exit: _,
+        contact: _,
         owner: _,
         // Its defaults stand in the thresholds.
         criticality: _,

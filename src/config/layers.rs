@@ -128,9 +128,10 @@ fn variables<'k, 'e>(environment: &'e [(String, String)], known: &'k [String], p
             Some(key) if key == "server.token" => {
                 problems.push(at_name(name, "can't be set by a variable", "write [[server.token]] in soakwatch.toml"));
             }
-            Some(key) if key == "evidence.signing_key" => {
-                let expected = "write [evidence] signing_key = { env = \"NAME\" } or { file = \"/path\" } in soakwatch.toml";
-                problems.push(at_name(name, "can't be set by a variable", expected));
+            Some(key) if key == "evidence.signing_key" || key == "heartbeat.url" => {
+                let (section, key) = key.split_once('.').unwrap_or_default();
+                let expected = format!("write [{section}] {key} = {{ env = \"NAME\" }} or {{ file = \"/path\" }} in soakwatch.toml");
+                problems.push(at_name(name, "can't be set by a variable", &expected));
             }
             Some(key) => set.push((key.as_str(), text.as_str())),
             None => {

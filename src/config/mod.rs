@@ -6,6 +6,7 @@ mod blocked;
 mod customers;
 mod demand;
 pub mod diff;
+mod exit;
 pub mod field;
 pub mod fingerprint;
 mod headings;

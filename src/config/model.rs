@@ -16,6 +16,7 @@ use crate::ratelimit::Dialect;
 use crate::secret::SecretRef;
 use crate::soak::{Judge, Waiver};
 
+pub use crate::hypercare::Policy as ExitPolicy;
 pub use crate::incident::Policy as IncidentPolicy;
 pub use crate::soak::Policy as SoakPolicy;
 
@@ -70,6 +71,8 @@ pub struct Settings {
     pub metrics: MetricsSettings,
     /// `[evidence]`
     pub evidence: EvidenceSettings,
+    /// `[heartbeat]`
+    pub heartbeat: HeartbeatSettings,
     /// `[reload]`
     pub reload: ReloadSettings,
     /// `[log]`
@@ -215,6 +218,19 @@ pub struct EvidenceSettings {
     pub signing_key: Option<SecretRef>,
 }
 
+/// `[heartbeat]`: who is told that results are being stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeartbeatSettings {
+    /// `url`: where to; it is a secret, for who knows it can speak for us. Unset: nobody is told.
+    pub url: Option<SecretRef>,
+    /// `every`: at most so often.
+    pub every: Span,
+    /// `method`: `true` POST, `false` GET.
+    pub post: bool,
+    /// `timeout`: for one call.
+    pub timeout: Span,
+}
+
 /// `[reload]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReloadSettings {
@@ -269,6 +285,10 @@ pub struct Integration {
     pub soak: Option<SoakPolicy>,
     /// `incident`: when one opens and closes.
     pub incident: IncidentPolicy,
+    /// `exit`, here and on the customer: what is asked for before hypercare ends.
+    pub exit: ExitPolicy,
+    /// `contact`, here or on the customer: who is to be told, a name or a mail address. Shown, never judged.
+    pub contact: Option<String>,
     /// `waiver`; those that have ended too.
     pub waivers: Vec<Waiver>,
     /// `volume`.

@@ -7,8 +7,8 @@ use toml::de::DeValue;
 
 use super::field::Share;
 use super::model::{
-    ControlTarget, EvidenceSettings, LogSettings, MetricsSettings, ProbeSettings, RateLimitSettings, ReceiverSettings, ReloadSettings,
-    SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, StoreSettings, Token,
+    ControlTarget, EvidenceSettings, HeartbeatSettings, LogSettings, MetricsSettings, ProbeSettings, RateLimitSettings, ReceiverSettings,
+    ReloadSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, StoreSettings, Token,
 };
 use super::table::{Field, Table};
 use crate::fields::{Bytes, Expected, HttpUrl, Ratio, Slug, Span, Volume};
@@ -61,6 +61,7 @@ impl Default for Settings {
             },
             metrics: MetricsSettings { check_histograms: false, max_series: 2_000_000 },
             evidence: EvidenceSettings { bundles: true, dir: PathBuf::from("evidence"), signing_key: None },
+            heartbeat: HeartbeatSettings { url: None, every: Span::seconds(60), post: false, timeout: Span::seconds(10) },
             reload: ReloadSettings { watch: false },
             log: LogSettings { level: tracing::Level::INFO, json: None },
         }
@@ -98,6 +99,13 @@ pub fn read(mut root: Table<'_>) -> Settings {
         set(&mut settings.evidence.bundles, t.opt("bundles"));
         set(&mut settings.evidence.dir, t.opt("dir"));
         settings.evidence.signing_key = t.opt::<SecretRef>("signing_key").map(|key| rooted(key, &t));
+        t.finish();
+    }
+    if let Some(mut t) = root.table("heartbeat") {
+        settings.heartbeat.url = t.opt::<SecretRef>("url").map(|url| rooted(url, &t));
+        set(&mut settings.heartbeat.every, t.between("every", Span::seconds(1), Span::days(1)));
+        set(&mut settings.heartbeat.post, t.word("method", &[("get", false), ("post", true)]));
+        set(&mut settings.heartbeat.timeout, t.between("timeout", Span::seconds(1), Span::seconds(60)));
         t.finish();
     }
     if let Some(mut t) = root.table("reload") {

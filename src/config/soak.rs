@@ -137,7 +137,7 @@ pub(super) fn policy(own: Written, shared: Option<&Written>, criticality: Critic
 }
 
 /// A share that is asked for.
-struct Target(Ratio);
+pub(super) struct Target(pub(super) Ratio);
 
 impl Field for Target {
     fn expected() -> String {
@@ -150,7 +150,7 @@ impl Field for Target {
 }
 
 /// A share that is put up with.
-struct Tolerated(Ratio);
+pub(super) struct Tolerated(pub(super) Ratio);
 
 impl Field for Tolerated {
     fn expected() -> String {

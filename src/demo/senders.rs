@@ -147,13 +147,15 @@ pub(super) fn start(outbox: &Outbox, cut: impl Fn() -> bool + Clone + Send + 'st
 
 impl Sender {
     async fn go_on(&self, outbox: &Outbox, cut: impl Fn() -> bool) {
-        let mut number = 1;
-        let mut message = self.message(number, outbox.clock.now());
-        while self.falls_silent_after.is_none_or(|most| number <= most) {
+        let mut taken = 0;
+        let mut waiting = None;
+        while self.falls_silent_after.is_none_or(|most| taken < most) {
             tokio::time::sleep(self.every).await;
+            let message = waiting.take().unwrap_or_else(|| self.message(taken + 1, outbox.clock.now()));
             if !cut() && outbox.deliver(&message).await {
-                number += 1;
-                message = self.message(number, outbox.clock.now());
+                taken += 1;
+            } else {
+                waiting = Some(message);
             }
         }
     }

@@ -233,6 +233,8 @@ mod tests {
             quota_window: None,
             incident: Default::default(),
             throttled_excluded: false,
+            exit: crate::config::model::ExitPolicy::new(None),
+            contact: None,
         }
     }
 

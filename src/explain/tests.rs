@@ -37,6 +37,8 @@ fn definition() -> CheckDef {
         quota_window: None,
         incident: Default::default(),
         throttled_excluded: false,
+        exit: crate::config::model::ExitPolicy::new(None),
+        contact: None,
     };
     CheckDef {
         key: id.key(),

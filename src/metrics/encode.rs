@@ -18,6 +18,7 @@ use super::webhooks::{self, WebhooksRow};
 use crate::attribution::attribute;
 use crate::board::{Board, CheckEntry, Counts, DURATION_BUCKETS, IntegrationEntry, Sums};
 use crate::budget::{Budgets, Paced};
+use crate::checkpoint::{Answered, Live, is_live};
 use crate::clock::UnixMs;
 use crate::config::model::{CheckDef, Integration, Settings};
 use crate::finding::Finding;
@@ -78,6 +79,8 @@ pub(super) struct Row {
     pub(super) soak: Option<SoakRow>,
     /// Set on the first integration of an environment that has a soak.
     pub(super) gate: Option<GateRow>,
+    /// Set on the first integration of an environment that is live.
+    pub(super) hypercare: Option<Arc<Answered>>,
     pub(super) documents: DocumentsRow,
     pub(super) webhooks: WebhooksRow,
     objective: f64,
@@ -123,6 +126,20 @@ impl Scrape {
         scrape
     }
 
+    /// Adds what was found last of every environment that is live.
+    #[must_use]
+    pub fn with_checkpoints(mut self, live: &Live) -> Self {
+        for answered in live.all() {
+            let (customer, environment) = answered.environment.split_once('/').unwrap_or_default();
+            let block = format!("customer=\"{customer}\",environment=\"{environment}\"");
+            let labels = &self.labels;
+            if let Some(row) = self.rows.iter_mut().find(|r| labels.get(r.customer_environment.clone()) == Some(block.as_bytes())) {
+                row.hypercare = Some(answered);
+            }
+        }
+        self
+    }
+
     fn row(&mut self, entry: &IntegrationEntry, vantage: &str, now: UnixMs) -> Row {
         let def = &entry.def;
         let (i, customer_environment) = self.label_block(def);
@@ -140,9 +157,10 @@ impl Scrape {
             rate: RateRow::of(entry, now),
             soak: None,
             gate: None,
+            hypercare: None,
             documents: DocumentsRow::default(),
             webhooks: WebhooksRow::default(),
-            objective: def.soak.as_ref().map_or(OBJECTIVE, |s| s.success_ratio.0),
+            objective: objective(def, now),
             kinds: Vec::new(),
             phase: entry.phase(now),
             tier: def.criticality.as_str(),
@@ -212,6 +230,11 @@ impl Scrape {
             }
         }
     }
+}
+
+/// The success ratio that is asked for: in the soak by it, and from go-live on for the end of hypercare.
+fn objective(def: &Integration, now: UnixMs) -> f64 {
+    if is_live(def, now) { def.exit.success_ratio.0 } else { def.soak.as_ref().map_or(OBJECTIVE, |s| s.success_ratio.0) }
 }
 
 fn add<K: Ord>(sums: &mut BTreeMap<K, u64>, key: K, n: u64) {

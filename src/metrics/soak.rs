@@ -1,18 +1,23 @@
-//! What a scrape says of soaks and gates: numbers of the worst judged check, the verdict, and the gate's answer. Never judges: verdicts come from
-//! `readiness`, answers from `soak::gate`.
+//! What a scrape says of soaks and gates: numbers of the worst judged check, the verdict, and the gates' answers. Never judges: verdicts come from
+//! `readiness`, answers from `soak::gate` and `checkpoint`.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::encode::{Lines, Row};
 use crate::board::IntegrationEntry;
+use crate::checkpoint;
 use crate::clock::UnixMs;
+use crate::hypercare;
 use crate::readiness::Soaks;
 use crate::soak::gate::{self, Answer};
 use crate::soak::{Input, Name, Ruling, Standing, State, Verdict};
 
-/// The one gate there is.
+/// The gate before go-live.
 const GATE: (&str, &str) = ("gate", "go_live");
+
+/// The gate at the end of hypercare.
+const HYPERCARE: (&str, &str) = ("gate", checkpoint::GATE);
 
 /// One integration's soak. Ratios are of 1; what is not known is absent.
 #[derive(Debug, Default)]
@@ -185,19 +190,36 @@ pub(super) fn verdict(l: &mut Lines<'_>, r: &Row) {
 }
 
 pub(super) fn criteria(l: &mut Lines<'_>, r: &Row) {
-    let Some(gate) = &r.gate else { return };
-    for (criterion, worst) in &gate.criteria {
+    for (criterion, worst) in r.gate.iter().flat_map(|gate| &gate.criteria) {
         let met = match worst {
             Worst::NotMet => 0,
-            Worst::Met if !gate.incomplete => 1,
+            Worst::Met if !r.gate.as_ref().is_some_and(|gate| gate.incomplete) => 1,
             Worst::Met | Worst::Open => continue,
         };
         l.count(&r.customer_environment, &[GATE, ("criterion", criterion)], met);
     }
+    let Some(hypercare) = &r.hypercare else { return };
+    for criterion in hypercare::Criterion::ALL {
+        if let Some(met) = hypercare.met(*criterion) {
+            l.count(&r.customer_environment, &[HYPERCARE, ("criterion", criterion.as_str())], u64::from(met));
+        }
+    }
+}
+
+fn answers(l: &mut Lines<'_>, r: &Row, gate: (&'static str, &'static str), answer: Answer) {
+    Answer::ALL.iter().for_each(|a| l.count(&r.customer_environment, &[gate, ("answer", a.as_str())], u64::from(*a == answer)));
 }
 
 pub(super) fn answer(l: &mut Lines<'_>, r: &Row) {
     if let Some(gate) = &r.gate {
-        Answer::ALL.iter().for_each(|a| l.count(&r.customer_environment, &[GATE, ("answer", a.as_str())], u64::from(*a == gate.answer)));
+        answers(l, r, GATE, gate.answer);
+    }
+    if let Some(hypercare) = &r.hypercare {
+        let answer = match hypercare.answer {
+            hypercare::Answer::ReadyForHandoff => Answer::Go,
+            hypercare::Answer::NotYet => Answer::NotYet,
+            hypercare::Answer::NotReady => Answer::NoGo,
+        };
+        answers(l, r, HYPERCARE, answer);
     }
 }

@@ -21,6 +21,7 @@ use crate::secret::{Redactor, SecretRef};
 use crate::soak::Judge;
 use crate::transport::auth::Auth;
 use crate::transport::{Transport, guard};
+use crate::webhook::Scheme;
 use material::Material;
 
 pub mod document;
@@ -467,6 +468,14 @@ impl Kind {
             Self::Http(_) | Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::Scim(_) | Self::Webhook(_) => None,
             #[cfg(test)]
             Self::Told(_) => None,
+        }
+    }
+
+    /// The scheme its messages are signed by, and the secrets they are signed with.
+    pub fn signed_with(&self) -> Option<(&Scheme, &[SecretRef])> {
+        match self {
+            Self::Webhook(c) => Some((c.signing.scheme(), &c.secrets)),
+            _ => self.receiving().map(|r| (&r.scheme, r.secrets.as_slice())),
         }
     }
 

@@ -27,6 +27,8 @@ use crate::outcome::{Cause, Class};
 
 /// What stands for the id in the request.
 const PLACEHOLDER: &str = "{correlation}";
+/// What ids of runs begin with.
+pub const ID_PREFIX: &str = "soakwatch-";
 /// Unless `deadline` is written.
 const DEADLINE: Span = Span::seconds(5);
 /// So much of the run's own deadline is left for saying that nothing came.
@@ -217,5 +219,5 @@ fn read_named(t: &mut Table<'_>) -> Option<Named> {
 fn fresh_id() -> Result<String, Failure> {
     let mut bytes = [0u8; 16];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::ours(Cause::Internal, "the system gave no random bytes"))?;
-    Ok(bytes.iter().fold("soakwatch-".to_owned(), |id, b| format!("{id}{b:02x}")))
+    Ok(bytes.iter().fold(ID_PREFIX.to_owned(), |id, b| format!("{id}{b:02x}")))
 }

@@ -95,6 +95,11 @@ impl Soaks {
         self.write(|inner| inner.doubts = damage.into_iter().map(damaged_log).collect());
     }
 
+    /// What makes everything doubtful that is said of any environment.
+    pub fn doubts(&self) -> Vec<String> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).doubts.clone()
+    }
+
     /// An exclusion or an attestation stands in the log: it counts from now on.
     pub fn recorded(&self, entry: &Entry, link: Link) {
         self.write(|inner| inner.recorded(entry, link));

@@ -1,5 +1,6 @@
 //! Judges one message for one check: is it authentic, of now and new; how late is it, which number has it, and which run waits for it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -10,9 +11,9 @@ use crate::clock::UnixMs;
 use crate::config::model::CheckDef;
 use crate::probe::Kind;
 use crate::probe::http::Path;
-use crate::probe::round_trip::{Named, RoundTripCheck};
+use crate::probe::round_trip::{ID_PREFIX, Named, RoundTripCheck};
 use crate::secret::SecretValue;
-use crate::webhook::{self, Reason, Request};
+use crate::webhook::{self, Headers, Reason, Request};
 
 /// A message with what it is judged by.
 pub(super) struct Message<'a> {
@@ -79,14 +80,38 @@ fn hand(message: &Message<'_>, check: &CheckDef, trip: &RoundTripCheck, what: Wh
     }
     let in_header = matches!(trip.named, Named::Header(_));
     let body = (!in_header || trip.sequence.is_some()).then(|| serde_json::from_slice::<Value>(message.request.body).ok()).flatten();
-    let id = match (&trip.named, &body) {
-        (Named::Header(name), _) => message.request.headers.all(name.as_str()).next().map(|v| String::from_utf8_lossy(v).into_owned()),
-        (Named::Body(path), Some(body)) => path.select(body).first().and_then(|v| v.as_str()).map(str::to_owned),
-        (Named::Body(_), None) => None,
-    };
-    let Some(id) = id else { return };
+    let Some(id) = named(trip, message.request.headers, body.as_ref()) else { return };
     let number = body.as_ref().and_then(|b| number(trip.sequence.as_ref()?, b));
     let _ = callbacks.hand(&check.id, &id, Callback { at: message.at, proof, duplicate: what == What::Duplicate, number });
+}
+
+/// The id of a run that a message names for a round trip.
+fn named(trip: &RoundTripCheck, headers: &Headers, body: Option<&Value>) -> Option<String> {
+    match &trip.named {
+        Named::Header(name) => headers.all(name.as_str()).next().map(|v| String::from_utf8_lossy(v).into_owned()),
+        Named::Body(path) => path.select(body?).first().and_then(|v| v.as_str()).map(str::to_owned),
+    }
+}
+
+/// The checks of a path in the order in which they are asked whether a message is theirs. One that names a run is the round trip's, though others have the same
+/// secret: systems often have but one address to send to. One that names none is the round trips' last of all.
+pub(super) fn in_order<'c>(checks: &'c [Arc<CheckDef>], headers: &Headers, body: &[u8], callbacks: &Callbacks) -> Vec<&'c Arc<CheckDef>> {
+    let mut all: Vec<&Arc<CheckDef>> = checks.iter().collect();
+    if all.len() == 1 || !all.iter().any(|c| matches!(c.kind, Kind::RoundTrip(_))) {
+        return all;
+    }
+    // What names no run is not read: anybody may have sent it.
+    let may = body.windows(ID_PREFIX.len()).any(|w| w == ID_PREFIX.as_bytes());
+    let body = may.then(|| serde_json::from_slice::<Value>(body).ok()).flatten();
+    all.sort_by_cached_key(|check| match &check.kind {
+        Kind::RoundTrip(trip) => match named(trip, headers, body.as_ref()).filter(|id| id.starts_with(ID_PREFIX)) {
+            Some(id) if callbacks.awaits(&check.id, &id) => 0,
+            Some(_) => 1,
+            None => 3,
+        },
+        _ => 2,
+    });
+    all
 }
 
 /// A whole number, or a text of one.

@@ -174,7 +174,7 @@ impl Receiver {
         let headers = Headers::from(headers);
         let mut best: Option<(&Arc<CheckDef>, Judged)> = None;
         let mut unanswered: Option<(&Arc<CheckDef>, Handshake)> = None;
-        for check in checks {
+        for check in judge::in_order(checks, &headers, body, &self.memories.callbacks) {
             let Some(receiving) = check.kind.receiving() else { continue };
             let mut secrets = Vec::new();
             for secret in &receiving.secrets {

@@ -8,6 +8,7 @@ mod blackout;
 mod evidence;
 mod hold;
 mod incidents;
+mod said;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -35,6 +36,7 @@ use crate::store::{Note, Seal, Store};
 use evidence::Saying;
 use hold::Hold;
 use incidents::{Acting, Keeping};
+use said::{log_change, tells};
 use writer::{After, Writer};
 
 pub use evidence::Durable;
@@ -98,6 +100,7 @@ impl Arrived {
 #[derive(Clone, Debug)]
 pub struct RecorderHandle {
     events: mpsc::Sender<Event>,
+    stored: watch::Receiver<u64>,
 }
 
 impl RecorderHandle {
@@ -126,6 +129,11 @@ impl RecorderHandle {
         let (answer, done) = oneshot::channel();
         self.send(Event::Evidence(Box::new(Saying { entry, answer: Some(answer) }))).await;
         done.await.unwrap_or_else(|_| Err("the daemon is stopping".to_owned()))
+    }
+
+    /// How many outcomes the store has taken since the start; changes with each commit that held some.
+    pub fn stored(&self) -> watch::Receiver<u64> {
+        self.stored.clone()
     }
 
     /// Forgets a check that left the configuration; its history stays until retention.
@@ -194,6 +202,7 @@ pub struct Recorder {
     /// What did not fit while the store failed, by check: it is stored as slots that could not be judged, so that what was due stays due.
     lost: HashMap<CheckId, Vec<Record>>,
     flushes: Vec<(u64, oneshot::Sender<()>)>,
+    stored: watch::Sender<u64>,
     /// What is done once the first `before` pending outcomes are stored, and before the others are.
     after: Vec<After>,
     before: usize,
@@ -231,6 +240,7 @@ pub fn start(
     self_check: SelfCheckHandle,
 ) -> anyhow::Result<(Recorder, RecorderHandle)> {
     let (sender, events) = mpsc::channel(1024);
+    let (stored, stored_now) = watch::channel(0);
     let writer = Writer::start(store)?;
     let now = Instant::now();
     // A restart is no change of state.
@@ -251,6 +261,7 @@ pub fn start(
         pending: VecDeque::new(),
         lost: HashMap::new(),
         flushes: Vec::new(),
+        stored,
         after: Vec::new(),
         before: 0,
         left_out: 0,
@@ -266,7 +277,7 @@ pub fn start(
         seal_wanted: Vec::new(),
         said,
     };
-    Ok((recorder, RecorderHandle { events: sender }))
+    Ok((recorder, RecorderHandle { events: sender, stored: stored_now }))
 }
 
 impl Recorder {
@@ -515,6 +526,7 @@ impl Recorder {
                     tracing::info!(outcomes = commit.count, "the store can be written again");
                 }
                 self.store_fails = false;
+                self.stored.send_if_modified(|n| std::mem::replace(n, *n + commit.count as u64) != *n);
                 self.keeping.written(done.incidents);
                 let stored: Vec<Pending> = self.pending.drain(..commit.count.min(self.pending.len())).collect();
                 // What is judged is what is stored, also what the board showed before.
@@ -568,27 +580,5 @@ async fn wait(commit: &mut Option<Commit>) -> writer::Answer {
             (&mut c.answer).await.unwrap_or_else(|_| Err(writer::Failed { error: "the store's thread ended".into(), after: Vec::new() }))
         }
         None => std::future::pending().await,
-    }
-}
-
-/// Whether an outcome tells how the check stands: it was judged, or somebody has to mend something before it can be. Other gaps are said where
-/// they begin (self-check, clock, start), or are meant.
-fn tells(r: &Record) -> bool {
-    r.outcome.counted() || matches!(r.cause, Some(Cause::Secret | Cause::Egress | Cause::Capacity | Cause::Internal))
-}
-
-/// A failure is logged once: when it begins, when it changes, when it ends.
-fn log_change(r: &Record) {
-    let check = r.check.as_str();
-    let detail = r.detail.as_deref().unwrap_or_default();
-    let class = r.class.map_or("", |c| c.as_str());
-    let attribution = r.attribution.map_or("", |a| a.as_str());
-    match r.outcome {
-        Outcome::Pass => tracing::info!(check, "{check} passes"),
-        Outcome::Fail | Outcome::Throttled => tracing::warn!(check, class, attribution, detail, "{check} fails: {class}"),
-        Outcome::Unknown | Outcome::Skipped | Outcome::NotDue => {
-            let cause = r.cause.map_or("", |c| c.as_str());
-            tracing::warn!(check, cause, detail, "{check} can't be judged: {cause}");
-        }
     }
 }

@@ -1,21 +1,19 @@
-//! `report.md`: the report for people who read plain text.
+//! A page as Markdown, for people who read plain text.
 
 use std::fmt::{self, Write};
 
-use super::{COMMAND, CheckStats, HourCell, Report, VERIFY, cell, met, said};
+use super::page::{Block, Page, Part};
+use super::stats::{CheckStats, HourCell};
 use crate::clock::{HOUR_MS, UnixMs};
 use crate::evidence::time_text;
-use crate::readiness::{Case, SoakCase};
-use crate::soak::Shown;
-use crate::soak::gate::Passage;
 use crate::soak::seconds;
 
-/// The report as Markdown.
-pub fn markdown(report: &Report<'_>) -> String {
+/// The page as Markdown.
+pub fn markdown(page: &Page) -> String {
     let mut out = String::new();
     // Writing to a text can't fail.
-    let _ = write(&mut out, report);
-    out
+    let _ = write(&mut out, page);
+    format!("{}\n", out.trim_end())
 }
 
 /// A text that can't be taken for markup.
@@ -34,69 +32,41 @@ fn md(text: &str) -> String {
     out
 }
 
-fn row(out: &mut String, cells: &[String]) -> fmt::Result {
-    writeln!(out, "| {} |", cells.join(" | "))
+fn parts(all: &[Part]) -> String {
+    let part = |p: &Part| match p {
+        Part::Plain(text) => md(text),
+        Part::State(text) | Part::Strong(text) | Part::Answer(text) => format!("**{}**", md(text)),
+        // Nothing ends it early, and no table's cell either.
+        Part::Code(text) => format!("`{}`", text.replace(['`', '|'], "'").replace(char::is_control, " ")),
+        Part::Link(url) => format!("<{}>", url.replace(['<', '>', '|'], "").replace(char::is_whitespace, "")),
+    };
+    all.iter().map(part).collect()
 }
 
-fn head(out: &mut String, cells: &[&str]) -> fmt::Result {
-    writeln!(out, "| {} |\n|{}", cells.join(" | "), " --- |".repeat(cells.len()))
-}
-
-fn write(out: &mut String, report: &Report<'_>) -> fmt::Result {
-    let (document, given, gate) = (report.document, &report.document.given, report.gate);
-    writeln!(out, "# Readiness evidence: {}/{}\n", given.customer, given.environment)?;
-    writeln!(out, "**{}** as of {}\n", gate.answer, time_text(given.as_of))?;
-    gate.reasons.iter().try_for_each(|reason| writeln!(out, "- {}", md(reason)))?;
-    if let Some(earliest) = &gate.earliest {
-        writeln!(out, "- can be `go` at the earliest: {}", md(earliest))?;
-    }
-    writeln!(
-        out,
-        "\n{} `{}`, configuration `{}`, {} runs and spans, {} slots.\n",
-        document.program.name, document.program.version, given.config_hash, document.runs.lines, document.runs.slots
-    )?;
-    writeln!(out, "{VERIFY} `{COMMAND}`.\n")?;
-    for (case, passage) in given.integrations.iter().zip(&gate.integrations) {
-        integration(out, case, passage, report.stats)?;
-    }
-    log(out, report)
-}
-
-fn integration(out: &mut String, case: &Case, passage: &Passage, stats: &[CheckStats]) -> fmt::Result {
-    writeln!(out, "## {}\n", case.integration)?;
-    writeln!(out, "{} · owner {} · criticality {} · gate **{}**\n", md(&case.name), case.owner, case.criticality, passage.answer)?;
-    passage.reasons.iter().try_for_each(|reason| writeln!(out, "- {}", md(reason)))?;
-    let (Some(soak), Some(shown)) = (&case.soak, &passage.soak) else { return writeln!(out) };
-    writeln!(out, "\nVerdict **{}**, window {} to {}.\n", shown.verdict, shown.window.start, shown.window.end)?;
-    criteria(out, shown)?;
-    counts(out, shown)?;
-    for check in &soak.checks {
-        if let Some(s) = stats.iter().find(|s| s.check == check.check) {
-            hours(out, s)?;
+fn write(out: &mut String, page: &Page) -> fmt::Result {
+    writeln!(out, "# {}\n", md(&page.title))?;
+    for block in &page.blocks {
+        match block {
+            Block::Heading(level, text) => writeln!(out, "{} {}\n", "#".repeat(usize::from(*level)), md(text))?,
+            Block::Text(text) => writeln!(out, "{}\n", parts(text))?,
+            Block::List(lines) => {
+                lines.iter().try_for_each(|line| writeln!(out, "- {}", parts(line)))?;
+                writeln!(out)?;
+            }
+            Block::Table(head, rows) => {
+                let head: Vec<&str> = head.iter().map(|h| h.trim_start_matches('#')).collect();
+                writeln!(out, "| {} |\n|{}", head.join(" | "), " --- |".repeat(head.len()))?;
+                for row in rows {
+                    writeln!(out, "| {} |", row.iter().map(|cell| parts(cell)).collect::<Vec<_>>().join(" | "))?;
+                }
+                writeln!(out)?;
+            }
+            Block::Hours(stats) => hours(out, stats)?,
+            // Letters need none.
+            Block::Legend => {}
         }
     }
-    decisions(out, soak)
-}
-
-fn criteria(out: &mut String, shown: &Shown) -> fmt::Result {
-    head(out, &["criterion", "asked for", "observed", "", "why"])?;
-    for c in &shown.criteria {
-        let state = if c.waived.is_some() { "waived" } else { met(c.met) };
-        row(out, &[c.name.clone(), cell(&c.threshold), cell(&c.observed), state.to_owned(), c.reason.clone()].map(|t| md(&t)))?;
-    }
-    writeln!(out)
-}
-
-fn counts(out: &mut String, shown: &Shown) -> fmt::Result {
-    head(out, &["check", "", "due", "pass", "fail", "throttled", "unknown", "skipped"])?;
-    for c in &shown.checks {
-        for (word, n) in [("recorded", &c.counts), ("judged", &c.adjusted)] {
-            let numbers = [n.due, n.pass, n.fail, n.throttled, n.unknown, n.skipped].map(|n| n.to_string());
-            let word = if c.judged { word } else { "not judged" };
-            row(out, &[[md(&c.check), word.to_owned()].as_slice(), &numbers].concat())?;
-        }
-    }
-    writeln!(out)
+    Ok(())
 }
 
 /// A line a day, a letter an hour.
@@ -135,32 +105,6 @@ fn letter(h: &HourCell) -> char {
     }
 }
 
-fn decisions(out: &mut String, soak: &SoakCase) -> fmt::Result {
-    let decided: Vec<[String; 4]> = super::html::decisions(soak);
-    if decided.is_empty() {
-        return Ok(());
-    }
-    head(out, &["decision", "what", "who", "until"])?;
-    decided.iter().try_for_each(|cells| row(out, &cells.clone().map(|t| md(&t))))?;
-    writeln!(out)
-}
-
-fn log(out: &mut String, report: &Report<'_>) -> fmt::Result {
-    let log = &report.document.log;
-    writeln!(
-        out,
-        "## Evidence log\n\n{} records, of which those below concern this environment. Head of the chain: `{}`\n",
-        log.records.len(),
-        log.head
-    )?;
-    head(out, &["", "time", "kind", "integration", "by", "says"])?;
-    for r in log.own() {
-        let whose = r.integration.clone().unwrap_or_default();
-        row(out, &[r.seq.to_string(), r.at.clone(), r.kind.clone(), whose, r.actor.clone(), said(&r.body)].map(|t| md(&t)))?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,5 +112,7 @@ mod tests {
     #[test]
     fn texts_of_people_are_no_markup() {
         assert_eq!(md("uat_signoff _x_ a|b <b> [l](u) `c` \u{7}&amp;"), "uat_signoff \\_x\\_ a\\|b \\<b\\> \\[l\\](u) \\`c\\`  \\&amp;");
+        let hostile = [Part::Code("a`|b\n".into()), Part::Link("https://x/<a>|b c".into())];
+        assert_eq!(parts(&hostile), "`a''b `<https://x/abc>");
     }
 }

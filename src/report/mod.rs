@@ -1,25 +1,34 @@
-//! What a report says, and its three forms: `evidence.json` (the model itself), Markdown, HTML. Pure: the same model gives the same bytes, whoever
-//! renders it, so a reader can tell whether a page says what the evidence says.
+//! What a report says, and its forms: a page of blocks ([`Page`]) is written as Markdown or as HTML, and what it was made from as JSON. Pure: the same model
+//! gives the same bytes, whoever renders it, so a reader can tell whether a page says what the evidence says.
 //!
-//! - `document`: the model; `stats`: what the runs looked like, hour by hour
+//! - `document`: the model of an evidence bundle, `evidence.json`; `stats`: what the runs looked like, hour by hour
+//! - `readiness`, `checkpoint`, `handoff`: the pages; `page`: what a page is made of
 //! - `markdown`, `html`, `chart`: the forms for people
 //!
 //! Never judges, never reads a file.
 
 mod chart;
+mod checkpoint;
 mod document;
+mod handoff;
 mod html;
 mod markdown;
+mod page;
+mod readiness;
 mod stats;
 
+pub use checkpoint::checkpoint;
 pub use document::{Document, LogItem, LogPart, Program, RunsPart, SCHEMA, answer};
+pub use handoff::handoff;
 pub use html::html;
 pub use markdown::markdown;
+pub use page::{Block, Page, Part};
+pub use readiness::readiness;
 pub use stats::{CheckStats, HourCell};
 
 use crate::soak::gate::Gate;
 
-/// Everything a report is made from.
+/// Everything an evidence report is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Report<'a> {
     /// The evidence.

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::{Board, CheckEntry, IntegrationEntry};
 use crate::budget::{Budgets, Views};
+use crate::checkpoint::Live;
 use crate::clock::{Clock, UnixMs, monotonic};
 use crate::config::model::{Config, ServerSettings};
 use crate::config::table::Problem;
@@ -73,6 +74,8 @@ pub struct ServerState {
     pub soaks: Arc<Soaks>,
     /// The incidents it knows.
     pub incidents: Arc<Incidents>,
+    /// What was found last of every environment that is live.
+    pub checkpoints: Arc<Live>,
     /// The daemon's own metrics.
     pub own: Arc<OwnMetrics>,
     /// Wall time.

@@ -8,7 +8,6 @@ use super::{acceptances, api, decisions, incidents, limits, runs, soaks};
 use crate::config::outline::Outline;
 use crate::incident::shown::{IncidentList, IncidentShown};
 use crate::metrics::CONTENT_TYPE;
-use crate::readiness::Answered;
 
 /// One thing that can be asked.
 #[derive(Debug)]
@@ -112,8 +111,16 @@ pub(super) const ALL: &[Operation] = &[
     Operation::get("/api/v1/limits", "limits", Content::Json(of::<limits::Body>), "What is known of rate limits.")
         .query(&[ID, LIMIT, CURSOR]),
     Operation::get("/api/v1/soaks", "soaks", Content::Json(of::<soaks::Soaks>), "The verdicts of all soaks.").query(&[ID, LIMIT, CURSOR]),
-    Operation::get("/api/v1/gates/{customer}/{environment}", "gate", Content::Json(of::<Answered>), "May the environment go live?")
-        .query(&[may("at", "As it was then: a time, a day, or a span back from now (2h).")]),
+    Operation::get(
+        "/api/v1/gates/{customer}/{environment}",
+        "gate",
+        Content::Json(of::<soaks::Gates>),
+        "May the environment go live, or may its hypercare end?",
+    )
+    .query(&[
+        may("gate", "go_live, which is the default, or hypercare."),
+        may("at", "As it was then: a time, a day, or a span back from now (2h)."),
+    ]),
     Operation::post("/api/v1/exclusions", "exclusions", decisions::EXCLUSION, DECIDED, "Takes runs out of the judgement, on record."),
     Operation::post(
         "/api/v1/attestations",

@@ -31,7 +31,8 @@ pub(super) async fn metrics(State(shared): State<Shared>, headers: HeaderMap) ->
     })?;
     let config = state.config.borrow().clone();
     let (board, soaks, budgets, now) = (Arc::clone(&state.board), Arc::clone(&state.soaks), Arc::clone(&state.budgets), state.clock.now());
-    let take = move || Scrape::take(&board, &soaks, &budgets, &config.settings, now, monotonic());
+    let live = Arc::clone(&state.checkpoints);
+    let take = move || Scrape::take(&board, &soaks, &budgets, &config.settings, now, monotonic()).with_checkpoints(&live);
     let scrape = tokio::task::spawn_blocking(take).await.map_err(|e| {
         tracing::error!(error = %e, "the board can't be copied for a scrape");
         Problem::ours("the metrics can't be encoded")

@@ -1,4 +1,4 @@
-//! `/api/v1/soaks` and `/api/v1/gates/{c}/{e}`: verdicts and the gate's answer, as `soakwatch gate --json` has them (docs/verdicts.md).
+//! `/api/v1/soaks` and `/api/v1/gates/{c}/{e}`: verdicts and the gates' answers, as `soakwatch gate --json` has them (docs/verdicts.md, docs/hypercare.md).
 
 use axum::extract::{Path, Query as QueryOf, State};
 use axum::response::Response;
@@ -11,7 +11,9 @@ use super::limits::Asked;
 use super::paging::Page;
 use super::{Query, ServerState, Shared};
 use crate::board::IntegrationEntry;
+use crate::checkpoint;
 use crate::clock::UnixMs;
+use crate::config::model::Config;
 use crate::fields::Point;
 use crate::readiness::{Answered, Failed, Passed, answer_from};
 use crate::store::Reader;
@@ -51,6 +53,17 @@ pub(super) async fn soaks(State(shared): State<Shared>, QueryOf(query): Query) -
     answered(work.await)
 }
 
+/// What a gate says.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged, rename = "Gate")]
+#[expect(dead_code, reason = "the shape of what `gate` answers")]
+pub(super) enum Gates {
+    /// May it go live?
+    GoLive(Answered),
+    /// May hypercare end?
+    Hypercare(checkpoint::Answered),
+}
+
 /// The gate of an environment, now or (`?at=`) as it was.
 pub(super) async fn gate(
     State(shared): State<Shared>,
@@ -59,15 +72,28 @@ pub(super) async fn gate(
 ) -> Result<Response, Problem> {
     let now = shared.state.clock.now();
     let at = query.get("at").map(|text| point(text, now)).transpose()?;
+    let hypercare = match query.get("gate").map(String::as_str) {
+        None | Some("go_live") => false,
+        Some(checkpoint::GATE) => true,
+        Some(_) => return Err(Problem::new(StatusCode::BAD_REQUEST, "there is no such gate", "Gates are go_live and hypercare.")),
+    };
     // Judged from the store: some seconds of a thread. More of them wait.
     let _turn = match at {
-        Some(_) => Some(shared.readings.clone().acquire_owned().await.map_err(|_| Problem::ours("the daemon is stopping"))?),
-        None => None,
+        _ if !hypercare && at.is_none() => None,
+        _ => Some(shared.readings.clone().acquire_owned().await.map_err(|_| Problem::ours("the daemon is stopping"))?),
     };
     let state = shared.state;
     let work = tokio::task::spawn_blocking(move || {
+        if hypercare {
+            let answered = from_store(&state, (&customer, &environment), &|config, reader| {
+                checkpoint::answer_from(config, reader, (&customer, &environment), at.unwrap_or(now), at.is_none())
+            })?;
+            return Ok(serde_json::to_vec(&answered));
+        }
         let answered = match at {
-            Some(at) => past(&state, &customer, &environment, at)?,
+            Some(at) => from_store(&state, (&customer, &environment), &|config, reader| {
+                answer_from(config, reader, (&customer, &environment), at, false)
+            })?,
             None => present(&state, &customer, &environment, now)?,
         };
         Ok(serde_json::to_vec(&answered))
@@ -87,10 +113,13 @@ fn present(state: &ServerState, customer: &str, environment: &str, now: UnixMs) 
     })
 }
 
-fn past(state: &ServerState, customer: &str, environment: &str, at: UnixMs) -> Result<Answered, Problem> {
+/// Makes an answer of configuration and store.
+type Answering<'a, A> = dyn Fn(&Config, &Reader) -> Result<A, Failed> + 'a;
+
+fn from_store<A>(state: &ServerState, (customer, environment): (&str, &str), answer: &Answering<'_, A>) -> Result<A, Problem> {
     let config = state.config.borrow().clone();
     let reader = Reader::open(&state.store).map_err(Failed::from);
-    let judged = reader.and_then(|reader| answer_from(&config, &reader, (customer, environment), at, false));
+    let judged = reader.and_then(|reader| answer(&config, &reader));
     judged.map_err(|e| match e {
         Failed::Unknown(_) => state.board.read(|all| unknown(all, customer, environment)),
         Failed::Store(error) => {

@@ -145,7 +145,7 @@ fn links_after(conn: &Connection, seq: u64) -> Result<Vec<Link>, StoreError> {
 }
 
 /// Goes on from what is checked: the record there must still be the one it was.
-fn check(conn: &Connection, before: Checked, each: &mut dyn FnMut(&Recorded)) -> Result<Checked, StoreError> {
+pub(super) fn check(conn: &Connection, before: Checked, each: &mut dyn FnMut(&Recorded)) -> Result<Checked, StoreError> {
     let mut checked = before;
     if checked.seq > 0 {
         let sql = "SELECT chain_hash FROM evidence WHERE seq = ?1";

@@ -8,6 +8,7 @@
 //! - `journal`: a commit's row; `segment`, `packing`, `bits`, `codes`: an hour's runs in about half a byte each; `run`: cutting spans
 //! - `memory`: what the writer remembers: `open` hours, `failures`, what is due
 //! - `notes`: what must survive and is no run; `incidents`: those, a row each; `evidence`: the log that is only added to
+//! - `backup`: a copy of one moment, and one put in a store's place
 //! - `writer`: commit, seal, forget; `restore`: start; `retention`: deleting; `reader`: everybody else
 //!
 //! Never judges, never reads a clock, never logs: what is damaged or refused is in what it returns.
@@ -21,12 +22,14 @@ use crate::board::Counts;
 use crate::fields::CheckId;
 use crate::record::Record;
 
+pub mod backup;
 mod bits;
 mod codes;
 mod evidence;
 mod failures;
 #[cfg(test)]
 mod fixtures;
+mod hours;
 mod incidents;
 mod journal;
 mod memory;
@@ -47,6 +50,7 @@ mod writer;
 pub use crate::record::Run;
 pub use evidence::Logged;
 pub use failures::FailureRow;
+pub use hours::Hours;
 pub use notes::Note;
 pub use reader::Reader;
 pub use retention::Pinned;

@@ -21,7 +21,7 @@ use crate::fields::CheckId;
 #[derive(Debug)]
 pub struct Reader {
     pub(super) conn: Connection,
-    damaged: RefCell<Damaged>,
+    pub(super) damaged: RefCell<Damaged>,
 }
 
 impl Reader {
@@ -140,20 +140,20 @@ impl Reader {
 }
 
 /// Up to which journal row, and before which hour, the check is sealed.
-fn position(conn: &Connection, key: u64) -> Result<(i64, i64), StoreError> {
+pub(super) fn position(conn: &Connection, key: u64) -> Result<(i64, i64), StoreError> {
     let sql = "SELECT as_of_seq, sealed_until FROM check_state WHERE key = ?1";
     let found = conn.prepare_cached(sql)?.query_row([key as i64], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     Ok(found.unwrap_or((0, i64::MIN)))
 }
 
 /// Takes a line of the journal, with its row.
-type EachLine<'a> = dyn FnMut(i64, &Line<'_>) -> Result<(), Damage> + 'a;
+pub(super) type EachLine<'a> = dyn FnMut(i64, &Line<'_>) -> Result<(), Damage> + 'a;
 
 /// Takes a check, its runs, and whether they are all that was stored.
 type EachCheck<'a> = dyn FnMut(&CheckId, &mut Vec<Run>, bool) + 'a;
 
 /// Appends the runs of a check that lie in sealed hours. `false`: not all of them could be read.
-fn sealed_runs(
+pub(super) fn sealed_runs(
     conn: &Connection,
     check: &CheckId,
     vantage: u16,
@@ -180,7 +180,13 @@ fn sealed_runs(
 
 /// Hands out the lines of journal rows that may hold one of some checks, from row `from` on; lines of other checks are among them. Gives the marks of
 /// the rows that could not be read.
-fn open_rows(conn: &Connection, wanted: &Marks, from: i64, damaged: &mut Damaged, f: &mut EachLine<'_>) -> Result<Marks, StoreError> {
+pub(super) fn open_rows(
+    conn: &Connection,
+    wanted: &Marks,
+    from: i64,
+    damaged: &mut Damaged,
+    f: &mut EachLine<'_>,
+) -> Result<Marks, StoreError> {
     let mut lost = Marks::of([]);
     // Two steps: SQLite would read every row's batch, and most rows do not hold the check.
     let mut candidates: Vec<i64> = Vec::new();

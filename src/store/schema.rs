@@ -108,6 +108,9 @@ CREATE INDEX incident_closed ON incident (closed);
 /// The version this program writes.
 const VERSION: i64 = MIGRATIONS.len() as i64;
 
+/// The version from which on there is an evidence log.
+pub(super) const WITH_EVIDENCE: i64 = 2;
+
 /// Opens the file to write; makes or migrates it. Nothing is changed in a file that is not ours.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -133,10 +136,17 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     }
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.busy_timeout(BUSY)?;
-    match version(&conn, path)? {
+    match ours(&conn, path)? {
         VERSION => Ok(conn),
-        0 => Err(not_ours(path, "it is empty".to_owned())),
         older => Err(StoreError::Older { path: path.to_owned(), found: older, known: VERSION }),
+    }
+}
+
+/// The schema version of a file that must be ours, of whatever version this program knows.
+pub(super) fn ours(conn: &Connection, path: &Path) -> Result<i64, StoreError> {
+    match version(conn, path)? {
+        0 => Err(not_ours(path, "it is empty".to_owned())),
+        known => Ok(known),
     }
 }
 

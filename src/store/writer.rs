@@ -297,14 +297,14 @@ fn without<'a>(records: &'a [Record], ghosts: &[(CheckId, Run)]) -> Vec<&'a Reco
     records.iter().filter(|r| fresh(r)).collect()
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
 /// Takes the lock that says "I write". On a file system that knows no locks there is none.
-fn lock(path: &Path) -> Result<Option<File>, StoreError> {
+pub(super) fn lock(path: &Path) -> Result<Option<File>, StoreError> {
     let Ok(file) = File::options().write(true).create(true).truncate(false).open(beside(path, "-lock")) else { return Ok(None) };
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),

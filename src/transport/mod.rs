@@ -125,6 +125,11 @@ impl Transport {
         self.away.restore(notes, now, monotonic())
     }
 
+    /// How our own control calls do TLS: with the same roots. They never go to a customer's endpoint, and pass no guard.
+    pub fn control_tls(&self) -> rustls::ClientConfig {
+        self.tls.control()
+    }
+
     /// Whether this endpoint can be reached: resolves it and makes a TCP connection, nothing more. For the self-check: private addresses are open.
     pub async fn reach(&self, host: &str, port: u16) -> Result<(), String> {
         let host = url::Host::parse(host).map_err(|e| format!("{host}: {e}"))?;

@@ -67,6 +67,11 @@ impl Tls {
         Ok(Self { provider, shared, base })
     }
 
+    /// For calls whose chain nobody looks at.
+    pub(super) fn control(&self) -> ClientConfig {
+        self.base.clone()
+    }
+
     /// Roots of a file, read now off the runtime's threads.
     pub(super) async fn own_roots(&self, file: &Path) -> Result<Arc<OwnRoots>, String> {
         let path: PathBuf = file.to_owned();

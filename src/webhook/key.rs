@@ -47,7 +47,7 @@ impl Key {
             Form::Text => Ok(Self::Shared(text.as_bytes().to_vec())),
             Form::Base64 => match key_from_base64(text) {
                 Some(bytes) if !bytes.is_empty() => Ok(Self::Shared(bytes)),
-                _ => Err("the secret is not base64, as its scheme wants it"),
+                _ => Err("the secret is not base64: expected it as its sender shows it"),
             },
             Form::Whsec => match (text.strip_prefix("whpk_"), text.strip_prefix("whsk_")) {
                 (Some(public), _) => key_from_base64(public)

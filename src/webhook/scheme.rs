@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use super::key::Key;
 use super::recipe::{Carrier, Recipe, StampAt, Text};
 use super::table::TABLE;
+use crate::secret::SecretValue;
 
 /// How one kind of sender proves that a message is its own, what its messages are called, and what it asks before it sends any.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +84,11 @@ impl Scheme {
     /// Whether its messages show the secret itself in a header.
     pub fn presents_secret(&self) -> bool {
         matches!(self.proof, Proof::Header(_) | Proof::Bearer)
+    }
+
+    /// Whether a secret is a key of its; the error says what was expected, and nothing of the secret.
+    pub fn takes(&self, secret: &SecretValue) -> Result<(), &'static str> {
+        self.recipe().map_or(Ok(()), |recipe| Key::read(recipe.key, secret).map(drop))
     }
 
     /// Whether a message can be made with nothing but a secret.

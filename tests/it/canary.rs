@@ -5,14 +5,18 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use soakwatch::clock::Clock;
+use soakwatch::secret::SecretValue;
+use soakwatch::webhook::{Outgoing, Scheme, sign};
 
-use crate::support::daemon::{Daemon, eventually, get, output, soakwatch};
+use crate::support::daemon::{Daemon, eventually, get, output, post, request, series, soakwatch};
 
 /// The planted secrets by the name of their reference.
-const SECRETS: [(&str, &str); 8] = [
+const SECRETS: [(&str, &str); 11] = [
     ("CANARY_BASIC", "c4nary-b4sic/pass+word"),
     ("CANARY_BEARER", "c4naryBearerTokenOf40CharactersAndThenSome"),
     ("CANARY_KEY", "c4nary key with spaces&signs="),
@@ -21,7 +25,27 @@ const SECRETS: [(&str, &str); 8] = [
     ("CANARY_HEADER", "c4nary-header-value-0123456789"),
     ("CANARY_FILE", "c4nary-in-a-file-abcdefghijkl"),
     ("CANARY_HOOK", "c4nary-hook-secret-0a1b2c3d4e5f"),
+    ("CANARY_RECEIVER", "c4nary-receiver-secret-99887766"),
+    // "c4nary-decoded-receiver-key-24680"
+    ("CANARY_STANDARD", "whsec_YzRuYXJ5LWRlY29kZWQtcmVjZWl2ZXIta2V5LTI0Njgw"),
+    ("CANARY_TRIP", "c4nary-round-trip-bearer-13579"),
 ];
+/// What the second of these secrets is the text of.
+const DECODED: &str = "c4nary-decoded-receiver-key-24680";
+/// What stands in messages to us: nothing of a message is ever kept or shown, whoever sent it.
+const IN_MESSAGES: [&str; 9] = [
+    "m3ssage-body-authentic",
+    "m3ssage-body-forged",
+    "m3ssage-body-malformed",
+    "m3ssage-body-too-large",
+    "m3ssage-body-of-a-round-trip",
+    "m3ssage-header",
+    "m3ssage-id",
+    "m3ssage-query",
+    "m3ssage-path",
+];
+/// Where messages are received, once that is known.
+static HOOKS: OnceLock<String> = OnceLock::new();
 /// The access token that the fake token endpoint issues: a secret of ours from then on.
 const ISSUED: &str = "c4nary-issued-access-token-9876543210";
 
@@ -48,6 +72,7 @@ fn echo(mut socket: TcpStream) {
     let _ = reader.read_exact(&mut body);
     let Some(path) = head.first().and_then(|l| l.split(' ').nth(1)).map(str::to_owned) else { return };
     let sent = format!("{} {}", head.join(" | "), String::from_utf8_lossy(&body));
+    call_back(&path, &String::from_utf8_lossy(&body));
     if path.starts_with("/token") {
         let answer = if path.contains("refused") {
             let body = serde_json::json!({ "error": "invalid_client", "error_description": sent }).to_string();
@@ -104,6 +129,53 @@ fn echo(mut socket: TcpStream) {
     );
 }
 
+/// What the trigger of a round trip sets off.
+fn call_back(path: &str, body: &str) {
+    let Some(hooks) = HOOKS.get().filter(|_| path.starts_with("/ok/trip")) else { return };
+    let id: String = body.split_once("soakwatch-").unwrap_or_default().1.chars().take_while(char::is_ascii_hexdigit).collect();
+    deliver(
+        &format!("{hooks}/trip"),
+        "github",
+        SECRETS[8].1,
+        &format!("{{\"ref\": \"soakwatch-{id}\", \"x\": \"m3ssage-body-of-a-round-trip\"}}"),
+    );
+}
+
+/// Sends a signed message; the id and a header of it are planted, too.
+fn deliver(url: &str, scheme: &str, secret: &str, body: &str) -> u16 {
+    let message = Outgoing { id: "m3ssage-id-1", method: "POST", url, content_type: None, body: body.as_bytes() };
+    let signed = sign(Scheme::named(scheme).unwrap(), &[SecretValue::new(secret)], &message, Clock::System.now()).unwrap();
+    let mut headers: Vec<(&str, &str)> = signed.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    headers.extend([("X-Request-Id", "m3ssage-header-1"), ("User-Agent", "m3ssage-header-2")]);
+    post(url, &headers, body).0
+}
+
+/// Every message that may come, whole and broken, to every check that receives; what is answered holds nothing of it either.
+fn messages(hooks: &str) {
+    let (receiver, standard) = (SECRETS[8].1, SECRETS[9].1);
+    let authentic = "{\"n\": \"m3ssage-body-authentic\", \"t\": \"m3ssage-body-authentic\", \"eventId\": \"m3ssage-id-2\"}";
+    for (check, scheme, secret) in
+        [("in-github", "github", receiver), ("in-okta", "okta", receiver), ("in-standard", "standard-webhooks", standard)]
+    {
+        // Another secret of the scheme's form; okta shows it in a header.
+        let wrong = if scheme == "standard-webhooks" { "whsec_bTNzc2FnZS1vdGhlci1rZXktMTIzNDU2Nzg5MA==" } else { "m3ssage-header-6" };
+        for url in [format!("{hooks}/{check}"), format!("{hooks}/{check}?m3ssage-query=m3ssage-query")] {
+            assert_eq!(deliver(&url, scheme, secret, authentic), 200, "{check}");
+            assert_eq!(deliver(&url, scheme, wrong, "m3ssage-body-forged"), 401, "{check}");
+        }
+    }
+    let url = format!("{hooks}/in-standard");
+    let broken = [("webhook-id", "m3ssage-id-3"), ("webhook-timestamp", "m3ssage-header-3"), ("webhook-signature", "v1,m3ssage-header-4")];
+    for (code, body) in [post(&url, &broken, "m3ssage-body-malformed"), post(&url, &[], "m3ssage-body-malformed")] {
+        assert_eq!((code, body.as_str()), (401, ""));
+    }
+    assert_eq!(post(&url, &[], &"m3ssage-body-too-large ".repeat(20_000)).0, 413);
+    assert_eq!(post(&format!("{hooks}/m3ssage-path"), &[], "m3ssage-body-forged").0, 404);
+    assert_eq!(request("PATCH", &url, &[("X-A", "m3ssage-header-5")]).0, 405);
+    let asked = request("GET", &format!("{hooks}/in-okta"), &[("X-Okta-Verification-Challenge", "challenge"), ("Authorization", receiver)]);
+    assert_eq!(asked, (200, "{\"verification\":\"challenge\"}".to_owned()));
+}
+
 fn fake() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -121,7 +193,7 @@ fn configuration(dir: &Path, port: u16) -> usize {
     assert_eq!(output(soakwatch().args(["keygen", "--out"]).arg(dir.join("evidence.key"))).status.code(), Some(0));
     std::fs::write(
         dir.join("soakwatch.toml"),
-        "[server]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"trace\"\n[scheduler]\nper_host = 32\n[evidence]\nsigning_key = { file = \"evidence.key\" }\n",
+        "[server]\nlisten = \"127.0.0.1:0\"\n[receiver]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"trace\"\n[scheduler]\nper_host = 32\n[evidence]\nsigning_key = { file = \"evidence.key\" }\n",
     )
     .unwrap();
     let base = format!("http://127.0.0.1:{port}");
@@ -165,9 +237,29 @@ fn configuration(dir: &Path, port: u16) -> usize {
              scheme = \"{scheme}\"\nsecrets = {{ env = \"CANARY_HOOK\" }}\nreject = [\"unsigned\"]\nreplay = true\nbody = \"{{id}}\"\n"
         );
     }
+    for (id, scheme, secret) in RECEIVING {
+        let kind = match id {
+            "trip" => format!(
+                "round_trip]\ncorrelation = \"$.ref\"\ndeadline = \"1s\"\ntrigger = {{ url = \"{base}/ok/trip\", auth = {{ bearer = {{ env = \"CANARY_TRIP\" }} }}, \
+                 body = {{ json = {{ reference = \"{{correlation}}\" }} }} }}"
+            ),
+            _ => "webhook_arrival]\ngrace = \"1s\"\nsequence = \"$.n\"\nevent_time = \"$.t\"".to_owned(),
+        };
+        text += &format!(
+            "[[integration.check]]\nid = \"{id}\"\nevery = \"2s\"\ntimeout = \"1500ms\"\n[integration.check.{kind}\nscheme = \"{scheme}\"\nsecrets = {{ env = \"{secret}\" }}\n"
+        );
+    }
     std::fs::write(dir.join("customers/acme.toml"), text).unwrap();
-    auths.len() * expectations.len() + hooks.len()
+    auths.len() * expectations.len() + hooks.len() + RECEIVING.len()
 }
+
+/// The checks whose messages are received: id, scheme, secret.
+const RECEIVING: [(&str, &str, &str); 4] = [
+    ("in-github", "github", "CANARY_RECEIVER"),
+    ("in-okta", "okta", "CANARY_RECEIVER"),
+    ("in-standard", "standard-webhooks", "CANARY_STANDARD"),
+    ("trip", "github", "CANARY_RECEIVER"),
+];
 
 /// Every form in which a secret may come back: the start of each is enough to find it.
 fn forms(secret: &str) -> Vec<String> {
@@ -192,7 +284,8 @@ fn forms(secret: &str) -> Vec<String> {
 fn assert_clean(what: &str, output: &[u8]) {
     let text = String::from_utf8_lossy(output);
     let folded = text.to_lowercase();
-    for (name, secret) in SECRETS.iter().copied().chain([("issued token", ISSUED)]) {
+    let planted = IN_MESSAGES.iter().map(|text| ("a message", *text));
+    for (name, secret) in SECRETS.iter().copied().chain([("issued token", ISSUED), ("decoded key", DECODED)]).chain(planted) {
         for form in forms(secret) {
             if let Some(at) = text.find(&form).or_else(|| folded.find(&form)) {
                 let from = text.floor_char_boundary(at.saturating_sub(80));
@@ -211,6 +304,7 @@ fn no_output_holds_a_secret() {
     // The forms really are what the fake sends: otherwise this test could not fail.
     let (_, echoed) = get(&format!("http://127.0.0.1:{port}/ok/{}", SECRETS[5].1));
     assert!(std::panic::catch_unwind(|| assert_clean("the echo", echoed.as_bytes())).is_err());
+    assert!(IN_MESSAGES.iter().all(|text| std::panic::catch_unwind(|| assert_clean("a message", text.as_bytes())).is_err()));
 
     let env: Vec<(&str, &str)> = SECRETS.to_vec();
     let validate = output(soakwatch().arg("validate").arg(dir.path()).arg("--json").envs(env.clone()));
@@ -218,6 +312,10 @@ fn no_output_holds_a_secret() {
     assert_clean("validate", &validate.stdout);
 
     let daemon = Daemon::start(dir.path(), &env);
+    let log = daemon.log();
+    let hooks = log.split_once("messages are received on ").unwrap().1.split_once("/hooks").unwrap().0;
+    let hooks = HOOKS.get_or_init(|| format!("{hooks}/hooks/acme/staging/echo"));
+    messages(hooks);
     eventually("every check has run twice", || {
         let scrape = daemon.get("/metrics");
         let ran = scrape.lines().filter(|l| l.starts_with("soakwatch_runs_total{") && !l.ends_with(" 0") && !l.ends_with(" 1")).count();
@@ -236,6 +334,17 @@ fn no_output_holds_a_secret() {
     paths.extend(
         (0..8).flat_map(|a| ["ok", "fail", "redirect", "regex"].map(|n| format!("/api/v1/checks/acme/staging/echo/{n}-{a}/runs?since=1h"))),
     );
+    paths.extend(RECEIVING.map(|(id, _, _)| format!("/api/v1/checks/acme/staging/echo/{id}/runs?since=1h")));
+    let trips = eventually("a round trip that passed", || {
+        let runs = daemon.get("/api/v1/checks/acme/staging/echo/trip/runs");
+        runs.contains("\"pass\"").then_some(runs)
+    });
+    assert_clean("round trips", trips.as_bytes());
+    let scrape = daemon.get("/metrics");
+    for reason in ["signature", "unknown", "replay", "too_large"] {
+        let counted = series(&scrape, "soakwatch_webhook_rejections_total", &[&format!("reason=\"{reason}\"")]);
+        assert!(counted > Some(0.0), "{reason}: {counted:?}");
+    }
     for path in &paths {
         let (status, body) = get(&format!("{}{path}", daemon.url));
         assert_eq!(status, 200, "{path}");

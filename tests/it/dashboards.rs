@@ -4,6 +4,7 @@
 mod lint;
 mod live;
 mod promql;
+mod sdk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -264,4 +265,47 @@ fn promtool_reads_every_expression() {
     assert!(said.contains(&format!("{} rules", expressions.len())), "{said}");
     let (content, said) = check_rules(&program, &["sum(rate(up))".to_owned()]);
     assert!(!content, "{said}");
+}
+
+#[test]
+fn alerts_lead_to_dashboards_there_are() {
+    let known = variables(&dashboards());
+    let rules = std::fs::read_to_string(rules_file()).unwrap();
+    let links: BTreeSet<&str> = rules.lines().filter_map(|l| l.trim().strip_prefix("dashboard: '")?.strip_suffix('\'')).collect();
+    assert!(links.len() >= 3, "{links:?}");
+    for link in links {
+        let (uid, query) = link.strip_prefix("/d/").map(|l| l.split_once('?').unwrap_or((l, ""))).unwrap();
+        let set: BTreeSet<&str> = query.split('&').filter_map(|p| Some(p.strip_prefix("var-")?.split_once('=')?.0)).collect();
+        let variables = known.get(uid).unwrap_or_else(|| panic!("{link} leads nowhere"));
+        assert!(set.iter().all(|v| variables.contains(*v)), "{link} sets what {uid} does not have");
+    }
+}
+
+/// The keys of a YAML file, as lines without their indentation.
+fn lines(path: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join(path)).unwrap();
+    text.lines().map(|l| l.trim().trim_start_matches("- ").to_owned()).collect()
+}
+
+#[test]
+fn grafana_is_told_where_they_are_and_not_to_change_them() {
+    let (boards, source) =
+        (lines("deploy/grafana/provisioning/dashboards/soakwatch.yml"), lines("deploy/grafana/provisioning/datasources/soakwatch.yml"));
+    let place = boards.iter().find_map(|l| l.strip_prefix("path: ")).unwrap();
+    let compose = lines("deploy/compose/compose.yml");
+    for (file, line) in [
+        (&boards, "folder: Soakwatch"),
+        (&boards, "allowUiUpdates: false"),
+        (&boards, "disableDeletion: true"),
+        (&source, "type: prometheus"),
+        (&source, "url: $PROMETHEUS_URL"),
+        (&compose, &format!("../../dashboards:{place}:ro")),
+        (&compose, "../grafana/provisioning:/etc/grafana/provisioning:ro"),
+    ] {
+        assert!(file.iter().any(|l| l == line), "{line} is missing: {file:#?}");
+    }
+    // `$__rate_interval` is made of it.
+    let interval =
+        lines("deploy/compose/prometheus.yml").into_iter().find_map(|l| Some(l.strip_prefix("scrape_interval: ")?.to_owned())).unwrap();
+    assert!(source.contains(&format!("timeInterval: {interval}")), "{interval}");
 }

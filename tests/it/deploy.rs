@@ -144,7 +144,7 @@ fn the_daemon_works_behind_the_walls_of_the_unit() {
 
 #[test]
 fn every_yaml_is_well_formed() {
-    content("yamllint", &["--strict", "-c", "tests/interop/deploy/yamllint.yml", "deploy/compose", "deploy/kubernetes"]);
+    content("yamllint", &["--strict", "-c", "tests/interop/deploy/yamllint.yml", "deploy/compose", "deploy/grafana", "deploy/kubernetes"]);
 }
 
 #[test]
@@ -172,13 +172,29 @@ fn kubernetes_knows_every_key() {
     let all = dir.path().join("all.yaml");
     std::fs::write(&all, &built.stdout).unwrap();
     let manifests = String::from_utf8(built.stdout).unwrap();
-    for kind in ["ConfigMap", "Namespace", "NetworkPolicy", "Service", "ServiceAccount", "ServiceMonitor", "StatefulSet"] {
+    for kind in ["ConfigMap", "Namespace", "NetworkPolicy", "PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor", "StatefulSet"]
+    {
         assert!(manifests.contains(&format!("\nkind: {kind}\n")), "no {kind}");
     }
     if let Some(mut validate) = tool("kubernetes-validate") {
         let out = output(validate.args(["--strict", "--no-warn", "--quiet"]).arg(&all));
         assert!(out.status.success(), "{}", both(&out));
     }
+}
+
+/// With SOAKWATCH_BLESS=1 the file is written anew.
+#[test]
+fn the_operator_gets_the_rules_that_prometheus_gets() {
+    let made = output(soakwatch().args(["rules", "--format", "kubernetes"]));
+    let made = String::from_utf8(made.stdout).unwrap();
+    if std::env::var_os("SOAKWATCH_BLESS").is_some() {
+        std::fs::write(root().join("deploy/kubernetes/rules.yaml"), &made).unwrap();
+    }
+    assert_eq!(text("deploy/kubernetes/rules.yaml"), made, "made by `soakwatch rules --format kubernetes`");
+    let inside: String =
+        made.lines().skip_while(|l| *l != "spec:").skip(1).map(|l| format!("{}\n", l.strip_prefix("  ").unwrap_or(l))).collect();
+    let file = text("deploy/prometheus/soakwatch.rules.yml");
+    assert_eq!(inside, file[file.find("\ngroups:").unwrap() + 1..], "the same rules, two columns further in");
 }
 
 /// The tools above judge each file for itself. What must fit together is judged here.

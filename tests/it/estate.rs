@@ -60,6 +60,7 @@ pub(crate) fn settings() -> Settings {
         },
         metrics: MetricsSettings { check_histograms: false, max_series: 1_000_000 },
         evidence: EvidenceSettings { bundles: false, dir: "evidence".into(), signing_key: None },
+        heartbeat: Settings::default().heartbeat,
         reload: ReloadSettings { watch: false },
         log: LogSettings { level: tracing::Level::INFO, json: None },
     }
@@ -87,6 +88,8 @@ pub(crate) fn integration(customer: &str, environment: &str, id: &str) -> Integr
         quota_window: None,
         incident: Default::default(),
         throttled_excluded: false,
+        exit: soakwatch::config::model::ExitPolicy::new(None),
+        contact: None,
     }
 }
 

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod architecture;
+mod backup;
 mod bad_config;
 mod blackbox;
 mod blocked;
@@ -24,8 +25,10 @@ mod gate;
 mod gate_live;
 mod gate_nothing;
 mod go_live;
+mod heartbeat;
 mod hostile_config;
 mod hostile_estate;
+mod incidents;
 mod jwks;
 mod limits;
 mod live_metrics;
@@ -37,6 +40,7 @@ mod oidc;
 mod oidc_live;
 mod openapi;
 mod own_fault;
+mod paging;
 mod plan;
 mod probe;
 mod rate_limit;
@@ -51,6 +55,7 @@ mod reference;
 mod reload;
 mod restart;
 mod round_trip;
+mod rules;
 mod saml;
 mod scim;
 mod scim_live;

@@ -23,6 +23,7 @@ async fn answers_at(estate: Soaked, clock: Clock, paths: &[&str]) -> Vec<(u16, S
     health.set_ready(true);
     let state = ServerState {
         incidents: Arc::default(),
+        checkpoints: Arc::default(),
         memories: Arc::default(),
         board: Arc::new(estate.board),
         soaks: Arc::new(estate.soaks),

@@ -158,9 +158,69 @@ fn nobody_fails_because_we_were_down() {
     let daemon = Daemon::start(dir.path(), &[]);
     fails(&daemon, "missing");
     daemon.kill();
-    std::thread::sleep(std::time::Duration::from_secs(5));
+    let gone = now();
+    std::thread::sleep(std::time::Duration::from_secs(7));
     let daemon = Daemon::start(dir.path(), &[]);
-    eventually("the time away is accounted for", || counted(&daemon, "soakwatch_runs_unknown_total", &["down"]).filter(|n| *n >= 2.0));
+    let back = now();
+    eventually("the time away is accounted for", || counted(&daemon, "soakwatch_runs_unknown_total", &["down"]).filter(|n| *n >= 3.0));
+    // No failure was added: none stands at a slot that was wholly within the time away, and what is counted is what is on record.
+    let runs: serde_json::Value = serde_json::from_str(&status(&daemon)).unwrap();
+    let slot = |r: &serde_json::Value| UnixMs::from(r["slot"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap());
+    let failed: Vec<UnixMs> = runs["runs"].as_array().unwrap().iter().filter(|r| r["outcome"] == "fail").map(slot).collect();
+    assert!(failed.iter().all(|slot| slot.0 - 2_000 < gone.0 || *slot > back), "away from {gone} to {back}: {runs:#}");
+    let before = failed.iter().filter(|slot| **slot <= back).count();
+    let scrape = daemon.get("/metrics");
+    let counted = series(&scrape, "soakwatch_run_failure_classes_total", &["missing"]).unwrap();
+    assert!(before >= 1 && (before as f64..=failed.len() as f64 + 1.0).contains(&counted), "{counted} of {before}: {runs:#}");
+}
+
+#[test]
+fn what_a_check_counted_stays_when_it_is_removed_or_becomes_another_kind() {
+    let dir = tempfile::tempdir().unwrap();
+    estate(dir.path(), "1h", "");
+    let file = dir.path().join("customers/acme.toml");
+    let with = |checks: &[(&str, &str)]| {
+        let mut text = "[customer]\nid = \"acme\"\nname = \"Acme\"\n[[integration]]\nid = \"orders\"\nenvironment = \"production\"\nowner = \"customer\"\n".to_owned();
+        for (id, table) in checks {
+            text += &format!("[[integration.check]]\nid = \"{id}\"\nevery = \"1h\"\n{table}\n");
+        }
+        std::fs::write(&file, text).unwrap();
+    };
+    let receiving = "webhook_arrival = { scheme = \"standard-webhooks\", secrets = { file = \"secret\" } }";
+    let other = "http = { url = \"https://never.example.com/\" }";
+    with(&[("one", receiving), ("two", receiving), ("three", receiving), ("four", receiving)]);
+    let daemon = Daemon::start(dir.path(), &[]);
+    for (n, check) in ["one", "two", "three", "four"].iter().enumerate() {
+        assert_eq!(send(&format!("{}/{check}", hooks(&daemon)), &format!("m{n}")), 200);
+        assert_eq!(deliver(&format!("{}/{check}", hooks(&daemon)), "f", "{}", OTHER, now()), 401);
+    }
+    let counts = |daemon: &Daemon| {
+        let scrape = daemon.get("/metrics");
+        let of = |name: &str, labels: &[&str]| series(&scrape, name, labels);
+        let delays = of("soakwatch_webhook_delivery_delay_seconds_count", &[]);
+        (of("soakwatch_webhook_deliveries_total", &[]), of("soakwatch_webhook_rejections_total", &["signature"]), delays)
+    };
+    let all = (Some(8.0), Some(4.0), Some(4.0));
+    assert_eq!(counts(&daemon), all);
+    // By a reload: one is removed, one becomes another kind.
+    with(&[("two", other), ("three", receiving), ("four", receiving)]);
+    daemon.signal("HUP");
+    eventually("the reload", || daemon.log().contains("configuration taken over").then_some(()));
+    assert_eq!(counts(&daemon), all);
+    assert_eq!(daemon.stop(), Some(0));
+    // The same while nobody is there, and once more with nothing changed: nothing is counted twice.
+    with(&[("two", other), ("three", other)]);
+    for _ in 0..2 {
+        let daemon = Daemon::start(dir.path(), &[]);
+        assert_eq!(counts(&daemon), all);
+        assert_eq!(daemon.stop(), Some(0));
+    }
+    // Who comes back begins anew, beside what it left.
+    with(&[("one", receiving)]);
+    let daemon = Daemon::start(dir.path(), &[]);
+    assert_eq!(counts(&daemon), all);
+    assert_eq!(send(&hooks(&daemon), "m0"), 200);
+    assert_eq!(counts(&daemon).0, Some(9.0));
 }
 
 #[test]

@@ -65,6 +65,7 @@ async fn start_with(settings: Settings, answer: ReloadAnswer, estate: impl FnOnc
     let own = Arc::new(OwnMetrics::new().unwrap());
     let state = ServerState {
         incidents: Arc::default(),
+        checkpoints: Arc::default(),
         memories: Arc::default(),
         soaks: Arc::default(),
         budgets: Arc::new(soakwatch::budget::Budgets::new(&soakwatch::config::model::Settings::default().rate_limit)),
@@ -303,6 +304,7 @@ async fn a_hanging_reload_ends_within_the_timeout() {
     let (reload, _requests) = mpsc::channel(1);
     let state = ServerState {
         incidents: Arc::default(),
+        checkpoints: Arc::default(),
         memories: Arc::default(),
         soaks: Arc::default(),
         budgets: Arc::new(soakwatch::budget::Budgets::new(&soakwatch::config::model::Settings::default().rate_limit)),

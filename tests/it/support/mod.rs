@@ -1,5 +1,6 @@
 //! What several subjects of the integration tests share: servers that play the far side, the program as a child process.
 
+pub(crate) mod alertmanager;
 pub(crate) mod daemon;
 pub(crate) mod fake;
 pub(crate) mod fake_api;
