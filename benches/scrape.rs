@@ -226,7 +226,7 @@ fn scrape(config: &Config, board: &Board, soaks: &Soaks, budgets: &Budgets, now:
     });
     // The copy, and a piece of text.
     let ours_memory = held(16, 32, || {
-        let mut encoder = Encoder::new(Scrape::take(board, soaks, budgets, &config.settings, now, monotonic()));
+        let mut encoder = Encoder::new(Scrape::take(board, (soaks, &Incidents::default()), budgets, &config.settings, now, monotonic()));
         let mut piece = Vec::with_capacity(CHUNK + CHUNK / 4);
         encoder.write(&mut piece);
         (encoder, piece)
