@@ -186,7 +186,7 @@ fn stored(reader: &Reader, parts: &[&str], open: bool) -> Result<IncidentList, C
     let incidents: Vec<IncidentShown> = wanted.map(|i| IncidentShown::of(i, None, &causes)).collect();
     let common = causes.iter().filter(|c| c.incidents.iter().any(|id| incidents.iter().any(|i| i.id == *id)));
     let common_causes = common.map(Into::into).collect();
-    Ok(IncidentList { now: Clock::System.now(), incidents, common_causes })
+    Ok(IncidentList { now: Clock::System.now(), incidents, common_causes, next: None })
 }
 
 fn trouble(error: StoreError) -> CliError {

@@ -60,8 +60,9 @@ impl Scale {
     /// A time as Prometheus writes it, in the largest unit that fits: `90s`, `5m`, `1d`.
     fn span(self, seconds: u64) -> String {
         let ms = seconds * 1000 / u64::from(self.0.get());
-        let unit =
-            [(DAY * 1000, "d"), (HOUR * 1000, "h"), (MINUTE * 1000, "m"), (1000, "s")].into_iter().find(|(u, _)| ms % u == 0 && ms > 0);
+        let unit = [(DAY * 1000, "d"), (HOUR * 1000, "h"), (MINUTE * 1000, "m"), (1000, "s")]
+            .into_iter()
+            .find(|(u, _)| ms > 0 && ms.is_multiple_of(*u));
         unit.map_or_else(|| format!("{ms}ms"), |(u, name)| format!("{}{name}", ms / u))
     }
 }
