@@ -147,9 +147,9 @@ fn one(args: &Incidents, id: &str) -> CliResult {
         None => ask(&args.daemon, &path_of(id, "")?)?,
     };
     if args.json {
-        json(&found)?
+        json(&found)?;
     } else {
-        say(text(&found).trim_end())
+        say(text(&found).trim_end());
     }
     Ok(if found.open { Exit::No } else { Exit::Yes })
 }
@@ -170,9 +170,9 @@ fn list(args: &Incidents, below: Option<&str>) -> CliResult {
         }
     };
     if args.json {
-        json(&list)?
+        json(&list)?;
     } else {
-        say(table(&list, args.open).trim_end())
+        say(table(&list, args.open).trim_end());
     }
     Ok(if list.incidents.iter().any(|i| i.open) { Exit::No } else { Exit::Yes })
 }
