@@ -45,7 +45,7 @@ until = 2199-01-01T00:00:00Z
 id = "list"
 every = "5m"
 [integration.check.http]
-url = "https://api.example.com/orders?key=canary-5b1f-in-the-query"
+url = "https://api.example.com/orders?limit=canary-5b1f-in-the-query"
 headers = { X-Key = { env = "SOAKWATCH_CANARY" } }
 [[integration.check]]
 id = "ping"
