@@ -32,9 +32,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 #[path = "../tests/it/support/daemon.rs"]
-#[expect(dead_code, reason = "the tests use more of it")]
+#[expect(dead_code, clippy::panic, reason = "the tests use more of it, and may end where a daemon does not start")]
 mod daemon;
 #[path = "../tests/it/support/prometheus.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
 mod server;
 
 use server::{Prometheus, installed};
@@ -216,7 +217,7 @@ fn scrape(config: &Config, board: &Board, soaks: &Soaks, budgets: &Budgets, now:
     );
     let ours = median(rounds, || streamed(board, soaks, budgets, config, now, &mut |piece| _ = black_box(piece)));
     let copying = median(rounds, || {
-        drop(black_box(Scrape::take(board, (soaks, &Incidents::default()), budgets, &config.settings, now, monotonic())))
+        drop(black_box(Scrape::take(board, (soaks, &Incidents::default()), budgets, &config.settings, now, monotonic())));
     });
     let mut copy = Vec::with_capacity(text.len());
     let plain = median(rounds, || {

@@ -158,11 +158,11 @@ impl Incidents {
 }
 
 /// Of an integration's checks, the worst of something.
-pub(super) fn worst<'h>(
-    checks: &'h [History],
+pub(super) fn worst(
+    checks: &[History],
     of: impl Fn(&History) -> Option<f64>,
     is_worse: impl Fn(f64, f64) -> bool,
-) -> Option<(&'h History, f64)> {
+) -> Option<(&History, f64)> {
     let mut found: Option<(&History, f64)> = None;
     for check in checks.iter().filter(|c| c.judged) {
         if let Some(x) = of(check).filter(|x| found.is_none_or(|(_, best)| is_worse(*x, best))) {
@@ -196,7 +196,7 @@ fn judged(counts: &Counts, throttled_excluded: bool) -> (u64, u64) {
 
 fn budget(check: &History, runs: u64, used: u64, objective: f64) -> Option<Budget> {
     // Of no runs nothing is left, and nothing is used up.
-    let allowed = (runs > 0).then(|| (1.0 - objective) * runs as f64)?;
+    let allowed = (runs > 0).then_some((1.0 - objective) * runs as f64)?;
     let left = match used {
         0 => 1.0,
         // No objective below 1: whatever fails is too much.
