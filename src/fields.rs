@@ -11,6 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::clock::UnixMs;
 
+mod schema;
+
 /// What a value should have looked like, in words for the person who wrote it ("a duration such as \"60s\"").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected(pub String);

@@ -280,7 +280,7 @@ mod tests {
         let known = [("a/b/c/d 7", "seven"), ("a/b/c/d 8", "eight"), ("a/b/c/d", "none"), ("no check 1", "none")];
         let checks = all.restore_parts(known.map(|(id, text)| (id.to_owned(), text.to_owned())).into());
         let check: CheckId = "a/b/c/d".parse().unwrap();
-        assert_eq!(checks, [check.clone()]);
+        assert_eq!(checks, std::slice::from_ref(&check));
         let taken = all.take_parts(&check);
         assert_eq!(taken, BTreeMap::from([(7, "seven".to_owned()), (8, "eight".to_owned())]));
         all.keep_part(&check, 9, Some("nine".into())).await.unwrap();

@@ -239,7 +239,7 @@ impl Run {
 }
 
 /// Counts of slots by outcome. `due` is always their sum.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, schemars::JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counts {
     /// Passed runs.

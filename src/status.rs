@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::arrivals::Expected;
@@ -115,7 +116,7 @@ fn counts(check: &CheckEntry, over: Over, now: UnixMs) -> Counts {
 }
 
 /// Success ratios; absent where nothing ran.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Ratios {
     /// The last hour.
     pub ratio_1h: Option<f64>,
@@ -147,7 +148,7 @@ fn worst_ratios(i: &IntegrationEntry, now: UnixMs) -> Ratios {
 }
 
 /// Why an integration is not watched just now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Hold {
     /// What the configuration gives as reason.
     pub reason: String,
@@ -165,7 +166,7 @@ fn hold(i: &IntegrationEntry, now: UnixMs) -> Option<Hold> {
 }
 
 /// What went wrong in a run that did not pass.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Trouble {
     /// The check's own id.
     pub check: String,
@@ -253,7 +254,7 @@ fn trouble(check: &CheckEntry, state: State, views: &Views, now: UnixMs) -> Opti
 }
 
 /// What will go wrong with a quota while all runs still pass.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Warning {
     /// What it is.
     pub kind: Lack,
@@ -273,7 +274,7 @@ fn warning(i: &IntegrationEntry, state: State, now: UnixMs) -> Option<Warning> {
 }
 
 /// The declared soak.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct SoakShown {
     /// Its start.
     pub start: String,
@@ -295,7 +296,7 @@ impl IntegrationStatus {
 }
 
 /// An integration as the API and the pages show it. Times are RFC 3339 in UTC.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct IntegrationStatus {
     /// customer/environment/integration.
     pub id: String,
@@ -430,7 +431,7 @@ pub fn sort_key(i: &IntegrationEntry, views: &Views, now: UnixMs) -> (State, boo
 }
 
 /// The last run of a check.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct LastRunStatus {
     /// Slot.
     pub slot: String,
@@ -447,7 +448,7 @@ pub struct LastRunStatus {
 }
 
 /// A check as the API and the pages show it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct CheckStatus {
     /// customer/environment/integration/check.
     pub id: String,
@@ -510,7 +511,7 @@ pub struct CheckStatus {
 }
 
 /// An open finding.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct FindingStatus {
     /// The rule's id.
     pub id: String,
@@ -534,7 +535,7 @@ impl FindingStatus {
 }
 
 /// A document's own dates.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct DocumentStatus {
     /// Until when it holds.
     pub valid_until: Option<String>,

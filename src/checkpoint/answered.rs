@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::hypercare::{Answer, Budget, Criterion, Expiry, Incidents, Numbers, Reach, Row};
@@ -11,8 +12,9 @@ use crate::outcome::{Attribution, Phase};
 pub const GATE: &str = "hypercare";
 
 /// What is said of an environment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/hypercare.md has them in a table")]
+#[schemars(rename = "HypercareAnswered")]
 pub struct Answered {
     pub environment: String,
     pub gate: String,
@@ -25,8 +27,9 @@ pub struct Answered {
 }
 
 /// What is said of one integration.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/hypercare.md has them in a table")]
+#[schemars(rename = "HypercarePassed")]
 pub struct Passed {
     pub integration: String,
     pub name: String,
@@ -43,8 +46,9 @@ pub struct Passed {
 }
 
 /// How an integration has done since it went live.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/hypercare.md has them in a table")]
+#[schemars(rename = "HypercareStanding")]
 pub struct Standing {
     pub objective: f64,
     pub windows: BTreeMap<Reach, Numbers>,

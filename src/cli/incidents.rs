@@ -147,9 +147,9 @@ fn one(args: &Incidents, id: &str) -> CliResult {
         None => ask(&args.daemon, &path_of(id, "")?)?,
     };
     if args.json {
-        json(&found)?
+        json(&found)?;
     } else {
-        say(text(&found).trim_end())
+        say(text(&found).trim_end());
     }
     Ok(if found.open { Exit::No } else { Exit::Yes })
 }
@@ -170,9 +170,9 @@ fn list(args: &Incidents, below: Option<&str>) -> CliResult {
         }
     };
     if args.json {
-        json(&list)?
+        json(&list)?;
     } else {
-        say(table(&list, args.open).trim_end())
+        say(table(&list, args.open).trim_end());
     }
     Ok(if list.incidents.iter().any(|i| i.open) { Exit::No } else { Exit::Yes })
 }
@@ -186,7 +186,7 @@ fn stored(reader: &Reader, parts: &[&str], open: bool) -> Result<IncidentList, C
     let incidents: Vec<IncidentShown> = wanted.map(|i| IncidentShown::of(i, None, &causes)).collect();
     let common = causes.iter().filter(|c| c.incidents.iter().any(|id| incidents.iter().any(|i| i.id == *id)));
     let common_causes = common.map(Into::into).collect();
-    Ok(IncidentList { now: Clock::System.now(), incidents, common_causes })
+    Ok(IncidentList { now: Clock::System.now(), incidents, common_causes, next: None })
 }
 
 fn trouble(error: StoreError) -> CliError {

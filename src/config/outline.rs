@@ -13,13 +13,14 @@ use super::model::Config;
 use crate::fields::CheckId;
 
 /// What is known of a configuration from outside.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Outline {
     /// The version of Soakwatch that made it.
     pub version: String,
     /// SHA-256 over its files, hex.
     pub hash: String,
     /// Each check, by id: a hash of all that its own table and its integration's say. Paths count from the configuration's directory.
+    #[schemars(with = "BTreeMap<String, String>")]
     pub checks: BTreeMap<CheckId, String>,
     /// The settings that take effect at a restart only, hashed.
     pub settings: BTreeMap<String, String>,

@@ -15,7 +15,7 @@ pub use super::field::{Field, describe, nearest, one_of, short};
 use crate::fields::Expected;
 
 /// A problem in the configuration, with its place.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, schemars::JsonSchema, Serialize)]
 pub struct Problem {
     /// File as the user named it (relative to where the command ran), or `environment`.
     pub file: String,

@@ -151,7 +151,7 @@ impl Entry {
 }
 
 /// A record of the log: exactly what its hash covers. The kind is a text, for a record of a later version stays one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, schemars::JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recorded {
     /// Its number: 1, 2, 3, ...

@@ -64,7 +64,8 @@ closed_set! {
 }
 
 /// Something that ends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "HypercareExpiry")]
 pub struct Expiry {
     /// What.
     pub what: What,
@@ -104,8 +105,9 @@ pub struct Given<'a> {
 }
 
 /// A criterion, and what was observed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "HypercareRow")]
 pub struct Row {
     /// Which.
     pub name: Criterion,

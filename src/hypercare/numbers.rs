@@ -56,7 +56,8 @@ pub(super) fn start(now: UnixMs, ms: i64, go_live: UnixMs) -> UnixMs {
 pub const BURNS: [(&str, i64); 4] = [("1h", HOUR_MS), ("6h", 6 * HOUR_MS), ("24h", DAY_MS), ("3d", 3 * DAY_MS)];
 
 /// What a window says of an integration; ratios are those of its worst judged check.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "HypercareNumbers")]
 pub struct Numbers {
     /// When the window begins.
     pub since: String,
@@ -73,7 +74,8 @@ pub struct Numbers {
 }
 
 /// An error budget; of several checks the one with the least left.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "HypercareBudget")]
 pub struct Budget {
     /// The check it is of.
     pub check: String,
@@ -86,7 +88,8 @@ pub struct Budget {
 }
 
 /// How long something took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "HypercareTimes")]
 pub struct Times {
     /// How many there were.
     pub count: u64,
@@ -106,7 +109,8 @@ impl Times {
 }
 
 /// The incidents of a span.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "HypercareIncidents")]
 pub struct Incidents {
     /// Opened in it, by severity.
     pub opened: BTreeMap<String, u64>,
@@ -154,11 +158,11 @@ impl Incidents {
 }
 
 /// Of an integration's checks, the worst of something.
-pub(super) fn worst<'h>(
-    checks: &'h [History],
+pub(super) fn worst(
+    checks: &[History],
     of: impl Fn(&History) -> Option<f64>,
     is_worse: impl Fn(f64, f64) -> bool,
-) -> Option<(&'h History, f64)> {
+) -> Option<(&History, f64)> {
     let mut found: Option<(&History, f64)> = None;
     for check in checks.iter().filter(|c| c.judged) {
         if let Some(x) = of(check).filter(|x| found.is_none_or(|(_, best)| is_worse(*x, best))) {
@@ -192,7 +196,7 @@ fn judged(counts: &Counts, throttled_excluded: bool) -> (u64, u64) {
 
 fn budget(check: &History, runs: u64, used: u64, objective: f64) -> Option<Budget> {
     // Of no runs nothing is left, and nothing is used up.
-    let allowed = (runs > 0).then(|| (1.0 - objective) * runs as f64)?;
+    let allowed = (runs > 0).then_some((1.0 - objective) * runs as f64)?;
     let left = match used {
         0 => 1.0,
         // No objective below 1: whatever fails is too much.

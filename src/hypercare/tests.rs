@@ -244,7 +244,7 @@ fn an_objective_of_one_leaves_no_budget_to_burn() {
     };
     assert_eq!(answer(&[check("a", now, passes).0]), Answer::ReadyForHandoff);
     let (one, _) = check("a", now, |n| if n == 2_000 { Outcome::Fail } else { Outcome::Pass });
-    assert_eq!(answer(&[one.clone()]), Answer::NotReady);
+    assert_eq!(answer(std::slice::from_ref(&one)), Answer::NotReady);
     assert_eq!(burn(&[one], now, 3 * DAY_MS, LIVE, 1.0, false), None);
 }
 

@@ -1,5 +1,6 @@
 //! Incidents as API and command line show them (docs/incidents.md): times as text, and what is derived beside what is kept.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CommonCause, Event, Incident, Severity};
@@ -8,19 +9,23 @@ use crate::evidence::written::{time, time_option};
 use crate::outcome::{Attribution, Class, Criticality, Owner, Phase};
 
 /// Incidents, the open ones first, then the newest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub struct IncidentList {
     /// When it was asked for.
+    #[schemars(with = "String")]
     #[serde(with = "time")]
     pub now: UnixMs,
     /// The incidents.
     pub incidents: Vec<IncidentShown>,
     /// What several of them have in common.
     pub common_causes: Vec<CauseShown>,
+    /// The cursor of the next page, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// An incident.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub struct IncidentShown {
     /// Its id.
     pub id: String,
@@ -41,12 +46,15 @@ pub struct IncidentShown {
     /// Where it stood then.
     pub phase: Phase,
     /// Slot of the first run that did not pass.
+    #[schemars(with = "String")]
     #[serde(with = "time")]
     pub first_bad: UnixMs,
     /// Slot of the run that made it an incident.
+    #[schemars(with = "String")]
     #[serde(with = "time")]
     pub opened: UnixMs,
     /// Slot of the run that ended it.
+    #[schemars(with = "Option<String>")]
     #[serde(with = "time_option")]
     pub closed: Option<UnixMs>,
     /// Seconds from the first bad run to the one that made it an incident.
@@ -74,17 +82,18 @@ pub struct IncidentShown {
 }
 
 /// Somebody, and since when.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub struct BySomebody {
     /// The name of their token.
     pub by: String,
     /// When.
+    #[schemars(with = "String")]
     #[serde(with = "time")]
     pub at: UnixMs,
 }
 
 /// A check of an incident.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub struct AffectedShown {
     /// Its name in the integration.
     pub check: String,
@@ -93,9 +102,11 @@ pub struct AffectedShown {
     /// Whether it is broken.
     pub open: bool,
     /// First and last run that did not pass.
+    #[schemars(with = "String")]
     #[serde(with = "time")]
     pub first_bad: UnixMs,
     /// See `first_bad`.
+    #[schemars(with = "String")]
     #[serde(with = "time")]
     pub last_bad: UnixMs,
     /// How many runs did not pass.
@@ -103,7 +114,7 @@ pub struct AffectedShown {
 }
 
 /// Failures of one class.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub struct ClassShown {
     /// Which.
     pub class: Class,
@@ -114,11 +125,12 @@ pub struct ClassShown {
 }
 
 /// A run of an incident.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub struct RunShown {
     /// Which check's.
     pub check: String,
     /// Its slot.
+    #[schemars(with = "String")]
     #[serde(with = "time")]
     pub slot: UnixMs,
     /// Whether it passed.
@@ -132,9 +144,10 @@ pub struct RunShown {
 }
 
 /// An entry of a timeline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub struct EntryShown {
     /// When.
+    #[schemars(with = "String")]
     #[serde(with = "time")]
     pub at: UnixMs,
     /// What.
@@ -146,13 +159,14 @@ pub struct EntryShown {
 }
 
 /// What several incidents have in common.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub struct CauseShown {
     /// Its id.
     pub id: String,
     /// Host and port all of them talk to.
     pub host: String,
     /// When the first of them began.
+    #[schemars(with = "String")]
     #[serde(with = "time")]
     pub since: UnixMs,
     /// What most of them are.

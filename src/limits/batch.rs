@@ -1,6 +1,7 @@
 //! Whether the declared batches fit into a quota beside what is declared, and how long each takes at least. Whether they fit beside what is used now is
 //! `as_used`'s.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::forecast::{DAY_S, Quota, in_batches, per_s};
@@ -10,9 +11,10 @@ use crate::config::model::{Batch, DeclaredVolume};
 use crate::fields::{Span, TimeOfDay};
 
 /// A declared batch, and what each policy means for it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, Deserialize)]
 pub struct BatchShown {
     /// When it begins.
+    #[schemars(with = "String")]
     #[serde(with = "written")]
     pub start: TimeOfDay,
     /// Rows.
@@ -26,7 +28,7 @@ pub struct BatchShown {
 }
 
 /// What one policy means for one batch.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema, Deserialize)]
 pub struct BatchFit {
     /// The policy's label.
     pub policy: String,
@@ -41,6 +43,7 @@ pub struct BatchFit {
     /// So many seconds it takes at least; absent where the policy sets no pace (a window of a day or more), or leaves none.
     pub takes_s: Option<u64>,
     /// When it ends at the earliest.
+    #[schemars(with = "Option<String>")]
     #[serde(with = "written::option", default)]
     pub ends: Option<TimeOfDay>,
 }

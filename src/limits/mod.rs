@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::board::{CheckEntry, IntegrationEntry};
@@ -29,7 +30,7 @@ pub const MOST_POLICIES: usize = 10;
 const SHOWN_MS: i64 = DAY_MS;
 
 /// A policy as it is shown. What is not known is absent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema, Deserialize)]
 pub struct PolicyShown {
     /// Its label, of its own in the integration: the policy's name; behind `host:port/` where the check that was told talks to another host than the
     /// integration's first check, behind `check/` where a check before it talks to the same host with another credential.
@@ -46,14 +47,17 @@ pub struct PolicyShown {
     #[serde(default)]
     pub window_configured: bool,
     /// When there is more, as told.
+    #[schemars(with = "Option<String>")]
     #[serde(with = "written::rfc3339_option", default)]
     pub reset_at: Option<UnixMs>,
     /// Where no reset is told: when there is more at the latest, a window after it was read. The forecast assumes that nothing comes back before.
+    #[schemars(with = "Option<String>")]
     #[serde(with = "written::rfc3339_option", default)]
     pub assumed_reset_at: Option<UnixMs>,
     /// What is counted; absent: requests.
     pub unit: Option<String>,
     /// When it was read.
+    #[schemars(with = "String")]
     #[serde(with = "written::rfc3339")]
     pub read_at: UnixMs,
     /// The quota over the declared use of the same window: below 1 the declared volume does not fit.
@@ -61,9 +65,11 @@ pub struct PolicyShown {
     /// What everybody together used of it per second, in the window it was read in.
     pub used_per_s: Option<f64>,
     /// When it runs out before its reset (told or assumed) at that rate; when it was read where nothing was left.
+    #[schemars(with = "Option<String>")]
     #[serde(with = "written::rfc3339_option", default)]
     pub exhausted_at: Option<UnixMs>,
     /// When it runs out before its reset at the declared rate: `peak` for windows below a day, else `daily` and the batches, evenly.
+    #[schemars(with = "Option<String>")]
     #[serde(with = "written::rfc3339_option", default)]
     pub exhausted_at_declared: Option<UnixMs>,
 }

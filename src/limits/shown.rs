@@ -1,5 +1,6 @@
 //! All that is shown of an integration's rate limits, made once for API, page and command line.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::batch::{BatchShown, batches};
@@ -11,7 +12,7 @@ use crate::clock::UnixMs;
 use crate::fields::Span;
 
 /// The rate limits of an integration. What is not known is absent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, Deserialize)]
 pub struct IntegrationLimits {
     /// customer/environment/integration.
     pub id: String,
@@ -35,28 +36,31 @@ pub struct IntegrationLimits {
 }
 
 /// A wait that was asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, Deserialize)]
 pub struct RetryAfter {
     /// The check that was told.
     pub check: String,
     /// For how many seconds.
     pub asked_s: u64,
     /// Until when.
+    #[schemars(with = "String")]
     #[serde(with = "written::rfc3339")]
     pub until: UnixMs,
 }
 
 /// A hold in force.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, Deserialize)]
 pub struct HoldShown {
     /// `host:port` that is left alone.
     pub host: String,
     /// What its end comes from.
     pub because: Because,
     /// Until when nothing is sent.
+    #[schemars(with = "String")]
     #[serde(with = "written::rfc3339")]
     pub until: UnixMs,
     /// When it was asked for.
+    #[schemars(with = "String")]
     #[serde(with = "written::rfc3339")]
     pub since: UnixMs,
     /// For how many seconds it was asked for, or until the quota renews: more than the hold where `max_hold` cut it.
@@ -68,14 +72,16 @@ pub struct HoldShown {
 }
 
 /// A check's budget.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, Deserialize)]
 pub struct BudgetShown {
     /// The check's own id.
     pub check: String,
     /// The configured interval.
+    #[schemars(with = "String")]
     #[serde(with = "written")]
     pub every: Span,
     /// The interval it runs at.
+    #[schemars(with = "String")]
     #[serde(with = "written")]
     pub effective_interval: Span,
     /// Every so many slots run; 1: all.
@@ -83,6 +89,7 @@ pub struct BudgetShown {
     /// The share of configured slots that are left out because the interval is widened.
     pub coverage_lost: f64,
     /// The end of a hold in force: until then no slot runs at all.
+    #[schemars(with = "Option<String>")]
     #[serde(with = "written::rfc3339_option", default)]
     pub held_until: Option<UnixMs>,
     /// Why, in words.
@@ -174,9 +181,10 @@ fn budget(c: &CheckEntry, b: &CheckBudget, now: UnixMs) -> BudgetShown {
 }
 
 /// The few facts that stand in an integration's row.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct LimitsBrief {
     /// Until when a host wants no requests; the latest of several holds.
+    #[schemars(with = "Option<String>")]
     #[serde(with = "written::rfc3339_option")]
     pub held_until: Option<UnixMs>,
     /// Of the check whose interval is widened most: every so many slots run; 1: all.
@@ -184,6 +192,7 @@ pub struct LimitsBrief {
     /// The smallest headroom.
     pub headroom: Option<f64>,
     /// When the first quota runs out before its reset, at the observed rate: a time to come, of a window of five minutes or more.
+    #[schemars(with = "Option<String>")]
     #[serde(with = "written::rfc3339_option")]
     pub exhausted_at: Option<UnixMs>,
     /// Whether nothing is left of a quota with such a window.

@@ -1,5 +1,6 @@
 //! The gate's answer as every output shows it: the same object from a running daemon and from its store (docs/verdicts.md has the keys).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::case::ExclusionCase;
@@ -9,7 +10,7 @@ use crate::soak::gate::{Answer, Gate, Passage};
 use crate::soak::{Shown, Window};
 
 /// What is said of an environment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct Answered {
     pub environment: String,
@@ -22,7 +23,7 @@ pub struct Answered {
 }
 
 /// What is said of one integration.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct Passed {
     pub integration: String,

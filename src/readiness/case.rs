@@ -158,7 +158,7 @@ pub struct AttestedCase {
 }
 
 /// A span taken out after the fact.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExclusionCase {
     /// The record of the evidence log.
@@ -166,9 +166,11 @@ pub struct ExclusionCase {
     /// The check's own id; `None`: every check of the integration.
     pub check: Option<String>,
     /// From this time.
+    #[schemars(with = "String")]
     #[serde(with = "time")]
     pub from: UnixMs,
     /// To this time, exclusive.
+    #[schemars(with = "String")]
     #[serde(with = "time")]
     pub to: UnixMs,
     /// Why.
@@ -178,6 +180,7 @@ pub struct ExclusionCase {
     /// What was remarked beside the name.
     pub remark: Option<String>,
     /// When it was recorded.
+    #[schemars(with = "String")]
     #[serde(with = "time")]
     pub at: UnixMs,
 }

@@ -158,7 +158,7 @@ impl Recorder {
     /// From here on an incident is as it is now.
     fn change(&mut self, known: Option<&Incident>, next: Incident) {
         let before = known.filter(|k| k.id == next.id);
-        let worse = before.is_some_and(|b| b.severity != next.severity);
+        let worse = before.is_some_and(|b| b.severity != next.severity && b.reclassified == next.reclassified);
         for entry in next.since(before) {
             match entry.event {
                 Event::Opened | Event::Reopened | Event::Closed => {
@@ -166,7 +166,7 @@ impl Recorder {
                     self.say_incident(&next, entry.event, entry.at);
                 }
                 Event::Updated => {
-                    tracing::info!(incident = next.id, integration = %next.integration, "{}: {}", next.integration, entry.text)
+                    tracing::info!(incident = next.id, integration = %next.integration, "{}: {}", next.integration, entry.text);
                 }
                 Event::Acknowledged | Event::Noted | Event::Reclassified => {}
             }
@@ -237,7 +237,7 @@ fn blockers(check: &CheckEntry, find: &FindCheck<'_>, now: UnixMs) -> (Option<Un
     let (mut failed, mut asked): (Option<UnixMs>, Option<UnixMs>) = (None, None);
     let mut next = check.def.blocked_by.clone();
     for _ in 0..DEPTH {
-        let Some(by) = next.as_ref().and_then(|id| find(id)) else { break };
+        let Some(by) = next.as_ref().and_then(find) else { break };
         let run = by.state.recent.last().map(|(slot, _)| slot);
         failed = failed.max(by.state.recent.bad().back().map(|r| r.slot));
         if let Some(run) = run.filter(|run| run.plus(by.def.every.0 * 3) > now) {

@@ -1,20 +1,23 @@
 //! `POST /api/v1/acceptances`: a changed document is right. On record first, under the token's name; then the check remembers it as accepted.
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use http::StatusCode;
 use serde_json::json;
 
 use super::Shared;
 use super::api::Problem;
-use super::asked::Fields;
+use super::asked::{Fields, Key, must};
 use super::auth::Actor;
-use super::decisions::{LONGEST, LONGEST_NAME, LONGEST_NOTE, body_of, recorded};
+use super::decisions::{BY, LONGEST, LONGEST_NAME, LONGEST_NOTE, body_of, decided, recorded};
 use crate::config::table::nearest;
 use crate::evidence::{Entry, Kind, Scope};
 use crate::fields::CheckId;
+
+/// What an acceptance is made of.
+pub(super) const ACCEPTANCE: &[Key] =
+    &[must("id", "customer/environment/integration/check."), must("note", "How it is known to be right; at most 800 characters."), BY];
 
 pub(super) async fn accept(State(shared): State<Shared>, Extension(actor): Extension<Actor>, body: Body) -> Result<Response, Problem> {
     let mut asked = Fields::read(&body_of(body).await?)?;
@@ -31,7 +34,7 @@ pub(super) async fn accept(State(shared): State<Shared>, Extension(actor): Exten
     });
     let note = asked.text("note", LONGEST_NOTE);
     let remark = asked.optional("by", LONGEST);
-    asked.done(&["id", "note", "by"])?;
+    asked.done(ACCEPTANCE)?;
     let (Some(def), Some(note)) = (def, note) else { return Err(Problem::ours("the request could not be understood")) };
 
     let memories = &shared.state.memories;
@@ -39,7 +42,7 @@ pub(super) async fn accept(State(shared): State<Shared>, Extension(actor): Exten
     let first = accepted().map_err(|why| Problem::new(StatusCode::CONFLICT, why.to_string(), "Nothing was changed."))?;
     let body = json!({ "check": def.id.check(), "note": note, "remark": remark, "document": first.what });
     let entry = Entry::new(now, Kind::Acceptance, Scope::integration(&def.id.integration()), &actor.name, body);
-    let (record, hash) = recorded(&shared, entry).await?;
+    let on_record = recorded(&shared, entry).await?;
     // A run may have seen yet another document meanwhile: only what is on record is accepted.
     let changed = || {
         Problem::new(
@@ -53,5 +56,5 @@ pub(super) async fn accept(State(shared): State<Shared>, Extension(actor): Exten
     kept.map_err(|why| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("it is on record but was not taken over: {why}"), "Try again.")
     })?;
-    Ok((StatusCode::CREATED, Json(json!({ "recorded": record, "record_hash": hash, "warnings": [] }))).into_response())
+    Ok(decided(on_record, Vec::new()))
 }

@@ -4,18 +4,22 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Extension, Path, Request, State};
+use axum::extract::{Extension, Path, Query as QueryOf, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::oneshot;
 
+use super::asked::FieldProblem;
 use super::auth::Actor;
+use super::operations;
 use super::page_arrivals::{ArrivedStatus, arrived};
-use super::{MAX_BODY, ReloadAnswer, ReloadRequest, Shared};
+use super::paging::Page;
+use super::{MAX_BODY, Query, ReloadAnswer, ReloadRequest, Shared};
 use crate::config::outline::Outline;
-use crate::config::table::nearest;
+use crate::config::table::{Problem as ConfigProblem, nearest};
 use crate::fields::IntegrationId;
 use crate::limits::{IntegrationLimits, integration_limits};
 use crate::status::{CheckStatus, IntegrationStatus, State as Word, check_status, integration_status};
@@ -92,43 +96,18 @@ pub(super) fn too_slow() -> Response {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the answer took too long", "Try again, or ask for less.").into()
 }
 
-/// What there is, for the hint of a 404.
-const PATHS: &[&str] = &[
-    "/",
-    "/hypercare",
-    "/metrics",
-    "/probe",
-    "/-/healthy",
-    "/-/ready",
-    "/-/reload",
-    "/api/v1/status",
-    "/api/v1/config",
-    "/api/v1/limits",
-    "/api/v1/soaks",
-    "/api/v1/exclusions",
-    "/api/v1/attestations",
-    "/api/v1/acceptances",
-    "/api/v1/incidents",
-    "/api/v1/hypercare",
-];
-/// Those that change something.
-const CHANGES: &[&str] = &["/-/reload", "/api/v1/exclusions", "/api/v1/attestations", "/api/v1/acceptances"];
-
 pub(super) async fn not_found(uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();
-    let hint = match nearest(&path, PATHS) {
+    let paths: Vec<&str> = operations::ALL.iter().map(|o| o.path).collect();
+    let hint = match nearest(&path, &paths) {
         Some(near) => format!("Did you mean {near}?"),
-        None => format!(
-            "There are {}, /integrations/C/E/I, /incidents/ID, /readiness/C/E, /api/v1/gates/C/E, /api/v1/integrations/C/E/I, /api/v1/incidents/ID and /api/v1/checks/C/E/I/CHECK/runs?since=24h.",
-            PATHS.join(", ")
-        ),
+        None => format!("There are {}; /api/v1/openapi.json says what each is.", paths.join(", ")),
     };
     Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path", hint)
 }
 
 pub(super) async fn wrong_method(method: Method, uri: Uri) -> Problem {
-    let acts = uri.path().starts_with("/api/v1/incidents/") && uri.path().matches('/').count() > 4;
-    let allowed = if acts || CHANGES.contains(&uri.path()) { "POST" } else { "GET" };
+    let allowed = if operations::at(uri.path()).is_some_and(|o| o.changes()) { "POST" } else { "GET" };
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not for this path"), format!("Use {allowed}."))
         .header(header::ALLOW, if allowed == "POST" { "POST" } else { "GET, HEAD" })
 }
@@ -163,23 +142,107 @@ pub(super) async fn reload(State(shared): State<Shared>, Extension(actor): Exten
     // Full: reloads are waiting already, and one more would read the same files.
     shared.state.reload.send(ReloadRequest { actor: actor.name, answer }).await.map_err(|_| stopping())?;
     match answered.await.map_err(|_| stopping())? {
-        ReloadAnswer::Applied { added, removed, changed, unchanged, restart_needed, hash } => Ok(Json(json!({
-            "applied": true, "added": added, "removed": removed, "changed": changed, "unchanged": unchanged,
-            "restart_needed": restart_needed, "hash": hash,
-        }))
-        .into_response()),
+        ReloadAnswer::Applied { added, removed, changed, unchanged, restart_needed, hash } => {
+            Ok(Json(Reloaded { applied: true, added, removed, changed, unchanged, restart_needed, hash }).into_response())
+        }
         ReloadAnswer::Refused(problems) => {
-            let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            let body = json!({
-                "applied": false,
-                "error": "the new configuration has errors; the old one stays in force",
-                "hint": "Mend what is listed under \"problems\" and try again; `soakwatch validate` shows the same.",
-                "problems": problems,
-                "shown": shown,
-            });
+            let body = NotReloaded {
+                applied: false,
+                error: "the new configuration has errors; the old one stays in force",
+                hint: "Mend what is listed under \"problems\" and try again; `soakwatch validate` shows the same.",
+                shown: problems.iter().map(ToString::to_string).collect(),
+                problems,
+            };
             Ok((StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response())
         }
     }
+}
+
+/// `/api/v1/status`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Status")]
+pub(super) struct StatusBody<'a> {
+    /// Soakwatch's version.
+    version: &'static str,
+    /// When this was said.
+    now: String,
+    /// Whether the stored state is back.
+    ready: bool,
+    /// The hash of the configuration in force.
+    config_hash: &'a str,
+    /// How many integrations are in each state.
+    #[schemars(with = "std::collections::BTreeMap<String, usize>")]
+    totals: serde_json::Map<String, serde_json::Value>,
+    /// Each of them.
+    integrations: Vec<IntegrationStatus>,
+    /// The cursor of the next page, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// `/api/v1/integrations/...`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Integration")]
+pub(super) struct IntegrationBody {
+    /// When this was said.
+    now: String,
+    #[serde(flatten)]
+    status: IntegrationStatus,
+    /// Its rate limits.
+    limits: IntegrationLimits,
+    /// What arrived for checks that receive.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    arrived: Vec<ArrivedStatus>,
+    /// Its checks.
+    check: Vec<CheckStatus>,
+}
+
+/// `POST /-/reload`, applied.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Reloaded {
+    /// Always true.
+    applied: bool,
+    /// Checks that are new.
+    added: usize,
+    /// Checks that are gone.
+    removed: usize,
+    /// Checks that are not what they were.
+    changed: usize,
+    /// Checks that went on undisturbed.
+    unchanged: usize,
+    /// Settings that take effect only after a restart.
+    restart_needed: Vec<String>,
+    /// The new configuration's hash.
+    hash: String,
+}
+
+/// `POST /-/reload`, refused.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct NotReloaded {
+    /// Always false.
+    applied: bool,
+    /// What went wrong.
+    error: &'static str,
+    /// What to do.
+    hint: &'static str,
+    /// Every problem.
+    problems: Vec<ConfigProblem>,
+    /// Each as a line of text.
+    shown: Vec<String>,
+}
+
+/// Any answer that is not what was asked for.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename = "Error")]
+#[expect(dead_code, reason = "the shape of what Problem becomes")]
+pub(super) struct ErrorBody {
+    /// What went wrong.
+    error: String,
+    /// What to do.
+    hint: String,
+    /// What is wrong with which key, where the body of the request was refused.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    problems: Option<Vec<FieldProblem>>,
 }
 
 /// How many integrations are in each state.
@@ -187,29 +250,24 @@ fn totals(all: &[IntegrationStatus]) -> serde_json::Map<String, serde_json::Valu
     Word::ALL.iter().map(|s| (s.to_string(), all.iter().filter(|i| i.state == *s).count().into())).collect()
 }
 
-pub(super) async fn status(State(shared): State<Shared>) -> Result<Response, Problem> {
+pub(super) async fn status(State(shared): State<Shared>, QueryOf(query): Query) -> Result<Response, Problem> {
+    let page = Page::read(&query, "status")?;
     let state = shared.state;
     // A large estate takes some tens of milliseconds: not on the runtime's threads.
     let work = tokio::task::spawn_blocking(move || {
         let now = state.clock.now();
         let views = state.views(now);
         let all: Vec<IntegrationStatus> = state.board.read(|b| b.iter().map(|i| integration_status(i, &views, now)).collect());
-        #[derive(Serialize)]
-        struct Body<'a> {
-            version: &'static str,
-            now: String,
-            ready: bool,
-            config_hash: &'a str,
-            totals: serde_json::Map<String, serde_json::Value>,
-            integrations: &'a [IntegrationStatus],
-        }
-        serde_json::to_vec(&Body {
+        let totals = totals(&all);
+        let (integrations, next) = page.of("status", all, |i| &i.id);
+        serde_json::to_vec(&StatusBody {
             version: env!("CARGO_PKG_VERSION"),
             now: now.to_string(),
             ready: state.health.is_ready(),
             config_hash: &state.config.borrow().hash,
-            totals: totals(&all),
-            integrations: &all,
+            totals,
+            integrations,
+            next,
         })
     });
     json_bytes(work.await)
@@ -246,18 +304,7 @@ pub(super) async fn integration(State(shared): State<Shared>, path: IdPath, _: R
     let now = shared.state.clock.now();
     let entry = shared.state.board.integration(&id).ok_or_else(no_integration)?;
     let views = shared.state.views_of(&entry, now);
-    #[derive(Serialize)]
-    struct Body {
-        now: String,
-        #[serde(flatten)]
-        status: IntegrationStatus,
-        limits: IntegrationLimits,
-        /// What arrived for checks that receive.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        arrived: Vec<ArrivedStatus>,
-        check: Vec<CheckStatus>,
-    }
-    let body = Body {
+    let body = IntegrationBody {
         now: now.to_string(),
         status: integration_status(&entry, &views, now),
         limits: integration_limits(&entry, &views, now),

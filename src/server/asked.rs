@@ -1,6 +1,7 @@
 //! The JSON object in a request's body, read key by key; everything that is wrong with it is told at once.
 
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -11,10 +12,31 @@ use crate::config::table::nearest;
 const MOST: usize = 20;
 
 /// What is wrong with one key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(super) struct FieldProblem {
+    /// The key.
     field: String,
+    /// What is wrong with it.
     error: String,
+}
+
+/// A key of a request's object: a text of one line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) required: bool,
+    /// What it says, for the API's document.
+    pub(super) description: &'static str,
+}
+
+/// A key that must be there.
+pub(super) const fn must(name: &'static str, description: &'static str) -> Key {
+    Key { name, required: true, description }
+}
+
+/// A key that may be left out.
+pub(super) const fn may(name: &'static str, description: &'static str) -> Key {
+    Key { name, required: false, description }
 }
 
 /// A request's object, and what was wrong with it so far.
@@ -72,10 +94,12 @@ impl Fields {
     }
 
     /// All keys were read: of others it is told which they may be meant to be. An error if anything is wrong.
-    pub(super) fn done(mut self, keys: &[&str]) -> Result<(), Problem> {
+    pub(super) fn done(mut self, keys: &[Key]) -> Result<(), Problem> {
+        let keys: Vec<&str> = keys.iter().map(|k| k.name).collect();
         let others: Vec<String> = self.body.keys().filter(|k| !keys.contains(&k.as_str())).cloned().collect();
         for key in others {
-            let near = nearest(&key, keys).map_or_else(|| format!("there are {}", keys.join(", ")), |near| format!("did you mean {near}?"));
+            let near =
+                nearest(&key, &keys).map_or_else(|| format!("there are {}", keys.join(", ")), |near| format!("did you mean {near}?"));
             self.problem(&key, format!("is not known; {near}"));
         }
         if self.problems.is_empty() {
@@ -108,7 +132,8 @@ mod tests {
             [f.text("b", 9), f.text("c", 9), f.text("d", 9), f.text("e", 2), f.text("f", 9), f.optional("g", 9)],
             [const { None }; 6]
         );
-        let told = f.done(&["a", "b", "c", "d", "e", "f", "reason"]).unwrap_err();
+        let told =
+            f.done(&[may("a", ""), may("b", ""), may("c", ""), may("d", ""), may("e", ""), may("f", ""), may("reason", "")]).unwrap_err();
         assert_eq!(told.status(), StatusCode::UNPROCESSABLE_ENTITY);
         let want = "b: expected a text; c: is empty; d: expected one line, without control characters; e: is longer than 2 characters; \
                     f: is missing; reasn: is not known; did you mean reason?";
@@ -123,6 +148,6 @@ mod tests {
         let many: Map<String, Value> = (0..1_000).map(|n| (format!("k{n}"), Value::Null)).collect();
         let mut f = Fields { body: many, problems: Vec::new() };
         assert!(f.optional("by", 10).is_none());
-        assert!(f.done(&["by"]).unwrap_err().texts().0.len() < 2_000);
+        assert!(f.done(&[may("by", "")]).unwrap_err().texts().0.len() < 2_000);
     }
 }

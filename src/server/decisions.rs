@@ -5,18 +5,19 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::api::Problem;
-use super::asked::Fields;
+use super::asked::{Fields, Key, may, must};
 use super::auth::Actor;
 use super::{DecisionRequest, MAX_BODY, Shared};
 use crate::board::IntegrationEntry;
 use crate::clock::UnixMs;
 use crate::config::model::Config;
 use crate::config::table::nearest;
-use crate::evidence::Entry;
+use crate::evidence::{Entry, Recorded};
 use crate::fields::{CheckId, IntegrationId, Point, Slug, Span};
 use crate::incident::act::Act;
 use crate::readiness::{AttestedCase, ExclusionCase};
@@ -27,6 +28,42 @@ pub(super) const LONGEST: usize = 200;
 pub(super) const LONGEST_NOTE: usize = 800;
 /// The name of something that is attested.
 pub(super) const LONGEST_NAME: usize = 63;
+
+/// Who it was, where the token's name does not say enough.
+pub(super) const BY: Key = may("by", "Who decided it, where the token's name does not say enough.");
+/// What an exclusion is made of.
+pub(super) const EXCLUSION: &[Key] = &[
+    must("id", "customer/environment/integration, or customer/environment/integration/check for one check."),
+    must("from", "The beginning of what is taken out: a time, a day, or a span back from now (2h)."),
+    must("to", "Its end, exclusive, likewise."),
+    must("reason", "Why; at most 200 characters."),
+    BY,
+];
+/// What an attestation is made of.
+pub(super) const ATTESTATION: &[Key] = &[
+    must("environment", "customer/environment."),
+    must("name", "What is attested, as the soak's `attest` names it."),
+    may("value", "What was found; at most 200 characters."),
+    may("note", "More about it; at most 800 characters."),
+    may("until", "Until when it holds: a span from now on (30d), a time or a day."),
+    BY,
+];
+
+/// A decision that is on record.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Decided {
+    /// The record as it stands in the evidence log.
+    recorded: Recorded,
+    /// SHA-256 over it, hex.
+    record_hash: String,
+    /// What may not have been meant.
+    warnings: Vec<String>,
+}
+
+/// Says that a decision is on record.
+pub(super) fn decided((recorded, record_hash): (Recorded, String), warnings: Vec<String>) -> Response {
+    (StatusCode::CREATED, Json(Decided { recorded, record_hash, warnings })).into_response()
+}
 
 /// `POST /api/v1/exclusions`.
 pub(super) async fn exclude(State(shared): State<Shared>, Extension(actor): Extension<Actor>, body: Body) -> Result<Response, Problem> {
@@ -46,7 +83,7 @@ pub(super) async fn exclude(State(shared): State<Shared>, Extension(actor): Exte
     if let Some(from) = from.filter(|t| *t < now.minus(keep.0)) {
         asked.problem("from", format!("{from} is longer ago than runs are kept ({keep})"));
     }
-    asked.done(&["id", "from", "to", "reason", "by"])?;
+    asked.done(EXCLUSION)?;
     let (Some((id, check)), Some(from), Some(to), Some(reason)) = (id, from, to, reason) else {
         return Err(Problem::ours("the request could not be understood"));
     };
@@ -71,7 +108,7 @@ pub(super) async fn attest(State(shared): State<Shared>, Extension(actor): Exten
     let (value, note) = (asked.optional("value", LONGEST), asked.optional("note", LONGEST_NOTE));
     let until = asked.optional("until", LONGEST).and_then(|text| ahead(&mut asked, "until", &text, now));
     let remark = asked.optional("by", LONGEST);
-    asked.done(&["environment", "name", "value", "note", "until", "by"])?;
+    asked.done(ATTESTATION)?;
     let (Some((customer, environment)), Some(name)) = (place, name) else {
         return Err(Problem::ours("the request could not be understood"));
     };
@@ -86,22 +123,16 @@ pub(super) async fn body_of(body: Body) -> Result<Vec<u8>, Problem> {
 
 /// Records it and says where it stands.
 async fn record(shared: &Shared, entry: Entry, warnings: Vec<String>) -> Result<Response, Problem> {
-    let (recorded, hash) = recorded(shared, entry).await?;
-    let body: Value = json!({ "recorded": recorded, "record_hash": hash, "warnings": warnings });
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    Ok(decided(recorded(shared, entry).await?, warnings))
 }
 
 /// Records it durably; gives the record as it stands in the log, and its hash.
-pub(super) async fn recorded(shared: &Shared, entry: Entry) -> Result<(crate::evidence::Recorded, String), Problem> {
+pub(super) async fn recorded(shared: &Shared, entry: Entry) -> Result<(Recorded, String), Problem> {
     recorded_with(shared, entry, None).await
 }
 
 /// The same, and what is done with an incident by it.
-pub(super) async fn recorded_with(
-    shared: &Shared,
-    entry: Entry,
-    act: Option<(String, Act)>,
-) -> Result<(crate::evidence::Recorded, String), Problem> {
+pub(super) async fn recorded_with(shared: &Shared, entry: Entry, act: Option<(String, Act)>) -> Result<(Recorded, String), Problem> {
     let not_done = if act.is_some() { "it could not be done" } else { "it could not be recorded, and nothing was changed" };
     let not_done = |why: &str| {
         Problem::new(

@@ -12,39 +12,13 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::accept::Ends;
 use super::api::Problem;
 use super::auth::{Actor, Credentials, Slowed, credentials};
-use super::{MAX_BODY, Shared, origin};
+use super::{MAX_BODY, Shared, operations, origin};
 use crate::clock::monotonic;
 use crate::config::model::ServerSettings;
 use crate::outcome::Role;
 
-/// The value of label `handler` for a path.
-fn handler(path: &str) -> &'static str {
-    match path {
-        "/" => "overview",
-        "/metrics" => "metrics",
-        "/probe" => "probe",
-        "/-/healthy" => "healthy",
-        "/-/ready" => "ready",
-        "/-/reload" => "reload",
-        "/api/v1/status" => "status",
-        "/api/v1/limits" => "limits",
-        "/api/v1/soaks" => "soaks",
-        EXCLUSIONS => "exclusions",
-        "/api/v1/attestations" => "attestations",
-        ACCEPTANCES => "acceptances",
-        "/api/v1/incidents" => "incidents",
-        p if p.starts_with("/integrations/") => "integration_page",
-        p if p.starts_with("/readiness/") => "readiness_page",
-        p if p.starts_with("/api/v1/integrations/") => "integration",
-        p if p.starts_with("/api/v1/checks/") => "runs",
-        p if p.starts_with(INCIDENT) => "incident",
-        p if p.starts_with("/api/v1/gates/") => "gate",
-        _ => "other",
-    }
-}
-
 /// Health is for load balancers and supervisors: no token, no host check, and nothing in the answer worth hiding.
-fn public(path: &str) -> bool {
+pub(super) fn public(path: &str) -> bool {
     matches!(path, "/-/healthy" | "/-/ready")
 }
 
@@ -57,7 +31,7 @@ const ACCEPTANCES: &str = "/api/v1/acceptances";
 const INCIDENT: &str = "/api/v1/incidents/";
 
 /// What a request needs. Everything that changes something is a POST.
-fn needed(method: &Method, path: &str) -> Role {
+pub(super) fn needed(method: &Method, path: &str) -> Role {
     match path {
         _ if reads(method) => Role::Viewer,
         EXCLUSIONS | ACCEPTANCES => Role::Approver,
@@ -73,7 +47,8 @@ fn reads(method: &Method) -> bool {
 
 /// The middleware around all handlers.
 pub(super) async fn pass(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    let handler = handler(request.uri().path());
+    // The value of the label `handler`.
+    let handler = operations::at(request.uri().path()).map_or("other", |o| o.name);
     let (mut head, body) = request.into_parts();
     let mut response = match admit(&shared, &mut head).await {
         Ok(()) => next.run(Request::from_parts(head, body)).await,

@@ -4,18 +4,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, Path, Query as QueryOf, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use http::StatusCode;
 use serde_json::json;
 
 use super::api::{Problem, json_bytes};
-use super::asked::Fields;
+use super::asked::{Fields, Key, may, must};
 use super::auth::Actor;
-use super::decisions::{LONGEST, body_of, recorded_with};
+use super::decisions::{BY, LONGEST, body_of, decided, recorded_with};
 use super::limits::{Asked, unknown};
+use super::paging::Page;
 use super::{Query, ServerState, Shared};
 use crate::config::table::nearest;
 use crate::evidence::{Entry, Kind, Scope, time_text};
@@ -29,10 +29,23 @@ use crate::store::Reader;
 /// The events of the log that are about an incident hold at most this of a note; the incident has all of it.
 const NOTE_ON_RECORD: usize = 1_000;
 
+/// What an acknowledgement is made of; its body may be left out.
+pub(super) const ACK: &[Key] = &[BY];
+/// What a note is made of.
+pub(super) const NOTE: &[Key] = &[must("text", "What is to be known; one line."), BY];
+/// What a reclassification is made of.
+pub(super) const RECLASSIFY: &[Key] = &[
+    may("class", "What it is; one of class, attribution and severity must be given."),
+    may("attribution", "Whose it is."),
+    may("severity", "How bad it is: P1 to P4."),
+    must("reason", "Why; at most 200 characters."),
+    BY,
+];
+
 /// All that are at hand, or those of a customer, of an environment, or open.
 pub(super) async fn list(State(shared): State<Shared>, QueryOf(query): Query) -> Result<Response, Problem> {
     let state = shared.state;
-    let wanted = Wanted::read(&state, &query)?;
+    let (wanted, page) = (Wanted::read(&state, &query)?, Page::read(&query, "incidents")?);
     // A large estate takes some tens of milliseconds: not on the runtime's threads.
     let work = tokio::task::spawn_blocking(move || {
         let all = state.incidents.all();
@@ -42,7 +55,8 @@ pub(super) async fn list(State(shared): State<Shared>, QueryOf(query): Query) ->
         let incidents: Vec<IncidentShown> = all.iter().filter(|i| wanted.has(i)).map(shown).collect();
         let common = causes.iter().filter(|c| c.incidents.iter().any(|id| incidents.iter().any(|i| i.id == *id)));
         let common_causes = common.map(Into::into).collect();
-        serde_json::to_vec(&IncidentList { now: state.clock.now(), incidents, common_causes })
+        let (incidents, next) = page.of("incidents", incidents, |i| &i.id);
+        serde_json::to_vec(&IncidentList { now: state.clock.now(), incidents, common_causes, next })
     });
     json_bytes(work.await)
 }
@@ -74,7 +88,7 @@ pub(super) async fn ack(
     let body = body_of(body).await?;
     let mut asked = Fields::read(if body.is_empty() { b"{}" } else { &body })?;
     let remark = asked.optional("by", LONGEST);
-    asked.done(&["by"])?;
+    asked.done(ACK)?;
     act(&shared, actor, &id, Act::Acknowledge(remark.clone()), remark).await
 }
 
@@ -87,7 +101,7 @@ pub(super) async fn note(
 ) -> Result<Response, Problem> {
     let mut asked = Fields::read(&body_of(body).await?)?;
     let (text, remark) = (asked.text("text", MOST_NOTE), asked.optional("by", LONGEST));
-    asked.done(&["text", "by"])?;
+    asked.done(NOTE)?;
     let Some(text) = text else { return Err(Problem::ours("the request could not be understood")) };
     act(&shared, actor, &id, Act::Note(text), remark).await
 }
@@ -107,7 +121,7 @@ pub(super) async fn reclassify(
     if !["class", "attribution", "severity"].iter().any(|key| asked.has(key)) {
         asked.problem("severity", "is missing: give class, attribution or severity".to_owned());
     }
-    asked.done(&["class", "attribution", "severity", "reason", "by"])?;
+    asked.done(RECLASSIFY)?;
     let Some(reason) = reason else { return Err(Problem::ours("the request could not be understood")) };
     act(&shared, actor, &id, Act::Reclassify { class, attribution, severity, reason }, remark).await
 }
@@ -152,8 +166,7 @@ async fn act(shared: &Shared, actor: Actor, id: &str, act: Act, remark: Option<S
     };
     (body["incident"], body["remark"]) = (id.into(), remark.into());
     let entry = Entry::new(now, kind, Scope::integration(&before.integration), &actor.name, body);
-    let (record, hash) = recorded_with(shared, entry, Some((id.to_owned(), act))).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "recorded": record, "record_hash": hash, "warnings": [] }))).into_response())
+    Ok(decided(recorded_with(shared, entry, Some((id.to_owned(), act))).await?, Vec::new()))
 }
 
 /// At hand, or in the store.
@@ -194,10 +207,10 @@ struct Wanted {
 impl Wanted {
     fn read(state: &ServerState, query: &BTreeMap<String, String>) -> Result<Self, Problem> {
         let bad = |what: &str, hint: &str| Problem::new(StatusCode::BAD_REQUEST, format!("{what} is not readable"), hint);
-        let known = ["customer", "environment", "open"];
+        let known = ["customer", "environment", "open", "limit", "cursor"];
         if let Some(other) = query.keys().find(|k| !known.contains(&k.as_str())) {
             let shown: String = other.chars().take(60).collect();
-            return Err(bad(&shown, "Give customer, environment or open."));
+            return Err(bad(&shown, "Give customer, environment, open, limit or cursor."));
         }
         let slug = |key: &str| {
             let text =
@@ -215,7 +228,10 @@ impl Wanted {
         let wanted = Self { below, environment: environment.map(|e| e.to_string()), open: None };
         // A slip of the pen must not look as if nothing were broken.
         let there = state.board.read(|all| all.iter().any(|i| wanted.concerns(&i.def.id)));
-        if !there && !state.incidents.all().iter().any(|i| wanted.concerns(&i.integration)) && !query.is_empty() {
+        if !there
+            && !state.incidents.all().iter().any(|i| wanted.concerns(&i.integration))
+            && (wanted.below.is_some() || wanted.environment.is_some())
+        {
             let near = |a: &Asked| state.board.read(|all| a.nearest(all.iter().map(|i| &i.def.id)));
             return Err(unknown(wanted.below.as_ref().and_then(near)));
         }

@@ -3,9 +3,11 @@
 use axum::extract::{Query as QueryOf, State};
 use axum::response::Response;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::api::{Problem, json_bytes};
+use super::paging::Page;
 use super::{Query, Shared};
 use crate::fields::{IntegrationId, Slug};
 use crate::limits::{IntegrationLimits, integration_limits};
@@ -36,14 +38,21 @@ impl Asked {
     }
 }
 
-#[derive(Serialize)]
-struct Body {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Limits")]
+pub(super) struct Body {
+    /// When this was said.
     now: String,
+    /// Each of them.
     integrations: Vec<IntegrationLimits>,
+    /// The cursor of the next page, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 pub(super) async fn limits(State(shared): State<Shared>, QueryOf(query): Query) -> Result<Response, Problem> {
     let asked = query.get("id").map(|text| Asked::parse(text).ok_or_else(no_id)).transpose()?;
+    let page = Page::read(&query, "limits")?;
     let state = shared.state;
     // A large estate takes some tens of milliseconds: not on the runtime's threads.
     let work = tokio::task::spawn_blocking(move || {
@@ -57,7 +66,8 @@ pub(super) async fn limits(State(shared): State<Shared>, QueryOf(query): Query) 
                 None => Ok(found),
             }
         })?;
-        Ok(serde_json::to_vec(&Body { now: now.to_string(), integrations }))
+        let (integrations, next) = page.of("limits", integrations, |i| &i.id);
+        Ok(serde_json::to_vec(&Body { now: now.to_string(), integrations, next }))
     });
     match work.await {
         Ok(Ok(made)) => json_bytes(Ok(made)),

@@ -34,9 +34,12 @@ mod api;
 mod asked;
 mod auth;
 mod decisions;
+mod etag;
 mod gate;
 mod incidents;
 mod limits;
+mod openapi;
+mod operations;
 mod origin;
 mod page;
 mod page_arrivals;
@@ -48,6 +51,7 @@ mod page_limits;
 mod page_readiness;
 mod page_soak;
 mod page_strip;
+mod paging;
 mod probe;
 mod runs;
 mod scrape;
@@ -208,6 +212,7 @@ fn router(shared: Shared) -> Router {
         .route("/-/healthy", get(api::healthy))
         .route("/-/ready", get(api::ready))
         .route("/-/reload", post(api::reload))
+        .route("/api/v1/openapi.json", get(openapi::document))
         .route("/api/v1/status", get(api::status))
         .route("/api/v1/config", get(api::config))
         .route("/api/v1/limits", get(limits::limits))
@@ -226,6 +231,7 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/checks/{customer}/{environment}/{integration}/{check}/runs", get(runs::runs))
         .fallback(api::not_found)
         .method_not_allowed_fallback(api::wrong_method)
+        .layer(axum::middleware::from_fn(etag::tagged))
         .layer(axum::middleware::from_fn_with_state(shared.clone(), gate::pass))
         .with_state(shared)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use maud::{Markup, html};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::page::moment;
@@ -10,7 +11,7 @@ use crate::board::{Board, IntegrationEntry};
 use crate::clock::UnixMs;
 
 /// What arrived for one check.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ArrivedStatus {
     /// The check, within its integration.
     check: String,

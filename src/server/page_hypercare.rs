@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::extract::{Query as QueryOf, State};
 use axum::response::Response;
 use maud::{Markup, html};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::api::{Problem, json_bytes};
@@ -68,8 +69,9 @@ fn look(state: &ServerState) -> View {
     View { open, causes, environments, about }
 }
 
-#[derive(Serialize)]
-struct Shown<'a> {
+/// `/api/v1/hypercare`.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Shown<'a> {
     now: String,
     open_incidents: Vec<IncidentShown>,
     common_causes: Vec<CauseShown>,

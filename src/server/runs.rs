@@ -6,9 +6,11 @@ use axum::Json;
 use axum::extract::{Path, Query as QueryOf, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::api::Problem;
+use super::paging::{Page, cursor};
 use super::{Query, Shared};
 use crate::clock::UnixMs;
 use crate::fields::{CheckId, Point, Span};
@@ -22,8 +24,9 @@ const MOST: usize = 20_000;
 /// The span when none is asked for.
 const DEFAULT: Span = Span::seconds(24 * 3600);
 
-/// A run as the API shows it.
-#[derive(Debug, Serialize)]
+/// A run.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Run")]
 struct RunShown {
     slot: String,
     /// More than 1: so many contiguous slots of the same outcome that nobody ran.
@@ -53,14 +56,19 @@ impl From<&Run> for RunShown {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct Body {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Runs")]
+pub(super) struct Body {
     id: CheckId,
     since: String,
     until: String,
     /// Older runs of the span were left out, because there are more than an answer may hold.
     truncated: bool,
+    /// Oldest first.
     runs: Vec<RunShown>,
+    /// The cursor of the next page, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 pub(super) async fn runs(
@@ -74,8 +82,16 @@ pub(super) async fn runs(
     let id: CheckId = format!("{customer}/{environment}/{integration}/{check}").parse().map_err(|_| unknown())?;
     shared.state.board.check(&id).ok_or_else(unknown)?;
     let now = shared.state.clock.now();
-    let until = query.get("until").map_or(Ok(now), |text| point("until", text, now))?;
-    let since = query.get("since").map_or(Ok(until.minus(DEFAULT.0)), |text| point("since", text, now))?;
+    let list = format!("runs {id}");
+    let page = Page::read(&query, &list)?;
+    let (since, until) = match page.after.as_deref() {
+        // The end stays where it was on the first page.
+        Some(after) => continued(after, &query)?,
+        None => {
+            let until = query.get("until").map_or(Ok(now), |text| point("until", text, now))?;
+            (query.get("since").map_or(Ok(until.minus(DEFAULT.0)), |text| point("since", text, now))?, until)
+        }
+    };
     if since > until {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "since is later than until", "Give the earlier time as since."));
     }
@@ -87,12 +103,27 @@ pub(super) async fn runs(
         ));
     }
     let mut runs = stored(&shared, id.clone(), since, until, false).await?.runs;
-    let truncated = runs.len() > MOST;
-    if truncated {
+    let (mut truncated, mut next) = (false, None);
+    if let Some(limit) = page.limit {
+        let more = runs.len() > limit;
+        runs.truncate(limit);
+        next = runs.last().filter(|_| more).map(|last| cursor(&list, &format!("{} {}", last.last_slot().0 + 1, until.0)));
+    } else if runs.len() > MOST {
+        truncated = true;
         runs.drain(..runs.len() - MOST);
     }
     let runs = runs.iter().map(RunShown::from).collect();
-    Ok(Json(Body { id, since: since.to_string(), until: until.to_string(), truncated, runs }).into_response())
+    Ok(Json(Body { id, since: since.to_string(), until: until.to_string(), truncated, runs, next }).into_response())
+}
+
+/// Where a page goes on, and where the last one ends; in milliseconds, apart by a space.
+fn continued(after: &str, query: &std::collections::BTreeMap<String, String>) -> Result<(UnixMs, UnixMs), Problem> {
+    let bad = |error: &str, hint: &str| Problem::new(StatusCode::BAD_REQUEST, error, hint);
+    if query.contains_key("since") || query.contains_key("until") {
+        return Err(bad("since and until stand beside cursor", "Leave them out: the cursor knows them."));
+    }
+    let ends = after.split_once(' ').and_then(|(since, until)| Some((UnixMs(since.parse().ok()?), UnixMs(until.parse().ok()?))));
+    ends.ok_or_else(|| bad("cursor is not one of this list", "Give what `next` said, or leave it out to begin anew."))
 }
 
 fn point(name: &str, text: &str, now: UnixMs) -> Result<UnixMs, Problem> {

@@ -3,10 +3,12 @@
 use axum::extract::{Path, Query as QueryOf, State};
 use axum::response::Response;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::api::{Problem, json_bytes};
 use super::limits::Asked;
+use super::paging::Page;
 use super::{Query, ServerState, Shared};
 use crate::board::IntegrationEntry;
 use crate::checkpoint;
@@ -16,16 +18,23 @@ use crate::fields::Point;
 use crate::readiness::{Answered, Failed, Passed, answer_from};
 use crate::store::Reader;
 
-#[derive(Serialize)]
-struct Soaks {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Soaks {
+    /// When this was said.
     now: String,
+    /// The hash of the configuration in force.
     config_hash: String,
+    /// Each of them.
     soaks: Vec<Passed>,
+    /// The cursor of the next page, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 /// All soaks, or those an id names.
 pub(super) async fn soaks(State(shared): State<Shared>, QueryOf(query): Query) -> Result<Response, Problem> {
     let asked = query.get("id").map(|text| Asked::parse(text).ok_or_else(super::limits::no_id)).transpose()?;
+    let page = Page::read(&query, "soaks")?;
     let state = shared.state;
     // A large estate takes some tens of milliseconds: not on the runtime's threads.
     let work = tokio::task::spawn_blocking(move || {
@@ -38,9 +47,21 @@ pub(super) async fn soaks(State(shared): State<Shared>, QueryOf(query): Query) -
                 None => Ok(found.into_iter().filter_map(|i| state.soaks.passed(i, now)).collect()),
             }
         })?;
-        Ok(serde_json::to_vec(&Soaks { now: now.to_string(), config_hash, soaks }))
+        let (soaks, next) = page.of("soaks", soaks, |s: &Passed| &s.integration);
+        Ok(serde_json::to_vec(&Soaks { now: now.to_string(), config_hash, soaks, next }))
     });
     answered(work.await)
+}
+
+/// What a gate says.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged, rename = "Gate")]
+#[expect(dead_code, reason = "the shape of what `gate` answers")]
+pub(super) enum Gates {
+    /// May it go live?
+    GoLive(Answered),
+    /// May hypercare end?
+    Hypercare(checkpoint::Answered),
 }
 
 /// The gate of an environment, now or (`?at=`) as it was.

@@ -1,5 +1,6 @@
 //! The gate: the verdicts of an environment become one answer, the worst of all. Pure; it never says go on stale, unknown or missing data.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::given::Input;
@@ -34,7 +35,7 @@ pub struct Candidate<'a> {
 }
 
 /// The answer for one environment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, Deserialize)]
 pub struct Gate {
     /// The worst of all.
     pub answer: Answer,
@@ -47,7 +48,7 @@ pub struct Gate {
 }
 
 /// What the gate says to one integration.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, Deserialize)]
 pub struct Passage {
     /// customer/environment/integration.
     pub integration: String,

@@ -1,5 +1,6 @@
 //! A verdict as it is shown: the JSON object every output uses, with its words. The first keys and their order are fixed (docs/verdicts.md).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -13,7 +14,7 @@ use crate::clock::UnixMs;
 use crate::record::{Counts, DurationCode};
 
 /// A verdict in words and numbers, complete in itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct Shown {
     pub verdict: Ruling,
@@ -36,7 +37,7 @@ pub struct Shown {
 }
 
 /// The judged window, its end exclusive.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownWindow {
     pub start: String,
@@ -44,7 +45,7 @@ pub struct ShownWindow {
 }
 
 /// One criterion.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownRow {
     pub name: String,
@@ -59,7 +60,7 @@ pub struct ShownRow {
 }
 
 /// The waiver in force.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownWaiver {
     pub reason: String,
@@ -68,7 +69,7 @@ pub struct ShownWaiver {
 }
 
 /// Counts; `due` is the sum of the others.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownCounts {
     pub due: u64,
@@ -80,7 +81,7 @@ pub struct ShownCounts {
 }
 
 /// Failures that can be taken.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownBudget {
     pub allowed: u64,
@@ -90,7 +91,7 @@ pub struct ShownBudget {
 }
 
 /// The check nothing has been heard of.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownSilence {
     pub check: String,
@@ -98,7 +99,7 @@ pub struct ShownSilence {
 }
 
 /// One check.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownCheck {
     pub check: String,
@@ -121,7 +122,7 @@ pub struct ShownCheck {
 }
 
 /// A span of slots.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, Deserialize)]
 #[expect(missing_docs, reason = "docs/verdicts.md has them in a table")]
 pub struct ShownSpan {
     pub from: String,

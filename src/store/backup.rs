@@ -250,7 +250,7 @@ mod tests {
         };
         assert!(said(b"").contains("it is empty"), "{}", said(b""));
         assert!(said(b"hello, this is no database at all").contains("not a Soakwatch store"));
-        let mut torn = whole.clone();
+        let mut torn = whole;
         let middle = torn.len() / 2;
         torn[middle..middle + 4096].fill(0xa5);
         assert!(said(&torn).contains("damaged"), "{}", said(&torn));

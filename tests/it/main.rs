@@ -40,6 +40,7 @@ mod oauth;
 mod oauth2_live;
 mod oidc;
 mod oidc_live;
+mod openapi;
 mod own_fault;
 mod paging;
 mod plan;

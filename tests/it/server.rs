@@ -24,9 +24,9 @@ use tokio_util::sync::CancellationToken;
 use crate::estate::{clock, config, estate, integration, settings, with_checks};
 
 /// A running server over the made estate.
-struct Server {
-    at: SocketAddr,
-    health: Arc<Health>,
+pub(crate) struct Server {
+    pub(crate) at: SocketAddr,
+    pub(crate) health: Arc<Health>,
     own: Arc<OwnMetrics>,
     config: watch::Sender<Arc<Config>>,
     stop: CancellationToken,
@@ -34,7 +34,7 @@ struct Server {
 }
 
 /// Starts one; every reload is answered with `answer`.
-async fn start(settings: Settings, answer: ReloadAnswer) -> Server {
+pub(crate) async fn start(settings: Settings, answer: ReloadAnswer) -> Server {
     start_with(settings, answer, estate).await
 }
 
@@ -83,7 +83,7 @@ async fn start_with(settings: Settings, answer: ReloadAnswer, estate: impl FnOnc
     Server { at, health, own, config, stop, done }
 }
 
-fn applied() -> ReloadAnswer {
+pub(crate) fn applied() -> ReloadAnswer {
     ReloadAnswer::Applied { added: 1, removed: 2, changed: 3, unchanged: 4, restart_needed: Vec::new(), hash: "beef".into() }
 }
 
@@ -102,26 +102,26 @@ fn with_tokens() -> Settings {
 }
 
 /// What came back.
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.body.clone()).unwrap()
     }
-    fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
     }
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|l| l.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v))
     }
 }
 
 /// Sends bytes and reads to the end. Chunked bodies are put together.
-async fn send(at: SocketAddr, request: &str) -> Answer {
+pub(crate) async fn send(at: SocketAddr, request: &str) -> Answer {
     let mut stream = TcpStream::connect(at).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut bytes = Vec::new();
@@ -144,12 +144,12 @@ async fn send(at: SocketAddr, request: &str) -> Answer {
 
 impl Server {
     /// A request with these further header lines.
-    async fn ask(&self, method: &str, path: &str, headers: &[&str]) -> Answer {
+    pub(crate) async fn ask(&self, method: &str, path: &str, headers: &[&str]) -> Answer {
         let host = if headers.iter().any(|h| h.starts_with("Host:")) { String::new() } else { format!("Host: {}\r\n", self.at) };
         let more: String = headers.iter().map(|h| format!("{h}\r\n")).collect();
         send(self.at, &format!("{method} {path} HTTP/1.1\r\n{host}{more}Connection: close\r\n\r\n")).await
     }
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, &[]).await
     }
 }

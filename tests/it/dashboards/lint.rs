@@ -180,7 +180,7 @@ fn intervals(c: &mut Complaints, title: &str, target: &Value) {
     for (function, range) in promql::ranges(text(target, "expr")) {
         match (function.as_str(), range.as_str()) {
             ("rate" | "irate" | "deriv", range) => {
-                c.unless(range == "$__rate_interval", "rate-interval", title, format!("{function} over {range}"))
+                c.unless(range == "$__rate_interval", "rate-interval", title, format!("{function} over {range}"));
             }
             (_, "$__interval") => {
                 let step = text(target, "interval");
