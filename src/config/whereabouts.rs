@@ -115,8 +115,8 @@ mod tests {
             ("auth", "integration[0].check[0].http.expect", "[integration.check.http]"),
             ("status", "integration[0].check[0].http.auth", "[integration.check.http.expect]"),
             ("timeout", http, "[[integration.check]]"),
-            ("success_ratio", "integration[2]", "[integration.soak]"),
-            ("success_ratio", "customer", "[customer.soak]"),
+            ("longest_outage", "integration[2]", "[integration.soak]"),
+            ("longest_outage", "customer", "[customer.soak]"),
             ("criterion", "integration[0]", "[[integration.waiver]]"),
             ("runbook", http, "[[integration]]"),
             ("redirects", "integration[0].check[0]", "[integration.check.http]"),
@@ -124,6 +124,8 @@ mod tests {
         ] {
             assert_eq!(heading(key, found_in).as_deref(), Some(place), "{key}");
         }
+        // A soak and the end of hypercare have one each.
+        assert_eq!(heading("success_ratio", "integration[2]"), None);
         // Several kinds have one.
         for key in ["ca", "url"] {
             assert_eq!(heading(key, "integration[0].check[0]"), None, "{key}");
