@@ -17,10 +17,10 @@ pub(super) struct Rules {
     /// Where they go, such as /etc/prometheus/soakwatch.rules.yml; an older file is replaced. Standard output if not given
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// What stands before a runbook's name in alerts, such as https://wiki.example.com/runbooks
+    /// What stands before a runbook's name in alerts
     #[arg(long, value_name = "URL", default_value = "docs/runbooks")]
     runbooks: String,
-    /// What stands before a dashboard's uid in alerts, such as https://grafana.example.com/d
+    /// What stands before a dashboard's uid in alerts
     #[arg(long, value_name = "URL", default_value = "/d")]
     dashboards: String,
     /// prometheus: a file for rule_files; kubernetes: a PrometheusRule for the operator

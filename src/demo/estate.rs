@@ -3,7 +3,7 @@
 //! Everything is bounded: connections a server, time and bytes a request. A server never learns that it is part of a demo: what it does is its
 //! story (`stories.rs`).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -66,6 +66,8 @@ struct Names {
     places: BTreeMap<(String, u16), Place>,
     /// While the network is cut.
     cut: AtomicBool,
+    /// Hosts that are down.
+    down: Mutex<BTreeSet<String>>,
     dead: SocketAddr,
     // Bound and never listening: its port refuses connections, and nobody else can take it meanwhile.
     _closed: TcpSocket,
@@ -83,7 +85,11 @@ impl Names {
             // A cut shows in both ways in which a network can be gone: no name server answers, and nothing can be connected to.
             return if host.len().is_multiple_of(2) { Err("no name server answers".into()) } else { Ok(vec![self.dead]) };
         }
-        match self.places.get(&(host.to_ascii_lowercase(), port)) {
+        let host = host.to_ascii_lowercase();
+        if self.down.lock().unwrap_or_else(PoisonError::into_inner).contains(&host) {
+            return Ok(vec![self.dead]);
+        }
+        match self.places.get(&(host.clone(), port)) {
             Some(Place::At(address)) => Ok(vec![*address]),
             Some(Place::NoName) => Err("no such name (NXDOMAIN)".into()),
             None => Err(format!("the demo knows no {host}:{port}")),
@@ -122,7 +128,7 @@ impl Estate {
             };
             places.insert((endpoint.host.to_owned(), endpoint.port), place);
         }
-        let names = Arc::new(Names { places, cut: AtomicBool::new(false), dead, _closed: closed });
+        let names = Arc::new(Names { places, cut: AtomicBool::new(false), down: Mutex::default(), dead, _closed: closed });
         let cut = Arc::clone(&names);
         senders::start(&outbox, move || cut.cut.load(Ordering::SeqCst));
         let pem = authority.pem();
@@ -160,6 +166,16 @@ impl Estate {
     /// Cuts the network (`true`), or mends it: every endpoint is gone at once, the self-check's too. Exchanges in flight still end.
     pub fn cut(&self, cut: bool) {
         self.names.cut.store(cut, Ordering::SeqCst);
+    }
+
+    /// Takes one host down (`true`), or brings it back: it refuses connections. Exchanges in flight still end.
+    pub fn outage(&self, host: &str, down: bool) {
+        let mut all = self.names.down.lock().unwrap_or_else(PoisonError::into_inner);
+        if down {
+            all.insert(host.to_ascii_lowercase())
+        } else {
+            all.remove(host)
+        };
     }
 
     /// How many requests a host has answered (connections, where it never gets to a request).

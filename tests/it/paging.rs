@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use soakwatch::clock::{Clock, UnixMs};
+use soakwatch::demo::{self, Estate};
+use soakwatch::metrics::own::OwnMetrics;
 use soakwatch::rules::{Bases, Scale, groups, written};
 
 use crate::support::alertmanager::{self, Alertmanager, Notified};
@@ -20,12 +22,10 @@ use crate::support::prometheus::{Prometheus, installed};
 
 const FASTER: u32 = 30;
 
-/// All three, one after the other.
+/// What a daemon's metrics go through, one after the other.
 struct Chain {
-    daemon: Daemon,
     prometheus: Prometheus,
     alertmanager: Alertmanager,
-    _dir: tempfile::TempDir,
 }
 
 /// `None`: a program is missing, which is said.
@@ -56,17 +56,25 @@ fn configure(dir: &Path, api: &FakeApi, customers: &[&str], control: &FakeApi) {
     }
 }
 
+/// A daemon that watches these customers.
+fn watching(dir: &Path, api: &FakeApi, customers: &[&str], control: &FakeApi) -> Daemon {
+    configure(dir, api, customers, control);
+    Daemon::start(dir, &[])
+}
+
+/// Where it listens, without the scheme.
+fn address(daemon: &Daemon) -> &str {
+    daemon.url.strip_prefix("http://").unwrap()
+}
+
 impl Chain {
-    fn start([prometheus, alertmanager]: [std::path::PathBuf; 2], api: &FakeApi, customers: &[&str], control: &FakeApi) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        configure(dir.path(), api, customers, control);
-        let daemon = Daemon::start(dir.path(), &[]);
+    /// Of the daemon at this address.
+    fn start([prometheus, alertmanager]: [std::path::PathBuf; 2], address: &str) -> Self {
         let alertmanager = Alertmanager::start(&alertmanager, u64::from(FASTER));
         let scale = Scale::faster(NonZeroU32::new(FASTER).unwrap());
         let rules = written(&groups(scale), scale, &Bases::default());
-        let address = daemon.url.strip_prefix("http://").unwrap();
         let prometheus = Prometheus::configured(&prometheus, &configuration(address, &alertmanager.address), &rules);
-        Self { daemon, prometheus, alertmanager, _dir: dir }
+        Self { prometheus, alertmanager }
     }
 
     /// How many of these alerts fire.
@@ -115,7 +123,9 @@ fn an_outage_pages_once_inhibits_its_tickets_and_resolves() {
         (true, _) => Reply::status(429),
     });
     let control = FakeApi::start(|_| Reply::status(200));
-    let chain = Chain::start(programs, &api, &["acme"], &control);
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = watching(dir.path(), &api, &["acme"], &control);
+    let chain = Chain::start(programs, address(&daemon));
     eventually("the watchdog is heard, so alerts arrive", || (!chain.alertmanager.told("heartbeat").is_empty()).then_some(()));
     eventually("runs are counted", || (chain.prometheus.value("integration:soakwatch_runs:increase5m")? >= 8.0).then_some(()));
     assert_eq!(chain.pages().len(), 0, "nothing is wrong yet");
@@ -150,7 +160,9 @@ fn a_monitor_that_sees_nothing_pages_once_and_for_no_customer() {
     let Some(programs) = programs() else { return };
     let api = FakeApi::start(|_| Reply::status(200));
     let control = FakeApi::start(|_| Reply::status(200));
-    let chain = Chain::start(programs, &api, &["acme", "globex"], &control);
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = watching(dir.path(), &api, &["acme", "globex"], &control);
+    let chain = Chain::start(programs, address(&daemon));
     eventually("runs of both are counted", || {
         (chain.prometheus.value("count(integration:soakwatch_runs:increase5m >= 8)")? >= 2.0).then_some(())
     });
@@ -163,10 +175,62 @@ fn a_monitor_that_sees_nothing_pages_once_and_for_no_customer() {
     let unknown = "min(soakwatch_runs_unknown_total{cause=\"self_check\"})";
     eventually("runs of both are unknown for a while", || (chain.prometheus.value(unknown)? >= 20.0).then_some(()));
     // That evidence is missing is true, and a ticket once the page is over.
-    assert_eq!(chain.firing("scope=\"integration\",alertname!=\"SoakwatchCoverageLow\""), 0, "{}", chain.daemon.get("/metrics"));
+    assert_eq!(chain.firing("scope=\"integration\",alertname!=\"SoakwatchCoverageLow\""), 0, "{}", daemon.get("/metrics"));
     assert_eq!(chain.firing("alertname=\"SoakwatchBlind\""), 1);
     assert_eq!(chain.pages().len(), 1, "{:?}", chain.pages());
     for other in ["ticket-bridge", "chat"] {
         assert_eq!(chain.alertmanager.told(other).len(), 0, "{other}");
     }
+}
+
+/// The estate of the demo with all its other troubles: one host goes down, the integration behind it is critical and in hypercare.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_in_the_demo_pages_for_its_integration_alone_and_resolves() {
+    let Some(programs) = programs() else { return };
+    let clock = Clock::System;
+    let estate = Arc::new(Estate::start(&clock).await.unwrap());
+    let running = demo::watch(&estate, "127.0.0.1:0".parse().unwrap(), clock, Arc::new(OwnMetrics::new().unwrap())).await.unwrap();
+    let (down, listens) = (Arc::clone(&estate), running.address.to_string());
+    tokio::task::spawn_blocking(move || outage_in_the_demo(programs, &listens, &down)).await.unwrap();
+    running.stop().await.unwrap();
+    Arc::into_inner(estate).unwrap().stop().await;
+}
+
+fn outage_in_the_demo(programs: [std::path::PathBuf; 2], listens: &str, estate: &Estate) {
+    const HOST: &str = "api.patientcloud.example";
+    let chain = Chain::start(programs, listens);
+    let about = |receiver: &str| -> Vec<Notified> {
+        let mine = |n: &Notified| n.group["integration"] == "patient-index";
+        chain.alertmanager.told(receiver).into_iter().filter(mine).collect()
+    };
+    let runs = "integration:soakwatch_runs:increase5m{integration=\"patient-index\"}";
+    eventually("its runs are counted", || (chain.prometheus.value(runs)? >= 4.0).then_some(()));
+    assert_eq!(about("pager").len(), 0, "nothing is wrong with it yet");
+
+    estate.outage(HOST, true);
+    let page = eventually("the pager is told", || about("pager").first().cloned());
+    assert_eq!(page.status, "firing");
+    assert_eq!(page.group, serde_json::json!({ "customer": "borealis", "environment": "production", "integration": "patient-index" }));
+    eventually("its failures are those of a host that is down", || {
+        let failures = "sum(soakwatch_run_failure_classes_total{integration=\"patient-index\",class=\"connect\"})";
+        (chain.prometheus.value(failures)? >= 5.0).then_some(())
+    });
+
+    estate.outage(HOST, false);
+    eventually("it passes again", || {
+        (chain.prometheus.value("min(soakwatch_check_success{integration=\"patient-index\"})")? > 0.0).then_some(())
+    });
+    // Its budget remembers half an hour, which is a minute here.
+    let failed = "integration:soakwatch_run_failures_per_runs:ratio30m{integration=\"patient-index\"}";
+    eventually("half of it is forgotten", || (chain.prometheus.value(failed)? < 0.2).then_some(()));
+    let burning = "count(ALERTS{alertstate=\"firing\",severity=\"page\",integration=\"patient-index\"}) or vector(0)";
+    eventually("no alert pages for it any more", || (chain.prometheus.value(burning)? < 1.0).then_some(()));
+    let all = eventually("the pager is told that it is over", || {
+        let pages = about("pager");
+        pages.last().is_some_and(|p| p.status == "resolved").then_some(pages)
+    });
+    assert_eq!(all.iter().filter(|p| p.status == "resolved").count(), 1, "{all:?}");
+    // That it began, and perhaps that another rule saw it too.
+    assert!(all.len() <= 3, "{all:?}");
+    assert_eq!(about("ticket-bridge").len(), 0, "nobody gets a ticket about what somebody was called for");
 }
