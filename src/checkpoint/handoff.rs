@@ -105,7 +105,7 @@ pub fn handoff(config: &Config, reader: &Reader, (customer, environment): (&str,
     let mut inventory: Vec<Inventory> = here.iter().map(|i| inventory_of(i, config)).collect();
     inventory.sort_by(|a, b| a.integration.cmp(&b.integration));
     let log = reader.evidence(customer, environment, now)?;
-    let judged = log.iter().filter_map(|l| l.record.as_ref()).filter(|r| JUDGED.contains(&r.kind.as_str()) && r.customer.is_some());
+    let judged = log.iter().filter_map(|l| l.record.as_ref()).filter(|r| is_judged(r) && r.customer.is_some());
     let mut verdicts: Vec<Verdict> = judged.map(verdict).collect();
     verdicts.drain(..verdicts.len().saturating_sub(MOST_VERDICTS));
     let classes = classes(&checkpoint);
@@ -156,6 +156,12 @@ fn classes(checkpoint: &Checkpoint) -> Vec<ClassSeen> {
     let mut all: Vec<ClassSeen> = sums.into_iter().map(seen).collect();
     all.sort_by_key(|c| (std::cmp::Reverse(c.failures), c.class));
     all
+}
+
+/// Whether it judged something, or changed by what something is judged.
+fn is_judged(r: &Recorded) -> bool {
+    let event = r.body.get("event").and_then(serde_json::Value::as_str);
+    JUDGED.contains(&r.kind.as_str()) || (r.kind.as_str() == "incident" && event == Some("reclassified"))
 }
 
 fn verdict(r: &Recorded) -> Verdict {

@@ -105,7 +105,13 @@ pub fn checkpoint(
         integrations.push(part);
         all.extend(incidents);
     }
-    let causes = causes(all.iter());
+    // One cause may lie behind incidents of other customers, too.
+    let elsewhere =
+        reader.incidents().unwrap_or_default().into_iter().filter(|i| i.touches(since, now) && !all.iter().any(|a| a.id == i.id));
+    let here: Vec<String> = all.iter().map(|i| i.id.clone()).collect();
+    let others: Vec<Incident> = elsewhere.collect();
+    let mut causes = causes(all.iter().chain(&others));
+    causes.retain(|c| c.incidents.iter().any(|id| here.contains(id)));
     for shown in integrations.iter_mut().flat_map(|p| &mut p.incident_list) {
         shown.common_cause = causes.iter().find(|c| c.incidents.contains(&shown.id)).map(CauseShown::from);
     }
@@ -129,10 +135,10 @@ fn part(
     (since, now): (UnixMs, UnixMs),
 ) -> Result<(Part, Vec<Incident>), StoreError> {
     let i = &entry.def;
-    let from = since.max(i.go_live.unwrap_or(since));
+    let from = i.go_live.filter(|t| *t <= now).map_or(since, |t| since.max(t));
     let live = is_live(i, now);
-    // The whole hour in which the span begins, but nothing from before go-live.
-    let known = incidents_of(reader, &i.id, from, now)?;
+    // Numbers tell nothing from before go-live; incidents do, and an integration that is not live yet has some, too.
+    let known = incidents_of(reader, &i.id, since, now)?;
     let throttled = checks.iter().map(|c| (c.check.check().to_owned(), c.since(from).throttled)).filter(|(_, n)| *n > 0);
     let runbook = i.runbook.as_ref().map(ToString::to_string);
     let list: Vec<Incident> = known.iter().flatten().map(|i| Incident::clone(i)).collect();
@@ -160,7 +166,7 @@ fn part(
         contact: i.contact.clone(),
         runbook: runbook.clone(),
         numbers: live.then(|| numbers(checks, from, i.throttled_excluded)),
-        incidents: known.as_deref().map(|all| Incidents::of(all, from, UnixMs(now.0.saturating_add(1)))),
+        incidents: known.as_deref().map(|all| Incidents::of(all, since, UnixMs(now.0.saturating_add(1)))),
         incident_list: list.iter().map(|i| IncidentShown::of(i, runbook.clone(), &[])).collect(),
         throttled: throttled.collect(),
         waivers: i.waivers.iter().filter(open).map(waiver).collect(),

@@ -139,6 +139,11 @@ fn not_done(status: StatusCode, answer: &Value, advice: &str) -> CliError {
         StatusCode::UNPROCESSABLE_ENTITY if !problems.is_empty() => {
             Exit::BadInput.with(anyhow::anyhow!("nothing was recorded:\n  - {}", problems.join("\n  - ")))
         }
+        // The daemon is there; what was named is not.
+        StatusCode::NOT_FOUND => {
+            let error = answer.get("error").and_then(Value::as_str).map(plain);
+            Exit::BadInput.with(anyhow::anyhow!("nothing was recorded: {}", error.unwrap_or_else(|| "there is no such thing".to_owned())))
+        }
         StatusCode::SERVICE_UNAVAILABLE => {
             let error = answer.get("error").and_then(Value::as_str).map(plain);
             Exit::Io.with(anyhow::anyhow!("{}", error.unwrap_or_else(|| "the daemon can't record it now".to_owned())))

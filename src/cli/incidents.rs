@@ -281,7 +281,7 @@ fn text(i: &IncidentShown) -> String {
     }
     let mut checks = vec![["check", "state", "failures", "first", "last", "host"].map(str::to_owned)];
     for c in &i.checks {
-        let state = if c.open { "broken" } else { "works again" };
+        let state = if c.open { "broken" } else { "no longer broken" };
         let host = c.host.as_deref().map_or_else(|| "-".to_owned(), plain);
         checks.push([plain(&c.check), state.to_owned(), c.failures.to_string(), moment(c.first_bad), moment(c.last_bad), host]);
     }

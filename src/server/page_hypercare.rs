@@ -199,7 +199,8 @@ fn environments(view: &View, now: UnixMs) -> Markup {
             div.card.empty { p { "No environment is live, or they are still being counted." } p.soft { "An environment is live from the go_live of its first integration on." } }
         } @else {
             div.card { table.list role="table" {
-                caption { "Numbers are those of the worst judged check of the worst integration. Days are counted since the newest go-live." }
+                caption { "Numbers are those of the worst judged check of the worst integration. Days are counted since the newest go-live."
+                    @if let Some(a) = view.environments.first() { " Counted at " (a.as_of) ", and anew every half minute." } }
                 thead { tr {
                     th scope="col" { "Exit" } th scope="col" { "Environment" } th.num scope="col" { "Day" } th.num scope="col" { "24 h" } th.num scope="col" { "Burn 6 h" }
                     th.num scope="col" { "Budget left, 30 days" } th scope="col" { "What holds it back" } th scope="col" { "Next to end" }

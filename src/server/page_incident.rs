@@ -143,7 +143,7 @@ fn checks(i: &Incident, now: UnixMs) -> Markup {
             thead { tr { th scope="col" { "Check" } th scope="col" { "State" } th scope="col" { "Talks to" } th scope="col" { "First bad run" } th scope="col" { "Last bad run" } th.num scope="col" { "Failures" } } }
             tbody { @for c in &i.checks { tr {
                 th scope="row" { (c.check.check()) }
-                td { @if c.open { span.low { "broken" } } @else { span.yes { "works" } } }
+                td { @if c.open { span.low { "broken" } } @else { span.yes { "no longer broken" } } }
                 td { (c.host.as_deref().unwrap_or("–")) }
                 td { (moment(Some(c.first_bad), now, "")) }
                 td { (moment(Some(c.last_bad), now, "")) }

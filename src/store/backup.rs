@@ -57,7 +57,7 @@ pub fn copy(from: &Path, dir: &Path) -> Result<(NamedTempFile, Contents), CopyEr
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     /// The store that was to be copied.
-    #[error("{0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// The place where the copy was to be.
     #[error("{}: {error}", path.display())]

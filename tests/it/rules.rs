@@ -110,6 +110,7 @@ fn words(label: &str) -> Option<Vec<&'static str>> {
         "level" => Level::ALL.iter().map(|w| w.as_str()).collect(),
         "answer" => Answer::ALL.iter().map(|w| w.as_str()).collect(),
         "reason" => REASONS.to_vec(),
+        "gate" => vec!["go_live", "hypercare"],
         "job" => vec!["soakwatch"],
         "__name__" => CHECKS.iter().map(|f| f.name).collect(),
         _ => return None,

@@ -19,10 +19,10 @@ use crate::support::probing::transport;
 const LEAST_BETWEEN_MS: i64 = 180;
 
 /// A configuration with one check that does all there is: the message, itself again, the effect before and after, four to refuse.
-fn estate(dir: &Path, api: &FakeApi, check: &str) -> Config {
+fn estate(dir: &Path, api: &FakeApi, max_rate: &str, check: &str) -> Config {
     std::fs::create_dir_all(dir.join("customers")).unwrap();
     std::fs::write(dir.join("secret"), "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3").unwrap();
-    std::fs::write(dir.join("soakwatch.toml"), "[rate_limit]\nmax_rate = \"5/s\"\n").unwrap();
+    std::fs::write(dir.join("soakwatch.toml"), format!("[rate_limit]\nmax_rate = \"{max_rate}\"\n")).unwrap();
     let text = format!(
         "[customer]\nid = \"acme\"\nallow_private = true\n[[integration]]\nid = \"orders\"\nenvironment = \"production\"\nowner = \"customer\"\n\
          runbook = \"https://wiki.example.com/r\"\n[[integration.check]]\nid = \"hook\"\nevery = \"60s\"\n{check}\n\
@@ -56,7 +56,7 @@ async fn turn(def: &CheckDef, budgets: &Budgets) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_round_keeps_its_host_s_pace_and_is_charged_once() {
     let (api, dir) = (FakeApi::start(answer), tempfile::tempdir().unwrap());
-    let config = estate(dir.path(), &api, "");
+    let config = estate(dir.path(), &api, "5/s", "");
     let def = config.checks().next().unwrap();
     assert_eq!(def.kind.requests(), 8);
     assert_eq!(def.timeout, Duration::from_secs(40), "time for all of them");
@@ -80,8 +80,9 @@ async fn a_round_keeps_its_host_s_pace_and_is_charged_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_round_that_has_no_time_is_our_own_fault_and_due_again() {
+    // A turn a second: each request has most of one, and the fourth turn comes too late.
     let (api, dir) = (FakeApi::start(answer), tempfile::tempdir().unwrap());
-    let config = estate(dir.path(), &api, "timeout = \"1s\"");
+    let config = estate(dir.path(), &api, "1/s", "timeout = \"2900ms\"");
     let def = config.checks().next().unwrap();
     let budgets = Budgets::new(&config.settings.rate_limit);
     budgets.plan(&config, |_| None, monotonic());
@@ -95,6 +96,6 @@ async fn a_round_that_has_no_time_is_our_own_fault_and_due_again() {
     assert_eq!(memories.recall(&def.id), None, "it is not taken for done");
     let options = LoadOptions { check_secrets: true, env: Vec::new(), now: UnixMs(0) };
     let said: Vec<String> = load(dir.path(), &options).problems.iter().map(ToString::to_string).collect();
-    let words = "1s is too short for the 8 requests of a run: max_rate (5/s) makes them take 1s400ms at least";
+    let words = "2s900ms is too short for the 8 requests of a run: max_rate (1/s) makes them take 7s at least";
     assert!(said.iter().any(|s| s.contains(words)), "{said:?}");
 }

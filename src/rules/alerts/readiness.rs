@@ -57,7 +57,7 @@ pub(in crate::rules) fn readiness(q: Queries) -> Vec<Alert> {
             Answer::NoGo,
             Urgency::Ticket,
             "the gate says no_go",
-            "At least one integration failed its soak or can't pass it any more (state {{ $value }}).",
+            "{{ if eq $labels.gate \"hypercare\" }}Hypercare can't end: an integration does not meet what is asked for{{ else }}At least one integration failed its soak or can't pass it any more{{ end }} (state {{ $value }}).",
         ),
         Alert {
             dashboard: Dashboard::Readiness,
@@ -78,7 +78,7 @@ pub(in crate::rules) fn readiness(q: Queries) -> Vec<Alert> {
             Answer::Go,
             Urgency::Info,
             "the gate says go",
-            "Every integration of the environment passed its soak (state {{ $value }}).",
+            "{{ if eq $labels.gate \"hypercare\" }}Hypercare may end: every integration meets what is asked for{{ else }}Every integration of the environment passed its soak{{ end }} (state {{ $value }}).",
         ),
         about(
             q,
