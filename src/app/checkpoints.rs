@@ -11,15 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::{Board, IntegrationEntry};
 use crate::checkpoint::{self, Live, answer};
-use crate::clock::Clock;
+use crate::clock::{Clock, monotonic};
 use crate::config::model::Config;
 use crate::readiness::Soaks;
 use crate::store::{Reader, StoreError};
 
-/// How often it is looked whether it is time.
-const LOOK: Duration = Duration::from_secs(1);
-/// Every so many looks, and after a change of the configuration, everything is counted again.
-const EVERY: u32 = 30;
+/// Everything is counted again so long after it was counted, and after a change of the configuration.
+const EVERY: Duration = Duration::from_secs(30);
+/// Or so many times as long after as it took, where that is longer: large estates cost a fiftieth of a core at most.
+const REST: u32 = 50;
 
 /// What the task works with.
 pub(super) struct Checkpoints {
@@ -34,25 +34,29 @@ pub(super) struct Checkpoints {
 impl Checkpoints {
     /// Runs until stop.
     pub(super) async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
-        let (mut looks, mut unread) = (0u32, None);
+        let mut unread = None;
         loop {
-            if looks.is_multiple_of(EVERY) || self.config.has_changed().unwrap_or(false) {
-                let hash = self.config.borrow_and_update().hash.clone();
-                let said = self.look(hash).await.err();
-                // Said when it begins, when it changes, and when it ends.
-                if said != unread {
-                    match &said {
-                        Some(why) => tracing::error!(error = why, "the store can't be read for hypercare"),
-                        None => tracing::info!("the store can be read for hypercare again"),
-                    }
-                    unread = said;
+            let hash = self.config.borrow_and_update().hash.clone();
+            let began = monotonic();
+            let said = self.look(hash).await.err();
+            // Said when it begins, when it changes, and when it ends.
+            if said != unread {
+                match &said {
+                    Some(why) => tracing::error!(error = why, "the store can't be read for hypercare"),
+                    None => tracing::info!("the store can be read for hypercare again"),
                 }
+                unread = said;
             }
-            looks = looks.wrapping_add(1);
+            let rest = EVERY.max(began.elapsed().saturating_mul(REST));
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(LOOK) => {}
+                // An error says that the daemon stops.
+                changed = self.config.changed() => if changed.is_err() {
+                    stop.cancelled().await;
+                    return Ok(());
+                },
+                () = tokio::time::sleep(rest) => {}
             }
         }
     }

@@ -29,11 +29,9 @@ pub(super) async fn run(
             () = tokio::time::sleep(EVERY) => {}
         }
         let config = Arc::clone(&config.borrow());
-        if !config.settings.reload.watch {
-            continue;
-        }
-        let dir = config.dir.clone();
-        let now = tokio::task::spawn_blocking(move || Stamp::of(&dir)).await?;
+        let (watch, dir) = (config.settings.reload.watch, config.dir.clone());
+        // Who does not watch does not look either.
+        let now = if watch { Some(tokio::task::spawn_blocking(move || Stamp::of(&dir)).await?) } else { None };
         if !tries.wants_reload(&config.stamp, now) {
             continue;
         }
@@ -60,8 +58,13 @@ struct Tries {
 }
 
 impl Tries {
-    /// Whether what is seen now is to be read: it is not what is in force, it is no longer being written, and it was not tried before.
-    fn wants_reload(&mut self, in_force: &Stamp, now: Stamp) -> bool {
+    /// Whether what is seen now is to be read: it is not what is in force, it is no longer being written, and it was not tried before. `None`: nobody
+    /// watches, and what was seen before says nothing any more.
+    fn wants_reload(&mut self, in_force: &Stamp, now: Option<Stamp>) -> bool {
+        let Some(now) = now else {
+            *self = Self::default();
+            return false;
+        };
         let at_rest = self.last.as_ref() == Some(&now);
         let wanted = at_rest && now != *in_force && self.tried.as_ref() != Some(&now);
         if wanted {
@@ -87,13 +90,17 @@ mod tests {
             .collect();
         let [old, half, new] = &stamps[..] else { unreachable!() };
         let mut tries = Tries::default();
-        assert!(!tries.wants_reload(old, old.clone()));
-        assert!(!tries.wants_reload(old, half.clone()), "just changed");
-        assert!(!tries.wants_reload(old, new.clone()), "and again");
-        assert!(tries.wants_reload(old, new.clone()));
-        assert!(!tries.wants_reload(old, new.clone()), "it was refused: nothing is tried twice");
-        assert!(!tries.wants_reload(old, old.clone()), "put back: it is in force");
-        assert!(!tries.wants_reload(old, new.clone()));
-        assert!(!tries.wants_reload(new, new.clone()));
+        assert!(!tries.wants_reload(old, Some(old.clone())));
+        assert!(!tries.wants_reload(old, Some(half.clone())), "just changed");
+        assert!(!tries.wants_reload(old, Some(new.clone())), "and again");
+        assert!(tries.wants_reload(old, Some(new.clone())));
+        assert!(!tries.wants_reload(old, Some(new.clone())), "it was refused: nothing is tried twice");
+        assert!(!tries.wants_reload(old, Some(old.clone())), "put back: it is in force");
+        assert!(!tries.wants_reload(old, Some(new.clone())));
+        assert!(!tries.wants_reload(new, Some(new.clone())));
+        // Switched off, files may change as they like; switched on again, they have to rest anew.
+        assert!(!tries.wants_reload(new, None));
+        assert!(!tries.wants_reload(new, Some(half.clone())));
+        assert!(tries.wants_reload(new, Some(half.clone())));
     }
 }

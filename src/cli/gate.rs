@@ -163,12 +163,25 @@ fn unknown(config: &Config, asked: &str) -> CliError {
 }
 
 fn text(answered: &Answered) -> String {
-    let mut out = format!("{}: {}, as of {}\n", answered.environment, words(answered.answer), answered.as_of);
-    if let Some(at) = &answered.earliest {
-        let _ = writeln!(out, "it can be go at the earliest at {at}");
+    let earliest = answered.earliest.as_ref().map(|at| format!("it can be go at the earliest at {at}"));
+    let head = (answered.environment.as_str(), words(answered.answer), answered.as_of.as_str());
+    told(head, earliest, &answered.reasons, &answered.integrations, &integration)
+}
+
+/// An answer for people, of either gate. `environment`, what is said of it, and as of when.
+pub(super) fn told<P>(
+    (environment, said, as_of): (&str, &str, &str),
+    earliest: Option<String>,
+    reasons: &[String],
+    integrations: &[P],
+    integration: &dyn Fn(&mut String, &P),
+) -> String {
+    let mut out = format!("{environment}: {said}, as of {as_of}\n");
+    if let Some(earliest) = earliest {
+        let _ = writeln!(out, "{earliest}");
     }
-    list(&mut out, "why not:", "", &answered.reasons);
-    for passed in &answered.integrations {
+    list(&mut out, "why not:", "", reasons);
+    for passed in integrations {
         out.push('\n');
         integration(&mut out, passed);
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::gate::list;
+use super::gate::{list, told};
 use super::{CliResult, Exit, say};
 use crate::checkpoint::{Answered, Passed, Standing};
 use crate::explain::plain;
@@ -24,16 +24,9 @@ pub(super) fn show(answered: &Answered, as_json: bool) -> CliResult {
 }
 
 fn text(answered: &Answered) -> String {
-    let mut out = format!("{}: {}, as of {}\n", answered.environment, words(answered.answer), answered.as_of);
-    if let Some(at) = &answered.earliest {
-        let _ = writeln!(out, "it can be ready at the earliest at {at}");
-    }
-    list(&mut out, "why not:", "", &answered.reasons);
-    for passed in &answered.integrations {
-        out.push('\n');
-        integration(&mut out, passed);
-    }
-    out.trim_end().to_owned()
+    let earliest = answered.earliest.as_ref().map(|at| format!("it can be ready at the earliest at {at}"));
+    let head = (answered.environment.as_str(), words(answered.answer), answered.as_of.as_str());
+    told(head, earliest, &answered.reasons, &answered.integrations, &integration)
 }
 
 fn words(answer: Answer) -> &'static str {

@@ -1,10 +1,9 @@
 //! The incidents a daemon knows: written by the recorder, read by everybody else. Never decides anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Incident;
-use crate::clock::UnixMs;
 use crate::fields::IntegrationId;
 
 /// Closed incidents kept in memory for one integration at most, the newest; the store has all of them.
@@ -13,18 +12,28 @@ pub const MOST_CLOSED: usize = 50;
 /// The incidents of a daemon: all that are open, and the last closed ones of each integration.
 #[derive(Debug, Default)]
 pub struct Incidents {
-    // As the board's: the recorder writes, all others read, nobody awaits while holding it. Of each integration, oldest first.
-    inner: RwLock<BTreeMap<IntegrationId, Vec<Arc<Incident>>>>,
+    // As the board's: the recorder writes, all others read, nobody awaits while holding it.
+    inner: RwLock<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Of each integration, oldest first.
+    of: BTreeMap<IntegrationId, Vec<Arc<Incident>>>,
+    /// Whose an incident is, by its id: when everything breaks at once, each is asked for.
+    whose: HashMap<String, IntegrationId>,
 }
 
 impl Incidents {
     /// Takes in an incident, new or changed.
     pub fn put(&self, incident: Incident) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        let of = inner.entry(incident.integration.clone()).or_default();
+        let Inner { of, whose } = &mut *inner;
+        let of = of.entry(incident.integration.clone()).or_default();
         match of.iter_mut().find(|i| i.id == incident.id) {
             Some(known) => *known = Arc::new(incident),
             None => {
+                whose.insert(incident.id.clone(), incident.integration.clone());
                 of.push(Arc::new(incident));
                 of.sort_by_key(|i| i.first_bad);
             }
@@ -32,13 +41,14 @@ impl Incidents {
         while of.len() > MOST_CLOSED
             && let Some(oldest) = of.iter().position(|i| !i.is_open())
         {
-            of.remove(oldest);
+            whose.remove(&of.remove(oldest).id);
         }
     }
 
     /// One incident.
     pub fn get(&self, id: &str) -> Option<Arc<Incident>> {
-        self.read(|all| all.values().flatten().find(|i| i.id == id).cloned())
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.of.get(inner.whose.get(id)?)?.iter().find(|i| i.id == id).cloned()
     }
 
     /// Those of an integration, oldest first.
@@ -71,12 +81,7 @@ impl Incidents {
         })
     }
 
-    /// Those of an integration that went on in a span, oldest first.
-    pub fn during(&self, integration: &IntegrationId, from: UnixMs, until: UnixMs) -> Vec<Arc<Incident>> {
-        self.of(integration).into_iter().filter(|i| i.touches(from, until)).collect()
-    }
-
     fn read<R>(&self, f: impl FnOnce(&BTreeMap<IntegrationId, Vec<Arc<Incident>>>) -> R) -> R {
-        f(&self.inner.read().unwrap_or_else(PoisonError::into_inner))
+        f(&self.inner.read().unwrap_or_else(PoisonError::into_inner).of)
     }
 }

@@ -13,6 +13,9 @@ use super::api::Problem;
 /// Keys whose times say only when an answer was made. Two answers that differ in nothing else say the same.
 const ASKED_AT: [&str; 2] = ["\"now\":\"", "\"as_of\":\""];
 
+/// Bodies up to here are hashed where they are: a fraction of a millisecond.
+const AT_ONCE: usize = 64 << 10;
+
 /// The middleware around all handlers.
 pub(super) async fn tagged(request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -25,7 +28,16 @@ pub(super) async fn tagged(request: Request, next: Next) -> Response {
     let (mut head, body) = response.into_parts();
     // It is in memory already, in one piece: handlers make JSON whole.
     let Ok(bytes) = to_bytes(body, usize::MAX).await else { return Problem::ours("the answer could not be made").into_response() };
-    let tag = tag(&bytes);
+    // Large ones are hashed beside the runtime's threads.
+    let tag = if bytes.len() <= AT_ONCE {
+        tag(&bytes)
+    } else {
+        let again = bytes.clone();
+        let Ok(tag) = tokio::task::spawn_blocking(move || tag(&again)).await else {
+            return Problem::ours("the answer could not be made").into_response();
+        };
+        tag
+    };
     let matches = known.iter().filter_map(|v| v.to_str().ok()).any(|v| matches(v, &tag));
     if let Ok(value) = HeaderValue::try_from(tag) {
         head.headers.insert(header::ETAG, value);
