@@ -21,10 +21,9 @@ use soakwatch::config::{self, LoadOptions};
 use soakwatch::metrics::own::OwnMetrics;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-fn option(name: &str, default: u64) -> u64 {
-    let args: Vec<String> = std::env::args().collect();
-    args.iter().position(|a| a == name).and_then(|n| args.get(n + 1)?.parse().ok()).unwrap_or(default)
-}
+#[path = "support/measure.rs"]
+mod measure;
+use measure::{cpu, option};
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -94,17 +93,9 @@ fn write_estate(dir: &Path, address: &str, checks: u64, every: u64) {
     }
 }
 
+/// In MiB.
 fn memory(field: &str) -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|l| l.starts_with(field)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
-}
-
-/// User and system time of this process in seconds (fields 14 and 15 of /proc/self/stat, in ticks of 10 ms).
-fn cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let after = stat.rsplit_once(") ").unwrap().1;
-    after.split(' ').skip(11).take(2).map(|t| t.parse::<f64>().unwrap()).sum::<f64>() / 100.0
+    measure::memory(field) as f64 / (1 << 20) as f64
 }
 
 async fn estate(checks: u64, every: u64, seconds: u64) {
@@ -128,7 +119,7 @@ async fn estate(checks: u64, every: u64, seconds: u64) {
     .unwrap();
     let (board, cpu_before) = (Arc::clone(&running.board), cpu());
     tokio::time::sleep(Duration::from_secs(seconds)).await;
-    let used = cpu() - cpu_before;
+    let used = (cpu() - cpu_before).as_secs_f64();
     println!("memory at the end:   {:.1} MiB resident, {:.1} MiB at most", memory("VmRSS"), memory("VmHWM"));
     let now = Clock::System.now();
     running.stop().await.unwrap();

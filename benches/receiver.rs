@@ -1,7 +1,7 @@
 //! A flood of forged messages at one path of the receiver, while probes run and genuine messages go to another path: what it costs them.
 //!
 //! `cargo bench --bench receiver [-- --seconds 30] [--checks 200]`. In this process is the daemon alone; the target of the probes, the genuine sender and the flood
-//! are processes of their own on the same machine, so they take their share of its cores. The flood is made by `wrk` if it is installed, else by this program.
+//! are processes of their own on the same machine, so they take their share of its cores: how much, the same flood at a server that is not ours shows. The flood is made by `wrk` if it is installed, else by this program.
 //! Prints what was seen and how; exits 1 if a genuine message or a slot was lost.
 #![expect(
     clippy::unwrap_used,
@@ -35,16 +35,17 @@ const CONNECTIONS: usize = 50;
 /// Genuine messages a second.
 const GENUINE: u64 = 20;
 
-fn option(name: &str, default: u64) -> u64 {
-    let args: Vec<String> = std::env::args().collect();
-    args.iter().position(|a| a == name).and_then(|n| args.get(n + 1)?.parse().ok()).unwrap_or(default)
-}
+#[path = "support/measure.rs"]
+mod measure;
+use measure::{memory, option};
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let of = |role: &str| args.iter().position(|a| a == role).map(|n| args[n + 1..].to_vec());
     if of("target").is_some() {
         target();
+    } else if of("bare").is_some() {
+        bare();
     } else if let Some(rest) = of("genuine") {
         genuine(rest[0].parse().unwrap(), rest[1].parse().unwrap());
     } else if let Some(rest) = of("flood") {
@@ -99,6 +100,21 @@ fn target() {
             };
             let length = body.len();
             let _ = write!(socket, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+        });
+    }
+}
+
+/// Answers whatever comes with 401, as plainly as can be: what a flood costs this machine without our receiver.
+fn bare() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    println!("{}", listener.local_addr().unwrap());
+    for socket in listener.incoming() {
+        let Ok(mut socket) = socket else { continue };
+        std::thread::spawn(move || {
+            let mut some = [0; 4096];
+            while socket.read(&mut some).is_ok_and(|n| n > 0)
+                && socket.write_all(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n").is_ok()
+            {}
         });
     }
 }
@@ -217,12 +233,6 @@ fn write_estate(dir: &Path, target: &str, checks: u64, max_rate: &str) {
     std::fs::write(dir.join("customers/acme.toml"), text).unwrap();
 }
 
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 /// What was seen in one stretch of time.
 struct Seen {
     /// From when a probe was due to its connection at the target, the slowest percent, in milliseconds.
@@ -233,12 +243,12 @@ struct Seen {
     /// Until a genuine message was answered, the slowest percent, in milliseconds.
     answered: f64,
     flood: Option<(f64, &'static str)>,
-    /// KiB, before and at most.
+    /// Bytes, before and at most.
     memory: (u64, u64),
 }
 
-/// Watches for so long, with a flood or without.
-async fn watch(running: &Running, config: &Config, target: SocketAddr, seconds: u64, dir: &Path, with_flood: bool) -> Seen {
+/// Watches for so long, with a flood at an address or without.
+async fn watch(running: &Running, config: &Config, target: SocketAddr, seconds: u64, dir: &Path, flooded_at: Option<SocketAddr>) -> Seen {
     let to = running.receiver.unwrap();
     let dump = move || {
         let mut socket = TcpStream::connect(target).unwrap();
@@ -248,14 +258,14 @@ async fn watch(running: &Running, config: &Config, target: SocketAddr, seconds: 
         all.split_once("\r\n\r\n").unwrap().1.to_owned()
     };
     tokio::task::spawn_blocking(dump).await.unwrap();
-    let (before, from) = (resident(), Clock::System.now());
+    let (before, from) = (memory("VmRSS"), Clock::System.now());
     let mut sender = Other(role(&["genuine", &to.to_string(), &seconds.to_string()]).spawn().unwrap());
     let dir = dir.to_owned();
-    let flood = tokio::task::spawn_blocking(move || with_flood.then(|| flooded(to, seconds, &dir)));
+    let flood = tokio::task::spawn_blocking(move || flooded_at.map(|at| flooded(at, seconds, &dir)));
     let mut most = before;
     for _ in 0..seconds * 10 {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        most = most.max(resident());
+        most = most.max(memory("VmRSS"));
     }
     let flood = flood.await.unwrap();
     let said = tokio::task::spawn_blocking(move || sender.line()).await.unwrap();
@@ -288,6 +298,10 @@ async fn watch(running: &Running, config: &Config, target: SocketAddr, seconds: 
     }
 }
 
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / (1 << 20) as f64
+}
+
 fn told(what: &str, seen: &Seen, calm: Option<&Seen>) {
     let ratio = |now: f64, then: fn(&Seen) -> f64| calm.map_or(String::new(), |c| format!(" ({:.1} times)", now / then(c).max(0.1)));
     println!("{what}: p99 from due to the target {:.0} ms{}, {} slots", seen.lag, ratio(seen.lag, |c| c.lag), seen.slots);
@@ -301,13 +315,15 @@ fn told(what: &str, seen: &Seen, calm: Option<&Seen>) {
     if let Some((per_s, by)) = seen.flood {
         println!("  flood: {per_s:.0} requests/s answered, made by {by} over {CONNECTIONS} connections");
     }
-    println!("  resident: {:.1} MiB before, {:.1} MiB at most", seen.memory.0 as f64 / 1024.0, seen.memory.1 as f64 / 1024.0);
+    println!("  resident: {:.1} MiB before, {:.1} MiB at most", mib(seen.memory.0), mib(seen.memory.1));
 }
 
 /// All of it; whether anything was lost.
 async fn measured(checks: u64, seconds: u64) -> bool {
-    let mut other = Other(role(&["target"]).spawn().unwrap());
-    let target: SocketAddr = other.line().parse().unwrap();
+    let mut asked = Other(role(&["target"]).spawn().unwrap());
+    let target: SocketAddr = asked.line().parse().unwrap();
+    let mut other = Other(role(&["bare"]).spawn().unwrap());
+    let bare: SocketAddr = other.line().parse().unwrap();
     println!("{checks} probes a second and {GENUINE} genuine messages a second, {seconds} s each time; everything on this machine");
     let mut lost = false;
     for max_rate in ["50/s", "1000000/s"] {
@@ -325,12 +341,14 @@ async fn measured(checks: u64, seconds: u64) -> bool {
             "max_rate = {max_rate}: {}",
             if max_rate == "50/s" { "beyond it nothing is read" } else { "each forged signature is judged" }
         );
-        let calm = watch(&running, &kept, target, seconds, dir.path(), false).await;
+        let calm = watch(&running, &kept, target, seconds, dir.path(), None).await;
         told(" without a flood", &calm, None);
-        let flooded = watch(&running, &kept, target, seconds, dir.path(), true).await;
-        told(" with a flood", &flooded, Some(&calm));
+        let elsewhere = watch(&running, &kept, target, seconds, dir.path(), Some(bare)).await;
+        told(" with a flood at a server that is not ours", &elsewhere, Some(&calm));
+        let flooded = watch(&running, &kept, target, seconds, dir.path(), running.receiver).await;
+        told(" with a flood at the receiver", &flooded, Some(&calm));
         running.stop().await.unwrap();
-        for seen in [&calm, &flooded] {
+        for seen in [&calm, &elsewhere, &flooded] {
             lost |= seen.sent != seen.taken || (seen.slots as u64) < checks * (seconds - 1);
         }
     }

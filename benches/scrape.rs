@@ -38,17 +38,10 @@ mod daemon;
 #[expect(dead_code, reason = "the tests use more of it")]
 mod server;
 
+#[path = "support/measure.rs"]
+mod measure;
+use measure::{cpu, option};
 use server::{Prometheus, installed};
-
-fn option(name: &str, default: usize) -> usize {
-    let args: Vec<String> = std::env::args().collect();
-    args.iter().position(|a| a == name).and_then(|n| args.get(n + 1)?.parse().ok()).unwrap_or(default)
-}
-
-fn cpu() -> Duration {
-    let t = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
-}
 
 /// The median CPU time of some rounds, in seconds.
 fn median(rounds: usize, mut f: impl FnMut()) -> f64 {
@@ -204,7 +197,7 @@ fn registry(text: &str) -> Registry {
 }
 
 fn scrape(config: &Config, board: &Board, soaks: &Soaks, budgets: &Budgets, now: UnixMs) {
-    let rounds = option("--rounds", 41);
+    let rounds = option("--rounds", 41) as usize;
     let mut text = Vec::new();
     streamed(board, soaks, budgets, config, now, &mut |piece| text.extend_from_slice(piece));
     let text = String::from_utf8(text).unwrap();
@@ -257,7 +250,7 @@ fn scrape(config: &Config, board: &Board, soaks: &Soaks, budgets: &Budgets, now:
 
 /// A real Prometheus scrapes the real server, with our rules, every group each 15 s; what both cost it.
 fn rules(config: Config, board: Board, soaks: Soaks, budgets: Budgets, dir: &Path) {
-    let seconds = option("--seconds", 120);
+    let seconds = option("--seconds", 120) as usize;
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus/soakwatch.rules.yml");
     let Some(program) = installed("prometheus").filter(|_| seconds > 0) else { return };
     let rules = std::fs::read_to_string(path).unwrap_or_else(|_| "groups: []\n".to_owned());
@@ -327,7 +320,7 @@ fn rules(config: Config, board: Board, soaks: Soaks, budgets: Budgets, dir: &Pat
 fn main() {
     let dir = tempfile::tempdir().unwrap();
     let now = Clock::System.now();
-    let config = configuration(dir.path(), option("--integrations", 1_000), now);
+    let config = configuration(dir.path(), option("--integrations", 1_000) as usize, now);
     let (board, soaks, budgets) = estate(&config, now);
     scrape(&config, &board, &soaks, &budgets, now);
     rules(config, board, soaks, budgets, dir.path());

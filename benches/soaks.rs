@@ -108,17 +108,6 @@ fn panic_with(problems: &[config::table::Problem]) -> Config {
     std::process::exit(1)
 }
 
-/// For whoever profiles it.
-fn option(name: &str, default: usize) -> usize {
-    let args: Vec<String> = std::env::args().collect();
-    args.iter().position(|a| a == name).and_then(|n| args.get(n + 1)?.parse().ok()).unwrap_or(default)
-}
-
-fn cpu() -> Duration {
-    let t = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
-}
-
 /// The least CPU time of some rounds, in seconds.
 fn least(rounds: usize, mut f: impl FnMut()) -> f64 {
     let once = |_| {
@@ -129,10 +118,9 @@ fn least(rounds: usize, mut f: impl FnMut()) -> f64 {
     (0..rounds).map(once).fold(f64::INFINITY, f64::min)
 }
 
-fn resident() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    pages.split(' ').nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0) * 4096
-}
+#[path = "support/measure.rs"]
+mod measure;
+use measure::{cpu, memory, option};
 
 /// What the three ways must agree on.
 #[derive(Debug, Default, PartialEq)]
@@ -265,7 +253,7 @@ fn asked_in_one_pass(conn: &Connection, key: u64) -> Answers {
 fn live(config: &Config) -> (Board, Soaks) {
     let board = Board::default();
     board.configure(config);
-    let (before, soaks) = (resident(), Soaks::default());
+    let (before, soaks) = (memory("VmRSS"), Soaks::default());
     let said = soaks.configure(config, START);
     assert_eq!(said.len(), SOAKS, "every soak begins");
     let defs: Vec<_> = config.checks().collect();
@@ -286,7 +274,7 @@ fn live(config: &Config) -> (Board, Soaks) {
         }
     }
     let per = |bytes: usize| bytes as f64 / SOAKS as f64;
-    let grown = usize::try_from(resident().saturating_sub(before)).unwrap_or(0);
+    let grown = usize::try_from(memory("VmRSS").saturating_sub(before)).unwrap_or(0);
     println!("live state: {SOAKS} soaks of one check, {runs} runs folded, {:.1} ns a run", folding.as_secs_f64() * 1e9 / runs as f64);
     println!("  {:.0} B a check (goal: at most {:.0} B)", per(soaks.bytes()), 1.2 * 1024.0);
     println!("  by all that it took from the system, with names, policies and the evidence to be said: {:.0} B", per(grown));
@@ -387,13 +375,14 @@ fn verdicts(config: &Config, dir: &Path) {
 
     let scale = SOAKS as f64 / ON_DISK as f64;
     let live = board.read(|all| {
-        least(option("--live-rounds", 21), || {
+        least(option("--live-rounds", 21) as usize, || {
             let mut judged = 0;
             soaks.each_judged(all, NOW, |_, _, v| judged += usize::from(std::hint::black_box(v).as_of == NOW));
             assert_eq!(judged, SOAKS);
         })
     });
-    let disk = scale * least(option("--disk-rounds", 3), || from_store(&reader, &defs, &policy, &mut |v| drop(std::hint::black_box(v))));
+    let disk =
+        scale * least(option("--disk-rounds", 3) as usize, || from_store(&reader, &defs, &policy, &mut |v| drop(std::hint::black_box(v))));
     let sql = scale * least(3, || defs.iter().for_each(|def| _ = std::hint::black_box(asked_in_sql(&rows, def.key))));
     let one_pass = scale * least(3, || defs.iter().for_each(|def| _ = std::hint::black_box(asked_in_one_pass(&rows, def.key))));
     println!("{SOAKS} verdicts, CPU, the least of some rounds, everything in memory or in the system's cache:");

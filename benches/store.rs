@@ -60,10 +60,9 @@ fn checks(n: usize) -> Vec<CheckId> {
     (0..n).map(|i| format!("customer-{}/production/integration-{}/check-{i}", i / 20, i / 5).parse().unwrap()).collect()
 }
 
-fn cpu() -> Duration {
-    let t = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
-}
+#[path = "support/measure.rs"]
+mod measure;
+use measure::cpu;
 
 /// Bytes this process made the system write.
 fn written() -> u64 {
