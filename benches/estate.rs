@@ -1,6 +1,6 @@
 //! 10,000 checks every 30 s against a loopback target: no slot missed, memory and CPU printed.
 //!
-//! `cargo bench --bench estate -- --seconds 300 [--checks 10000] [--every 30]`. The target is a process of its own, so the figures are the
+//! `cargo bench --bench estate -- --seconds 300 [--checks 10000] [--every 30] [--soaks 0]`. The target is a process of its own, so the figures are the
 //! daemon's alone. Prints what was seen; exits 1 if a slot was missed.
 #![expect(
     clippy::unwrap_used,
@@ -8,9 +8,6 @@
     reason = "a benchmark reports to its terminal and stops at the first thing that fails"
 )]
 
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,77 +16,23 @@ use soakwatch::board::Counts;
 use soakwatch::clock::Clock;
 use soakwatch::config::{self, LoadOptions};
 use soakwatch::metrics::own::OwnMetrics;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+#[path = "support/bed.rs"]
+mod bed;
+#[path = "../tests/it/support/daemon.rs"]
+#[expect(dead_code, clippy::panic, reason = "the tests use more of it, and may end where a daemon does not start")]
+mod daemon;
 #[path = "support/measure.rs"]
 mod measure;
+use bed::{Estate, Target, quantile};
 use measure::{cpu, option};
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     if std::env::args().any(|a| a == "target") {
-        runtime.block_on(target());
+        runtime.block_on(bed::target(false));
     } else {
         runtime.block_on(estate(option("--checks", 10_000), option("--every", 30), option("--seconds", 300)));
-    }
-}
-
-/// Answers every request with the same small JSON and closes.
-async fn target() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    println!("{}", listener.local_addr().unwrap());
-    loop {
-        let Ok((mut socket, _)) = listener.accept().await else { continue };
-        tokio::spawn(async move {
-            let mut head = vec![0; 4096];
-            let mut read = 0;
-            while let Ok(n) = socket.read(&mut head[read..]).await {
-                read += n;
-                if n == 0 || head[..read].windows(4).any(|w| w == b"\r\n\r\n") {
-                    break;
-                }
-            }
-            let body = br#"{"orders":[],"queue":{"depth":3}}"#;
-            let answer =
-                format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-            let _ = socket.write_all(&[answer.as_bytes(), body].concat()).await;
-        });
-    }
-}
-
-struct Target(Child);
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start_target() -> (Target, String) {
-    let mut child = Command::new(std::env::current_exe().unwrap()).arg("target").stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    (Target(child), line.trim().to_owned())
-}
-
-fn write_estate(dir: &Path, address: &str, checks: u64, every: u64) {
-    std::fs::create_dir_all(dir.join("customers")).unwrap();
-    std::fs::write(
-        dir.join("soakwatch.toml"),
-        "[server]\nlisten = \"127.0.0.1:0\"\n[scheduler]\nper_host = 64\n[rate_limit]\nmax_rate = \"1000000/s\"\n[log]\nlevel = \"warn\"\n",
-    )
-    .unwrap();
-    for customer in 0..checks.div_ceil(100) {
-        let mut text = format!("[customer]\nid = \"c{customer}\"\nname = \"Customer {customer}\"\nallow_private = true\n");
-        for n in 0..(checks - customer * 100).min(100) {
-            text += &format!(
-                "[[integration]]\nid = \"i{n}\"\nenvironment = \"production\"\nowner = \"vendor\"\nrunbook = \"https://wiki.example.com/x\"\n\
-                 [[integration.check]]\nid = \"list\"\nevery = \"{every}s\"\ntimeout = \"10s\"\n[integration.check.http]\nurl = \"http://{address}/v1/orders\"\n\
-                 expect = {{ status = [200], json = [{{ path = \"$.orders\", is = \"array\" }}] }}\n"
-            );
-        }
-        std::fs::write(dir.join(format!("customers/c{customer}.toml")), text).unwrap();
     }
 }
 
@@ -100,11 +43,12 @@ fn memory(field: &str) -> f64 {
 
 async fn estate(checks: u64, every: u64, seconds: u64) {
     let dir = tempfile::tempdir().unwrap();
-    let (target, address) = start_target();
-    write_estate(dir.path(), &address, checks, every);
+    let target = Target::start(dir.path(), 1, false);
+    let shape = Estate { checks, every: Duration::from_secs(every), soaks: option("--soaks", 0) > 0 };
+    shape.write(dir.path(), "", &target.http, Duration::from_secs(10));
     let loaded = config::load(dir.path(), &LoadOptions { check_secrets: true, env: Vec::new(), now: Clock::System.now() });
     let config = loaded.config.unwrap();
-    println!("{checks} checks every {every} s for {seconds} s against http://{address} (a process of its own)");
+    println!("{checks} checks every {every} s for {seconds} s against {} (a process of its own)", target.http[0]);
     println!("memory before start: {:.1} MiB", memory("VmRSS"));
     let own = Arc::new(OwnMetrics::new().unwrap());
     let running = App::start(Parts {
@@ -120,7 +64,19 @@ async fn estate(checks: u64, every: u64, seconds: u64) {
     let (board, cpu_before) = (Arc::clone(&running.board), cpu());
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let used = (cpu() - cpu_before).as_secs_f64();
+    let lags = target.lags(shape);
     println!("memory at the end:   {:.1} MiB resident, {:.1} MiB at most", memory("VmRSS"), memory("VmHWM"));
+    let address = running.address;
+    let before = cpu();
+    let scrape = tokio::task::spawn_blocking(move || daemon::get(&format!("http://{address}/metrics")).1).await.unwrap();
+    println!(
+        "scrape: {:.1} MB, {} lines, {:.0} ms of CPU with its reader; memory after it: {:.1} MiB",
+        scrape.len() as f64 / 1e6,
+        scrape.lines().count(),
+        (cpu() - before).as_secs_f64() * 1e3,
+        memory("VmRSS")
+    );
+    drop(scrape);
     let now = Clock::System.now();
     running.stop().await.unwrap();
     drop(target);
@@ -133,7 +89,6 @@ async fn estate(checks: u64, every: u64, seconds: u64) {
             behind += u64::from(check.state.last_slot.is_none_or(|s| now.since(s) > check.def.every.0 * 2));
         }
     });
-    let lag = &own.scheduler_lag;
     println!(
         "slots: {} due, {} passed, {} failed, {} throttled, {} unknown, {} skipped",
         all.due(),
@@ -144,10 +99,11 @@ async fn estate(checks: u64, every: u64, seconds: u64) {
         all.skipped
     );
     println!(
-        "CPU: {:.1} % of one core, {:.0} µs a run; mean lag {:.2} ms",
+        "CPU: {:.1} % of one core, {:.0} µs a run; lag from a slot to its connection at the target: p50 {:.1} ms, p99 {:.1} ms",
         used / seconds as f64 * 100.0,
         used / all.counted().max(1) as f64 * 1e6,
-        lag.get_sample_sum() / lag.get_sample_count().max(1) as f64 * 1e3
+        quantile(&lags, 0.5),
+        quantile(&lags, 0.99)
     );
     let expected = checks * seconds / every;
     let missed = all.due().abs_diff(expected) > checks / every || behind > 0 || all.pass != all.due();

@@ -40,7 +40,7 @@ fn main() {
     let target = Target::start(dir.path(), PORTS, true);
     let bases = if tls { vec![target.https.clone()] } else { target.http.clone() };
     // Some are between two runs.
-    let estate = Estate { checks: runs * 60 / 59 + 1, every: EVERY };
+    let estate = Estate { checks: runs * 60 / 59 + 1, every: EVERY, soaks: false };
     let settings = format!("[probe]\nca = \"{}\"\n", target.ca.display());
     estate.write(dir.path(), &settings, &bases, TIMEOUT);
 

@@ -29,12 +29,14 @@ pub const WAIT_BUCKETS: [f64; 7] = [0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0];
 /// Counts per span of wall time (an hour, five minutes), newest last, bounded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rolling {
-    /// (number of the span since the epoch, its counts), ascending.
-    spans: VecDeque<(i64, [u32; 5])>,
+    /// (number of the span since the epoch, its counts), ascending. Small: a week of hours is most of what is held of a check.
+    spans: VecDeque<(i32, [u32; 5])>,
 }
 
 impl Rolling {
-    fn add(&mut self, span: i64, counts: &Counts, keep: i64) {
+    fn add(&mut self, span: i64, counts: &Counts, keep: i32) {
+        // Years of which nothing is kept.
+        let Ok(span) = i32::try_from(span) else { return };
         let n = [counts.pass, counts.fail, counts.throttled, counts.skipped, counts.unknown].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
         match self.spans.binary_search_by_key(&span, |(s, _)| *s) {
             Ok(i) => {
@@ -42,10 +44,17 @@ impl Rolling {
                     sum.iter_mut().zip(n).for_each(|(a, b)| *a = a.saturating_add(b));
                 }
             }
-            Err(i) => self.spans.insert(i, (span, n)),
+            Err(i) => {
+                if self.spans.len() == self.spans.capacity() {
+                    // Never more than are kept, and the one that comes before the oldest goes.
+                    let most = usize::try_from(keep).unwrap_or_default() + 1;
+                    self.spans.reserve_exact(self.spans.len().max(4).min(most.saturating_sub(self.spans.len())));
+                }
+                self.spans.insert(i, (span, n));
+            }
         }
         let newest = self.spans.back().map_or(span, |(s, _)| *s);
-        while self.spans.front().is_some_and(|(s, _)| *s <= newest - keep) {
+        while self.spans.front().is_some_and(|(s, _)| *s <= newest.saturating_sub(keep)) {
             self.spans.pop_front();
         }
     }
@@ -53,7 +62,7 @@ impl Rolling {
     /// Sum over the spans numbered `from..=to`.
     pub fn sum(&self, from: i64, to: i64) -> Counts {
         let mut all = Counts::default();
-        for (_, [pass, fail, throttled, skipped, unknown]) in self.spans.iter().filter(|(s, _)| (from..=to).contains(s)) {
+        for (_, [pass, fail, throttled, skipped, unknown]) in self.spans.iter().filter(|(s, _)| (from..=to).contains(&i64::from(*s))) {
             all.merge(&Counts {
                 pass: u64::from(*pass),
                 fail: u64::from(*fail),
@@ -69,7 +78,7 @@ impl Rolling {
 const FIVE_MINUTES_MS: i64 = 300_000;
 /// So many hours of counts are kept of a check, the running one included.
 pub const HOURS_KEPT: i64 = 169;
-const FIVES_KEPT: i64 = 13;
+const FIVES_KEPT: i32 = 13;
 
 /// The last run that was really made (pass, fail or throttled), or the last attempt to make one that was our own fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -266,7 +275,7 @@ impl CheckState {
             let mut counts = Counts::default();
             counts.add(r.outcome, u64::try_from(here).unwrap_or(0));
             if counts != Counts::default() {
-                self.hours.add(at.hour(), &counts, HOURS_KEPT);
+                self.hours.add(at.hour(), &counts, HOURS_KEPT as i32);
                 self.fives.add(at.0.div_euclid(FIVE_MINUTES_MS), &counts, FIVES_KEPT);
             }
             n += here;
@@ -275,7 +284,7 @@ impl CheckState {
 
     /// Adds a stored hour's sum to the rolling counts (at start).
     pub fn add_hour(&mut self, hour: i64, counts: &Counts) {
-        self.hours.add(hour, counts, HOURS_KEPT);
+        self.hours.add(hour, counts, HOURS_KEPT as i32);
     }
 
     /// Counts of the last hour (in steps of 5 minutes).

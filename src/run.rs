@@ -262,12 +262,12 @@ fn heard(attempts: &[Attempt]) -> impl Iterator<Item = &Heard> {
 
 /// The last reading of every policy the run was told.
 fn limits(def: &CheckDef, attempts: &[Attempt]) -> Vec<Reading> {
-    let own = def.kind.host();
+    let own = def.host.as_deref();
     let mut all: Vec<Reading> = Vec::new();
     for h in heard(attempts) {
         let prefix = match h.token {
             true => "token/".to_owned(),
-            false if own.as_ref() == Some(&h.host) => String::new(),
+            false if own == Some(h.host.as_str()) => String::new(),
             false => format!("{}/", bounded(&h.host, 64)),
         };
         for reading in ratelimit::readings(&h.limits, &prefix, h.at) {

@@ -187,7 +187,7 @@ impl Scheduler {
                 continue;
             }
             // Those who read files share one place.
-            let host: Arc<str> = def.kind.host().unwrap_or_default().into();
+            let host = def.host.clone().unwrap_or_default();
             let turns = self.hosts.get(&host).cloned().unwrap_or_else(|| Arc::new(Semaphore::new(self.per_host as usize)));
             hosts.entry(Arc::clone(&host)).or_insert(turns);
             let entry = match old.remove(&def.id) {

@@ -1,7 +1,11 @@
 //! The test bed of benches that set programs beside each other: a target in a process of its own that counts what it serves, an estate of checks against it
 //! with the slots they have, and what another process spent. Never judges a figure.
 #![allow(dead_code, reason = "each benchmark takes what it needs")]
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark stops at the first thing that fails; a child's stdout is how it answers")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark stops at the first thing that fails; a child's stdout is how it answers"
+)]
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -15,7 +19,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use soakwatch::clock::UnixMs;
+use soakwatch::clock::{DAY_MS, HOUR_MS, UnixMs};
 use soakwatch::fields::CheckId;
 use soakwatch::slots::Grid;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -82,6 +86,8 @@ pub(crate) fn again(args: &[&str]) -> Command {
 pub(crate) struct Estate {
     pub(crate) checks: u64,
     pub(crate) every: Duration,
+    /// Whether every integration soaks, since eight days ago.
+    pub(crate) soaks: bool,
 }
 
 impl Estate {
@@ -106,7 +112,10 @@ impl Estate {
     /// Its configuration. `bases`: where the targets are, `https://127.0.0.1:1`; checks take them in turn.
     pub(crate) fn write(self, dir: &Path, settings: &str, bases: &[String], timeout: Duration) {
         std::fs::create_dir_all(dir.join("customers")).unwrap();
-        let head = "[server]\nlisten = \"127.0.0.1:0\"\n[scheduler]\nper_host = 1000\nmax_runs = 100000\n[log]\nlevel = \"info\"\n";
+        let head = "[server]\nlisten = \"127.0.0.1:0\"\n[scheduler]\nper_host = 1000\nmax_runs = 100000\n[rate_limit]\nmax_rate = \"1000000/s\"\n\
+                    [metrics]\nmax_series = 100000000\n[log]\nlevel = \"info\"\n";
+        let start = UnixMs((wall_us() / 1000 - 8 * DAY_MS) / HOUR_MS * HOUR_MS);
+        let soak = if self.soaks { format!("soak = {{ start = \"{start}\" }}\n") } else { String::new() };
         std::fs::write(dir.join("soakwatch.toml"), format!("{head}{settings}")).unwrap();
         for customer in 0..self.checks.div_ceil(100) {
             let mut text = format!("[customer]\nid = \"c{customer}\"\nname = \"Customer {customer}\"\nallow_private = true\n");
@@ -114,7 +123,7 @@ impl Estate {
                 let base = &bases[n as usize % bases.len()];
                 text += &format!(
                     "[[integration]]\nid = \"i{}\"\nenvironment = \"production\"\nowner = \"vendor\"\nrunbook = \"https://wiki.example.com/x\"\n\
-                     [[integration.check]]\nid = \"list\"\nevery = \"{}s\"\ntimeout = \"{}s\"\n[integration.check.http]\nurl = \"{base}{}\"\n\
+                     {soak}[[integration.check]]\nid = \"list\"\nevery = \"{}s\"\ntimeout = \"{}s\"\n[integration.check.http]\nurl = \"{base}{}\"\n\
                      expect = {{ status = [200], json = [{{ path = \"$.orders\", is = \"array\" }}] }}\n",
                     n % 100,
                     self.every.as_secs(),
@@ -271,10 +280,8 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, at: i64, seen: 
         let _ = socket.read(&mut head).await;
         return;
     }
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    );
+    let answer =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
     let _ = socket.write_all(answer.as_bytes()).await;
     let _ = socket.shutdown().await;
 }

@@ -46,7 +46,7 @@ struct LaneKey {
 
 impl LaneKey {
     fn of(def: &CheckDef) -> Option<Self> {
-        Some(Self { host: def.kind.host()?.into(), credential: def.kind.credential().into() })
+        Some(Self { host: def.host.clone()?, credential: def.kind.credential().into() })
     }
     /// As the id of a note.
     fn id(&self) -> String {

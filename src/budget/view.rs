@@ -101,13 +101,13 @@ struct Wants {
 
 impl Inner {
     pub(super) fn paced(&self, seat: &Seat, mono: Instant) -> Option<Paced> {
-        let quota = self.lanes.get(&seat.lane)?.quota.as_ref().map(|(_, gate)| gate);
-        let (host_gate, _) = self.hosts.get(&seat.lane.host)?;
+        let lane = self.lanes.get(&seat.lane)?;
+        let (gate, factor) = match &lane.quota {
+            Some((_, gate)) => (gate, lane.factor),
+            None => self.hosts.get(&seat.lane.host).map(|(gate, factor)| (gate, *factor))?,
+        };
         let every: Duration = seat.every.0;
-        Some(Paced {
-            effective_interval: Span(every.saturating_mul(self.factor(seat))),
-            tokens: quota.unwrap_or(host_gate).limiter.tokens(mono),
-        })
+        Some(Paced { effective_interval: Span(every.saturating_mul(factor.max(1))), tokens: gate.limiter.tokens(mono) })
     }
 
     pub(super) fn view(&self, check: &CheckId, wall: UnixMs, mono: Instant) -> Option<CheckBudget> {

@@ -289,6 +289,7 @@ fn check(
         judged,
         judge: by,
         blocked_by,
+        host: kind.host().map(Into::into),
         kind,
     }))
 }

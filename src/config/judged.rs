@@ -119,7 +119,7 @@ fn thresholds(policy: &SoakPolicy) -> Material {
 }
 
 fn of_check(check: &CheckDef) -> Material {
-    let CheckDef { id: _, key: _, integration: _, every, timeout, retries, judged: _, judge, blocked_by, kind } = check;
+    let CheckDef { id: _, key: _, integration: _, every, timeout, retries, judged: _, judge, blocked_by, kind, host: _ } = check;
     let mut m = Material::default();
     m.say("every", &every.ms());
     m.say("timeout", &timeout.as_millis());

@@ -392,4 +392,6 @@ pub struct CheckDef {
     pub blocked_by: Option<CheckId>,
     /// How it is tested.
     pub kind: Kind,
+    /// [`Kind::host`] of it, made once.
+    pub host: Option<Arc<str>>,
 }

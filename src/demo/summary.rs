@@ -207,6 +207,7 @@ mod tests {
             judged: true,
             judge: crate::soak::Judge::Ratio,
             blocked_by: None,
+            host: kind.host().map(Into::into),
             kind,
         }
     }

@@ -50,6 +50,7 @@ fn definition() -> CheckDef {
         judged: true,
         judge: crate::soak::Judge::Ratio,
         blocked_by: None,
+        host: kind().host().map(Into::into),
         kind: kind(),
     }
 }

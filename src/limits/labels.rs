@@ -5,7 +5,7 @@ use crate::board::{CheckEntry, IntegrationEntry};
 /// The first check of a host and credential, and what stands before the names of its policies.
 struct Lane<'e> {
     check: &'e CheckEntry,
-    host: String,
+    host: &'e str,
     prefix: String,
 }
 
@@ -15,12 +15,12 @@ pub(super) fn prefixes(entry: &IntegrationEntry) -> Vec<String> {
     let mut lanes: Vec<Lane<'_>> = Vec::new();
     let mut all = Vec::with_capacity(entry.checks.len());
     for check in &entry.checks {
-        let Some(host) = check.def.kind.host() else {
+        let Some(host) = check.def.host.as_deref() else {
             all.push(String::new());
             continue;
         };
         let shared = lanes.iter().find(|l| l.host == host && l.check.def.kind.shares_credential(&check.def.kind));
-        let prefix = shared.map_or_else(|| new(&lanes, &host, check.def.id.check()), |l| l.prefix.clone());
+        let prefix = shared.map_or_else(|| new(&lanes, host, check.def.id.check()), |l| l.prefix.clone());
         all.push(prefix.clone());
         if shared.is_none() {
             lanes.push(Lane { check, host, prefix });

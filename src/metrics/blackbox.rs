@@ -25,7 +25,7 @@ pub fn probe(check: &CheckEntry, every: Span, now: UnixMs) -> Vec<u8> {
     // What could not be judged because of us says nothing about the target.
     if let Some(last) = check.state.last.as_ref().filter(|l| l.outcome.counted()) {
         value(&mut out, &cat::PROBE_DURATION, Some(last.duration.seconds()));
-        if check.def.kind.host().is_some() {
+        if check.def.host.is_some() {
             exchange(&mut out, last);
         }
     }

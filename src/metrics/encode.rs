@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use super::catalogue::{self as cat, Family};
@@ -14,7 +14,7 @@ use super::documents::{self, DocumentsRow};
 use super::incidents::{self, IncidentRow};
 use super::rate_limit::{self, RateRow};
 use super::soak::{self, GateRow, SoakRow};
-use super::text::{escaped, float, head, integer, label};
+use super::text::{self, escaped, float, head, integer, label};
 use super::webhooks::{self, WebhooksRow};
 use crate::attribution::attribute;
 use crate::board::{Board, CheckEntry, Counts, DURATION_BUCKETS, IntegrationEntry, Sums};
@@ -27,6 +27,7 @@ use crate::incident::live::Incidents;
 use crate::observed::Phases;
 use crate::outcome::{Attribution, Cause, Class, Outcome, Phase};
 use crate::readiness::Soaks;
+use crate::record::DurationCode;
 
 /// Failure classes that exist at 0 from the start: alerts look at their increase.
 const CLASSES_AT_ZERO: [Class; 3] = [Class::Unauthorized, Class::Forbidden, Class::Throttled];
@@ -49,14 +50,14 @@ pub(super) struct CheckRow {
     p: Range<usize>,
     counts: Counts,
     first_attempt_failures: u64,
-    durations: Durations,
-    duration_sum: f64,
+    /// Buckets and sum, where they are shown per check.
+    durations: Option<Box<(Durations, f64)>>,
     consecutive_failures: u64,
     last_run: Option<UnixMs>,
     last_success: Option<UnixMs>,
     certificate_expiry: Option<UnixMs>,
     findings: Vec<Finding>,
-    phases: [Option<f64>; 5],
+    phases: [Option<DurationCode>; 5],
     values: Vec<(String, f64)>,
     /// `None`: of a kind without a host, so without a pace.
     pub(super) paced: Option<Paced>,
@@ -215,14 +216,13 @@ impl Scrape {
             p: start..self.labels.len(),
             counts: s.counts,
             first_attempt_failures: s.first_attempt_failures,
-            durations: s.durations,
-            duration_sum: s.duration_sum,
+            durations: self.check_histograms.then(|| Box::new((s.durations, s.duration_sum))),
             consecutive_failures: s.consecutive_failures,
             last_run: s.last_run,
             last_success: s.last_success,
             certificate_expiry: s.certificate_expiry,
             findings: s.findings.clone(),
-            phases: judged.map(|l| l.facts.phases.map(|p| p.map(|d| d.seconds()))).unwrap_or_default(),
+            phases: judged.map(|l| l.facts.phases).unwrap_or_default(),
             values: s.values.iter().map(|(name, value)| (name.clone(), *value)).collect(),
             paced: None,
         }
@@ -314,8 +314,18 @@ impl Lines<'_> {
     /// An unknown time is no line at all.
     pub(super) fn time(&mut self, block: &Range<usize>, at: Option<UnixMs>) {
         if let Some(at) = at {
-            self.value(block, &[], at.seconds());
+            self.begin("", block, &[]);
+            text::seconds(self.out, at.0);
+            self.out.push(b'\n');
         }
+    }
+    fn duration(&mut self, block: &Range<usize>, more: &[(&str, &str)], code: DurationCode) {
+        self.begin("", block, more);
+        match DURATION_TEXTS.get(usize::from(code.0)) {
+            Some(text) => self.out.extend_from_slice(text),
+            None => float(self.out, code.seconds()),
+        }
+        self.out.push(b'\n');
     }
     /// `bounds`: as text, the last one `+Inf`. `counts`: of each bucket alone.
     pub(super) fn histogram(&mut self, block: &Range<usize>, bounds: &[&str], counts: &[u64], sum: f64) {
@@ -338,6 +348,16 @@ impl Lines<'_> {
 /// [`DURATION_BUCKETS`] as text, with `+Inf`.
 const BUCKET_TEXTS: [&str; DURATION_BUCKETS.len() + 1] = ["0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "30", "+Inf"];
 
+/// Every duration as text: there are few, and their digits cost more than all else of a line.
+static DURATION_TEXTS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let text = |code| {
+        let mut out = Vec::with_capacity(24);
+        float(&mut out, DurationCode(code).seconds());
+        out
+    };
+    (0..=DurationCode::MAX.0).map(text).collect()
+});
+
 type Writer = fn(&mut Lines<'_>, &Row, bool);
 
 /// How each family is written for one integration, in the order of the exposition.
@@ -358,16 +378,17 @@ const WRITERS: &[(&Family, Writer)] = &[
     (&cat::RUNS_UNKNOWN, |l, r, _| causes(l, r, Outcome::Unknown)),
     (&cat::RUN_DURATION, |l, r, by_check| {
         if by_check {
-            r.checks.iter().for_each(|c| l.histogram(&c.ic, &BUCKET_TEXTS, &c.durations, c.duration_sum));
+            let shown = r.checks.iter().filter_map(|c| Some((&c.ic, c.durations.as_deref()?)));
+            shown.for_each(|(block, (counts, sum))| l.histogram(block, &BUCKET_TEXTS, counts, *sum));
         } else {
             l.histogram(&r.i, &BUCKET_TEXTS, &r.durations, r.duration_sum);
         }
     }),
     (&cat::RUN_PHASE, |l, r, _| {
         for c in &r.checks {
-            for (name, seconds) in Phases::NAMES.iter().zip(c.phases) {
-                if let Some(seconds) = seconds {
-                    l.value(&c.p, &[("phase", name)], seconds);
+            for (name, code) in Phases::NAMES.iter().zip(c.phases) {
+                if let Some(code) = code {
+                    l.duration(&c.p, &[("phase", name)], code);
                 }
             }
         }
@@ -440,9 +461,8 @@ fn codes(l: &mut Lines<'_>, r: &Row) {
     let mut rest = [0u64; 10];
     for (code, n) in &r.codes {
         if cat::LISTED_CODES.contains(code) {
-            let mut text = Vec::with_capacity(3);
-            integer(&mut text, u64::from(*code));
-            l.count(&r.i, &[("code", std::str::from_utf8(&text).unwrap_or_default())], *n);
+            let digits = [code / 100, code / 10 % 10, code % 10].map(|d| b'0' + d as u8);
+            l.count(&r.i, &[("code", std::str::from_utf8(&digits).unwrap_or_default())], *n);
         } else if let Some(sum) = rest.get_mut(usize::from(code / 100)) {
             *sum += n;
         }

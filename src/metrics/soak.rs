@@ -60,10 +60,13 @@ enum Worst {
     Met,
 }
 
+fn environment(entry: &IntegrationEntry) -> (&str, &str) {
+    (entry.def.id.customer(), entry.def.id.environment())
+}
+
 /// Judges all integrations, and puts the gate of each environment on its first one with a soak.
 pub(super) fn judge(rows: &mut [Row], all: &[IntegrationEntry], soaks: &Soaks, now: UnixMs) {
-    let environment = |e: &'_ IntegrationEntry| (e.def.id.customer().to_owned(), e.def.id.environment().to_owned());
-    let mut gates: HashMap<(String, String), (usize, GateRow)> = HashMap::new();
+    let mut gates: HashMap<(&str, &str), (usize, GateRow)> = HashMap::new();
     for ((n, entry), restarts) in all.iter().enumerate().zip(soaks.restarts(all)) {
         if let (Some(row), Some(restarts)) = (rows.get_mut(n), restarts) {
             row.soak = Some(SoakRow { restarts, numbers: None });
@@ -79,14 +82,14 @@ pub(super) fn judge(rows: &mut [Row], all: &[IntegrationEntry], soaks: &Soaks, n
         if let Some(soak) = rows.get_mut(next).and_then(|row| row.soak.as_mut()) {
             soak.numbers = Some(Numbers::of(input, verdict));
         }
-        if let Some((_, gate)) = gates.get_mut(&environment(entry)) {
+        if let Some((_, gate)) = all.get(next).and_then(|entry| gates.get_mut(&environment(entry))) {
             gate.add(input, verdict);
         }
     });
     for (entry, row) in all.iter().zip(rows.iter()) {
         // Without a soak, or without a verdict.
         let unknown = row.soak.as_ref().is_none_or(|s| s.numbers.is_none());
-        if let Some((_, gate)) = gates.get_mut(&environment(entry)).filter(|_| unknown) {
+        if let Some((_, gate)) = unknown.then(|| gates.get_mut(&environment(entry))).flatten() {
             gate.answer = gate.answer.max(Answer::NotYet);
             gate.incomplete |= row.soak.is_some();
         }

@@ -11,14 +11,39 @@ pub(super) fn head(out: &mut Vec<u8>, family: &Family) {
     }
 }
 
-/// Writes a whole number in digits.
-pub(super) fn integer(out: &mut Vec<u8>, n: u64) {
-    // Writing to a Vec can't fail.
-    let _ = write!(out, "{n}");
+/// Writes a whole number in digits. By hand: nearly every line ends with one, and formatting costs more than the rest of the line.
+pub(super) fn integer(out: &mut Vec<u8>, mut n: u64) {
+    let (mut digits, mut at) = ([0; 20], 20);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Writes milliseconds as seconds, as [`float`] would.
+pub(super) fn seconds(out: &mut Vec<u8>, ms: i64) {
+    // So many digits are the shortest text of their number.
+    let Some(n) = u64::try_from(ms).ok().filter(|n| *n < 1_000_000_000_000_000) else { return float(out, ms as f64 / 1000.0) };
+    integer(out, n / 1000);
+    let rest = n % 1000;
+    if rest > 0 {
+        let digits = [b'.', b'0' + (rest / 100) as u8, b'0' + (rest / 10 % 10) as u8, b'0' + (rest % 10) as u8];
+        let zeros = digits.iter().rev().take_while(|d| **d == b'0').count();
+        out.extend_from_slice(&digits[..digits.len() - zeros]);
+    }
 }
 
 /// Writes the shortest text that reads back as the same number; an exponent only where the digits would not fit a line.
 pub(super) fn float(out: &mut Vec<u8>, x: f64) {
+    if x.fract() == 0.0 && (1.0..1e15).contains(&x) {
+        return integer(out, x as u64);
+    }
+    // Writing to a Vec can't fail.
     let _ = if x.is_nan() {
         out.write_all(b"NaN")
     } else if x.is_infinite() {
@@ -32,6 +57,9 @@ pub(super) fn float(out: &mut Vec<u8>, x: f64) {
 
 /// Writes a label's value, escaped.
 pub(super) fn escaped(out: &mut Vec<u8>, value: &str) {
+    if !value.bytes().any(|b| matches!(b, b'\\' | b'"' | b'\n')) {
+        return out.extend_from_slice(value.as_bytes());
+    }
     for b in value.bytes() {
         match b {
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -69,6 +97,25 @@ mod tests {
         }
         assert_eq!([shown(60.0), shown(0.05), shown(1e300)], ["60", "0.05", "1e300"]);
         assert_eq!([shown(f64::INFINITY), shown(f64::NEG_INFINITY), shown(f64::NAN)], ["+Inf", "-Inf", "NaN"]);
+    }
+
+    #[test]
+    fn times_and_whole_numbers_are_written_as_any_number_is() {
+        for ms in [0, 1, 10, 100, 999, 1000, 1_010, 123_400, 1_764_000_000_123, 1_764_000_000_120, 999_999_999_999_999, i64::MAX, -5] {
+            let mut out = Vec::new();
+            seconds(&mut out, ms);
+            assert_eq!(String::from_utf8(out).unwrap(), shown(ms as f64 / 1000.0), "{ms}");
+            assert_eq!(shown(ms as f64 / 1000.0).parse::<f64>().unwrap(), ms as f64 / 1000.0);
+        }
+        for n in [0, 1, 9, 10, 99, 1_234_567_890, u64::MAX] {
+            let mut out = Vec::new();
+            integer(&mut out, n);
+            assert_eq!(String::from_utf8(out).unwrap(), n.to_string());
+        }
+        for x in [1.0, 2.0, 60.0, 999_999_999_999_999.0, 1e15, 123_456.0] {
+            assert_eq!(shown(x), format!("{x}"));
+        }
+        assert_eq!([shown(0.0), shown(-0.0), shown(-3.0)], ["0", "-0", "-3"]);
     }
 
     #[test]

@@ -137,6 +137,10 @@ fn from_cache(headers: &HeaderMap) -> bool {
 
 /// The four values, from the first source that knows what remains, else from the first that knows anything; and the policies.
 fn quotas(dialect: Dialect, headers: &HeaderMap, times: &Times) -> (Quota, Vec<Policy>) {
+    // Every header that is read below has one of these words in its name; most responses have none of them.
+    if !headers.keys().any(|name| ["limit", "quota"].iter().any(|word| name.as_str().contains(word))) {
+        return Default::default();
+    }
     let Structured { named, numbered, dictionary } = structured::read(headers, times);
     let mut triples = vendor::triples(dialect, headers, times);
     if let Some(dictionary) = dictionary {

@@ -212,7 +212,7 @@ fn view<'a>(entry: &'a IntegrationEntry, find: &FindCheck<'_>, now: UnixMs) -> V
         let (blocked, awaits) = blockers(c, find, now);
         CheckView {
             id: &c.def.id,
-            host: c.def.kind.host(),
+            host: c.def.host.as_deref().map(str::to_owned),
             every_ms: c.def.every.ms(),
             recent: &c.state.recent,
             failing_since: c.state.failing_since,

@@ -321,7 +321,7 @@ impl Recorder {
         if self.config.has_changed().unwrap_or(false) || !self.counted {
             self.counted = true;
             let config = Arc::clone(&self.config.borrow_and_update());
-            let hosts: HashSet<String> = config.checks().filter_map(|c| c.kind.host()).map(|h| hold::host_name(&h).to_owned()).collect();
+            let hosts: HashSet<String> = config.checks().filter_map(|c| c.host.as_deref()).map(|h| hold::host_name(h).to_owned()).collect();
             self.hold.hosts(hosts.len(), hosts.iter().filter(|h| !hold::is_address(h)).count());
         }
     }

@@ -118,6 +118,7 @@ pub(crate) fn with_checks(i: Integration, checks: &[&str]) -> (Arc<Integration>,
                 judged: *name != "informational",
                 judge: soakwatch::soak::Judge::Ratio,
                 blocked_by: None,
+                host: kind().host().map(Into::into),
                 kind: kind(),
             })
         })

@@ -78,6 +78,7 @@ pub(crate) fn check_where(toml: &str, allow_private: bool) -> CheckDef {
     assert!(problems.iter().all(|p| p.contains(": warning: ")), "{problems:?}");
     let integration = Integration { allow_private, ..integration("acme", "production", "crm") };
     let id = integration.id.check(&"list".parse().unwrap());
+    let kind = Kind::Http(Box::new(http.unwrap()));
     CheckDef {
         key: id.key(),
         id,
@@ -88,7 +89,8 @@ pub(crate) fn check_where(toml: &str, allow_private: bool) -> CheckDef {
         judged: true,
         judge: soakwatch::soak::Judge::Ratio,
         blocked_by: None,
-        kind: Kind::Http(Box::new(http.unwrap())),
+        host: kind.host().map(Into::into),
+        kind,
     }
 }
 
