@@ -241,7 +241,7 @@ impl WebhookCheck {
         !self.reject.is_empty() || self.replay
     }
 
-    async fn options(&self, context: &ProbeContext<'_>) -> Result<Options, Failure> {
+    async fn options(&self, context: &mut ProbeContext<'_>) -> Result<Options, Failure> {
         let roots = match &self.ca {
             Some(file) => Some(context.transport.roots(file).await.map_err(|why| Failure::ours(Cause::Secret, why))?),
             None => None,
@@ -258,6 +258,7 @@ impl WebhookCheck {
             dialect: integration.dialect,
             host: self.host(),
             client: None,
+            way: context.transport.way(&context.check.route, context.redactor).await?,
         })
     }
 }
