@@ -258,7 +258,7 @@ impl WebhookCheck {
             dialect: integration.dialect,
             host: self.host(),
             client: None,
-            way: context.transport.way(&context.check.route, context.redactor).await?,
+            way: context.transport.way(context.check, context.redactor).await?,
         })
     }
 }

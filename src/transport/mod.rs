@@ -1,7 +1,7 @@
 //! The HTTP exchange all kinds share, built on hyper with a connector of our own: phases, the certificate chain of every hop, the address guard,
 //! caps on everything that comes back, credentials.
 //!
-//! One exchange is one run's: a new connection each time, no pool, no cookie jar, a proxy only where one is configured, and nothing of it lives longer than the future that
+//! One exchange is one run's: a new connection each time (unless its check asks to keep the one it has), no pool, no cookie jar, a proxy only where one is configured, and nothing of it lives longer than the future that
 //! runs it. Owns no deadline (the scheduler's holds over everything), no retry, and no judgement of what a status means.
 
 use std::collections::BTreeMap;
@@ -23,7 +23,9 @@ mod certificate;
 mod client;
 mod connect;
 mod exchange;
+mod family;
 pub mod guard;
+mod kept;
 mod listen;
 mod oauth2;
 mod proxy;
@@ -35,6 +37,7 @@ mod way;
 pub use away::{AWAY_NOTE, Endpoint};
 pub use client::{ClientCertificate, read_chain_blocking};
 pub use exchange::{Answer, Request};
+pub use kept::LIFE as KEPT_FOR;
 pub use oauth2::{Asked, Proof};
 pub use resolve::{Resolver, Table};
 pub use tls::{OwnRoots, read_roots_blocking};
@@ -85,6 +88,7 @@ pub struct Transport {
     away: Arc<away::Away>,
     limits: Limits,
     proxy: Option<Proxy>,
+    kept: kept::Kept,
 }
 
 #[derive(Clone, Debug)]
@@ -113,7 +117,15 @@ impl Transport {
                 .map_err(|_| anyhow::anyhow!("user_agent can't be sent in a header: {:?}", settings.user_agent))?,
         };
         let tls = tls::Tls::new(settings.ca.as_deref())?;
-        Ok(Self { resolver, tls, tokens: oauth2::Tokens::default(), away: Arc::default(), limits, proxy: settings.proxy.clone() })
+        Ok(Self {
+            resolver,
+            tls,
+            tokens: oauth2::Tokens::default(),
+            away: Arc::default(),
+            limits,
+            proxy: settings.proxy.clone(),
+            kept: kept::Kept::default(),
+        })
     }
 
     /// This one instead of `old`: what asked `old` to be left alone still is.
@@ -154,7 +166,10 @@ impl Transport {
             way: Way::default(),
         };
         let mut observed = Observed::default();
-        Box::pin(self.tcp(&host, port, false, &options, connect::Sent::ByUs, &mut observed)).await.map(drop).map_err(|f| f.detail)
+        Box::pin(self.tcp((&host, port), (false, false), &options, connect::Sent::ByUs, &mut observed))
+            .await
+            .map(drop)
+            .map_err(|f| f.detail)
     }
 
     /// Roots of a PEM file, read now off the runtime's threads.

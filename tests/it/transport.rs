@@ -1,8 +1,10 @@
 //! The exchange against real servers on loopback: what is seen, and what each thing that can go wrong is called.
 
 mod credentials;
+mod families;
 mod heard;
 mod hostile;
+mod kept;
 mod proxied;
 mod redirects;
 mod seen;
