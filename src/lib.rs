@@ -48,5 +48,6 @@ pub mod sso;
 pub mod status;
 pub mod store;
 pub mod supervisor;
+pub mod time_server;
 pub mod transport;
 pub mod webhook;

@@ -153,6 +153,8 @@ pub struct SelfCheckSettings {
     pub every: Span,
     /// `timeout`.
     pub timeout: Span,
+    /// `time_server`: who says what time it is, `host` or `host:port` (123).
+    pub time_server: Option<ControlTarget>,
 }
 
 /// A neutral endpoint of the self-check.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,6 +129,14 @@ impl Transport {
     /// How our own control calls do TLS: with the same roots. They never go to a customer's endpoint, and pass no guard.
     pub fn control_tls(&self) -> rustls::ClientConfig {
         self.tls.control()
+    }
+
+    /// The addresses of one of our own servers, private ones too: nobody's check goes there.
+    pub async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+        match host.parse() {
+            Ok(literal) => Ok(vec![SocketAddr::new(literal, port)]),
+            Err(_) => self.resolver.resolve(host, port).await.map_err(|f| f.detail),
+        }
     }
 
     /// Whether this endpoint can be reached: resolves it and makes a TCP connection, nothing more. For the self-check: private addresses are open.

@@ -72,6 +72,7 @@ mod status;
 mod store_trouble;
 mod support;
 mod throttling;
+mod time_server;
 mod token_endpoint;
 mod transport;
 mod webhook;

@@ -160,6 +160,7 @@ fn every_setting_stands_in_the_reference_with_its_default() {
             "probe.user_agent",
             "receiver.listen",
             "receiver.public_url",
+            "self_check.time_server",
             "server.token",
             "server.token[].hash",
             "server.token[].name",

@@ -218,6 +218,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ),
     // The tasks.
     ("supervisor", &["clock", "health"]),
+    ("time_server", &["config::model", "transport", "metrics"]),
     ("self_check", &["clock", "fields", "outcome", "observed", "config::model", "transport", "metrics"]),
     (
         "recorder",
@@ -330,6 +331,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "notify",
             "metrics",
             "supervisor",
+            "time_server",
             "self_check",
             "recorder",
             "scheduler",
