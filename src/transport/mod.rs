@@ -31,7 +31,7 @@ pub mod status;
 mod tls;
 
 pub use away::{AWAY_NOTE, Endpoint};
-pub use client::{ClientCertificate, read_chain_blocking};
+pub use client::{ClientCertificate, OwnCertificate, read_chain_blocking};
 pub use exchange::{Answer, Request};
 pub use oauth2::{Asked, Proof};
 pub use resolve::{Resolver, Table};
@@ -62,7 +62,7 @@ pub struct Options {
     pub max_body: Option<u64>,
     /// Roots trusted besides the shared ones.
     pub roots: Option<Arc<OwnRoots>>,
-    /// What we show a server that asks who we are; to the first origin only.
+    /// What we show a server that asks who we are; to the first origin of an exchange only, a token endpoint's being an exchange of its own.
     pub client: Option<Arc<ClientCertificate>>,
     /// How long the run may take in all; what several addresses of a name share.
     pub timeout: Duration,

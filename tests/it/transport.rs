@@ -3,6 +3,7 @@
 mod credentials;
 mod heard;
 mod hostile;
+mod mutual;
 mod redirects;
 mod seen;
 mod table;
