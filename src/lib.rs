@@ -36,6 +36,7 @@ pub mod record;
 pub mod recorder;
 pub mod report;
 pub mod retry;
+pub mod route;
 pub mod rules;
 pub mod run;
 pub mod scheduler;

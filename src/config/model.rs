@@ -13,6 +13,7 @@ use crate::fields::{Bytes, CheckId, HttpUrl, IntegrationId, Ratio, Slug, Span, T
 use crate::outcome::{Attribution, Class, Criticality, Owner, Role};
 use crate::probe::Kind;
 use crate::ratelimit::Dialect;
+use crate::route::{Proxy, Route};
 use crate::secret::SecretRef;
 use crate::soak::{Judge, Waiver};
 
@@ -181,6 +182,8 @@ pub struct ProbeSettings {
     pub dns: Vec<SocketAddr>,
     /// `ca`: a PEM file of roots trusted besides the system's.
     pub ca: Option<PathBuf>,
+    /// `proxy`: for checks whose files name none.
+    pub proxy: Option<Proxy>,
 }
 
 /// `[receiver]`: the listener for messages that customers' systems send.
@@ -390,6 +393,8 @@ pub struct CheckDef {
     pub judged: bool,
     /// `judge`: how its runs are judged; the kind's own way unless written.
     pub judge: Judge,
+    /// The way to its endpoints: `proxy` and `source_address`, here or above.
+    pub route: Route,
     /// `blocked_by`: while that check fails, this one is not run.
     pub blocked_by: Option<CheckId>,
     /// How it is tested.

@@ -10,9 +10,11 @@ use super::model::{
     ControlTarget, EvidenceSettings, HeartbeatSettings, LogSettings, MetricsSettings, ProbeSettings, RateLimitSettings, ReceiverSettings,
     ReloadSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, StoreSettings, Token,
 };
+use super::route;
 use super::table::{Field, Table};
 use crate::fields::{Bytes, Expected, HttpUrl, Ratio, Slug, Span, Volume};
 use crate::probe::http::MAX_BODY;
+use crate::route::Via;
 use crate::secret::SecretRef;
 use crate::transport::auth::rooted;
 
@@ -50,6 +52,7 @@ impl Default for Settings {
                 user_agent: concat!("soakwatch/", env!("CARGO_PKG_VERSION")).to_owned(),
                 dns: Vec::new(),
                 ca: None,
+                proxy: None,
             },
             receiver: ReceiverSettings {
                 listen: None,
@@ -198,6 +201,10 @@ fn probe(mut t: Table<'_>, s: &mut ProbeSettings) {
     set(&mut s.user_agent, t.opt::<HeaderText>("user_agent").map(|h| h.0));
     s.dns = t.list("dns");
     s.ca = t.opt("ca");
+    s.proxy = route::proxy(&mut t).and_then(|via| match via {
+        Via::Proxy(proxy) => Some(proxy),
+        Via::Direct => None,
+    });
     t.finish();
 }
 

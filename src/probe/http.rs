@@ -183,6 +183,7 @@ impl HttpCheck {
             timeout: context.check.timeout,
             dialect: context.check.integration.dialect,
             host: self.host(),
+            way: transport.way(&context.check.route, context.redactor).await?,
         };
         let redactor = &mut *context.redactor;
         let mut request = self.request(redactor).await?;

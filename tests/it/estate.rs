@@ -49,6 +49,7 @@ pub(crate) fn settings() -> Settings {
             user_agent: "soakwatch".into(),
             dns: Vec::new(),
             ca: None,
+            proxy: None,
         },
         receiver: ReceiverSettings {
             listen: None,
@@ -117,6 +118,7 @@ pub(crate) fn with_checks(i: Integration, checks: &[&str]) -> (Arc<Integration>,
                 retries: 0,
                 judged: *name != "informational",
                 judge: soakwatch::soak::Judge::Ratio,
+                route: soakwatch::route::Route::default(),
                 blocked_by: None,
                 kind: kind(),
             })

@@ -4,6 +4,7 @@ mod credentials;
 mod heard;
 mod hostile;
 mod mutual;
+mod proxied;
 mod redirects;
 mod seen;
 mod table;

@@ -10,6 +10,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ("fields", &["clock"]),
     ("files", &[]),
     ("secret", &["files"]),
+    ("route", &["secret"]),
     ("attribution", &["outcome"]),
     ("ratelimit", &["clock", "fields", "outcome"]),
     ("callbacks", &["fields"]),
@@ -30,9 +31,12 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ("config::fingerprint", &[]),
     ("config::stamp", &[]),
     ("hypercare", &["clock", "fields", "outcome", "record", "incident", "soak"]),
-    ("config::model", &["config::stamp", "clock", "fields", "outcome", "secret", "ratelimit", "soak", "incident", "hypercare", "probe"]),
+    (
+        "config::model",
+        &["config::stamp", "clock", "fields", "outcome", "secret", "route", "ratelimit", "soak", "incident", "hypercare", "probe"],
+    ),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
-    ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),
+    ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "route", "ratelimit", "config::model", "config::table"]),
     (
         "probe",
         &[
@@ -86,6 +90,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "files",
             "outcome",
             "secret",
+            "route",
             "ratelimit",
             "attribution",
             "soak",

@@ -27,6 +27,7 @@ pub(crate) fn settings(ca: Option<&Path>) -> ProbeSettings {
         user_agent: "soakwatch-test".into(),
         dns: Vec::new(),
         ca: ca.map(Path::to_owned),
+        proxy: None,
     }
 }
 
@@ -87,6 +88,7 @@ pub(crate) fn check_where(toml: &str, allow_private: bool) -> CheckDef {
         retries: 0,
         judged: true,
         judge: soakwatch::soak::Judge::Ratio,
+        route: soakwatch::route::Route::default(),
         blocked_by: None,
         kind: Kind::Http(Box::new(http.unwrap())),
     }
