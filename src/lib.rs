@@ -38,6 +38,7 @@ pub mod report;
 pub mod retry;
 pub mod rules;
 pub mod run;
+pub mod run_id;
 pub mod scheduler;
 pub mod secret;
 pub mod self_check;
