@@ -39,6 +39,7 @@ pub mod retry;
 pub mod route;
 pub mod rules;
 pub mod run;
+pub mod run_id;
 pub mod scheduler;
 pub mod secret;
 pub mod self_check;

@@ -1,7 +1,11 @@
 //! The test bed of benches that set programs beside each other: a target in a process of its own that counts what it serves, an estate of checks against it
 //! with the slots they have, and what another process spent. Never judges a figure.
 #![allow(dead_code, reason = "each benchmark takes what it needs")]
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark stops at the first thing that fails; a child's stdout is how it answers")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark stops at the first thing that fails; a child's stdout is how it answers"
+)]
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -271,10 +275,8 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, at: i64, seen: 
         let _ = socket.read(&mut head).await;
         return;
     }
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    );
+    let answer =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
     let _ = socket.write_all(answer.as_bytes()).await;
     let _ = socket.shutdown().await;
 }

@@ -286,11 +286,12 @@ fn text(i: &IncidentShown) -> String {
         let host = c.host.as_deref().map_or_else(|| "-".to_owned(), plain);
         checks.push([plain(&c.check), state.to_owned(), c.failures.to_string(), moment(c.first_bad), moment(c.last_bad), host]);
     }
-    let mut runs = vec![["run", "check", "what", "status", "detail"].map(str::to_owned)];
+    let mut runs = vec![["slot", "run", "check", "what", "status", "detail"].map(str::to_owned)];
     for r in &i.runs {
         let what = r.class.map_or_else(|| "passed".to_owned(), |c| c.to_string());
         let status = r.status.map_or_else(|| "-".to_owned(), |s| s.to_string());
-        runs.push([moment(r.slot), plain(&r.check), what, status, r.detail.as_deref().map(plain).unwrap_or_default()]);
+        let id = r.run.map_or_else(|| "-".to_owned(), |id| id.to_string());
+        runs.push([moment(r.slot), id, plain(&r.check), what, status, r.detail.as_deref().map(plain).unwrap_or_default()]);
     }
     let mut timeline = vec![["time", "what", "who", "text"].map(str::to_owned)];
     for e in &i.timeline {

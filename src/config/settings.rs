@@ -50,6 +50,8 @@ impl Default for Settings {
                 max_body: Bytes(1 << 20),
                 max_headers: Bytes(64 << 10),
                 user_agent: concat!("soakwatch/", env!("CARGO_PKG_VERSION")).to_owned(),
+                contact: None,
+                traceparent: false,
                 dns: Vec::new(),
                 ca: None,
                 proxy: None,
@@ -199,6 +201,8 @@ fn probe(mut t: Table<'_>, s: &mut ProbeSettings) {
     set(&mut s.max_body, t.between("max_body", Bytes(1 << 10), MAX_BODY));
     set(&mut s.max_headers, t.between("max_headers", Bytes(1 << 10), Bytes(1 << 20)));
     set(&mut s.user_agent, t.opt::<HeaderText>("user_agent").map(|h| h.0));
+    s.contact = t.opt::<Contact>("contact").map(|c| c.0);
+    set(&mut s.traceparent, t.opt("traceparent"));
     s.dns = t.list("dns");
     s.ca = t.opt("ca");
     s.proxy = route::proxy(&mut t).and_then(|via| match via {
@@ -262,6 +266,27 @@ impl Field for HeaderText {
     fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
         let fits = |s: &&str| (1..=200).contains(&s.len()) && s.bytes().all(|b| (0x20..0x7f).contains(&b)) && s.trim() == *s;
         value.as_str().filter(fits).map(|s| Self(s.to_owned())).ok_or_else(|| Expected(Self::expected()))
+    }
+}
+
+/// Whom to ask about our requests. It stands in parentheses in a header: an escaped URL without any.
+struct Contact(String);
+
+impl Field for Contact {
+    fn expected() -> String {
+        "\"mailto:somebody@example.com\" or an http(s) URL, at most 200 characters, without user, spaces or parentheses".into()
+    }
+    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
+        let wrong = || Expected(Self::expected());
+        let fits = |s: &&str| s.len() <= 200 && s.bytes().all(|b| (0x21..0x7f).contains(&b) && !b"()\\\"<>".contains(&b));
+        let text = value.as_str().filter(fits).ok_or_else(wrong)?;
+        let url = url::Url::parse(text).map_err(|_| wrong())?;
+        let named = match url.scheme() {
+            "mailto" => url.path().split_once('@').is_some_and(|(who, host)| !who.is_empty() && !host.is_empty()),
+            "http" | "https" => url.host().is_some() && url.username().is_empty() && url.password().is_none(),
+            _ => false,
+        };
+        if named { Ok(Self(text.to_owned())) } else { Err(wrong()) }
     }
 }
 

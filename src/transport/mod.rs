@@ -93,6 +93,8 @@ struct Limits {
     max_body: u64,
     max_headers: usize,
     user_agent: http::HeaderValue,
+    /// Whether requests say which run they belong to.
+    traceparent: bool,
 }
 
 /// Bounds of `max_headers`: hyper reads nothing smaller than the first; one response may not cost more memory than the second.
@@ -110,8 +112,9 @@ impl Transport {
         let limits = Limits {
             max_body: settings.max_body.0,
             max_headers: usize::try_from(settings.max_headers.0).unwrap_or(usize::MAX).clamp(*HEADER_BYTES.start(), *HEADER_BYTES.end()),
-            user_agent: http::HeaderValue::from_str(&settings.user_agent)
-                .map_err(|_| anyhow::anyhow!("user_agent can't be sent in a header: {:?}", settings.user_agent))?,
+            user_agent: http::HeaderValue::from_str(&settings.agent())
+                .map_err(|_| anyhow::anyhow!("user_agent can't be sent in a header: {:?}", settings.agent()))?,
+            traceparent: settings.traceparent,
         };
         let tls = tls::Tls::new(settings.ca.as_deref())?;
         Ok(Self { resolver, tls, tokens: oauth2::Tokens::default(), away: Arc::default(), limits, proxy: settings.proxy.clone() })

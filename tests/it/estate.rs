@@ -47,6 +47,8 @@ pub(crate) fn settings() -> Settings {
             max_body: Bytes(1 << 20),
             max_headers: Bytes(64 << 10),
             user_agent: "soakwatch".into(),
+            contact: None,
+            traceparent: false,
             dns: Vec::new(),
             ca: None,
             proxy: None,

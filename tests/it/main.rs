@@ -58,6 +58,7 @@ mod reload;
 mod restart;
 mod round_trip;
 mod rules;
+mod run_ids;
 mod runbooks;
 mod saml;
 mod scim;

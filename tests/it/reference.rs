@@ -157,6 +157,7 @@ fn every_setting_stands_in_the_reference_with_its_default() {
             "evidence.signing_key",
             "heartbeat.url",
             "probe.ca",
+            "probe.contact",
             "probe.proxy",
             "probe.proxy.password",
             "probe.proxy.url",
