@@ -16,6 +16,7 @@ use crate::observed::{CertificateFacts, Expectation, Failure, Heard, Hop, Observ
 use crate::outcome::{Cause, Class, Outcome};
 use crate::record::Record;
 use crate::run::{Attempt, RunReport};
+use crate::run_id::RunId;
 
 mod limits;
 
@@ -31,6 +32,7 @@ const MADE_ALL_THE_SAME: &str = "This run is made all the same and counts nowher
 pub fn text(def: &CheckDef, report: &RunReport, now: UnixMs) -> String {
     let mut out = String::new();
     header(&mut out, def, now);
+    put(&mut out, format!("Run {}", RunId::of(&report.record.check, report.record.slot)));
     let phases = report.attempts.iter().flat_map(|a| &a.observed.hops).flat_map(|h| h.phases.values()).flatten();
     let slowest = phases.chain(report.attempts.iter().filter_map(unfinished).map(|u| u.took)).max();
     for (n, attempt) in report.attempts.iter().enumerate() {
@@ -288,6 +290,7 @@ pub fn value(def: &CheckDef, report: &RunReport, now: UnixMs) -> Value {
     let r = &report.record;
     json!({
         "check": def.id,
+        "run": RunId::of(&r.check, r.slot),
         "customer_name": i.customer_name,
         "integration_name": i.name,
         "kind": def.kind.name(),
@@ -311,7 +314,7 @@ pub fn value(def: &CheckDef, report: &RunReport, now: UnixMs) -> Value {
 }
 
 fn attempt_value(a: &Attempt, now: UnixMs) -> Value {
-    let Observed { step, hops, heard, expectations, values, status, body_bytes, egress_rule, findings, document } = &a.observed;
+    let Observed { step, hops, heard, expectations, values, status, body_bytes, egress_rule, findings, document, trace: _ } = &a.observed;
     json!({
         "started_after_seconds": a.started_after.as_secs_f64(),
         "duration_seconds": a.duration.as_secs_f64(),

@@ -10,6 +10,7 @@ use crate::clock::UnixMs;
 use crate::finding::{DocumentFacts, Findings};
 use crate::outcome::{Cause, Class, HttpSpoken, TlsSpoken};
 use crate::ratelimit::RateLimit;
+use crate::run_id::TraceParent;
 
 pub use crate::fields::bounded;
 
@@ -207,6 +208,9 @@ pub struct Observed {
     pub body_bytes: Option<u64>,
     /// The first rule by which our own address guard refused an address, also when another address of that name served.
     pub egress_rule: Option<&'static str>,
+    /// Who its requests say they belong to, where they are to say so; `None`: the attempt has no name.
+    #[serde(skip)]
+    pub trace: Option<TraceParent>,
 }
 
 impl Observed {

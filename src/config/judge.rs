@@ -253,9 +253,11 @@ impl Judge {
     pub(super) fn secrets(&mut self, check: &Table<'_>, kind: &Kind) {
         self.readable(check, kind.name(), kind.secrets(), &kind.header_secrets());
         self.keys(check, kind);
-        if let Some((key, why)) = kind.unusable_file_blocking() {
-            let path = format!("{}.{key}", kind.name());
-            let expected = "expected a file of certificates in PEM form";
+        for (path, why) in kind.unusable_files_blocking(self.now) {
+            let expected = match path.rsplit('.').next() {
+                Some("key") => "expected the private key that belongs to the certificate",
+                _ => "expected a file of certificates in PEM form",
+            };
             check.source().report(check.place_of(&path), &check.path_of(&path), why, expected, !self.check_secrets);
         }
     }

@@ -154,6 +154,8 @@ pub struct SelfCheckSettings {
     pub every: Span,
     /// `timeout`.
     pub timeout: Span,
+    /// `time_server`: who says what time it is, `host` or `host:port` (123).
+    pub time_server: Option<ControlTarget>,
 }
 
 /// A neutral endpoint of the self-check.
@@ -176,12 +178,24 @@ pub struct ProbeSettings {
     pub max_headers: Bytes,
     /// `user_agent`.
     pub user_agent: String,
+    /// `contact`: whom to ask about our requests, an http(s) or mailto URL; stands behind the user agent.
+    pub contact: Option<String>,
+    /// `traceparent`: requests say which run they belong to.
+    pub traceparent: bool,
     /// `dns`: name servers to ask instead of the system's (`address:port`).
     pub dns: Vec<SocketAddr>,
     /// `ca`: a PEM file of roots trusted besides the system's.
     pub ca: Option<PathBuf>,
     /// `proxy`: for checks whose files name none.
     pub proxy: Option<Proxy>,
+}
+
+impl ProbeSettings {
+    /// The whole `User-Agent`: who we are, and where to ask.
+    pub fn agent(&self) -> String {
+        let contact = self.contact.as_ref().map(|c| format!(" (+{c})"));
+        format!("{}{}", self.user_agent, contact.unwrap_or_default())
+    }
 }
 
 /// `[receiver]`: the listener for messages that customers' systems send.

@@ -69,7 +69,7 @@ impl Transport {
             Some(proxy) => Box::pin(self.tunnel((&host, port), proxy, options, sent, observed)).await?,
             None => {
                 let own = host_port(url) == options.host;
-                let found = Box::pin(self.addresses((&host, port), own, options, sent, observed)).await?;
+                let found = Box::pin(self.candidates((&host, port), own, options, sent, observed)).await?;
                 if options.way.to(own).1 == Family::Both {
                     return Box::pin(self.over_both(&host, found, secure, (options, client), redactor, observed)).await;
                 }
@@ -155,12 +155,12 @@ impl Transport {
         sent: Sent,
         observed: &mut Observed,
     ) -> Result<TcpStream, Failure> {
-        let found = Box::pin(self.addresses((host, port), own, options, sent, observed)).await?;
+        let found = Box::pin(self.candidates((host, port), own, options, sent, observed)).await?;
         Box::pin(connect(host, found, (secure, own), options, observed)).await
     }
 
     /// The host's addresses that may be connected to, in the order in which they are tried; `own`: it is the check's own host.
-    async fn addresses(
+    async fn candidates(
         &self,
         (host, port): (&Host, u16),
         own: bool,

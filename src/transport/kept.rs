@@ -143,13 +143,13 @@ impl Place {
     /// Where the connection of a request to this URL is kept; `None`: it is not.
     pub(super) fn of(url: &Url, options: &Options) -> Option<Self> {
         let check = options.way.keep?;
-        // Who shows a certificate shows it each time.
-        if options.client.is_some() || host_port(url) != options.host {
+        if host_port(url) != options.host {
             return None;
         }
         let roots = options.roots.as_ref().map(|r| r.sha256.as_str());
+        let client = options.client.as_ref().map(|c| c.sha256.as_str());
         let origin = url.origin().ascii_serialization();
-        let like = format!("{origin} {:?} {roots:?} {} {}", options.version, options.allow_private, options.way.described());
+        let like = format!("{origin} {:?} {roots:?} {client:?} {} {}", options.version, options.allow_private, options.way.described());
         Some(Self { check, like })
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +36,7 @@ mod tls;
 mod way;
 
 pub use away::{AWAY_NOTE, Endpoint};
-pub use client::{ClientCertificate, read_chain_blocking};
+pub use client::{ClientCertificate, OwnCertificate, read_chain_blocking};
 pub use exchange::{Answer, Request};
 pub use kept::LIFE as KEPT_FOR;
 pub use oauth2::{Asked, Proof};
@@ -68,7 +69,7 @@ pub struct Options {
     pub max_body: Option<u64>,
     /// Roots trusted besides the shared ones.
     pub roots: Option<Arc<OwnRoots>>,
-    /// What we show a server that asks who we are; to the first origin only.
+    /// What we show a server that asks who we are; to the first origin of an exchange only, a token endpoint's being an exchange of its own.
     pub client: Option<Arc<ClientCertificate>>,
     /// How long the run may take in all; what several addresses of a name share.
     pub timeout: Duration,
@@ -96,6 +97,8 @@ struct Limits {
     max_body: u64,
     max_headers: usize,
     user_agent: http::HeaderValue,
+    /// Whether requests say which run they belong to.
+    traceparent: bool,
 }
 
 /// Bounds of `max_headers`: hyper reads nothing smaller than the first; one response may not cost more memory than the second.
@@ -113,8 +116,9 @@ impl Transport {
         let limits = Limits {
             max_body: settings.max_body.0,
             max_headers: usize::try_from(settings.max_headers.0).unwrap_or(usize::MAX).clamp(*HEADER_BYTES.start(), *HEADER_BYTES.end()),
-            user_agent: http::HeaderValue::from_str(&settings.user_agent)
-                .map_err(|_| anyhow::anyhow!("user_agent can't be sent in a header: {:?}", settings.user_agent))?,
+            user_agent: http::HeaderValue::from_str(&settings.agent())
+                .map_err(|_| anyhow::anyhow!("user_agent can't be sent in a header: {:?}", settings.agent()))?,
+            traceparent: settings.traceparent,
         };
         let tls = tls::Tls::new(settings.ca.as_deref())?;
         Ok(Self {
@@ -147,6 +151,14 @@ impl Transport {
     /// How our own control calls do TLS: with the same roots. They never go to a customer's endpoint, and pass no guard.
     pub fn control_tls(&self) -> rustls::ClientConfig {
         self.tls.control()
+    }
+
+    /// The addresses of one of our own servers, private ones too: nobody's check goes there.
+    pub async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+        match host.parse() {
+            Ok(literal) => Ok(vec![SocketAddr::new(literal, port)]),
+            Err(_) => self.resolver.resolve(host, port).await.map_err(|f| f.detail),
+        }
     }
 
     /// Whether this endpoint can be reached: resolves it and makes a TCP connection, nothing more. For the self-check: private addresses are open, and no proxy

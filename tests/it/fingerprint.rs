@@ -1,5 +1,6 @@
 //! The fingerprint of what is judged: it changes with every key that decides about a run, with no other, and not with the way a file is written.
 
+mod http;
 mod scim;
 
 use std::collections::BTreeSet;
@@ -354,11 +355,11 @@ fn every_key_is_placed_and_does_what_its_place_says() {
     keys.retain(|k| !k.contains(".round_trip.trigger.") || k.ends_with(".round_trip.trigger.url"));
     let leaf = |key: &&String| !keys.iter().any(|k| k.strip_prefix(key.as_str()).is_some_and(|rest| rest.starts_with(['.', '['])));
     let leaves: BTreeSet<&str> = keys.iter().filter(leaf).map(String::as_str).collect();
-    let placed: BTreeSet<&str> = PLACED.iter().chain(scim::PLACED).map(|(key, ..)| *key).collect();
+    let placed: BTreeSet<&str> = PLACED.iter().chain(http::PLACED).chain(scim::PLACED).map(|(key, ..)| *key).collect();
     assert_eq!(leaves.difference(&placed).collect::<Vec<_>>(), [] as [&&str; 0], "say in PLACED whether these are judged");
     assert_eq!(placed.difference(&leaves).collect::<Vec<_>>(), [] as [&&str; 0], "no such key");
     let base = of(BASE);
-    for (key, is, from, to) in PLACED.iter().chain(scim::PLACED) {
+    for (key, is, from, to) in PLACED.iter().chain(http::PLACED).chain(scim::PLACED) {
         let changed = of(&replaced(from, to));
         let is_same = changed.as_str() == base.as_str();
         assert_eq!(is_same, *is == Not, "{key}: {from:?} -> {to:?}: {:?}", changed.since(&base));

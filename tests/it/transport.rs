@@ -5,6 +5,7 @@ mod families;
 mod heard;
 mod hostile;
 mod kept;
+mod mutual;
 mod proxied;
 mod redirects;
 mod seen;

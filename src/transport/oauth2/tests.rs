@@ -119,6 +119,8 @@ impl Estate {
             max_body: Size(1 << 20),
             max_headers: Size(64 << 10),
             user_agent: "soakwatch-test".into(),
+            contact: None,
+            traceparent: false,
             dns: Vec::new(),
             ca: None,
             proxy: None,

@@ -25,6 +25,8 @@ pub(crate) fn settings(ca: Option<&Path>) -> ProbeSettings {
         max_body: Bytes(1 << 20),
         max_headers: Bytes(64 << 10),
         user_agent: "soakwatch-test".into(),
+        contact: None,
+        traceparent: false,
         dns: Vec::new(),
         ca: ca.map(Path::to_owned),
         proxy: None,
