@@ -10,6 +10,7 @@ use crate::clock::UnixMs;
 use crate::finding::{DocumentFacts, Findings};
 use crate::outcome::{Cause, Class, HttpSpoken, TlsSpoken};
 use crate::ratelimit::RateLimit;
+use crate::run_id::TraceParent;
 
 pub use crate::fields::bounded;
 
@@ -22,7 +23,9 @@ pub enum Step {
     Prepare,
     /// Waiting for DNS.
     Resolve,
-    /// Waiting for the TCP connection.
+    /// Waiting for a sign of life of our own proxy.
+    Proxy,
+    /// Waiting for the connection to the endpoint.
     Connect,
     /// In the TLS handshake.
     Tls,
@@ -38,7 +41,7 @@ impl Step {
     /// The class of a run whose deadline passed in this step (product.md: waiting that ends nowhere).
     pub const fn class(self) -> Class {
         match self {
-            Self::Prepare => Class::Internal,
+            Self::Prepare | Self::Proxy => Class::Internal,
             Self::Resolve => Class::Dns,
             Self::Connect => Class::Connect,
             Self::Tls => Class::Tls,
@@ -108,6 +111,19 @@ impl TlsFacts {
     }
 }
 
+/// How connecting went over one address family, where a check asks for one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OnFamily {
+    /// `ipv4` or `ipv6`.
+    pub family: &'static str,
+    /// The address that was connected to, or tried last.
+    pub address: Option<SocketAddr>,
+    /// How long it took until the connection stood (with `both`: TLS too).
+    pub took: Option<Duration>,
+    /// Why there is none; `None`: it stood.
+    pub failure: Option<String>,
+}
+
 /// One request of a chain of redirects (or the token request before it).
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Hop {
@@ -117,8 +133,17 @@ pub struct Hop {
     pub method: String,
     /// URL without user; of the query only the parameters' names.
     pub url: String,
-    /// The address we connected to, or tried last.
+    /// The address we connected to, or tried last. `None` for a name behind a proxy, which alone knows it.
     pub address: Option<SocketAddr>,
+    /// The proxy it went through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
+    /// Whether it went over the connection of an earlier run: then no time was taken to resolve, connect and shake hands.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reused: bool,
+    /// What became of each address family that was tried, in order; only where `address_family` is set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub families: Vec<OnFamily>,
     /// `HTTP/1.1`, `HTTP/2`.
     pub version: Option<String>,
     /// Phases of this hop.
@@ -183,6 +208,9 @@ pub struct Observed {
     pub body_bytes: Option<u64>,
     /// The first rule by which our own address guard refused an address, also when another address of that name served.
     pub egress_rule: Option<&'static str>,
+    /// Who its requests say they belong to, where they are to say so; `None`: the attempt has no name.
+    #[serde(skip)]
+    pub trace: Option<TraceParent>,
 }
 
 impl Observed {

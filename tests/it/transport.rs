@@ -1,8 +1,12 @@
 //! The exchange against real servers on loopback: what is seen, and what each thing that can go wrong is called.
 
 mod credentials;
+mod families;
 mod heard;
 mod hostile;
+mod kept;
+mod mutual;
+mod proxied;
 mod redirects;
 mod seen;
 mod table;
