@@ -1,7 +1,7 @@
 //! A restart with seven days of 10,000 checks in the store, all of them soaking: how long until the daemon is ready, against the bare decoding of the same
 //! segments; and what is resident then, and when every check has run.
 //!
-//! `cargo bench --bench restart [-- --checks 10000 --every 30 --days 7 --rounds 3]`. The week is made by the store's own writer: some ten minutes for
+//! `cargo bench --bench restart [-- --checks 10000 --every 30 --days 7 --rounds 3]`. The week is made by the store's own writer: some six minutes for
 //! 201,600,000 runs. It is kept under target/ and taken again for an hour (`--rounds 0` makes it and measures nothing); a quicker form is `--checks 1000`.
 //! CPU is user and system time.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and stops at the first error")]
