@@ -42,7 +42,7 @@ pub use given::Given;
 pub(super) use material::authorized;
 pub use pattern::{Path, Pattern};
 pub use table::MAX_BODY;
-pub(super) use table::{never_shown, read_headers, read_url};
+pub(super) use table::{never_shown, read_headers, read_url, shows_itself};
 
 /// What a secret among `headers` is called.
 const HEADER_SECRET: &str = "a header's secret";

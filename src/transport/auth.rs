@@ -7,6 +7,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use url::form_urlencoded;
 
+use super::assertion::{AssertionKey, OPTIONAL};
 use super::{Options, Request, Transport};
 use crate::config::table::{Table, short};
 use crate::fields::HttpUrl;
@@ -51,21 +52,53 @@ pub enum KeyPlace {
     Query(String),
 }
 
-/// `oauth2 = { token_url, client_id, client_secret, scope, audience, auth_method }`.
+/// `oauth2 = { token_url, client_id, client_secret, scope, audience, auth_method, key, kid, alg, assertion_audience }`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OAuth2 {
     /// `token_url`.
     pub token_url: HttpUrl,
     /// `client_id`.
     pub client_id: String,
-    /// `client_secret`.
-    pub client_secret: SecretRef,
+    /// `auth_method`, with the keys that belong to it.
+    pub proves: Proves,
     /// `scope`.
     pub scope: Option<String>,
     /// `audience`.
     pub audience: Option<String>,
-    /// `auth_method = "post"`: client id and secret in the body instead of the header (`"basic"`, the default).
-    pub post: bool,
+}
+
+/// How a client says who it is at its token endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Proves {
+    /// `basic`, the default: `client_secret` in the header.
+    Basic(SecretRef),
+    /// `post`: `client_secret` in the body.
+    Post(SecretRef),
+    /// `private_key_jwt`: an assertion signed with `key`.
+    Key(AssertionKey),
+    /// `tls_client_auth`: the check's own `client`.
+    Certificate,
+}
+
+impl Proves {
+    /// The secret it is proved with.
+    fn secret(&self) -> Option<&SecretRef> {
+        match self {
+            Self::Basic(secret) | Self::Post(secret) => Some(secret),
+            Self::Key(by) => Some(&by.key),
+            Self::Certificate => None,
+        }
+    }
+
+    /// Its name as written.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Basic(_) => "basic",
+            Self::Post(_) => "post",
+            Self::Key(_) => "private_key_jwt",
+            Self::Certificate => "tls_client_auth",
+        }
+    }
 }
 
 /// Makes a secret's file relative to the directory of the configuration.
@@ -103,11 +136,11 @@ impl Auth {
 
     /// Every secret it refers to.
     pub fn secrets(&self) -> Vec<SecretRef> {
-        vec![match self {
-            Self::Basic { password, .. } => password.clone(),
-            Self::Bearer(value) | Self::ApiKey { value, .. } => value.clone(),
-            Self::OAuth2(o) => o.client_secret.clone(),
-        }]
+        match self {
+            Self::Basic { password, .. } => vec![password.clone()],
+            Self::Bearer(value) | Self::ApiKey { value, .. } => vec![value.clone()],
+            Self::OAuth2(o) => o.proves.secret().cloned().into_iter().collect(),
+        }
     }
 
     /// The secret that goes into a header as it is, and what it is called there. A password and a client secret are coded first.
@@ -171,19 +204,42 @@ fn read_api_key(mut t: Table<'_>) -> Option<Auth> {
 fn read_oauth2(mut t: Table<'_>) -> Option<Auth> {
     let token_url = t.req::<HttpUrl>("token_url");
     let client_id = t.req::<String>("client_id");
-    let client_secret = secret(&mut t, "client_secret");
+    let proves = read_proves(&mut t);
     let scope = t.opt::<String>("scope");
     let audience = t.opt::<String>("audience");
-    let post = t.word("auth_method", &[("basic", false), ("post", true)]).unwrap_or(false);
     t.finish();
-    Some(Auth::OAuth2(Box::new(OAuth2 {
-        token_url: token_url?,
-        client_id: client_id?,
-        client_secret: client_secret?,
-        scope,
-        audience,
-        post,
-    })))
+    Some(Auth::OAuth2(Box::new(OAuth2 { token_url: token_url?, client_id: client_id?, proves: proves?, scope, audience })))
+}
+
+fn read_proves(t: &mut Table<'_>) -> Option<Proves> {
+    const METHODS: [(&str, &str); 4] =
+        [("basic", "basic"), ("post", "post"), ("private_key_jwt", "private_key_jwt"), ("tls_client_auth", "tls_client_auth")];
+    let method = t.word("auth_method", &METHODS).unwrap_or("basic");
+    let by_secret = matches!(method, "basic" | "post");
+    let client_secret = if by_secret { secret(t, "client_secret") } else { t.opt::<SecretRef>("client_secret") };
+    let key = AssertionKey::read(t);
+    let unused = |keys: &[&'static str], expected: &str| {
+        for key in keys.iter().filter(|k| t.has(k)) {
+            t.problem(key, format!("is never used with {method}"), expected);
+        }
+    };
+    if method != "private_key_jwt" {
+        unused(&[&["key"][..], &OPTIONAL].concat(), "expected auth_method = \"private_key_jwt\" beside it");
+    }
+    if !by_secret {
+        unused(&["client_secret"], "expected auth_method = \"basic\" or \"post\" beside it");
+    }
+    match method {
+        "basic" => client_secret.map(Proves::Basic),
+        "post" => client_secret.map(Proves::Post),
+        "private_key_jwt" => {
+            if t.lacks("key") {
+                t.missing("key", "a secret that holds a private key in PEM form; private_key_jwt needs it");
+            }
+            key.map(Proves::Key)
+        }
+        _ => Some(Proves::Certificate),
+    }
 }
 
 /// Reads a secret now and makes the redactor know it.

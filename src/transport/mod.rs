@@ -15,6 +15,7 @@ use crate::config::model::ProbeSettings;
 use crate::observed::Observed;
 use crate::ratelimit::Dialect;
 
+mod assertion;
 pub mod auth;
 mod away;
 mod body;
@@ -29,6 +30,7 @@ mod resolve;
 pub mod status;
 mod tls;
 
+pub use assertion::{AssertionKey, OPTIONAL as OF_ASSERTIONS};
 pub use away::{AWAY_NOTE, Endpoint};
 pub use client::{ClientCertificate, OwnCertificate, read_chain_blocking};
 pub use exchange::{Answer, Request};

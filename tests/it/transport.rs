@@ -1,5 +1,6 @@
 //! The exchange against real servers on loopback: what is seen, and what each thing that can go wrong is called.
 
+mod client_keys;
 mod credentials;
 mod heard;
 mod hostile;

@@ -9,7 +9,7 @@ use super::expect::{Expect, HeaderTest, JsonTest, Observe, StatusRange};
 use super::{Body, Given, HttpCheck};
 use crate::probe::material::Material;
 use crate::transport::HttpVersion;
-use crate::transport::auth::{Auth, KeyPlace, OAuth2};
+use crate::transport::auth::{Auth, KeyPlace, OAuth2, Proves};
 
 /// A secret, wherever it comes from: it may move and change.
 const SECRET: &str = "secret";
@@ -94,14 +94,16 @@ pub(in crate::probe) fn authorized(m: &mut Material, auth: &Auth) {
             m.unless(&String::new(), "auth.api_key.prefix", prefix);
         }
         Auth::OAuth2(oauth2) => {
-            let OAuth2 { token_url, client_id, client_secret: _, scope, audience, post } = &**oauth2;
+            let OAuth2 { token_url, client_id, proves, scope, audience } = &**oauth2;
             m.say("auth", "oauth2");
             m.say("auth.oauth2.token_url", token_url.url());
             m.say("auth.oauth2.client_id", client_id);
             scope.iter().for_each(|s| m.say("auth.oauth2.scope", s));
             audience.iter().for_each(|a| m.say("auth.oauth2.audience", a));
-            if *post {
-                m.say("auth.oauth2.auth_method", "post");
+            m.unless(&"basic", "auth.oauth2.auth_method", &proves.name());
+            if let Proves::Key(by) = proves {
+                // Where the key is, what it is called and what kind it is may change as it is replaced.
+                by.audience.iter().filter(|a| **a != token_url.url().as_str()).for_each(|a| m.say("auth.oauth2.assertion_audience", a));
             }
         }
     }

@@ -11,7 +11,7 @@ use super::expect::{Expect, read_observe};
 use super::given::{self, Given, secret_header, secret_name};
 use crate::config::table::{Table, short};
 use crate::fields::{Bytes, HttpUrl};
-use crate::transport::auth::{Auth, KeyPlace};
+use crate::transport::auth::{Auth, KeyPlace, Proves};
 use crate::transport::{HttpVersion, OwnCertificate};
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -49,6 +49,7 @@ impl HttpCheck {
             never_shown(&t);
             own = None;
         }
+        shows_itself(&t, auth.as_ref());
         t.finish();
         Some(Self {
             url: url?,
@@ -86,6 +87,17 @@ fn together(t: &Table<'_>, url: Option<&HttpUrl>, headers: &[(HeaderName, Given)
         && min > MAX_BODY
     {
         t.problem("expect", format!("asks for a body of at least {min}"), format!("bodies are read up to max_body, at most {MAX_BODY}"));
+    }
+}
+
+/// Reports a client that has no certificate to say who it is by.
+pub(in crate::probe) fn shows_itself(t: &Table<'_>, auth: Option<&Auth>) {
+    if let Some(Auth::OAuth2(o)) = auth
+        && matches!(o.proves, Proves::Certificate)
+        && t.lacks("client")
+    {
+        let what = "says who the client is by its certificate, and there is none";
+        t.problem("auth", what, "expected client = { certificate = \"...\", key = { ... } } beside auth");
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::ScimCheck;
 use crate::config::table::Table;
 use crate::fields::HttpUrl;
-use crate::probe::http::never_shown;
+use crate::probe::http::{never_shown, shows_itself};
 use crate::secret::SecretRef;
 use crate::sso::scim::Idp;
 use crate::transport::OwnCertificate;
@@ -45,6 +45,7 @@ impl ScimCheck {
         let groups = t.or("groups", true);
         let write = t.or("write", false);
         let allow_write_in_production = t.or("allow_write_in_production", false);
+        shows_itself(&t, auth.as_ref());
         t.finish();
         Some(Self { url: url?, auth, ca, own, token_ends, known, idp, groups, write, allow_write_in_production })
     }

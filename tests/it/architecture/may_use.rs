@@ -32,7 +32,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ("hypercare", &["clock", "fields", "outcome", "record", "incident", "soak"]),
     ("config::model", &["config::stamp", "clock", "fields", "outcome", "secret", "ratelimit", "soak", "incident", "hypercare", "probe"]),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
-    ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),
+    ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "sso", "config::model", "config::table"]),
     (
         "probe",
         &[
