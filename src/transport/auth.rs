@@ -15,7 +15,7 @@ use crate::observed::{Failure, Observed};
 use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef, SecretValue};
 
-/// `auth = { basic | bearer | api_key | oauth2 = ... }`.
+/// `auth = { basic | bearer | api_key | oauth2 | digest = ... }`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Auth {
     /// `basic = { username, password }`.
@@ -38,6 +38,19 @@ pub enum Auth {
     },
     /// `oauth2 = { ... }`: client credentials (RFC 6749, 4.4).
     OAuth2(Box<OAuth2>),
+    /// `digest = { ... }`: an answer to the server's challenge (RFC 7616).
+    Digest(Digest),
+}
+
+/// `digest = { username, password, md5 }`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Digest {
+    /// `username`.
+    pub username: String,
+    /// `password`.
+    pub password: SecretRef,
+    /// `md5`: whether a server that offers nothing better is answered.
+    pub md5: bool,
 }
 
 const BEARER: &str = "the bearer token";
@@ -117,27 +130,28 @@ fn secret(table: &mut Table<'_>, key: &'static str) -> Option<SecretRef> {
 impl Auth {
     /// Reads the table `auth`.
     pub fn read(mut table: Table<'_>) -> Option<Self> {
-        const KINDS: [&str; 4] = ["basic", "bearer", "api_key", "oauth2"];
+        const KINDS: [&str; 5] = ["basic", "bearer", "api_key", "oauth2", "digest"];
         let given: Vec<&str> = KINDS.into_iter().filter(|k| table.has(k)).collect();
         let basic = table.table("basic").map(read_basic);
         let bearer = table.opt::<SecretRef>("bearer").map(|s| Self::Bearer(rooted(s, &table)));
         let api_key = table.table("api_key").map(read_api_key);
         let oauth2 = table.table("oauth2").map(read_oauth2);
+        let digest = table.table("digest").map(read_digest);
         if given.len() != 1 {
             let what =
                 if given.is_empty() { "does not say how".to_owned() } else { format!("has more than one way ({})", given.join(", ")) };
-            table.problem("", what, "expected exactly one of basic, bearer, api_key, oauth2");
+            table.problem("", what, "expected exactly one of basic, bearer, api_key, oauth2, digest");
             table.finish();
             return None;
         }
         table.finish();
-        basic.flatten().or(bearer).or(api_key.flatten()).or(oauth2.flatten())
+        basic.flatten().or(bearer).or(api_key.flatten()).or(oauth2.flatten()).or(digest.flatten())
     }
 
     /// Every secret it refers to.
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {
-            Self::Basic { password, .. } => vec![password.clone()],
+            Self::Basic { password, .. } | Self::Digest(Digest { password, .. }) => vec![password.clone()],
             Self::Bearer(value) | Self::ApiKey { value, .. } => vec![value.clone()],
             Self::OAuth2(o) => o.proves.secret().cloned().into_iter().collect(),
         }
@@ -159,6 +173,7 @@ impl Auth {
             Self::Bearer(_) => "bearer",
             Self::ApiKey { .. } => "api_key",
             Self::OAuth2(_) => "oauth2",
+            Self::Digest(_) => "digest",
         }
     }
 }
@@ -171,6 +186,21 @@ fn read_basic(mut t: Table<'_>) -> Option<Auth> {
     }
     t.finish();
     Some(Auth::Basic { username: username?, password: password? })
+}
+
+fn read_digest(mut t: Table<'_>) -> Option<Auth> {
+    let username = t.req::<String>("username");
+    let password = secret(&mut t, "password");
+    let md5 = t.or("md5", false);
+    if username.as_ref().is_some_and(|u| u.contains(':') || u.chars().any(char::is_control)) {
+        t.problem(
+            "username",
+            "holds a colon or a control character, which digest authentication can't send",
+            "expected a user name without them",
+        );
+    }
+    t.finish();
+    Some(Auth::Digest(Digest { username: username?, password: password?, md5 }))
 }
 
 fn read_api_key(mut t: Table<'_>) -> Option<Auth> {
@@ -309,6 +339,7 @@ impl Transport {
                 request.headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {}", token.expose()), "the access token")?);
                 return Ok(Some(token));
             }
+            Auth::Digest(digest) => self.answer_beforehand(digest, request, redactor).await?,
         }
         Ok(None)
     }

@@ -22,9 +22,11 @@ mod body;
 mod certificate;
 mod client;
 mod connect;
+mod digest;
 mod exchange;
 pub mod guard;
 mod listen;
+mod md5;
 mod oauth2;
 mod resolve;
 pub mod status;
@@ -78,6 +80,7 @@ pub struct Transport {
     resolver: Resolver,
     tls: tls::Tls,
     tokens: oauth2::Tokens,
+    nonces: digest::Nonces,
     away: Arc<away::Away>,
     limits: Limits,
 }
@@ -108,7 +111,7 @@ impl Transport {
                 .map_err(|_| anyhow::anyhow!("user_agent can't be sent in a header: {:?}", settings.user_agent))?,
         };
         let tls = tls::Tls::new(settings.ca.as_deref())?;
-        Ok(Self { resolver, tls, tokens: oauth2::Tokens::default(), away: Arc::default(), limits })
+        Ok(Self { resolver, tls, tokens: oauth2::Tokens::default(), nonces: digest::Nonces::default(), away: Arc::default(), limits })
     }
 
     /// This one instead of `old`: what asked `old` to be left alone still is.

@@ -9,7 +9,7 @@ use super::expect::{Expect, HeaderTest, JsonTest, Observe, StatusRange};
 use super::{Body, Given, HttpCheck};
 use crate::probe::material::Material;
 use crate::transport::HttpVersion;
-use crate::transport::auth::{Auth, KeyPlace, OAuth2, Proves};
+use crate::transport::auth::{Auth, Digest, KeyPlace, OAuth2, Proves};
 
 /// A secret, wherever it comes from: it may move and change.
 const SECRET: &str = "secret";
@@ -70,6 +70,8 @@ fn sent(m: &mut Material, body: &Body) {
             m.say("body.json", document);
             secrets.iter().for_each(|(pointer, _)| m.say("body.json.secret", pointer));
         }
+        // Not where it lies: what it holds.
+        Body::File(file, _) => m.file("body.file", file),
         Body::Form(fields) => {
             m.say("body", "form");
             fields.iter().for_each(|(name, value)| given(m, &format!("body.form.{name}"), value));
@@ -93,6 +95,11 @@ pub(in crate::probe) fn authorized(m: &mut Material, auth: &Auth) {
             }
             m.unless(&String::new(), "auth.api_key.prefix", prefix);
         }
+        Auth::Digest(Digest { username, password: _, md5 }) => {
+            m.say("auth", "digest");
+            m.say("auth.digest.username", username);
+            m.unless(&false, "auth.digest.md5", md5);
+        }
         Auth::OAuth2(oauth2) => {
             let OAuth2 { token_url, client_id, proves, scope, audience } = &**oauth2;
             m.say("auth", "oauth2");
@@ -110,7 +117,7 @@ pub(in crate::probe) fn authorized(m: &mut Material, auth: &Auth) {
 }
 
 fn expected(m: &mut Material, expect: &Expect) {
-    let Expect { status, headers, json, contains, not_contains, matches, size_min, size_max, within, certificate_days } = expect;
+    let Expect { status, headers, json, schema, contains, not_contains, matches, size_min, size_max, within, certificate_days } = expect;
     if *status != ANY_2XX {
         status.iter().for_each(|range| m.parts("expect.status", &json!([range.from, range.to])));
     }
@@ -134,6 +141,7 @@ fn expected(m: &mut Material, expect: &Expect) {
         };
         m.parts("expect.json", &words);
     }
+    schema.iter().for_each(|file| m.file("expect.schema", file));
     contains.iter().for_each(|text| m.say("expect.contains", text));
     not_contains.iter().for_each(|text| m.say("expect.not_contains", text));
     matches.iter().for_each(|pattern| m.say("expect.matches", pattern.source()));

@@ -38,7 +38,7 @@ impl HttpCheck {
         let max_body = t.between("max_body", MIN_BODY, MAX_BODY);
         let expect = t.table("expect").map(Expect::read).unwrap_or_default();
         let observe = read_observe(&mut t);
-        together(&t, url.as_ref(), &headers, auth.as_ref(), &expect);
+        together(&t, url.as_ref(), &headers, (auth.as_ref(), redirects), &expect);
         if t.has("ca") && never_tls(url.as_ref(), auth.as_ref(), redirects) {
             let what = "is never used: a plain http URL has no certificate to check";
             t.problem("ca", what, "expected a URL that starts with https://, or no ca");
@@ -70,7 +70,13 @@ impl HttpCheck {
 }
 
 /// What is right alone and wrong together.
-fn together(t: &Table<'_>, url: Option<&HttpUrl>, headers: &[(HeaderName, Given)], auth: Option<&Auth>, expect: &Expect) {
+fn together(
+    t: &Table<'_>,
+    url: Option<&HttpUrl>,
+    headers: &[(HeaderName, Given)],
+    (auth, redirects): (Option<&Auth>, Option<u8>),
+    expect: &Expect,
+) {
     let own = match auth {
         Some(Auth::ApiKey { place: KeyPlace::Header(name), .. }) => Some(name.clone()),
         Some(Auth::ApiKey { .. }) | None => None,
@@ -78,6 +84,10 @@ fn together(t: &Table<'_>, url: Option<&HttpUrl>, headers: &[(HeaderName, Given)
     };
     if let Some(name) = own.filter(|own| headers.iter().any(|(n, _)| n == own)) {
         t.problem("headers", format!("sets {name}, and so does auth"), "expected one of them");
+    }
+    if matches!(auth, Some(Auth::Digest(_))) && redirects.unwrap_or(0) > 0 {
+        let what = "are followed, but a digest answers for one address";
+        t.problem("redirects", what, "expected the final URL in url, and no redirects");
     }
     if expect.certificate_days.is_some() && url.is_some_and(|u| u.url().scheme() == "http") {
         let what = "asks for certificate_days, but a plain http URL has no certificate";

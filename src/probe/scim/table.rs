@@ -19,6 +19,9 @@ impl ScimCheck {
             t.problem("url", "has parameters", "expected the base URL alone, such as \"https://app.example.com/scim/v2\"");
         }
         let auth = t.table("auth").and_then(Auth::read);
+        if matches!(auth, Some(Auth::Digest(_))) {
+            t.problem("auth", "has digest, which identity providers do not speak", "expected one of basic, bearer, api_key, oauth2");
+        }
         let mut ca = t.opt::<PathBuf>("ca").map(|p| t.source().dir.join(p));
         let plain = |u: &HttpUrl| u.url().scheme() == "http";
         let token_plain = !matches!(&auth, Some(Auth::OAuth2(o)) if !plain(&o.token_url));
