@@ -256,6 +256,8 @@ impl Judge {
         for (path, why) in kind.unusable_files_blocking(self.now) {
             let expected = match path.rsplit('.').next() {
                 Some("key") => "expected the private key that belongs to the certificate",
+                Some("file") => "expected a file of at most 1MiB that can be sent as it is",
+                Some("schema") => "expected a JSON Schema, draft 2020-12 or draft 7, that refers to nothing outside of its file",
                 _ => "expected a file of certificates in PEM form",
             };
             check.source().report(check.place_of(&path), &check.path_of(&path), why, expected, !self.check_secrets);

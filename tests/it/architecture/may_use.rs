@@ -39,7 +39,20 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
     (
         "transport",
-        &["run_id", "clock", "fields", "files", "outcome", "observed", "secret", "route", "ratelimit", "config::model", "config::table"],
+        &[
+            "run_id",
+            "clock",
+            "fields",
+            "files",
+            "outcome",
+            "observed",
+            "secret",
+            "route",
+            "ratelimit",
+            "sso",
+            "config::model",
+            "config::table",
+        ],
     ),
     (
         "probe",
