@@ -307,7 +307,7 @@ fn is_read(status: u16, body: &[u8], header: Option<&str>, token: &str) {
 /// Of a token that is good, some characters are others.
 #[test]
 fn the_inputs_of_committed_seeds_are_read() {
-    let good = token(&rsa(0), json!({}));
+    let good = token(rsa(0), json!({}));
     let place = prop::collection::vec((any::<prop::sample::Index>(), "[a-zA-Z0-9_.=-]{0,3}"), 0..3);
     let body = prop_oneof![prop::collection::vec(any::<u8>(), 0..200), any_success()];
     crate::support::seeds::tried(40, &(0u16..700, body, any::<Option<String>>(), place), |(status, body, header, changes)| {

@@ -24,12 +24,15 @@ use crate::support::fake_api::{FakeApi, Reply};
 use crate::support::probing::{check, run, transport};
 use crate::support::seeds::tried;
 
+/// A change of bytes: where, how long, in which way, with what.
+type Change = (Index, Index, u8, Vec<u8>);
+
 /// Some changes of bytes: taken out, put in, doubled.
-fn changes(most: usize) -> impl Strategy<Value = Vec<(Index, Index, u8, Vec<u8>)>> {
+fn changes(most: usize) -> impl Strategy<Value = Vec<Change>> {
     prop::collection::vec((any::<Index>(), any::<Index>(), any::<u8>(), prop::collection::vec(any::<u8>(), 0..6)), 1..most)
 }
 
-fn changed(original: &[u8], changes: &[(Index, Index, u8, Vec<u8>)]) -> Vec<u8> {
+fn changed(original: &[u8], changes: &[Change]) -> Vec<u8> {
     let mut bytes = original.to_vec();
     for (at, length, how, put) in changes {
         let at = at.index(bytes.len() + 1);
@@ -281,7 +284,7 @@ fn whatever_is_called_a_copy_of_a_store_is_one_or_refused() {
 fn whatever_a_time_server_says_is_an_offset_or_an_error() {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let at = socket.local_addr().unwrap();
-    let said: Arc<Mutex<Vec<(Index, Index, u8, Vec<u8>)>>> = Arc::default();
+    let said: Arc<Mutex<Vec<Change>>> = Arc::default();
     let given = Arc::clone(&said);
     std::thread::spawn(move || {
         let mut buffer = [0u8; 100];
