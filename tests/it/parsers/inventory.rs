@@ -150,7 +150,6 @@ const OURS: &[(&str, &str)] = &[
     ("probe/document.rs", "what a check remembers, in the store"),
     ("probe/http/schema.rs", "the schema is the operator's own file; the body is read as in probe/http/judge"),
     ("probe/oauth2.rs", "the answer is judged by sso/oauth first"),
-    ("probe/oauth2/prove.rs", "the operator's own key"),
     ("probe/scim/left.rs", "what a check remembers, in the store"),
     ("probe/webhook/effect.rs", "JSON and a path, as in probe/http/judge"),
     ("probe/webhook/round.rs", "what a check remembers, in the store"),
