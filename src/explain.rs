@@ -16,6 +16,7 @@ use crate::observed::{CertificateFacts, Expectation, Failure, Heard, Hop, Observ
 use crate::outcome::{Cause, Class, Outcome};
 use crate::record::Record;
 use crate::run::{Attempt, RunReport};
+use crate::run_id::RunId;
 
 mod limits;
 
@@ -31,6 +32,7 @@ const MADE_ALL_THE_SAME: &str = "This run is made all the same and counts nowher
 pub fn text(def: &CheckDef, report: &RunReport, now: UnixMs) -> String {
     let mut out = String::new();
     header(&mut out, def, now);
+    put(&mut out, format!("Run {}", RunId::of(&report.record.check, report.record.slot)));
     let phases = report.attempts.iter().flat_map(|a| &a.observed.hops).flat_map(|h| h.phases.values()).flatten();
     let slowest = phases.chain(report.attempts.iter().filter_map(unfinished).map(|u| u.took)).max();
     for (n, attempt) in report.attempts.iter().enumerate() {
@@ -145,6 +147,7 @@ fn unfinished(attempt: &Attempt) -> Option<Unfinished> {
     let (place, words) = match seen.step {
         Step::Prepare | Step::Judge => return None,
         Step::Resolve => (0, "no answer"),
+        Step::Proxy => (1, "no answer of the proxy"),
         Step::Connect => (1, "no connection"),
         Step::Tls => (2, "not finished"),
         Step::Processing => (3, "no answer"),
@@ -162,7 +165,10 @@ fn hop_text(out: &mut String, n: usize, hop: &Hop, told: Option<&Heard>, unfinis
     let purpose = if hop.token { " (token)" } else { "" };
     put(out, format!("  {}. {} {}{purpose}", n + 1, plain(&hop.method), plain(&hop.url)));
     let mut met: Vec<String> = Vec::new();
-    met.push(hop.address.map_or_else(|| "no address".into(), |a| format!("address {a}")));
+    match (&hop.via, hop.address) {
+        (Some(via), _) => met.push(format!("through the proxy {via}")),
+        (None, address) => met.push(address.map_or_else(|| "no address".into(), |a| format!("address {a}"))),
+    }
     met.extend(hop.version.as_deref().map(plain));
     met.push(hop.status.map_or_else(|| "no answer".into(), |s| format!("status {s}")));
     put(out, format!("     {}", met.join(", ")));
@@ -276,6 +282,7 @@ pub fn value(def: &CheckDef, report: &RunReport, now: UnixMs) -> Value {
     let r = &report.record;
     json!({
         "check": def.id,
+        "run": RunId::of(&r.check, r.slot),
         "customer_name": i.customer_name,
         "integration_name": i.name,
         "kind": def.kind.name(),
@@ -299,7 +306,7 @@ pub fn value(def: &CheckDef, report: &RunReport, now: UnixMs) -> Value {
 }
 
 fn attempt_value(a: &Attempt, now: UnixMs) -> Value {
-    let Observed { step, hops, heard, expectations, values, status, body_bytes, egress_rule, findings, document } = &a.observed;
+    let Observed { step, hops, heard, expectations, values, status, body_bytes, egress_rule, findings, document, trace: _ } = &a.observed;
     json!({
         "started_after_seconds": a.started_after.as_secs_f64(),
         "duration_seconds": a.duration.as_secs_f64(),
@@ -362,6 +369,7 @@ fn hop_value(h: &Hop, now: UnixMs) -> Value {
         "method": h.method,
         "url": h.url,
         "address": h.address.map(|a| a.to_string()),
+        "via": h.via,
         "version": h.version,
         "status": h.status,
         "location": h.location,

@@ -10,6 +10,7 @@ use crate::clock::UnixMs;
 use crate::finding::{DocumentFacts, Findings};
 use crate::outcome::{Cause, Class, HttpSpoken, TlsSpoken};
 use crate::ratelimit::RateLimit;
+use crate::run_id::TraceParent;
 
 pub use crate::fields::bounded;
 
@@ -22,7 +23,9 @@ pub enum Step {
     Prepare,
     /// Waiting for DNS.
     Resolve,
-    /// Waiting for the TCP connection.
+    /// Waiting for a sign of life of our own proxy.
+    Proxy,
+    /// Waiting for the connection to the endpoint.
     Connect,
     /// In the TLS handshake.
     Tls,
@@ -38,7 +41,7 @@ impl Step {
     /// The class of a run whose deadline passed in this step (product.md: waiting that ends nowhere).
     pub const fn class(self) -> Class {
         match self {
-            Self::Prepare => Class::Internal,
+            Self::Prepare | Self::Proxy => Class::Internal,
             Self::Resolve => Class::Dns,
             Self::Connect => Class::Connect,
             Self::Tls => Class::Tls,
@@ -117,8 +120,11 @@ pub struct Hop {
     pub method: String,
     /// URL without user; of the query only the parameters' names.
     pub url: String,
-    /// The address we connected to, or tried last.
+    /// The address we connected to, or tried last. `None` for a name behind a proxy, which alone knows it.
     pub address: Option<SocketAddr>,
+    /// The proxy it went through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
     /// `HTTP/1.1`, `HTTP/2`.
     pub version: Option<String>,
     /// Phases of this hop.
@@ -183,6 +189,9 @@ pub struct Observed {
     pub body_bytes: Option<u64>,
     /// The first rule by which our own address guard refused an address, also when another address of that name served.
     pub egress_rule: Option<&'static str>,
+    /// Who its requests say they belong to, where they are to say so; `None`: the attempt has no name.
+    #[serde(skip)]
+    pub trace: Option<TraceParent>,
 }
 
 impl Observed {

@@ -12,6 +12,7 @@ use crate::fields::CheckId;
 use crate::finding::{DocumentFacts, Findings};
 use crate::outcome::{Attribution, Cause, Class, HttpSpoken, Outcome, TlsSpoken};
 use crate::ratelimit::Reading;
+use crate::run_id::RunId;
 
 /// A duration on a scale of 5 % steps: code `n` stands for `100 µs x 1.05^n` (0: up to 100 µs; 400: more than 8 hours).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -213,6 +214,11 @@ impl Run {
             facts: Facts::default(),
             detail: None,
         }
+    }
+
+    /// Its name; `None`: nobody ran it.
+    pub fn id(&self, check: &CheckId) -> Option<RunId> {
+        (self.attempts > 0).then(|| RunId::of(check, self.slot))
     }
 
     /// The last slot this stands for.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tracing::{Instrument as _, error_span};
 
 use crate::attribution::attribute;
 use crate::budget::Budgets;
@@ -20,6 +21,7 @@ use crate::probe::{ProbeContext, Turns};
 use crate::ratelimit::{self, Reading};
 use crate::record::{DurationCode, Facts, Record, Spoken};
 use crate::retry::Pauses;
+use crate::run_id::{RunId, TraceParent};
 use crate::secret::Redactor;
 use crate::transport::Transport;
 
@@ -110,11 +112,17 @@ impl Turns for RunTurns<'_> {
     }
 }
 
-/// Runs a check once, now, for a slot. Its first turn has been taken; without `pace` nobody counts.
-pub async fn run_once(
+/// Runs a check once, now, for a slot. Its first turn has been taken; without `pace` nobody counts. Whatever is logged meanwhile carries the run's id.
+pub async fn run_once(def: &Arc<CheckDef>, means: (&Transport, &Memories), slot: UnixMs, pace: Option<Pace<'_>>) -> RunReport {
+    let run = RunId::of(&def.id, slot);
+    // Of the highest level, so that it stands with every line that is written.
+    Box::pin(attempts(def, means, (run, slot), pace)).instrument(error_span!("run", %run, check = %def.id)).await
+}
+
+async fn attempts(
     def: &Arc<CheckDef>,
     (transport, memories): (&Transport, &Memories),
-    slot: UnixMs,
+    (run, slot): (RunId, UnixMs),
     pace: Option<Pace<'_>>,
 ) -> RunReport {
     let began = Instant::now();
@@ -123,7 +131,7 @@ pub async fn run_once(
     let mut redactor = Redactor::default();
     let mut again = Again { retries: def.retries, waits: def.retries.max(THROTTLED_WAITS), pauses: Pauses::within(def.timeout) };
     let mut attempts: Vec<Attempt> = Vec::new();
-    loop {
+    for number in 0.. {
         let turns = pace.map(|pace| RunTurns { pace, def, deadline });
         let mut context = ProbeContext {
             check: def,
@@ -135,7 +143,7 @@ pub async fn run_once(
             turns: turns.as_ref().map(|t| t as &dyn Turns),
             deadline: Some(deadline),
         };
-        let attempt = attempt(&mut context, began, deadline).await;
+        let attempt = attempt(&mut context, run.attempt(number), began, deadline).await;
         if let Some(pace) = pace {
             pace.budgets.heard(def, &attempt.observed.heard, Instant::now().into_std());
             if let Some(Failure { cause: Some(Cause::RateLimit), retry_after: Some(left), .. }) = &attempt.failure {
@@ -158,9 +166,9 @@ pub async fn run_once(
     RunReport { record: record(def, slot, began.elapsed(), &attempts), attempts }
 }
 
-async fn attempt(context: &mut ProbeContext<'_>, began: Instant, deadline: Instant) -> Attempt {
+async fn attempt(context: &mut ProbeContext<'_>, trace: TraceParent, began: Instant, deadline: Instant) -> Attempt {
     let start = Instant::now();
-    let mut observed = Observed::default();
+    let mut observed = Observed { trace: Some(trace), ..Observed::default() };
     let def = context.check;
     let result = match timeout_at(deadline, def.kind.run(context, &mut observed)).await {
         Ok(result) => result,
@@ -174,7 +182,8 @@ fn deadline_passed(def: &CheckDef, observed: &Observed) -> Failure {
     let waiting = match observed.step {
         Step::Prepare => return Failure::ours(Cause::Internal, "the run's deadline passed before anything was sent"),
         Step::Resolve => "for a DNS answer",
-        Step::Connect => "for the TCP connection",
+        Step::Proxy => return Failure::ours(Cause::Route, "the run's deadline passed while waiting for our own proxy"),
+        Step::Connect => "for the connection",
         Step::Tls => "in the TLS handshake",
         Step::Processing => "for the response",
         Step::Transfer => "for the rest of the response's body",

@@ -17,6 +17,7 @@ use crate::limits::{self, LimitsBrief, Shortage, words};
 use crate::observed::Phases;
 use crate::outcome::{Attribution, Cause, Class, Criticality, Lack, Outcome, Owner, Phase, closed_set};
 use crate::probe::Kind;
+use crate::run_id::RunId;
 
 closed_set! {
     /// The state of an integration, or of a check, worst first.
@@ -433,6 +434,8 @@ pub fn sort_key(i: &IntegrationEntry, views: &Views, now: UnixMs) -> (State, boo
 /// The last run of a check.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct LastRunStatus {
+    /// Its id; null: nobody ran it.
+    pub run: Option<RunId>,
     /// Slot.
     pub slot: String,
     /// Outcome.
@@ -550,6 +553,7 @@ pub fn check_status(c: &CheckEntry, views: &Views, now: UnixMs) -> CheckStatus {
     let (def, s) = (&c.def, &c.state);
     let (state, day) = (check_state(c, views, now), counts(c, Over::Day, now));
     let last = s.last.as_ref().map(|l| LastRunStatus {
+        run: (l.attempts > 0).then(|| RunId::of(&def.id, l.slot)),
         slot: l.slot.to_string(),
         outcome: l.outcome,
         duration_seconds: l.duration.seconds(),

@@ -14,6 +14,7 @@ use super::{CliError, CliResult, Exit, block_on, say};
 use crate::clock::{Clock, UnixMs};
 use crate::explain::plain;
 use crate::fields::Slug;
+use crate::incident::Incident;
 use crate::incident::cause::causes;
 use crate::incident::shown::{IncidentList, IncidentShown};
 use crate::limits::words::span;
@@ -21,7 +22,7 @@ use crate::store::{Reader, StoreError};
 
 const INDENT: &str = "  ";
 
-/// Show incidents: spans of time in which an integration does not work. All that the daemon has at hand, the open ones first, or one with its checks,
+/// Show incidents: spans of time in which an integration does not work. All that the daemon has at hand, the open ones first and of them the worst, or one with its checks,
 /// runs and timeline. Times are UTC. Exit code: 0 none of them is open, 1 one is
 #[derive(Debug, clap::Args)]
 pub(super) struct Incidents {
@@ -179,7 +180,7 @@ fn list(args: &Incidents, below: Option<&str>) -> CliResult {
 
 fn stored(reader: &Reader, parts: &[&str], open: bool) -> Result<IncidentList, CliError> {
     let mut all = reader.incidents().map_err(trouble)?;
-    all.sort_by_key(|i| (!i.is_open(), std::cmp::Reverse(i.first_bad)));
+    all.sort_by_cached_key(Incident::place);
     let causes = causes(&all);
     let named = |id: &str| id.split('/').zip(parts).all(|(a, b)| a == *b);
     let wanted = all.iter().filter(|i| named(i.integration.as_str()) && (!open || i.is_open()));
@@ -285,11 +286,12 @@ fn text(i: &IncidentShown) -> String {
         let host = c.host.as_deref().map_or_else(|| "-".to_owned(), plain);
         checks.push([plain(&c.check), state.to_owned(), c.failures.to_string(), moment(c.first_bad), moment(c.last_bad), host]);
     }
-    let mut runs = vec![["run", "check", "what", "status", "detail"].map(str::to_owned)];
+    let mut runs = vec![["slot", "run", "check", "what", "status", "detail"].map(str::to_owned)];
     for r in &i.runs {
         let what = r.class.map_or_else(|| "passed".to_owned(), |c| c.to_string());
         let status = r.status.map_or_else(|| "-".to_owned(), |s| s.to_string());
-        runs.push([moment(r.slot), plain(&r.check), what, status, r.detail.as_deref().map(plain).unwrap_or_default()]);
+        let id = r.run.map_or_else(|| "-".to_owned(), |id| id.to_string());
+        runs.push([moment(r.slot), id, plain(&r.check), what, status, r.detail.as_deref().map(plain).unwrap_or_default()]);
     }
     let mut timeline = vec![["time", "what", "who", "text"].map(str::to_owned)];
     for e in &i.timeline {

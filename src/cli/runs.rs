@@ -16,13 +16,18 @@ use crate::config::{self, LoadOptions};
 use crate::fields::{CheckId, Point};
 use crate::outcome::{Attribution, Cause, Class, Outcome};
 use crate::record::DurationCode;
+use crate::run_id::RunId;
 use crate::store::{FailureRow, Reader, Run, StoreError};
 
-/// Show the stored runs of a check, the open minutes included. Times are UTC.
+/// Show the stored runs of a check, the open minutes included, or find one by its id. Times are UTC. Exit code: 0; with --id 1 where no run has that id
 #[derive(Debug, clap::Args)]
 pub(super) struct Runs {
-    /// customer/environment/integration/check, or customer/environment/integration for all of its checks.
-    id: String,
+    /// customer/environment/integration/check, or customer/environment/integration for all of its checks; with --id all there are unless given.
+    #[arg(required_unless_present = "run")]
+    id: Option<String>,
+    /// Only the run of this id: 32 hex digits, or a whole traceparent out of somebody's log. Looked for from --since to --until.
+    #[arg(long = "id", value_name = "RUN", value_parser = |text: &str| text.parse::<RunId>().map_err(|e| format!("expected {e}")))]
+    run: Option<RunId>,
     /// From when: a span back from now (90m, 24h, 7d), a time (2026-12-01T08:00:00Z) or a day (2026-12-01).
     #[arg(long, value_name = "SPAN|TIME", default_value = "24h")]
     since: String,
@@ -47,6 +52,7 @@ const LATE_MS: i64 = 10_000;
 #[derive(Debug, Serialize)]
 struct Shown<'a> {
     check: &'a CheckId,
+    run: Option<RunId>,
     slot: String,
     interval_ms: u32,
     count: u32,
@@ -69,7 +75,7 @@ struct History {
 
 pub(super) fn run(args: &Runs) -> CliResult {
     let now = Clock::System.now();
-    let wanted = Wanted::parse(&args.id)?;
+    let wanted = args.id.as_deref().map(Wanted::parse).transpose()?;
     let since = point("--since", &args.since, now)?;
     let until = args.until.as_ref().map_or(Ok(now), |text| point("--until", text, now))?;
     if since > until {
@@ -80,15 +86,31 @@ pub(super) fn run(args: &Runs) -> CliResult {
     let mut known: BTreeSet<CheckId> = reader.checks().map_err(trouble)?.into_iter().collect();
     known.extend(configured);
     let mut histories = Vec::new();
-    for check in find(&wanted, &known)? {
-        let runs = reader.runs(&check, 0, since, until).map_err(trouble)?;
+    let checks = wanted.map_or_else(|| Ok(known.iter().cloned().collect()), |wanted| find(&wanted, &known))?;
+    for check in checks {
+        let mut runs = reader.runs(&check, 0, since, until).map_err(trouble)?;
+        if let Some(id) = args.run {
+            // One check's runs at a time: what is looked through is never held whole.
+            runs.retain(|r| r.id(&check) == Some(id));
+            if runs.is_empty() {
+                continue;
+            }
+        }
         let failures = reader.failures(&check, since, until).map_err(trouble)?;
         histories.push(History { check, runs, failures });
     }
+    if let Some(id) = args.run.filter(|_| histories.is_empty()) {
+        complain(format!(
+            "soakwatch: no run from {} to {} has the id {id}; --since 40d looks further back",
+            since.whole_seconds(),
+            until.whole_seconds()
+        ));
+    }
+    let quiet = args.run.is_some();
     if args.json {
         let all: Vec<Shown<'_>> = histories.iter().flat_map(|h| h.runs.iter().map(|r| shown(h, r))).collect();
         say(serde_json::to_string_pretty(&all).map_err(|e| Exit::Internal.with(e))?);
-        for h in &histories {
+        for h in histories.iter().filter(|_| !quiet) {
             if let Some(words) = silence(&h.runs, until, now) {
                 complain(format!("soakwatch: {}: {words}", h.check));
             }
@@ -96,9 +118,17 @@ pub(super) fn run(args: &Runs) -> CliResult {
     } else {
         let tables: Vec<String> = histories
             .iter()
-            .map(|h| [Some(table(h, since, until)), silence(&h.runs, until, now)].into_iter().flatten().collect::<Vec<_>>().join("\n"))
+            .map(|h| {
+                [Some(table(h, since, until)), silence(&h.runs, until, now).filter(|_| !quiet)]
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            })
             .collect();
-        say(tables.join("\n\n"));
+        if !tables.is_empty() {
+            say(tables.join("\n\n"));
+        }
     }
     let damaged = reader.damaged();
     if damaged.count > 0 {
@@ -106,7 +136,7 @@ pub(super) fn run(args: &Runs) -> CliResult {
         complain(format!("soakwatch: {} stored rows can't be read and are missing above; the first: {first}", damaged.count));
         return Ok(Exit::Io);
     }
-    Ok(Exit::Yes)
+    Ok(if quiet && histories.is_empty() { Exit::No } else { Exit::Yes })
 }
 
 fn trouble(e: StoreError) -> CliError {
@@ -145,6 +175,7 @@ fn find(wanted: &Wanted, known: &BTreeSet<CheckId>) -> Result<Vec<CheckId>, CliE
 fn shown<'a>(h: &'a History, r: &Run) -> Shown<'a> {
     Shown {
         check: &h.check,
+        run: r.id(&h.check),
         slot: r.slot.to_string(),
         interval_ms: r.interval_ms,
         count: r.count,
@@ -170,8 +201,8 @@ fn table(h: &History, since: UnixMs, until: UnixMs) -> String {
         out.push_str("no runs are stored of this time");
         return out;
     }
-    let head = ["slot (UTC)", "outcome", "why", "attribution", "took", "tries", ""].map(str::to_owned);
-    let lines: Vec<[String; 7]> = std::iter::once(head).chain(h.runs.iter().map(|r| line(h, r))).collect();
+    let head = ["slot (UTC)", "outcome", "why", "attribution", "took", "tries", "run", ""].map(str::to_owned);
+    let lines: Vec<[String; 8]> = std::iter::once(head).chain(h.runs.iter().map(|r| line(h, r))).collect();
     out.push_str(&aligned(&lines, ""));
     out.push_str(&summary(&h.runs));
     out
@@ -191,20 +222,21 @@ fn time(at: UnixMs) -> String {
     at.timestamp().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-fn line(h: &History, r: &Run) -> [String; 7] {
+fn line(h: &History, r: &Run) -> [String; 8] {
     let why = r.cause.map(Cause::as_str).or(r.class.map(Class::as_str)).unwrap_or_default();
     let attribution = r.attribution.map(Attribution::as_str).unwrap_or_default();
     let retried = (r.outcome == Outcome::Pass && !r.first_attempt_passed).then(|| "passed on retry".to_owned());
     let remark = FailureRow::said(&h.failures, r).or(retried).unwrap_or_default();
     if r.count > 1 {
         let what = format!("{} slots {}", r.count, r.outcome);
-        return [time(r.slot), what, why.into(), attribution.into(), String::new(), String::new(), {
+        return [time(r.slot), what, why.into(), attribution.into(), String::new(), String::new(), String::new(), {
             let until = format!("until {}", time(r.last_slot()));
             if remark.is_empty() { until } else { format!("{until}: {remark}") }
         }];
     }
     let (took, tries) = if r.attempts == 0 { Default::default() } else { (took(r.duration), r.attempts.to_string()) };
-    [time(r.slot), r.outcome.to_string(), why.into(), attribution.into(), took, tries, remark]
+    let run = r.id(&h.check).map(|id| id.to_string()).unwrap_or_default();
+    [time(r.slot), r.outcome.to_string(), why.into(), attribution.into(), took, tries, run, remark]
 }
 
 fn took(duration: DurationCode) -> String {
@@ -280,7 +312,7 @@ mod tests {
     }
 
     fn args(id: &str, store: PathBuf) -> Runs {
-        Runs { id: id.into(), since: "7d".into(), until: None, json: true, config: "config".into(), store: Some(store) }
+        Runs { id: Some(id.into()), run: None, since: "7d".into(), until: None, json: true, config: "config".into(), store: Some(store) }
     }
 
     #[test]
@@ -289,12 +321,12 @@ mod tests {
         let text = table(&history(&store(&dir)), UnixMs(START), UnixMs(START + 3_600_000));
         let want = "\
 acme/production/crm/orders from 2026-12-01T08:00:00Z to 2026-12-01T09:00:00Z
-slot (UTC)                outcome           why           attribution  took    tries
-2026-12-01T08:00:00.000Z  pass                                         246 ms  1
-2026-12-01T08:00:30.000Z  fail              server_error  third_party  246 ms  1      answered 503 Service Unavailable
-2026-12-01T08:01:00.000Z  pass                                         246 ms  2      passed on retry
-2026-12-01T08:01:30.000Z  pass                                         246 ms  1
-2026-12-01T08:02:00.000Z  14 slots unknown  down          monitor                     until 2026-12-01T08:08:30.000Z
+slot (UTC)                outcome           why           attribution  took    tries  run
+2026-12-01T08:00:00.000Z  pass                                         246 ms  1      cdfa03490cab98591fe4f7b4ee3b5aea
+2026-12-01T08:00:30.000Z  fail              server_error  third_party  246 ms  1      dbe3de9df086863e3ae1dcbdb92c7330  answered 503 Service Unavailable
+2026-12-01T08:01:00.000Z  pass                                         246 ms  2      94e73241eea6367c595071cb2f615c33  passed on retry
+2026-12-01T08:01:30.000Z  pass                                         246 ms  1      96333241136ebb155c3786f37b447ae9
+2026-12-01T08:02:00.000Z  14 slots unknown  down          monitor                                                       until 2026-12-01T08:08:30.000Z
 due 18: pass 3, fail 1, throttled 0, unknown 14, skipped 0; success ratio 75.00 %, coverage 22.22 %";
         assert_eq!(text, want);
     }
@@ -318,7 +350,7 @@ due 18: pass 3, fail 1, throttled 0, unknown 14, skipped 0; success ratio 75.00 
         let dir = tempfile::tempdir().unwrap();
         let h = history(&store(&dir));
         let want = serde_json::json!({
-            "check": ID, "slot": "2026-12-01T08:00:30Z", "interval_ms": 30_000, "count": 1, "outcome": "fail", "class": "server_error", "cause": null,
+            "check": ID, "run": "dbe3de9df086863e3ae1dcbdb92c7330", "slot": "2026-12-01T08:00:30Z", "interval_ms": 30_000, "count": 1, "outcome": "fail", "class": "server_error", "cause": null,
             "attribution": "third_party", "duration_s": 0.2456, "attempts": 1, "first_attempt_passed": false,
             "detail": "answered 503 Service Unavailable",
         });
@@ -331,6 +363,8 @@ due 18: pass 3, fail 1, throttled 0, unknown 14, skipped 0; success ratio 75.00 
     fn exit_codes_tell_what_is_wrong() {
         let dir = tempfile::tempdir().unwrap();
         let path = store(&dir);
+        let of = |run: &str| Runs { id: None, run: Some(run.parse().unwrap()), ..args(ID, path.clone()) };
+        assert_eq!(run(&of("dbe3de9df086863e3ae1dcbdb92c7330")).unwrap(), Exit::No, "it is older than the last 7 days");
         let fails = |args: &Runs| run(args).err().map(|e| (e.exit, e.to_string()));
         assert!(matches!(fails(&args("Acme", path.clone())), Some((Exit::Usage, _))));
         let (exit, text) = fails(&args("acme/production/crm/ordres", path.clone())).unwrap();

@@ -96,6 +96,12 @@ pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: 
         let expected = "expected a private key that can be read where soakwatch runs: bundles can't be signed".to_owned();
         source.report(0..0, "evidence.signing_key", why, expected, true);
     }
+    if let Some((_, password)) = s.probe.proxy.as_ref().and_then(|p| p.login.as_ref())
+        && let Err(why) = password.read_blocking()
+    {
+        let expected = "expected a password that can be read where soakwatch runs: nothing can be asked through the proxy".to_owned();
+        source.report(0..0, "probe.proxy.password", why, expected, true);
+    }
     if let Some(why) = s.heartbeat.url.as_ref().and_then(|url| url.read_blocking().err()) {
         let expected = "expected a URL that can be read where soakwatch runs: no heartbeat can go out".to_owned();
         source.report(0..0, "heartbeat.url", why, expected, true);
@@ -240,7 +246,7 @@ impl Judge {
     }
 
     /// Tries each secret.
-    fn readable(&mut self, check: &Table<'_>, kind: &str, secrets: Vec<SecretRef>, headers: &[(SecretRef, &str)]) {
+    pub(super) fn readable(&mut self, check: &Table<'_>, kind: &str, secrets: Vec<SecretRef>, headers: &[(SecretRef, &str)]) {
         for secret in secrets {
             let (why, expected) = match self.secrets.entry(secret.clone()).or_insert_with_key(try_blocking) {
                 Tried::Unread(why) => (why.clone(), "expected a secret that can be read where soakwatch runs"),

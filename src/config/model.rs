@@ -13,6 +13,7 @@ use crate::fields::{Bytes, CheckId, HttpUrl, IntegrationId, Ratio, Slug, Span, T
 use crate::outcome::{Attribution, Class, Criticality, Owner, Role};
 use crate::probe::Kind;
 use crate::ratelimit::Dialect;
+use crate::route::{Proxy, Route};
 use crate::secret::SecretRef;
 use crate::soak::{Judge, Waiver};
 
@@ -153,6 +154,8 @@ pub struct SelfCheckSettings {
     pub every: Span,
     /// `timeout`.
     pub timeout: Span,
+    /// `time_server`: who says what time it is, `host` or `host:port` (123).
+    pub time_server: Option<ControlTarget>,
 }
 
 /// A neutral endpoint of the self-check.
@@ -175,10 +178,24 @@ pub struct ProbeSettings {
     pub max_headers: Bytes,
     /// `user_agent`.
     pub user_agent: String,
+    /// `contact`: whom to ask about our requests, an http(s) or mailto URL; stands behind the user agent.
+    pub contact: Option<String>,
+    /// `traceparent`: requests say which run they belong to.
+    pub traceparent: bool,
     /// `dns`: name servers to ask instead of the system's (`address:port`).
     pub dns: Vec<SocketAddr>,
     /// `ca`: a PEM file of roots trusted besides the system's.
     pub ca: Option<PathBuf>,
+    /// `proxy`: for checks whose files name none.
+    pub proxy: Option<Proxy>,
+}
+
+impl ProbeSettings {
+    /// The whole `User-Agent`: who we are, and where to ask.
+    pub fn agent(&self) -> String {
+        let contact = self.contact.as_ref().map(|c| format!(" (+{c})"));
+        format!("{}{}", self.user_agent, contact.unwrap_or_default())
+    }
 }
 
 /// `[receiver]`: the listener for messages that customers' systems send.
@@ -388,6 +405,8 @@ pub struct CheckDef {
     pub judged: bool,
     /// `judge`: how its runs are judged; the kind's own way unless written.
     pub judge: Judge,
+    /// The way to its endpoints: `proxy` and `source_address`, here or above.
+    pub route: Route,
     /// `blocked_by`: while that check fails, this one is not run.
     pub blocked_by: Option<CheckId>,
     /// How it is tested.

@@ -7,6 +7,7 @@ use super::{CommonCause, Event, Incident, Severity};
 use crate::clock::UnixMs;
 use crate::evidence::written::{time, time_option};
 use crate::outcome::{Attribution, Class, Criticality, Owner, Phase};
+use crate::run_id::RunId;
 
 /// Incidents, the open ones first, then the newest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
@@ -127,6 +128,9 @@ pub struct ClassShown {
 /// A run of an incident.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub struct RunShown {
+    /// Its id; of a daemon that knew none, none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
     /// Which check's.
     pub check: String,
     /// Its slot.
@@ -225,7 +229,15 @@ fn affected(a: &super::Affected) -> AffectedShown {
 
 fn run(r: &super::SeenRun) -> RunShown {
     let (check, detail) = (r.check.check().to_owned(), r.detail.clone());
-    RunShown { check, slot: r.slot, passed: r.class.is_none(), class: r.class, status: r.status, detail }
+    RunShown {
+        run: Some(RunId::of(&r.check, r.slot)),
+        check,
+        slot: r.slot,
+        passed: r.class.is_none(),
+        class: r.class,
+        status: r.status,
+        detail,
+    }
 }
 
 fn entry(e: &super::Entry) -> EntryShown {

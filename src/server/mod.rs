@@ -49,6 +49,7 @@ mod page_hypercare;
 mod page_incident;
 mod page_limits;
 mod page_readiness;
+mod page_run;
 mod page_soak;
 mod page_strip;
 mod paging;
@@ -207,6 +208,7 @@ fn router(shared: Shared) -> Router {
         .route("/readiness/{customer}/{environment}", get(page_readiness::environment))
         .route("/hypercare", get(page_hypercare::html))
         .route("/incidents/{id}", get(page_incident::html))
+        .route("/runs/{customer}/{environment}/{integration}/{check}/{slot}", get(page_run::html))
         .route("/metrics", get(scrape::metrics))
         .route("/probe", get(probe::probe))
         .route("/-/healthy", get(api::healthy))

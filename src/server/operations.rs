@@ -90,6 +90,12 @@ pub(super) const ALL: &[Operation] = &[
     Operation::get("/readiness/{customer}/{environment}", "readiness_page", HTML, "The page of an environment's gate."),
     Operation::get("/hypercare", "hypercare_page", HTML, "The page of what is broken now, and of the environments that are live."),
     Operation::get("/incidents/{id}", "incident_page", HTML, "The page of an incident."),
+    Operation::get(
+        "/runs/{customer}/{environment}/{integration}/{check}/{slot}",
+        "run_page",
+        HTML,
+        "The page of a run, by its check and slot.",
+    ),
     Operation::get("/metrics", "metrics", Content::Text(CONTENT_TYPE), "All metrics, for Prometheus."),
     Operation::get(
         "/probe",

@@ -12,6 +12,7 @@ use super::page_arrivals;
 use super::page_findings;
 use super::page_incident;
 use super::page_limits::{self, notes};
+use super::page_run;
 use super::page_soak;
 use super::runs::{self, Stored};
 use super::{Query, Shared};
@@ -19,7 +20,7 @@ use crate::board::{Board, CheckEntry, IntegrationEntry};
 use crate::budget::Views;
 use crate::clock::{HOUR_MS, UnixMs};
 use crate::config::model::{Batch, DeclaredVolume};
-use crate::fields::Volume;
+use crate::fields::{CheckId, Volume};
 use crate::incident::Incident;
 use crate::limits::integration_limits;
 use crate::outcome::Outcome;
@@ -170,7 +171,7 @@ fn check_card(entry: &CheckEntry, views: &Views, stored: Option<&Stored>, now: U
                 @for (name, value) in &c.observed { (fact(name, &html! { (value) })) }
             }
             @if let Some(last) = &c.last { @if !last.phases.is_empty() {
-                h3 { "Last run: " (seconds(last.duration_seconds)) @if last.attempts > 1 { ", " (last.attempts) " attempts" } }
+                h3 { "Last run: " (seconds(last.duration_seconds)) @if last.attempts > 1 { ", " (last.attempts) " attempts" } @if let Some(last) = &entry.state.last { " " (page_run::link(&entry.def.id, last.slot)) } }
                 ul.phases {
                     @for name in crate::observed::Phases::NAMES {
                         @if let Some(s) = last.phases.get(name) { li { span.soft { (name) " " } (seconds(*s)) } }
@@ -178,7 +179,7 @@ fn check_card(entry: &CheckEntry, views: &Views, stored: Option<&Stored>, now: U
                 }
             } }
             (tallies(&c))
-            (recent(stored, now))
+            (recent(&entry.def.id, stored, now))
         }
     }
 }
@@ -229,7 +230,7 @@ fn strip(entry: &CheckEntry, now: UnixMs) -> Markup {
     }
 }
 
-fn recent(stored: Option<&Stored>, now: UnixMs) -> Markup {
+fn recent(check: &CheckId, stored: Option<&Stored>, now: UnixMs) -> Markup {
     html! {
         @match stored {
             None => p.soft.small { "The stored runs can't be read just now; the daemon's log says why." },
@@ -240,7 +241,7 @@ fn recent(stored: Option<&Stored>, now: UnixMs) -> Markup {
                     caption { "Newest first" @if runs.len() > MOST_RUNS { ", the last " (MOST_RUNS) } }
                     thead { tr {
                         th scope="col" { "Slot" } th scope="col" { "Outcome" } th scope="col" { "Class or cause" }
-                        th.num scope="col" { "Duration" } th.num scope="col" { "Attempts" } th scope="col" { "What happened" }
+                        th.num scope="col" { "Duration" } th.num scope="col" { "Attempts" } th scope="col" { "Run" } th scope="col" { "What happened" }
                     } }
                     tbody { @for r in runs.iter().rev().take(MOST_RUNS) { tr {
                         td.nowrap { (clock_time(r.slot)) " " span.soft { (age(r.slot, now)) }
@@ -250,6 +251,7 @@ fn recent(stored: Option<&Stored>, now: UnixMs) -> Markup {
                         td { (words(r.cause.map(|c| c.as_str()).or(r.class.map(|c| c.as_str())).unwrap_or_default())) }
                         td.num { @if r.attempts > 0 { (seconds(r.duration.seconds())) } }
                         td.num { @if r.attempts > 0 { (r.attempts) } }
+                        td.nowrap { @if r.attempts > 0 { (page_run::link(check, r.slot)) } }
                         td { @if let Some(detail) = FailureRow::said(failures, r) { span.detail { (detail) } } }
                     } } }
                 } }
@@ -258,7 +260,7 @@ fn recent(stored: Option<&Stored>, now: UnixMs) -> Markup {
     }
 }
 
-fn outcome_word(outcome: Outcome) -> Markup {
+pub(super) fn outcome_word(outcome: Outcome) -> Markup {
     let (class, symbol) = match outcome {
         Outcome::Pass => ("badge s-passing", "✓"),
         Outcome::Fail => ("badge s-failing", "✕"),
@@ -273,7 +275,6 @@ fn outcome_word(outcome: Outcome) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fields::CheckId;
     use crate::outcome::{Attribution, Cause, Class};
     use crate::record::Record;
     use crate::store::{Reader, Store};
@@ -306,7 +307,7 @@ mod tests {
         Store::open(&path).unwrap().commit(start, &[failed, down], &[]).unwrap();
         let (reader, now) = (Reader::open(&path).unwrap(), start.plus(HOUR));
         let stored = Stored { runs: reader.runs(&id, 0, start, now).unwrap(), failures: reader.failures(&id, start, now).unwrap() };
-        let html = recent(Some(&stored), now).into_string();
+        let html = recent(&id, Some(&stored), now).into_string();
         for part in ["answered 503 &lt;b&gt;", "until 2026-12-01 08:02:30 UTC, 4 slots"] {
             assert!(html.contains(part), "{part}: {html}");
         }

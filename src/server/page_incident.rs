@@ -11,6 +11,7 @@ use super::incidents::{find, no_such};
 use super::page::{clock_time, moment, page, problem_page, refresh_link, refreshes, words};
 use super::page_detail::fact;
 use super::page_hypercare::{About, about};
+use super::page_run;
 use super::{Query, Shared};
 use crate::attribution::remediation;
 use crate::clock::UnixMs;
@@ -169,7 +170,7 @@ fn runs(i: &Incident) -> Markup {
             div.card.scroll.tight tabindex="0" role="region" aria-label="Runs that show it" { table {
                 thead { tr { th scope="col" { "Run" } th scope="col" { "Check" } th scope="col" { "Result" } th.num scope="col" { "Status" } th scope="col" { "What happened" } } }
                 tbody { @for r in &i.runs { tr {
-                    td { time.nowrap datetime=(r.slot) { (clock_time(r.slot)) } }
+                    td { a.nowrap href=(page_run::href(&r.check, r.slot)) { time datetime=(r.slot) { (clock_time(r.slot)) } } }
                     td { (r.check.check()) }
                     td { @match r.class { Some(class) => span.low { (words(class.as_str())) }, None => span.yes { "passed" } } }
                     td.num { @match r.status { Some(s) => (s), None => "–" } }
@@ -184,11 +185,11 @@ fn commands(i: &Incident) -> Markup {
     html! {
         h2 { "What you can do" }
         div.card.pad {
-            p { "Pages change nothing. With the token of an operator:" }
+            p { "Pages change nothing. On a command line (where this server asks for tokens with " code { "--token-file FILE" } ", from another machine with " code { "--url URL" } "):" }
             ul.commands {
-                li { code { "soakwatch ack " (i.id) } " says that you are on it." }
-                li { code { "soakwatch note " (i.id) " TEXT" } " writes something down." }
-                li { code { "soakwatch reclassify " (i.id) " ..." } " where it is something else, somebody else's, or not as bad." }
+                li { code { "soakwatch ack " (i.id) } " says that you are on it (token of an operator)." }
+                li { code { "soakwatch note " (i.id) " TEXT" } " writes something down (operator)." }
+                li { code { "soakwatch reclassify " (i.id) " ..." } " where it is something else, somebody else's, or not as bad (approver: a soak is judged by it)." }
             }
         }
     }

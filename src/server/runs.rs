@@ -15,6 +15,7 @@ use super::{Query, Shared};
 use crate::clock::UnixMs;
 use crate::fields::{CheckId, Point, Span};
 use crate::outcome::{Attribution, Cause, Class, Outcome};
+use crate::run_id::RunId;
 use crate::store::{FailureRow, Reader, Run, StoreError};
 
 /// The longest span of one answer: what the store keeps unless told otherwise.
@@ -28,6 +29,8 @@ const DEFAULT: Span = Span::seconds(24 * 3600);
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Run")]
 struct RunShown {
+    /// Its id, which stands in the log and in `traceparent` too; null: nobody ran it.
+    run: Option<RunId>,
     slot: String,
     /// More than 1: so many contiguous slots of the same outcome that nobody ran.
     count: u32,
@@ -40,9 +43,10 @@ struct RunShown {
     first_attempt_passed: bool,
 }
 
-impl From<&Run> for RunShown {
-    fn from(r: &Run) -> Self {
+impl RunShown {
+    fn of(check: &CheckId, r: &Run) -> Self {
         Self {
+            run: r.id(check),
             slot: r.slot.to_string(),
             count: r.count,
             outcome: r.outcome,
@@ -112,7 +116,7 @@ pub(super) async fn runs(
         truncated = true;
         runs.drain(..runs.len() - MOST);
     }
-    let runs = runs.iter().map(RunShown::from).collect();
+    let runs = runs.iter().map(|r| RunShown::of(&id, r)).collect();
     Ok(Json(Body { id, since: since.to_string(), until: until.to_string(), truncated, runs, next }).into_response())
 }
 

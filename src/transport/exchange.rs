@@ -31,6 +31,7 @@ use crate::fields::masked_query;
 use crate::observed::{Failure, Hop, Observed, Step, bounded};
 use crate::outcome::{Cause, Class};
 use crate::ratelimit::{Dialect, RateLimit};
+use crate::run_id::TraceParent;
 use crate::secret::{REDACTED, Redactor, SecretValue};
 
 /// A response may have this many headers.
@@ -149,7 +150,7 @@ impl Transport {
     ) -> Result<(http::Response<Incoming>, Connection), Failure> {
         observed.step = Step::Processing;
         let connection = Connection::default();
-        let head = self.head(request, url, h2)?;
+        let head = self.head(request, url, h2, observed.trace.filter(|_| self.limits.traceparent))?;
         let started = monotonic();
         let failed = |e: &hyper::Error| wire(host, e, "the response");
         let response = if h2 {
@@ -190,7 +191,7 @@ impl Transport {
         Ok((response, connection))
     }
 
-    fn head(&self, request: &Request, url: &Url, h2: bool) -> Result<http::Request<Full<Bytes>>, Failure> {
+    fn head(&self, request: &Request, url: &Url, h2: bool, trace: Option<TraceParent>) -> Result<http::Request<Full<Bytes>>, Failure> {
         let unsendable = |_| Failure::new(Class::Redirect, "a URL that can't be sent");
         let mut target: http::Uri = url.as_str().parse().map_err(unsendable)?;
         let mut headers = request.headers.clone();
@@ -202,6 +203,10 @@ impl Transport {
             target = path.parse().map_err(unsendable)?;
         }
         headers.entry(USER_AGENT).or_insert_with(|| self.limits.user_agent.clone());
+        // What the check itself sends in this header stays.
+        if let Some(trace) = trace.and_then(|t| HeaderValue::from_str(&t.to_string()).ok()) {
+            headers.entry("traceparent").or_insert(trace);
+        }
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static(body::ACCEPTED));
         let mut head = http::Request::new(Full::new(request.body.clone()));

@@ -1,11 +1,12 @@
 //! The HTTP exchange all kinds share, built on hyper with a connector of our own: phases, the certificate chain of every hop, the address guard,
 //! caps on everything that comes back, credentials.
 //!
-//! One exchange is one run's: a new connection each time, no pool, no cookie jar, no proxy, and nothing of it lives longer than the future that
+//! One exchange is one run's: a new connection each time, no pool, no cookie jar, a proxy only where one is configured, and nothing of it lives longer than the future that
 //! runs it. Owns no deadline (the scheduler's holds over everything), no retry, and no judgement of what a status means.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::clock::{UnixMs, monotonic};
 use crate::config::model::ProbeSettings;
 use crate::observed::Observed;
 use crate::ratelimit::Dialect;
+use crate::route::Proxy;
 
 mod assertion;
 pub mod auth;
@@ -28,9 +30,11 @@ pub mod guard;
 mod listen;
 mod md5;
 mod oauth2;
+mod proxy;
 mod resolve;
 pub mod status;
 mod tls;
+mod way;
 
 pub use assertion::{AssertionKey, OPTIONAL as OF_ASSERTIONS};
 pub use away::{AWAY_NOTE, Endpoint};
@@ -39,6 +43,7 @@ pub use exchange::{Answer, Request};
 pub use oauth2::{Asked, Proof};
 pub use resolve::{Resolver, Table};
 pub use tls::{OwnRoots, read_roots_blocking};
+pub use way::Way;
 
 /// Which HTTP version a check speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +78,8 @@ pub struct Options {
     pub dialect: Dialect,
     /// The check's own host, as `host:port`.
     pub host: String,
+    /// The way to it.
+    pub way: Way,
 }
 
 /// The means to reach the network that all runs share: resolver, TLS roots, limits, tokens and the token endpoints to leave alone.
@@ -83,6 +90,7 @@ pub struct Transport {
     nonces: digest::Nonces,
     away: Arc<away::Away>,
     limits: Limits,
+    proxy: Option<Proxy>,
 }
 
 #[derive(Clone, Debug)]
@@ -90,6 +98,8 @@ struct Limits {
     max_body: u64,
     max_headers: usize,
     user_agent: http::HeaderValue,
+    /// Whether requests say which run they belong to.
+    traceparent: bool,
 }
 
 /// Bounds of `max_headers`: hyper reads nothing smaller than the first; one response may not cost more memory than the second.
@@ -107,11 +117,13 @@ impl Transport {
         let limits = Limits {
             max_body: settings.max_body.0,
             max_headers: usize::try_from(settings.max_headers.0).unwrap_or(usize::MAX).clamp(*HEADER_BYTES.start(), *HEADER_BYTES.end()),
-            user_agent: http::HeaderValue::from_str(&settings.user_agent)
-                .map_err(|_| anyhow::anyhow!("user_agent can't be sent in a header: {:?}", settings.user_agent))?,
+            user_agent: http::HeaderValue::from_str(&settings.agent())
+                .map_err(|_| anyhow::anyhow!("user_agent can't be sent in a header: {:?}", settings.agent()))?,
+            traceparent: settings.traceparent,
         };
         let tls = tls::Tls::new(settings.ca.as_deref())?;
-        Ok(Self { resolver, tls, tokens: oauth2::Tokens::default(), nonces: digest::Nonces::default(), away: Arc::default(), limits })
+        let (tokens, nonces) = (oauth2::Tokens::default(), digest::Nonces::default());
+        Ok(Self { resolver, tls, tokens, nonces, away: Arc::default(), limits, proxy: settings.proxy.clone() })
     }
 
     /// This one instead of `old`: what asked `old` to be left alone still is.
@@ -135,7 +147,16 @@ impl Transport {
         self.tls.control()
     }
 
-    /// Whether this endpoint can be reached: resolves it and makes a TCP connection, nothing more. For the self-check: private addresses are open.
+    /// The addresses of one of our own servers, private ones too: nobody's check goes there.
+    pub async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+        match host.parse() {
+            Ok(literal) => Ok(vec![SocketAddr::new(literal, port)]),
+            Err(_) => self.resolver.resolve(host, port).await.map_err(|f| f.detail),
+        }
+    }
+
+    /// Whether this endpoint can be reached: resolves it and makes a TCP connection, nothing more. For the self-check: private addresses are open, and no proxy
+    /// stands between.
     pub async fn reach(&self, host: &str, port: u16) -> Result<(), String> {
         let host = url::Host::parse(host).map_err(|e| format!("{host}: {e}"))?;
         let options = Options {
@@ -148,6 +169,7 @@ impl Transport {
             timeout: Duration::from_secs(10),
             dialect: Dialect::Auto,
             host: String::new(),
+            way: Way::default(),
         };
         let mut observed = Observed::default();
         Box::pin(self.tcp(&host, port, false, &options, connect::Sent::ByUs, &mut observed)).await.map(drop).map_err(|f| f.detail)

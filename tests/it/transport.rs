@@ -8,6 +8,7 @@ mod files;
 mod heard;
 mod hostile;
 mod mutual;
+mod proxied;
 mod redirects;
 mod seen;
 mod table;

@@ -119,8 +119,11 @@ impl Estate {
             max_body: Size(1 << 20),
             max_headers: Size(64 << 10),
             user_agent: "soakwatch-test".into(),
+            contact: None,
+            traceparent: false,
             dns: Vec::new(),
             ca: None,
+            proxy: None,
         };
         let oauth2 = OAuth2 {
             token_url: format!("http://{at}/token").parse().unwrap(),
@@ -139,6 +142,7 @@ impl Estate {
             timeout: Duration::from_secs(10),
             dialect: Dialect::Auto,
             host: "api.example.com:443".into(),
+            way: crate::transport::Way::default(),
         };
         let resolver = Resolver::Fixed(Arc::new(|_, _| Err("no names here".into())));
         Self { transport: Transport::new(&settings, resolver).unwrap(), oauth2, options, asked, _dir: dir }

@@ -8,17 +8,19 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("outcome", &[]),
     ("fields", &["clock"]),
+    ("run_id", &["clock", "fields"]),
     ("files", &[]),
     ("secret", &["files"]),
+    ("route", &["secret"]),
     ("attribution", &["outcome"]),
     ("ratelimit", &["clock", "fields", "outcome"]),
     ("callbacks", &["fields"]),
     ("memory", &["callbacks", "fields"]),
     ("finding", &["clock", "fields", "outcome"]),
     ("sso", &["clock", "fields", "outcome", "finding"]),
-    ("observed", &["clock", "fields", "finding", "outcome", "ratelimit"]),
+    ("observed", &["clock", "fields", "finding", "outcome", "ratelimit", "run_id"]),
     ("webhook", &["clock", "secret"]),
-    ("record", &["clock", "fields", "finding", "outcome", "ratelimit"]),
+    ("record", &["run_id", "clock", "fields", "finding", "outcome", "ratelimit"]),
     ("evidence", &["clock", "fields", "outcome", "observed"]),
     // The shape of the configuration. How files are read stands further down.
     ("config::table", &["clock", "fields", "outcome", "secret"]),
@@ -26,16 +28,36 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ("slots::grid", &["clock"]),
     ("slots::cron", &["clock"]),
     ("soak", &["clock", "fields", "outcome", "record", "slots::grid"]),
-    ("incident", &["clock", "fields", "outcome", "observed", "record", "evidence"]),
+    ("incident", &["clock", "fields", "outcome", "observed", "record", "evidence", "run_id"]),
     ("config::fingerprint", &[]),
     ("config::stamp", &[]),
     ("hypercare", &["clock", "fields", "outcome", "record", "incident", "soak"]),
-    ("config::model", &["config::stamp", "clock", "fields", "outcome", "secret", "ratelimit", "soak", "incident", "hypercare", "probe"]),
+    (
+        "config::model",
+        &["config::stamp", "clock", "fields", "outcome", "secret", "route", "ratelimit", "soak", "incident", "hypercare", "probe"],
+    ),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
-    ("transport", &["clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "sso", "config::model", "config::table"]),
+    (
+        "transport",
+        &[
+            "run_id",
+            "clock",
+            "fields",
+            "files",
+            "outcome",
+            "observed",
+            "secret",
+            "route",
+            "ratelimit",
+            "sso",
+            "config::model",
+            "config::table",
+        ],
+    ),
     (
         "probe",
         &[
+            "files",
             "callbacks",
             "clock",
             "fields",
@@ -60,6 +82,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "run",
         &[
+            "run_id",
             "clock",
             "memory",
             "ratelimit",
@@ -86,6 +109,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "files",
             "outcome",
             "secret",
+            "route",
             "ratelimit",
             "attribution",
             "soak",
@@ -171,6 +195,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "status",
         &[
+            "run_id",
             "arrivals",
             "clock",
             "fields",
@@ -214,14 +239,29 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ("log", &["clock", "config::model", "metrics"]),
     (
         "explain",
-        &["clock", "fields", "finding", "outcome", "ratelimit", "attribution", "observed", "record", "config::model", "board", "run"],
+        &[
+            "run_id",
+            "clock",
+            "fields",
+            "finding",
+            "outcome",
+            "ratelimit",
+            "attribution",
+            "observed",
+            "record",
+            "config::model",
+            "board",
+            "run",
+        ],
     ),
     // The tasks.
     ("supervisor", &["clock", "health"]),
+    ("time_server", &["config::model", "transport", "metrics"]),
     ("self_check", &["clock", "fields", "outcome", "observed", "config::model", "transport", "metrics"]),
     (
         "recorder",
         &[
+            "run_id",
             "clock",
             "fields",
             "outcome",
@@ -260,6 +300,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "run_id",
             "finding",
             "attribution",
             "memory",
@@ -330,6 +371,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "notify",
             "metrics",
             "supervisor",
+            "time_server",
             "self_check",
             "recorder",
             "scheduler",
@@ -367,6 +409,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "run_id",
             "sso",
             "finding",
             "memory",
