@@ -172,6 +172,14 @@ fn hop_text(out: &mut String, n: usize, hop: &Hop, told: Option<&Heard>, unfinis
     met.extend(hop.version.as_deref().map(plain));
     met.push(hop.status.map_or_else(|| "no answer".into(), |s| format!("status {s}")));
     put(out, format!("     {}", met.join(", ")));
+    if hop.reused {
+        put(out, "     over the connection of an earlier run");
+    }
+    for f in &hop.families {
+        let at = f.address.map(|a| format!("{a} ")).unwrap_or_default();
+        let how = f.failure.as_deref().map_or_else(|| "connected".to_owned(), |why| format!("failed: {}", plain(why)));
+        put(out, format!("     over {} {at}{how}{}", f.family, f.took.map(|t| format!(", {}", duration(t))).unwrap_or_default()));
+    }
     if let Some(to) = &hop.location {
         put(out, format!("     redirects to {}", plain(to)));
     }
@@ -370,6 +378,13 @@ fn hop_value(h: &Hop, now: UnixMs) -> Value {
         "url": h.url,
         "address": h.address.map(|a| a.to_string()),
         "via": h.via,
+        "reused": h.reused,
+        "families": h.families.iter().map(|f| json!({
+            "family": f.family,
+            "address": f.address.map(|a| a.to_string()),
+            "connect_seconds": f.took.map(|t| t.as_secs_f64()),
+            "failure": f.failure,
+        })).collect::<Vec<_>>(),
         "version": h.version,
         "status": h.status,
         "location": h.location,

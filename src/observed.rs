@@ -111,6 +111,19 @@ impl TlsFacts {
     }
 }
 
+/// How connecting went over one address family, where a check asks for one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OnFamily {
+    /// `ipv4` or `ipv6`.
+    pub family: &'static str,
+    /// The address that was connected to, or tried last.
+    pub address: Option<SocketAddr>,
+    /// How long it took until the connection stood (with `both`: TLS too).
+    pub took: Option<Duration>,
+    /// Why there is none; `None`: it stood.
+    pub failure: Option<String>,
+}
+
 /// One request of a chain of redirects (or the token request before it).
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Hop {
@@ -125,6 +138,12 @@ pub struct Hop {
     /// The proxy it went through.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub via: Option<String>,
+    /// Whether it went over the connection of an earlier run: then no time was taken to resolve, connect and shake hands.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reused: bool,
+    /// What became of each address family that was tried, in order; only where `address_family` is set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub families: Vec<OnFamily>,
     /// `HTTP/1.1`, `HTTP/2`.
     pub version: Option<String>,
     /// Phases of this hop.

@@ -1,4 +1,4 @@
-//! The way to an endpoint, as the configuration has it: through which proxy, from which address. Plain data; holds no secret, only where one is.
+//! The way to an endpoint, as the configuration has it: through which proxy, from which address, to which. Plain data; holds no secret, only where one is.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -49,6 +49,45 @@ pub enum Via {
     Proxy(Proxy),
 }
 
+/// One of the two address families.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prefers {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+}
+
+/// What `address_family` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// The addresses in the order in which they come.
+    #[default]
+    Any,
+    /// No other.
+    Only(Prefers),
+    /// This one first, the other where it does not connect.
+    Prefer(Prefers),
+    /// Each must connect.
+    Both,
+}
+
+impl Family {
+    /// Every word with its meaning.
+    pub const WORDS: [(&'static str, Self); 6] = [
+        ("any", Self::Any),
+        ("ipv4", Self::Only(Prefers::Ipv4)),
+        ("ipv6", Self::Only(Prefers::Ipv6)),
+        ("prefer_ipv4", Self::Prefer(Prefers::Ipv4)),
+        ("prefer_ipv6", Self::Prefer(Prefers::Ipv6)),
+        ("both", Self::Both),
+    ];
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, family)| *family == self).map_or("any", |(word, _)| word)
+    }
+}
+
 /// The way of one check, with what its integration and customer say merged in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Route {
@@ -56,4 +95,10 @@ pub struct Route {
     pub via: Option<Via>,
     /// `source_address`: where connections come from. `None`: the system chooses.
     pub source: Option<IpAddr>,
+    /// `address`: of the check's own host, instead of what DNS says. Host header and TLS keep the name.
+    pub address: Option<IpAddr>,
+    /// `address_family`: of the check's own host.
+    pub family: Family,
+    /// `keep_alive`: the connection of the last run is used again.
+    pub keep_alive: bool,
 }

@@ -251,6 +251,7 @@ fn check(
     let judged = t.or("judged", true);
     let by: Option<By> = t.opt("judge");
     let blocked_by = blocked.read(&mut t, integration, id.as_ref());
+    let route = route::of_check(&mut t, route, judge);
     let before = t.source().errors();
     let kind = Kind::read(&mut t);
     match &kind {
@@ -262,6 +263,10 @@ fn check(
                 judge.demand.add(&t, host, every, kind.requests(), timeout);
             }
             addresses.judge(&t, kind);
+            if let Some(address) = route.address {
+                addresses.pinned(&t, address);
+            }
+            route::together(&t, &route, kind, every, judge);
             judge::production(&t, kind, integration.id.environment());
             if let Some(every) = every {
                 judge::grace(&t, kind, every);
@@ -294,7 +299,7 @@ fn check(
         retries,
         judged,
         judge: by,
-        route: route.clone(),
+        route,
         blocked_by,
         kind,
     }))

@@ -1,13 +1,14 @@
 //! What must hold between values: each rule is a function that reports at the place of the value that breaks it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::ops::Range;
 
 use super::demand::Demand;
 use super::judged::Contents;
 use super::load::Counts;
 use super::model::Settings;
-use super::table::{Field, Source, Table, Value};
+use super::table::{Field, Problem, Source, Table, Value};
 use crate::clock::UnixMs;
 use crate::fields::Span;
 use crate::probe::Kind;
@@ -174,9 +175,18 @@ impl<'s> Addresses<'s> {
     pub(super) fn judge(&mut self, check: &Table<'_>, kind: &Kind) {
         let Some(refused) = kind.refused_literal(self.allow_private) else { return };
         let path = format!("{}.{}", kind.name(), refused.key);
-        let what = format!("{} is refused: it is {}", refused.address, guard::words(refused.rule));
-        let (at, path) = (check.place_of(&path), check.path_of(&path));
-        match (guard::by_permission(refused.rule), &self.first) {
+        self.refused(check.place_of(&path), check.path_of(&path), &refused.address, refused.rule);
+    }
+
+    /// Judges the address a check is pinned to.
+    pub(super) fn pinned(&mut self, check: &Table<'_>, address: IpAddr) {
+        let Err(rule) = guard::judge(address, self.allow_private) else { return };
+        self.refused(check.place("address"), check.path_of("address"), &address.to_string(), rule);
+    }
+
+    fn refused(&mut self, at: Range<usize>, path: String, address: &str, rule: &'static str) {
+        let what = format!("{address} is refused: it is {}", guard::words(rule));
+        match (guard::by_permission(rule), &self.first) {
             (false, _) => self.source.report(at, &path, what, "expected another address: this one is never called", false),
             (true, _) if self.unsure => {}
             (true, None) => self.first = Some((at, path, what)),
@@ -208,6 +218,8 @@ pub struct Judge {
     pub(super) demand: Demand,
     /// Files that checks name.
     pub(super) contents: Contents,
+    /// What is wrong if the settings have a proxy.
+    pub(super) if_proxied: Vec<Problem>,
 }
 
 /// What came of reading a secret; its value is dropped at once.
@@ -227,7 +239,14 @@ fn try_blocking(secret: &SecretRef) -> Tried {
 impl Judge {
     /// Judges by this time. Secrets that can't be read are errors if `check_secrets`, else warnings.
     pub fn new(now: UnixMs, check_secrets: bool) -> Self {
-        Self { now, check_secrets, secrets: HashMap::new(), demand: Demand::default(), contents: Contents::default() }
+        Self {
+            now,
+            check_secrets,
+            secrets: HashMap::new(),
+            demand: Demand::default(),
+            contents: Contents::default(),
+            if_proxied: Vec::new(),
+        }
     }
 
     /// Reports every secret and every file of the kind that can't be read, each at its place.

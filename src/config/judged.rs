@@ -15,7 +15,7 @@ use super::model::{CheckDef, IncidentPolicy, Integration, SoakPolicy};
 use crate::files;
 use crate::probe::material::{Material, canonical};
 use crate::ratelimit::Dialect;
-use crate::route::{Route, Via};
+use crate::route::{Family, Route, Via};
 use crate::transport::hex_sha256;
 
 /// A file that a check names may hold this much.
@@ -131,7 +131,7 @@ fn of_check(check: &CheckDef) -> Material {
         let (here, there) = (check.id.integration(), by.integration());
         m.say("blocked_by", &if here == there { by.check().to_owned() } else { format!("{}/{}", there.integration(), by.check()) });
     }
-    let Route { via, source } = route;
+    let Route { via, source, address, family, keep_alive } = route;
     match via {
         None => {}
         Some(Via::Direct) => m.say("proxy", "direct"),
@@ -141,6 +141,11 @@ fn of_check(check: &CheckDef) -> Material {
         }
     }
     source.iter().for_each(|address| m.say("source_address", address));
+    address.iter().for_each(|address| m.say("address", address));
+    if *family != Family::Any {
+        m.say("address_family", family.as_str());
+    }
+    m.unless(&false, "keep_alive", keep_alive);
     m.say("kind", kind.name());
     m.below(kind.name(), kind.material());
     m

@@ -120,6 +120,9 @@ pub fn load(dir: &Path, options: &LoadOptions) -> Loaded {
     let name = shown(&settings_file);
     let (settings, problems) = layers::read(&reader.absolute, &name, text.as_deref(), &options.env, counts, &judge.demand);
     reader.problems.extend(problems);
+    if settings.probe.proxy.is_some() {
+        reader.problems.append(&mut judge.if_proxied);
+    }
 
     let mut problems = reader.problems;
     problems.sort();

@@ -1,4 +1,5 @@
-//! Reads `proxy` and `source_address`, wherever they stand: in `[probe]`, `[customer]`, `[[integration]]`. What can't go together is reported here.
+//! Reads the way to an endpoint: `proxy` and `source_address`, wherever they stand (`[probe]`, `[customer]`, `[[integration]]`, a check), and what a
+//! check alone says: `address`, `address_family`, `keep_alive`. What can't go together is reported here.
 
 use std::net::IpAddr;
 
@@ -7,9 +8,11 @@ use url::Host;
 
 use super::judge::Judge;
 use super::table::{Field, Table, Value, as_table};
-use crate::fields::Expected;
-use crate::route::{Protocol, Proxy, Route, Via};
+use crate::fields::{Expected, Span};
+use crate::probe::Kind;
+use crate::route::{Family, Prefers, Protocol, Proxy, Route, Via};
 use crate::secret::SecretRef;
+use crate::transport::KEPT_FOR;
 use crate::transport::auth::rooted;
 
 /// A user name may have so many bytes (RFC 1929).
@@ -21,8 +24,8 @@ pub(super) fn read(t: &mut Table<'_>, above: &Route, judge: &mut Judge) -> Route
     if let Some(Via::Proxy(Proxy { login: Some((_, password)), .. })) = &own {
         judge.readable(t, "proxy", vec![password.clone()], &[]);
     }
-    let source: Option<Source> = t.opt("source_address");
-    let route = Route { via: own.or_else(|| above.via.clone()), source: source.map(|s| s.0).or(above.source) };
+    let source: Option<Address> = t.opt("source_address");
+    let route = Route { via: own.or_else(|| above.via.clone()), source: source.map(|s| s.0).or(above.source), ..Route::default() };
     if let (Some(Via::Proxy(proxy)), Some(from), true) = (&route.via, route.source, t.has("proxy") || t.has("source_address")) {
         let (other, family) =
             if from.is_ipv4() { (matches!(proxy.host, Host::Ipv6(_)), "IPv4") } else { (matches!(proxy.host, Host::Ipv4(_)), "IPv6") };
@@ -33,6 +36,82 @@ pub(super) fn read(t: &mut Table<'_>, above: &Route, judge: &mut Judge) -> Route
         }
     }
     route
+}
+
+/// The way of a check: what its table says, and what stands above it.
+pub(super) fn of_check(t: &mut Table<'_>, above: &Route, judge: &mut Judge) -> Route {
+    let route = read(t, above, judge);
+    let address: Option<Address> = t.opt("address");
+    let family = t.word("address_family", &Family::WORDS).unwrap_or_default();
+    Route { address: address.map(|a| a.0), family, keep_alive: t.or("keep_alive", false), ..route }
+}
+
+/// What of a check's way can't go together, with itself or with whom it asks.
+pub(super) fn together(t: &Table<'_>, route: &Route, kind: &Kind, every: Option<Span>, judge: &mut Judge) {
+    let Some(host) = kind.host() else {
+        for key in ["proxy", "source_address", "address", "address_family", "keep_alive"].into_iter().filter(|k| t.has(k)) {
+            t.problem(key, "is set, and this check has no URL of its own", "expected it on a check that has one");
+        }
+        return;
+    };
+    if route.keep_alive {
+        kept(t, route, kind, every);
+    }
+    let chosen = if route.address.is_some() { "address" } else { "address_family" };
+    let chooses = route.address.is_some() || route.family != Family::Any;
+    if route.address.is_some() && route.family != Family::Any {
+        t.problem("address_family", "is set beside address, which is of one family", "expected one of them");
+    }
+    let literal = host.rsplit_once(':').is_some_and(|(h, _)| matches!(Host::parse(h), Ok(Host::Ipv4(_) | Host::Ipv6(_))));
+    if literal && chooses {
+        t.problem(chosen, format!("is set, and {host} is an address already"), "expected a name in the URL, or no such line");
+    }
+    if let Some(from) = route.source {
+        let (family, other) = if from.is_ipv4() { (Prefers::Ipv4, "IPv6") } else { (Prefers::Ipv6, "IPv4") };
+        let fits =
+            route.address.is_none_or(|a| a.is_ipv4() == from.is_ipv4()) && [Family::Any, Family::Only(family)].contains(&route.family);
+        if chooses && !fits {
+            let what = format!("asks for {other}, and connections come from {from} (source_address)");
+            t.problem(chosen, what, "expected addresses of one family");
+        }
+    }
+    if !chooses {
+        return;
+    }
+    let what = |proxy: &dyn std::fmt::Display| format!("is set, and the proxy {proxy} chooses the address by itself");
+    let expected = "expected proxy = \"direct\" beside it, or no such line";
+    match &route.via {
+        Some(Via::Direct) => {}
+        Some(Via::Proxy(proxy)) => t.problem(chosen, what(proxy), expected),
+        None => judge.if_proxied.push(t.as_problem(chosen, what(&"of [probe] in soakwatch.toml"), expected)),
+    }
+}
+
+/// Where `keep_alive` can do nothing, or harm.
+fn kept(t: &Table<'_>, route: &Route, kind: &Kind, every: Option<Span>) {
+    let life = Span(KEPT_FOR);
+    let wrong = match kind {
+        Kind::Http(check) if !check.method.is_idempotent() => Some((
+            format!("is set, and a {} could be carried out twice where a connection ends unanswered", check.method),
+            "expected it with GET, HEAD, OPTIONS, PUT or DELETE",
+        )),
+        Kind::Http(_) if route.family == Family::Both => {
+            Some(("is set, and address_family = \"both\" wants new connections".to_owned(), "expected one of them"))
+        }
+        Kind::Http(_) => {
+            let long = every.filter(|every| *every >= life);
+            long.map(|every| {
+                (
+                    format!("is set, and every ({every}) is as long as a connection is kept ({life})"),
+                    "expected a shorter every, or no such line",
+                )
+            })
+        }
+        other => Some((format!("is set, and each run of the kind {} connects anew", other.name()), "expected it with the kind http")),
+    };
+    if let Some((what, expected)) = wrong {
+        t.problem("keep_alive", what, expected);
+    }
 }
 
 /// Reads `proxy`: a URL, `"direct"`, or a table with the URL and who we are.
@@ -105,12 +184,12 @@ fn url(value: &Value<'_>, or: &str) -> Option<(Protocol, Host, u16)> {
     }
 }
 
-/// An address of this machine that connections come from.
-struct Source(IpAddr);
+/// An address that can be connected to or from.
+struct Address(IpAddr);
 
-impl Field for Source {
+impl Field for Address {
     fn expected() -> String {
-        "an address of this machine, such as \"192.0.2.10\"".into()
+        "an address such as \"192.0.2.10\" or \"2001:db8::10\"".into()
     }
     fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
         let address: Option<IpAddr> = value.as_str().and_then(|text| text.parse().ok());

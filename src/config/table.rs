@@ -249,6 +249,13 @@ impl<'s> Table<'s> {
         self.source.report(self.place(key), &self.path_of(key), what, expected, false);
     }
 
+    /// A problem at a key (or at the table, if the key is not there), for whoever knows later whether it is one.
+    pub fn as_problem(&self, key: &str, what: impl Into<String>, expected: impl Into<String>) -> Problem {
+        let (line, column) = self.source.position(self.place(key).start);
+        let (file, path) = (self.source.name.clone(), self.path_of(key));
+        Problem { file, line, column, path, what: what.into(), expected: expected.into(), warning: false }
+    }
+
     /// Reports a warning at a key (or at the table, if the key is not there).
     pub fn warn(&self, key: &str, what: impl Into<String>, expected: impl Into<String>) {
         self.source.report(self.place(key), &self.path_of(key), what, expected, true);

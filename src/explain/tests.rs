@@ -99,6 +99,8 @@ fn hop(status: Option<u16>) -> Hop {
         status,
         location: None,
         via: None,
+        reused: false,
+        families: Vec::new(),
     }
 }
 

@@ -90,7 +90,7 @@ pub async fn options(place: &Place, most: u64, context: &mut ProbeContext<'_>) -
         timeout: context.check.timeout,
         dialect: context.check.integration.dialect,
         host: place.url.host_port(),
-        way: context.transport.way(&context.check.route, context.redactor).await?,
+        way: context.transport.way(context.check, context.redactor).await?,
     })
 }
 

@@ -190,7 +190,7 @@ impl HttpCheck {
             timeout: context.check.timeout,
             dialect: context.check.integration.dialect,
             host: self.host(),
-            way: transport.way(&context.check.route, context.redactor).await?,
+            way: transport.way(context.check, context.redactor).await?,
         };
         let schema = match &self.expect.schema {
             Some(file) => Some(Schema::read(file).await.map_err(|why| Failure::ours(Cause::Secret, why))?),

@@ -265,7 +265,7 @@ impl WebhookCheck {
             dialect: integration.dialect,
             host: self.host(),
             client,
-            way: context.transport.way(&context.check.route, context.redactor).await?,
+            way: context.transport.way(context.check, context.redactor).await?,
         })
     }
 }

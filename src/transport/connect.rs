@@ -14,10 +14,12 @@ use url::Host;
 
 use super::client::ClientCertificate;
 use super::tls::{Captured, refusal};
-use super::{HttpVersion, Options, Transport, certificate, guard};
+use super::{HttpVersion, Options, Transport, certificate, family, guard};
 use crate::clock::monotonic;
+use crate::fields::host_port;
 use crate::observed::{Failure, Hop, Observed, Step, TlsFacts, bounded};
 use crate::outcome::{Cause, Class};
+use crate::route::{Family, Prefers};
 use crate::secret::Redactor;
 
 /// A connected stream, in plain or inside TLS.
@@ -65,29 +67,113 @@ impl Transport {
         let port = url.port_or_known_default().unwrap_or(if secure { 443 } else { 80 });
         let stream = match &options.way.proxy {
             Some(proxy) => Box::pin(self.tunnel((&host, port), proxy, options, sent, observed)).await?,
-            None => Box::new(Box::pin(self.tcp(&host, port, secure, options, sent, observed)).await?),
+            None => {
+                let own = host_port(url) == options.host;
+                let found = Box::pin(self.candidates((&host, port), own, options, sent, observed)).await?;
+                if options.way.to(own).1 == Family::Both {
+                    return Box::pin(self.over_both(&host, found, secure, (options, client), redactor, observed)).await;
+                }
+                Box::new(Box::pin(connect(&host, found, (secure, own), options, observed)).await?)
+            }
         };
+        Box::pin(self.secured(stream, &host, secure, (options, client), redactor, observed)).await
+    }
+
+    async fn secured(
+        &self,
+        stream: Box<dyn Stream>,
+        host: &Host,
+        secure: bool,
+        (options, client): (&Options, Option<&Arc<ClientCertificate>>),
+        redactor: &Redactor,
+        observed: &mut Observed,
+    ) -> Result<(Box<dyn Stream>, bool), Failure> {
         if secure {
-            Box::pin(self.handshake(stream, &host, (options, client), redactor, observed)).await
+            Box::pin(self.handshake(stream, host, (options, client), redactor, observed)).await
         } else {
             Ok((stream, options.version == HttpVersion::Http2))
         }
     }
 
-    /// A TCP connection to one of the host's addresses: in the order given, each with a share of the time, the last with what is left.
-    pub(super) async fn tcp(
+    /// A connection over each address family, with TLS where it belongs; the request goes over the second, IPv6. Both are tried whatever becomes of
+    /// the first, so that both are known; one that fails fails the run.
+    async fn over_both(
         &self,
         host: &Host,
-        port: u16,
+        found: Vec<SocketAddr>,
         secure: bool,
+        (options, client): (&Options, Option<&Arc<ClientCertificate>>),
+        redactor: &Redactor,
+        observed: &mut Observed,
+    ) -> Result<(Box<dyn Stream>, bool), Failure> {
+        let (mut failed, mut last) = (None, None);
+        for v4 in [true, false] {
+            let name = if v4 { "IPv4" } else { "IPv6" };
+            let addresses: Vec<SocketAddr> = found.iter().copied().filter(|a| a.is_ipv4() == v4).collect();
+            if addresses.is_empty() {
+                let why = format!("the name has no {name} address that may be connected to");
+                family::note(observed, v4, None, None, Some(why.clone()));
+                failed = failed.or(Some(Failure::new(Class::Dns, format!("{host} over {name}: {why}"))));
+                continue;
+            }
+            let started = monotonic();
+            hop(observed).address = None;
+            let made = async {
+                observed.step = Step::Connect;
+                let tcp = Box::pin(connect(host, addresses, (secure, true), options, observed)).await?;
+                Box::pin(self.secured(Box::new(tcp), host, secure, (options, client), redactor, observed)).await
+            };
+            // So that a family that is silent leaves time for the other, and for the request.
+            let made = tokio::time::timeout((options.timeout / 3).min(LONGEST_SHARE), made).await;
+            let made = made.unwrap_or_else(|_| Err(Failure::new(observed.step.class(), format!("{host}: no connection in time"))));
+            let (address, took) = (hop(observed).address, Some(started.elapsed()));
+            match made {
+                Ok(stream) => {
+                    family::note(observed, v4, address, took, None);
+                    last = Some(stream);
+                }
+                Err(failure) if failure.class == Class::Internal => return Err(failure),
+                Err(failure) => {
+                    family::note(observed, v4, address, took, Some(failure.detail.clone()));
+                    let detail = bounded(format!("over {name}: {}", failure.detail), 300);
+                    failed = failed.or(Some(Failure { detail, ..failure }));
+                }
+            }
+        }
+        match (failed, last) {
+            (None, Some(stream)) => Ok(stream),
+            (failed, _) => Err(failed.unwrap_or_else(|| Failure::new(Class::Dns, format!("{host}: the name has no addresses")))),
+        }
+    }
+
+    /// A TCP connection to the host.
+    pub(super) async fn tcp(
+        &self,
+        (host, port): (&Host, u16),
+        (secure, own): (bool, bool),
         options: &Options,
         sent: Sent,
         observed: &mut Observed,
     ) -> Result<TcpStream, Failure> {
-        let addresses = match host {
-            Host::Ipv4(ip) => vec![SocketAddr::from((*ip, port))],
-            Host::Ipv6(ip) => vec![SocketAddr::from((*ip, port))],
-            Host::Domain(name) => {
+        let found = Box::pin(self.candidates((host, port), own, options, sent, observed)).await?;
+        Box::pin(connect(host, found, (secure, own), options, observed)).await
+    }
+
+    /// The host's addresses that may be connected to, in the order in which they are tried; `own`: it is the check's own host.
+    async fn candidates(
+        &self,
+        (host, port): (&Host, u16),
+        own: bool,
+        options: &Options,
+        sent: Sent,
+        observed: &mut Observed,
+    ) -> Result<Vec<SocketAddr>, Failure> {
+        let (pinned, wanted) = options.way.to(own);
+        let addresses = match (pinned, host) {
+            (Some(ip), _) => vec![SocketAddr::new(ip, port)],
+            (None, Host::Ipv4(ip)) => vec![SocketAddr::from((*ip, port))],
+            (None, Host::Ipv6(ip)) => vec![SocketAddr::from((*ip, port))],
+            (None, Host::Domain(name)) => {
                 observed.step = Step::Resolve;
                 let started = monotonic();
                 let found = Box::pin(self.resolver.resolve(name, port)).await;
@@ -95,13 +181,26 @@ impl Transport {
                 found?
             }
         };
+        let addresses = family::arranged(addresses, wanted, options.way.source);
+        if addresses.is_empty() {
+            return Err(Failure {
+                answered: true,
+                ..Failure::new(Class::Dns, format!("{host}: {}", family::lacks(wanted, options.way.source)))
+            });
+        }
         observed.step = Step::Connect;
         let mut open = Vec::with_capacity(addresses.len());
         let mut refused = None;
         for address in addresses {
             match guard::judge(address.ip(), options.allow_private) {
                 Ok(()) => open.push(address),
-                Err(rule) => refused = refused.or(Some((address, rule))),
+                Err(rule) => {
+                    if wanted != Family::Any {
+                        let why = format!("the address guard refuses it ({rule})");
+                        family::note(observed, address.is_ipv4(), Some(address), None, Some(why));
+                    }
+                    refused = refused.or(Some((address, rule)));
+                }
             }
         }
         observed.egress_rule = observed.egress_rule.or(refused.map(|(_, rule)| rule));
@@ -109,36 +208,13 @@ impl Transport {
             hop(observed).address = Some(address);
             return Err(denied(host, address, rule, sent));
         }
-        let started = monotonic();
-        let mut failure = None;
-        let count = open.len();
-        for (n, address) in open.into_iter().enumerate() {
-            hop(observed).address = Some(address);
-            let left = count - n;
-            let connected = if left == 1 {
-                tcp_to(address, options.way.source).await?
-            } else {
-                let share =
-                    (options.timeout.saturating_sub(started.elapsed()) / u32::try_from(left).unwrap_or(u32::MAX)).min(LONGEST_SHARE);
-                let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer");
-                tokio::time::timeout(share, tcp_to(address, options.way.source)).await.unwrap_or_else(|_| Ok(Err(late())))?
-            };
-            match connected {
-                Ok(stream) => {
-                    hop(observed).phases.connect = Some(started.elapsed());
-                    // Without it small requests wait for the peer's delayed acknowledgement; a socket that refuses it still works.
-                    let _ = stream.set_nodelay(true);
-                    return Ok(stream);
-                }
-                Err(e) => {
-                    let this = no_connection(host, address, secure, &e);
-                    let answered = this.answered || failure.is_some_and(|f: Failure| f.answered);
-                    failure = Some(Failure { answered, ..this });
-                }
+        if let Family::Prefer(prefers) = wanted {
+            let v4 = prefers == Prefers::Ipv4;
+            if open.iter().all(|a| a.is_ipv4() != v4) && hop(observed).families.is_empty() {
+                family::note(observed, v4, None, None, Some("the name has no such address".into()));
             }
         }
-        hop(observed).phases.connect = Some(started.elapsed());
-        Err(failure.unwrap_or_else(|| Failure::new(Class::Dns, format!("{host}: the name has no addresses"))))
+        Ok(open)
     }
 
     async fn handshake(
@@ -193,6 +269,70 @@ impl Transport {
                 Err(failure)
             }
         }
+    }
+}
+
+/// A TCP connection to one of the addresses: in the order given, each with a share of the time, the last with what is left.
+async fn connect(
+    host: &Host,
+    open: Vec<SocketAddr>,
+    (secure, own): (bool, bool),
+    options: &Options,
+    observed: &mut Observed,
+) -> Result<TcpStream, Failure> {
+    let noted = options.way.to(own).1 != Family::Any;
+    let started = monotonic();
+    let mut failure = None;
+    let count = open.len();
+    for (n, address) in open.into_iter().enumerate() {
+        let tried = monotonic();
+        hop(observed).address = Some(address);
+        let left = count - n;
+        let connected = if left == 1 {
+            tcp_to(address, options.way.source).await?
+        } else {
+            let share = (options.timeout.saturating_sub(started.elapsed()) / u32::try_from(left).unwrap_or(u32::MAX)).min(LONGEST_SHARE);
+            let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer");
+            tokio::time::timeout(share, tcp_to(address, options.way.source)).await.unwrap_or_else(|_| Ok(Err(late())))?
+        };
+        match connected {
+            Ok(stream) => {
+                hop(observed).phases.connect = Some(started.elapsed());
+                if noted {
+                    family::note(observed, address.is_ipv4(), Some(address), Some(tried.elapsed()), None);
+                }
+                settled(&stream, options);
+                return Ok(stream);
+            }
+            Err(e) => {
+                let this = no_connection(host, address, secure, &e);
+                if noted {
+                    family::note(observed, address.is_ipv4(), Some(address), Some(tried.elapsed()), Some(why_not(&e)));
+                }
+                let answered = this.answered || failure.is_some_and(|f: Failure| f.answered);
+                failure = Some(Failure { answered, ..this });
+            }
+        }
+    }
+    hop(observed).phases.connect = Some(started.elapsed());
+    let mut failure = failure.unwrap_or_else(|| Failure::new(Class::Dns, format!("{host}: the name has no addresses")));
+    let families = &hop(observed).families;
+    if families.len() > 1 && failure.class == Class::Connect {
+        let each: Vec<String> = families.iter().map(|f| format!("{}: {}", f.family, f.failure.as_deref().unwrap_or("connected"))).collect();
+        failure.detail = bounded(format!("{host} over neither family; {}", each.join("; ")), 300);
+    }
+    Err(failure)
+}
+
+/// Sets what a connection just made needs; a socket that refuses still works.
+pub(super) fn settled(stream: &TcpStream, options: &Options) {
+    // Without it small requests wait for the peer's delayed acknowledgement.
+    let _ = stream.set_nodelay(true);
+    // One that is kept may die unnoticed between runs. Then what is sent is not even acknowledged, and the run must know before its deadline.
+    #[cfg(target_os = "linux")]
+    if options.way.keep.is_some() {
+        let most = (options.timeout / 2).min(LONGEST_SHARE).as_millis();
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, u32::try_from(most).unwrap_or(u32::MAX));
     }
 }
 

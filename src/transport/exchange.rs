@@ -7,7 +7,6 @@
 use std::collections::HashSet;
 use std::error::Error as _;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,13 +16,11 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::TokioIo;
-use tokio::task::JoinSet;
 use url::Url;
 
 use super::away::Endpoint;
-use super::connect::{Sent, Stream, hop, is_ours};
+use super::connect::{Sent, hop, is_ours};
+use super::kept::{Live, MAX_HEADERS, Place};
 use super::listen::Listener;
 use super::{Options, Transport, body};
 use crate::clock::monotonic;
@@ -34,12 +31,8 @@ use crate::ratelimit::{Dialect, RateLimit};
 use crate::run_id::TraceParent;
 use crate::secret::{REDACTED, Redactor, SecretValue};
 
-/// A response may have this many headers.
-const MAX_HEADERS: usize = 256;
 /// A `Location` may have this many bytes.
 const MAX_LOCATION: usize = 8192;
-/// HTTP/2: how much a server may send before we read it, per connection.
-const H2_WINDOW: u32 = 256 * 1024;
 
 /// What to send. Has no Debug: headers, query and body may hold secrets.
 #[derive(Clone)]
@@ -101,9 +94,31 @@ impl Transport {
             });
             let sent = if followed == 0 { Sent::ByUs } else { Sent::ByTarget };
             let client = options.client.as_ref().filter(|_| url.origin() == first);
-            let (stream, h2) = Box::pin(self.open(&url, options, (sent, client), redactor, observed)).await?;
             let host = shown_host(&url);
-            let (response, connection) = Box::pin(self.converse(stream, h2, &request, &url, &host, observed)).await?;
+            let place = Place::of(&url, options).filter(|_| followed == 0 && token.is_none());
+            let mut kept = place.as_ref().and_then(|place| self.kept.take(place));
+            let (response, live) = loop {
+                let reused = kept.is_some();
+                let mut live = match kept.take() {
+                    Some(live) => live,
+                    None => {
+                        let (stream, h2) = Box::pin(self.open(&url, options, (sent, client), redactor, observed)).await?;
+                        observed.step = Step::Processing;
+                        let begun = Box::pin(Live::begin(stream, h2, &self.limits, observed)).await;
+                        begun.map_err(|e| wire(&host, &e, "the response"))?
+                    }
+                };
+                let new = hop(observed).clone();
+                if reused {
+                    live.write(hop(observed));
+                }
+                match Box::pin(self.converse(&mut live, &request, &url, &host, observed)).await {
+                    Ok(response) => break (response, live),
+                    // It ended while nobody looked: that is no answer, and a request that may be repeated is.
+                    Err(unanswered) if reused && unanswered.gone && request.method.is_idempotent() => *hop(observed) = new,
+                    Err(unanswered) => return Err(unanswered.failure),
+                }
+            };
             let (parts, incoming) = response.into_parts();
             hop(observed).status = Some(parts.status.as_u16());
             if token.is_none() {
@@ -118,7 +133,7 @@ impl Transport {
                         format!("more than {} redirects (the last one from {})", options.redirects, shown(&url, redactor)),
                     ));
                 }
-                drop((incoming, connection));
+                drop((incoming, live));
                 followed += 1;
                 turn(&mut request, parts.status, &url, next, redactor)?;
                 if visited.contains(&(request.method.clone(), full_url(&request))) {
@@ -131,64 +146,38 @@ impl Transport {
             let max = options.max_body.unwrap_or(self.limits.max_body);
             let read = Box::pin(body::read(incoming, &parts.headers, max, own_encoding, &host, observed)).await;
             hop(observed).phases.transfer = Some(first_byte.elapsed());
-            drop(connection);
+            match place.filter(|_| read.is_ok()) {
+                Some(place) => self.kept.put(place, live),
+                None => drop(live),
+            }
             // Where the body can't be read, the headers still speak.
             let (limits, dialect) = listener.hear(parts.status, &parts.headers, read.as_deref().unwrap_or_default(), observed);
             return Ok(Answer { status: parts.status, body: read?, took: started.elapsed(), limits, dialect, headers: parts.headers });
         }
     }
 
-    /// Sends the request over a fresh connection and waits for the response's head.
+    /// Sends the request and waits for the response's head.
     async fn converse(
         &self,
-        stream: Box<dyn Stream>,
-        h2: bool,
+        live: &mut Live,
         request: &Request,
         url: &Url,
         host: &str,
         observed: &mut Observed,
-    ) -> Result<(http::Response<Incoming>, Connection), Failure> {
+    ) -> Result<http::Response<Incoming>, Unanswered> {
         observed.step = Step::Processing;
-        let connection = Connection::default();
-        let head = self.head(request, url, h2, observed.trace.filter(|_| self.limits.traceparent))?;
+        let head = self.head(request, url, live.is_h2(), observed.trace.filter(|_| self.limits.traceparent))?;
         let started = monotonic();
-        let failed = |e: &hyper::Error| wire(host, e, "the response");
-        let response = if h2 {
-            let (mut sender, driver) = http2::Builder::new(connection.executor())
-                .max_header_list_size(u32::try_from(self.limits.max_headers).unwrap_or(u32::MAX))
-                .initial_stream_window_size(H2_WINDOW)
-                .initial_connection_window_size(H2_WINDOW)
-                .handshake(TokioIo::new(stream))
-                .await
-                .map_err(|e| failed(&e))?;
-            connection.spawn(async move {
-                // What ends the connection reaches the run through the response or the body.
-                let _ = driver.await;
-            });
-            sender.send_request(head).await
-        } else {
-            let (mut sender, driver) = http1::Builder::new()
-                .max_headers(MAX_HEADERS)
-                .max_header_size(self.limits.max_headers)
-                .max_buf_size(self.limits.max_headers.max(64 * 1024) + 8192)
-                .handshake(TokioIo::new(stream))
-                .await
-                .map_err(|e| failed(&e))?;
-            connection.spawn(async move {
-                // As above.
-                let _ = driver.await;
-            });
-            sender.send_request(head).await
-        };
+        let response = live.ask(head).await;
         let hop = hop(observed);
         hop.phases.processing = Some(started.elapsed());
-        let response = response.map_err(|e| failed(&e))?;
+        let response = response.map_err(|e| Unanswered { failure: wire(host, &e, "the response"), gone: !e.is_parse() && !e.is_user() })?;
         hop.version = Some(version_text(response.version()).to_owned());
         // HTTP/2 has no cap on the number of headers of its own.
         if response.headers().len() > MAX_HEADERS {
-            return Err(Failure::new(Class::Protocol, format!("{host}: the response has more than {MAX_HEADERS} headers")));
+            return Err(Failure::new(Class::Protocol, format!("{host}: the response has more than {MAX_HEADERS} headers")).into());
         }
-        Ok((response, connection))
+        Ok(response)
     }
 
     fn head(&self, request: &Request, url: &Url, h2: bool, trace: Option<TraceParent>) -> Result<http::Request<Full<Bytes>>, Failure> {
@@ -218,29 +207,16 @@ impl Transport {
     }
 }
 
-/// The tasks that drive one connection; they end when this is dropped. hyper's HTTP/2 client spawns some of its own, which would otherwise
-/// outlive the run for as long as the server likes.
-#[derive(Default)]
-struct Connection(Arc<Mutex<JoinSet<()>>>);
-
-impl Connection {
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
-    }
-    fn executor(&self) -> Tasks {
-        Tasks(Arc::downgrade(&self.0))
-    }
+/// No response came.
+struct Unanswered {
+    failure: Failure,
+    /// The connection broke, and nothing was said.
+    gone: bool,
 }
 
-/// Spawns into a [`Connection`]. Weak, or the tasks would keep their own set alive.
-#[derive(Clone)]
-struct Tasks(Weak<Mutex<JoinSet<()>>>);
-
-impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
-    fn execute(&self, task: F) {
-        if let Some(set) = self.0.upgrade() {
-            set.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
-        }
+impl From<Failure> for Unanswered {
+    fn from(failure: Failure) -> Self {
+        Self { failure, gone: false }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The HTTP exchange all kinds share, built on hyper with a connector of our own: phases, the certificate chain of every hop, the address guard,
 //! caps on everything that comes back, credentials.
 //!
-//! One exchange is one run's: a new connection each time, no pool, no cookie jar, a proxy only where one is configured, and nothing of it lives longer than the future that
+//! One exchange is one run's: a new connection each time (unless its check asks to keep the one it has), no pool, no cookie jar, a proxy only where one is configured, and nothing of it lives longer than the future that
 //! runs it. Owns no deadline (the scheduler's holds over everything), no retry, and no judgement of what a status means.
 
 use std::collections::BTreeMap;
@@ -26,7 +26,9 @@ mod client;
 mod connect;
 mod digest;
 mod exchange;
+mod family;
 pub mod guard;
+mod kept;
 mod listen;
 mod md5;
 mod oauth2;
@@ -40,6 +42,7 @@ pub use assertion::{AssertionKey, OPTIONAL as OF_ASSERTIONS};
 pub use away::{AWAY_NOTE, Endpoint};
 pub use client::{ClientCertificate, OwnCertificate, read_chain_blocking};
 pub use exchange::{Answer, Request};
+pub use kept::LIFE as KEPT_FOR;
 pub use oauth2::{Asked, Proof};
 pub use resolve::{Resolver, Table};
 pub use tls::{OwnRoots, read_roots_blocking};
@@ -91,6 +94,7 @@ pub struct Transport {
     away: Arc<away::Away>,
     limits: Limits,
     proxy: Option<Proxy>,
+    kept: kept::Kept,
 }
 
 #[derive(Clone, Debug)]
@@ -122,8 +126,16 @@ impl Transport {
             traceparent: settings.traceparent,
         };
         let tls = tls::Tls::new(settings.ca.as_deref())?;
-        let (tokens, nonces) = (oauth2::Tokens::default(), digest::Nonces::default());
-        Ok(Self { resolver, tls, tokens, nonces, away: Arc::default(), limits, proxy: settings.proxy.clone() })
+        Ok(Self {
+            resolver,
+            tls,
+            tokens: oauth2::Tokens::default(),
+            nonces: digest::Nonces::default(),
+            away: Arc::default(),
+            limits,
+            proxy: settings.proxy.clone(),
+            kept: kept::Kept::default(),
+        })
     }
 
     /// This one instead of `old`: what asked `old` to be left alone still is.
@@ -172,7 +184,10 @@ impl Transport {
             way: Way::default(),
         };
         let mut observed = Observed::default();
-        Box::pin(self.tcp(&host, port, false, &options, connect::Sent::ByUs, &mut observed)).await.map(drop).map_err(|f| f.detail)
+        Box::pin(self.tcp((&host, port), (false, false), &options, connect::Sent::ByUs, &mut observed))
+            .await
+            .map(drop)
+            .map_err(|f| f.detail)
     }
 
     /// Roots of a PEM file, read now off the runtime's threads.

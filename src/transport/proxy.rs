@@ -10,13 +10,13 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use url::Host;
 
-use super::connect::{Sent, Stream, denied, hop, is_ours, tcp_to, why_not};
+use super::connect::{Sent, Stream, denied, hop, is_ours, settled, tcp_to, why_not};
 use super::way::Opened;
-use super::{Options, Transport, guard};
+use super::{Options, Transport, family, guard};
 use crate::clock::monotonic;
 use crate::observed::{Failure, Observed, Step};
 use crate::outcome::{Cause, Class};
-use crate::route::Protocol;
+use crate::route::{Family, Protocol};
 
 mod http;
 mod socks;
@@ -85,7 +85,8 @@ impl Transport {
                 Host::Ipv6(ip) => vec![SocketAddr::from((*ip, port))],
                 Host::Domain(name) => {
                     let found = Box::pin(self.resolver.resolve(name, port)).await;
-                    found.map_err(|f| if f.cause.is_some() { f } else { ours(&shown, f.detail) })?
+                    let found = found.map_err(|f| if f.cause.is_some() { f } else { ours(&shown, f.detail) })?;
+                    family::arranged(found, Family::Any, options.way.source)
                 }
             };
             let mut why = "its name has no addresses".to_owned();
@@ -93,8 +94,7 @@ impl Transport {
             for address in addresses {
                 match tokio::time::timeout(patience / count, tcp_to(address, options.way.source)).await {
                     Ok(Ok(Ok(stream))) => {
-                        // Small messages go both ways; a socket that refuses it still works.
-                        let _ = stream.set_nodelay(true);
+                        settled(&stream, options);
                         return Ok(stream);
                     }
                     Ok(Ok(Err(e))) if is_ours(&e) => return Err(broken(&shown, &e)),

@@ -18,6 +18,9 @@ use crate::outcome::{Cause, Class};
 /// How many addresses of a name are tried.
 pub(super) const MAX_ADDRESSES: usize = 4;
 
+/// How many addresses of a name are looked at.
+const MAX_ANSWERS: usize = 64;
+
 /// A table of names: host and port in, full socket addresses out (the port may differ); the error is the text of a failed look-up.
 pub type Table = dyn Fn(&str, u16) -> Result<Vec<SocketAddr>, String> + Send + Sync;
 
@@ -69,7 +72,7 @@ impl Resolver {
         Ok(Self::System(Box::new(builder.build().context("the resolver could not be set up")?)))
     }
 
-    /// The addresses of a name, at most [`MAX_ADDRESSES`], at least one.
+    /// The addresses of a name, at least one, at most [`MAX_ANSWERS`]; of which so many are tried as [`MAX_ADDRESSES`] says.
     pub(super) async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
         let mut found: Vec<SocketAddr> = match self {
             Self::Fixed(table) => table(host, port).map_err(|why| Failure::new(Class::Dns, format!("{host}: {why}")))?,
@@ -82,7 +85,7 @@ impl Resolver {
             let answered = matches!(self, Self::System(_));
             return Err(Failure { answered, ..Failure::new(Class::Dns, format!("{host}: the name has no addresses")) });
         }
-        found.truncate(MAX_ADDRESSES);
+        found.truncate(MAX_ANSWERS);
         Ok(found)
     }
 }
@@ -119,8 +122,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_table_answers_and_is_bounded() {
-        let many = Resolver::Fixed(Arc::new(|_, port| Ok((1..=9).map(|n| SocketAddr::from(([127, 0, 0, n], port))).collect())));
-        assert_eq!(many.resolve("x", 80).await.unwrap().len(), MAX_ADDRESSES);
+        let many = Resolver::Fixed(Arc::new(|_, port| Ok((1..=99).map(|n| SocketAddr::from(([127, 0, 0, n], port))).collect())));
+        assert_eq!(many.resolve("x", 80).await.unwrap().len(), MAX_ANSWERS);
         let none = Resolver::Fixed(Arc::new(|_, _| Ok(vec![])));
         assert_eq!(none.resolve("x", 80).await.unwrap_err().class, Class::Dns);
         let unknown = Resolver::Fixed(Arc::new(|_, _| Err("the name does not exist (NXDOMAIN)".into())));

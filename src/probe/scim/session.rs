@@ -58,7 +58,7 @@ impl<'a> Session<'a> {
             timeout: context.check.timeout,
             dialect: context.check.integration.dialect,
             host: check.host(),
-            way: context.transport.way(&context.check.route, context.redactor).await?,
+            way: context.transport.way(context.check, context.redactor).await?,
         };
         let user_name = match &check.known {
             Some(known) => Some(reveal(known, context.redactor).await?.expose().trim().to_owned()),

@@ -74,6 +74,7 @@ type Handler = dyn Fn(&Seen) -> Reply + Send + Sync;
 #[derive(Debug, Default)]
 pub(crate) struct Served {
     bytes: AtomicU64,
+    accepted: AtomicUsize,
 }
 
 impl Served {
@@ -124,7 +125,16 @@ impl Fake {
         F: Fn(TcpStream, Arc<Served>) -> R + Send + Sync + 'static,
         R: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::raw_on("127.0.0.1:0", serve).await
+    }
+
+    /// The same, on an address of this machine.
+    async fn raw_on<F, R>(on: &str, serve: F) -> Self
+    where
+        F: Fn(TcpStream, Arc<Served>) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind(on).await.unwrap();
         let at = listener.local_addr().unwrap();
         let served = Arc::new(Served::default());
         let (count, open) = watch::channel(0);
@@ -133,6 +143,7 @@ impl Fake {
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
+                bytes.accepted.fetch_add(1, Ordering::SeqCst);
                 let (serve, bytes, guard) = (Arc::clone(&serve), Arc::clone(&bytes), Open::new(&count));
                 connections.spawn(async move {
                     serve(stream, bytes).await;
@@ -145,23 +156,28 @@ impl Fake {
 
     /// A fake that answers in plain HTTP/1.1.
     pub(crate) async fn http(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
-        Self::serve(None, false, handler).await
+        Self::serve("127.0.0.1:0", None, false, handler).await
     }
 
     /// A fake that answers in plain HTTP/2 with prior knowledge.
     pub(crate) async fn http2(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
-        Self::serve(None, true, handler).await
+        Self::serve("127.0.0.1:0", None, true, handler).await
     }
 
     /// A fake that answers over TLS, in the version ALPN chose.
     pub(crate) async fn https(tls: Arc<ServerConfig>, handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
-        Self::serve(Some(tls), false, handler).await
+        Self::serve("127.0.0.1:0", Some(tls), false, handler).await
     }
 
-    async fn serve(tls: Option<Arc<ServerConfig>>, h2: bool, handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+    /// A fake that answers on an IPv6 address of this machine.
+    pub(crate) async fn on_ipv6(tls: Option<Arc<ServerConfig>>, handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+        Self::serve("[::1]:0", tls, false, handler).await
+    }
+
+    async fn serve(on: &str, tls: Option<Arc<ServerConfig>>, h2: bool, handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
         let log: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let (kept, number, handler) = (Arc::clone(&log), Arc::new(AtomicUsize::new(0)), Arc::new(handler));
-        let mut fake = Self::raw(move |stream, _| {
+        let mut fake = Self::raw_on(on, move |stream, _| {
             let (tls, log, number, handler) = (tls.clone(), Arc::clone(&kept), Arc::clone(&number), Arc::clone(&handler) as Arc<Handler>);
             async move {
                 match tls {
@@ -188,6 +204,10 @@ impl Fake {
     /// Bytes a raw fake has sent.
     pub(crate) fn bytes(&self) -> u64 {
         self.served.bytes.load(Ordering::SeqCst)
+    }
+    /// Connections so far.
+    pub(crate) fn accepted(&self) -> usize {
+        self.served.accepted.load(Ordering::SeqCst)
     }
     /// Its port.
     pub(crate) fn port(&self) -> u16 {
