@@ -35,6 +35,16 @@ pub(crate) fn output(command: &mut Command) -> Output {
 impl Daemon {
     /// Starts the daemon and waits until it says that it is ready.
     pub(crate) fn start(dir: &Path, env: &[(&str, &str)]) -> Self {
+        let (mut daemon, ready) = Self::launch(dir, env);
+        match ready.recv_timeout(PATIENCE) {
+            Ok(url) => daemon.url = url,
+            Err(_) => panic!("the daemon did not get ready:\n{}", daemon.log()),
+        }
+        daemon
+    }
+
+    /// Starts the daemon and does not wait; its URL comes when it is ready.
+    pub(crate) fn launch(dir: &Path, env: &[(&str, &str)]) -> (Self, mpsc::Receiver<String>) {
         let mut command = soakwatch();
         // The fake endpoints bear more than strangers are asked to.
         command.env("SOAKWATCH__RATE_LIMIT__MAX_RATE", "1000/s");
@@ -54,10 +64,12 @@ impl Daemon {
                 kept.push('\n');
             }
         });
-        match wait.recv_timeout(PATIENCE) {
-            Ok(url) => Self { child, url, log },
-            Err(_) => panic!("the daemon did not get ready:\n{}", log.lock().unwrap()),
-        }
+        (Self { child, url: String::new(), log }, wait)
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Everything it logged so far.
