@@ -57,6 +57,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "probe",
         &[
+            "files",
             "callbacks",
             "clock",
             "fields",
