@@ -30,7 +30,7 @@ pub mod status;
 mod tls;
 
 pub use away::{AWAY_NOTE, Endpoint};
-pub use client::{ClientCertificate, read_chain_blocking};
+pub use client::{ClientCertificate, control_tls_blocking, read_chain_blocking};
 pub use exchange::{Answer, Request};
 pub use oauth2::{Asked, Proof};
 pub use resolve::{Resolver, Table};

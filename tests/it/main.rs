@@ -3,6 +3,7 @@
 // Tells clippy that helper functions in here are test code too (allow-unwrap-in-tests in clippy.toml).
 #![cfg(test)]
 
+mod access_log;
 mod architecture;
 mod backup;
 mod bad_config;
@@ -33,6 +34,7 @@ mod hypercare;
 mod incidents;
 mod jwks;
 mod limits;
+mod listener_tls;
 mod live_metrics;
 mod load_config;
 mod metrics;

@@ -56,6 +56,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "webhook",
         ],
     ),
+    ("listener_tls", &["secret", "config::model", "transport"]),
     ("retry", &[]),
     ("budget", &["clock", "fields", "outcome", "ratelimit", "observed", "config::model"]),
     (
@@ -83,6 +84,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "listener_tls",
             "clock",
             "fields",
             "files",
@@ -277,6 +279,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "listener_tls",
             "run_id",
             "finding",
             "attribution",
