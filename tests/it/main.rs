@@ -72,6 +72,7 @@ mod soak_metrics;
 mod soak_oracle;
 mod soaked_estate;
 mod status;
+mod status_command;
 mod store_trouble;
 mod support;
 mod throttling;
