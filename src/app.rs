@@ -31,6 +31,7 @@ use crate::self_check;
 use crate::server::{self, ReloadAnswer, ReloadRequest, ServerState};
 use crate::store::StoreError;
 use crate::supervisor::Supervisor;
+use crate::time_server;
 use crate::transport::{Resolver, Transport};
 
 mod arrivals;
@@ -216,6 +217,7 @@ impl App {
         .map_err(StartError::Internal)?;
         supervisor.spawn("recorder", task.run());
         supervisor.spawn("self_check", checker.run(config_now.clone(), transport_now.clone(), Arc::clone(&own), stop.clone()));
+        supervisor.spawn("time_server", time_server::run(config_now.clone(), transport_now.clone(), Arc::clone(&own), stop.clone()));
         evidence::started(&log, &config, schedules.keys(), clock.now(), &recorder, &own).await;
         restart::forget(&gone, &departed, &board, &recorder).await;
         restart::account_downtime(&config, &schedules, &board, &clock, &recorder).await;

@@ -189,6 +189,7 @@ pub const fn cause_advice(cause: Cause) -> &'static str {
         Cause::Egress => {
             "Our address guard refused the target. If it is a private address on purpose, set allow_private for the integration."
         }
+        Cause::Route => "Our own way there failed: the proxy or the source address of the configuration. Ask whoever runs the proxy.",
         Cause::Capacity => "The monitor ran out of connections, ports or run slots. Check its limits (open files, scheduler.max_runs).",
         Cause::Clock => "The machine's clock jumped. Check its time synchronisation.",
         Cause::Late => "The monitor was too late. Check the machine's load.",

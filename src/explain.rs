@@ -147,6 +147,7 @@ fn unfinished(attempt: &Attempt) -> Option<Unfinished> {
     let (place, words) = match seen.step {
         Step::Prepare | Step::Judge => return None,
         Step::Resolve => (0, "no answer"),
+        Step::Proxy => (1, "no answer of the proxy"),
         Step::Connect => (1, "no connection"),
         Step::Tls => (2, "not finished"),
         Step::Processing => (3, "no answer"),
@@ -164,7 +165,10 @@ fn hop_text(out: &mut String, n: usize, hop: &Hop, told: Option<&Heard>, unfinis
     let purpose = if hop.token { " (token)" } else { "" };
     put(out, format!("  {}. {} {}{purpose}", n + 1, plain(&hop.method), plain(&hop.url)));
     let mut met: Vec<String> = Vec::new();
-    met.push(hop.address.map_or_else(|| "no address".into(), |a| format!("address {a}")));
+    match (&hop.via, hop.address) {
+        (Some(via), _) => met.push(format!("through the proxy {via}")),
+        (None, address) => met.push(address.map_or_else(|| "no address".into(), |a| format!("address {a}"))),
+    }
     met.extend(hop.version.as_deref().map(plain));
     met.push(hop.status.map_or_else(|| "no answer".into(), |s| format!("status {s}")));
     put(out, format!("     {}", met.join(", ")));
@@ -365,6 +369,7 @@ fn hop_value(h: &Hop, now: UnixMs) -> Value {
         "method": h.method,
         "url": h.url,
         "address": h.address.map(|a| a.to_string()),
+        "via": h.via,
         "version": h.version,
         "status": h.status,
         "location": h.location,

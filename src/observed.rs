@@ -23,7 +23,9 @@ pub enum Step {
     Prepare,
     /// Waiting for DNS.
     Resolve,
-    /// Waiting for the TCP connection.
+    /// Waiting for a sign of life of our own proxy.
+    Proxy,
+    /// Waiting for the connection to the endpoint.
     Connect,
     /// In the TLS handshake.
     Tls,
@@ -39,7 +41,7 @@ impl Step {
     /// The class of a run whose deadline passed in this step (product.md: waiting that ends nowhere).
     pub const fn class(self) -> Class {
         match self {
-            Self::Prepare => Class::Internal,
+            Self::Prepare | Self::Proxy => Class::Internal,
             Self::Resolve => Class::Dns,
             Self::Connect => Class::Connect,
             Self::Tls => Class::Tls,
@@ -118,8 +120,11 @@ pub struct Hop {
     pub method: String,
     /// URL without user; of the query only the parameters' names.
     pub url: String,
-    /// The address we connected to, or tried last.
+    /// The address we connected to, or tried last. `None` for a name behind a proxy, which alone knows it.
     pub address: Option<SocketAddr>,
+    /// The proxy it went through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
     /// `HTTP/1.1`, `HTTP/2`.
     pub version: Option<String>,
     /// Phases of this hop.

@@ -121,6 +121,8 @@ closed_set! {
         Secret => "secret",
         /// Unknown: our address guard refused the target.
         Egress => "egress",
+        /// Unknown: our own way there failed: the proxy, or the source address.
+        Route => "route",
         /// Unknown: we were out of descriptors, ports, memory or run slots.
         Capacity => "capacity",
         /// Unknown: the wall clock jumped over the slot.

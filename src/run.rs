@@ -182,7 +182,8 @@ fn deadline_passed(def: &CheckDef, observed: &Observed) -> Failure {
     let waiting = match observed.step {
         Step::Prepare => return Failure::ours(Cause::Internal, "the run's deadline passed before anything was sent"),
         Step::Resolve => "for a DNS answer",
-        Step::Connect => "for the TCP connection",
+        Step::Proxy => return Failure::ours(Cause::Route, "the run's deadline passed while waiting for our own proxy"),
+        Step::Connect => "for the connection",
         Step::Tls => "in the TLS handshake",
         Step::Processing => "for the response",
         Step::Transfer => "for the rest of the response's body",

@@ -37,7 +37,7 @@ pub struct Passed {
     pub phase: Phase,
     pub go_live: Option<String>,
     pub hypercare_ends: Option<String>,
-    /// Whole days since go-live: 0 on the first.
+    /// The day since go-live: 1 is the first.
     pub day: Option<i64>,
     pub reasons: Vec<String>,
     pub criteria: Vec<Row>,

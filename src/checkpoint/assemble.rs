@@ -122,13 +122,7 @@ impl Answered {
 
 /// Incidents as they were at a time: what came later has not happened.
 fn as_of(all: Vec<Arc<Incident>>, now: UnixMs) -> Vec<Arc<Incident>> {
-    let known = all.into_iter().filter(|i| i.opened <= now);
-    known
-        .map(|i| match i.closed {
-            Some(closed) if closed > now => Arc::new(Incident { closed: None, ..Incident::clone(&i) }),
-            _ => i,
-        })
-        .collect()
+    all.into_iter().filter_map(|i| i.as_of(now).map(Arc::new)).collect()
 }
 
 pub(super) type Stored = HashMap<IntegrationId, Vec<(History, Hours)>>;
@@ -168,7 +162,7 @@ fn passed(
         phase: entry.phase(now),
         go_live: i.go_live.map(|t| t.to_string()),
         hypercare_ends: i.go_live.map(|t| t.plus(i.hypercare.0).to_string()),
-        day: i.go_live.filter(|t| *t <= now).map(|t| now.0.saturating_sub(t.0).div_euclid(DAY_MS)),
+        day: i.go_live.filter(|t| *t <= now).map(|t| now.0.saturating_sub(t.0).div_euclid(DAY_MS) + 1),
         reasons: Vec::new(),
         criteria: Vec::new(),
         standing: None,

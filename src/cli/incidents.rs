@@ -14,6 +14,7 @@ use super::{CliError, CliResult, Exit, block_on, say};
 use crate::clock::{Clock, UnixMs};
 use crate::explain::plain;
 use crate::fields::Slug;
+use crate::incident::Incident;
 use crate::incident::cause::causes;
 use crate::incident::shown::{IncidentList, IncidentShown};
 use crate::limits::words::span;
@@ -21,7 +22,7 @@ use crate::store::{Reader, StoreError};
 
 const INDENT: &str = "  ";
 
-/// Show incidents: spans of time in which an integration does not work. All that the daemon has at hand, the open ones first, or one with its checks,
+/// Show incidents: spans of time in which an integration does not work. All that the daemon has at hand, the open ones first and of them the worst, or one with its checks,
 /// runs and timeline. Times are UTC. Exit code: 0 none of them is open, 1 one is
 #[derive(Debug, clap::Args)]
 pub(super) struct Incidents {
@@ -179,7 +180,7 @@ fn list(args: &Incidents, below: Option<&str>) -> CliResult {
 
 fn stored(reader: &Reader, parts: &[&str], open: bool) -> Result<IncidentList, CliError> {
     let mut all = reader.incidents().map_err(trouble)?;
-    all.sort_by_key(|i| (!i.is_open(), std::cmp::Reverse(i.first_bad)));
+    all.sort_by_cached_key(Incident::place);
     let causes = causes(&all);
     let named = |id: &str| id.split('/').zip(parts).all(|(a, b)| a == *b);
     let wanted = all.iter().filter(|i| named(i.integration.as_str()) && (!open || i.is_open()));

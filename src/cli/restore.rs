@@ -28,7 +28,13 @@ pub(super) fn run(args: &Restore) -> CliResult {
         return Err(Exit::BadInput.with(anyhow::anyhow!("there is no backup at {}", args.file.display())));
     }
     if store.exists() && !args.force {
-        let what = "there is a store already; --force gives that one another name and puts the backup in its place";
+        // Who is told to force it should not first hear afterwards that a daemon is in the way.
+        let what = match hold(&store) {
+            Err(StoreError::InUse(_)) => {
+                "there is a store, and a daemon works with it: stop that first; then --force gives the store another name and puts the backup in its place"
+            }
+            _ => "there is a store already; --force gives that one another name and puts the backup in its place",
+        };
         return Err(Exit::Io.with(anyhow::anyhow!("{}: {what}", store.display())));
     }
     let held = hold(&store).map_err(|e| match e {

@@ -241,7 +241,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn seen(id: &str, state: &str, more: Value) -> Seen {
+    fn seen(id: &str, state: &str, more: &Value) -> Seen {
         let mut all = json!({ "id": id, "name": "CRM", "criticality": "high", "state": state, "failing_checks": [] });
         all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         serde_json::from_value(all).unwrap()
@@ -257,7 +257,7 @@ mod tests {
             "failing_checks": ["list", "get"], "failing_since": "2026-12-01T08:00:00Z", "class": "server_error", "attribution": "third_party",
             "trouble_check": "list", "detail": "answered 503\u{1b}[2J", "remediation": "Ask the vendor.",
         });
-        let a = answer(vec![seen("acme/production/crm", "failing", failing), seen("acme/production/erp", "passing", json!({}))]);
+        let a = answer(vec![seen("acme/production/crm", "failing", &failing), seen("acme/production/erp", "passing", &json!({}))]);
         let want = "\
 1 failing, 1 passing, as of 2026-12-01T10:00:00Z
 
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn the_worst_state_is_the_exit_code() {
-        let of = |states: &[&str]| exit(&answer(states.iter().map(|s| seen("a/b/c", s, json!({}))).collect()));
+        let of = |states: &[&str]| exit(&answer(states.iter().map(|s| seen("a/b/c", s, &json!({}))).collect()));
         assert_eq!(of(&["passing", "paused", "maintenance"]), Exit::Yes);
         assert_eq!(of(&["passing", "failing", "unknown"]), Exit::No);
         assert_eq!(of(&["throttled"]), Exit::No);

@@ -1,6 +1,6 @@
 //! One customer's file: `[customer]`, its `[[integration]]` tables and their `[[integration.check]]` tables.
 //!
-//! What the customer's table sets for all (`allow_private`, `maintenance`, `paused`) is merged into each integration here. Knows no kind's keys.
+//! What the customer's table sets for all (`allow_private`, the way, `maintenance`, `paused`) is merged into each integration here. Knows no kind's keys.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,12 +12,13 @@ use super::judge::{self, Addresses, Judge};
 use super::model::{CheckDef, Customer, IncidentPolicy, Integration, Maintenance, Paused};
 use super::soak::Written;
 use super::table::{Table, did_you_mean, nearest, one_of, read_field};
-use super::{exit, headings, judged, soak, volume, waiver};
+use super::{exit, headings, judged, route, soak, volume, waiver};
 use crate::clock::UnixMs;
 use crate::fields::{IntegrationId, Slug, Span};
 use crate::outcome::{Attribution, Class, Criticality, Owner};
 use crate::probe::Kind;
 use crate::ratelimit::Dialect;
+use crate::route::Route;
 use crate::soak::Judge as By;
 
 /// Names and reasons are shown in pages and logs.
@@ -45,6 +46,7 @@ struct Shared {
     allow_private: bool,
     /// It stands there, and can't be read.
     allow_private_unread: bool,
+    route: Route,
     maintenance: Vec<Maintenance>,
     paused: Option<Paused>,
     soak: Option<Written>,
@@ -70,6 +72,7 @@ pub fn read(mut root: Table<'_>, judge: &mut Judge) -> Reading {
             id,
             allow_private: allow_private.unwrap_or(false),
             allow_private_unread: t.has("allow_private") && allow_private.is_none(),
+            route: route::read(&mut t, &Route::default(), judge),
             maintenance: maintenance(&mut t, judge),
             paused: paused(&mut t),
             soak: t.table("soak").map(|s| soak::read(s, false, judge)),
@@ -83,6 +86,7 @@ pub fn read(mut root: Table<'_>, judge: &mut Judge) -> Reading {
         name: String::new(),
         allow_private: false,
         allow_private_unread: false,
+        route: Route::default(),
         maintenance: Vec::new(),
         paused: None,
         soak: None,
@@ -174,6 +178,7 @@ fn integration(
     let exit = exit::policy(exit::read(&mut t), shared.exit.as_ref(), objective);
     let waivers = waiver::read(&mut t, soak.as_ref(), judge);
     let own_private: Option<bool> = t.opt("allow_private");
+    let route = route::read(&mut t, &shared.route, judge);
     let own_unread = t.has("allow_private") && own_private.is_none();
     let read = Integration {
         id: IntegrationId::new(customer, environment.as_ref().unwrap_or(&fallback), id.as_ref().unwrap_or(&fallback)),
@@ -208,7 +213,8 @@ fn integration(
     let mut check_ids = BTreeMap::new();
     let unsure = own_unread || (shared.allow_private_unread && !t.has("allow_private"));
     let mut addresses = Addresses::new(t.source(), integration.allow_private, unsure);
-    let checks = tables.into_iter().filter_map(|c| check(c, &integration, (&mut check_ids, blocked), &mut addresses, judge)).collect();
+    let checks =
+        tables.into_iter().filter_map(|c| check(c, (&integration, &route), (&mut check_ids, blocked), &mut addresses, judge)).collect();
     addresses.finish();
     t.finish();
     ((id.is_some() && environment.is_some()).then_some(integration), checks, seen)
@@ -216,7 +222,7 @@ fn integration(
 
 fn check(
     mut t: Table<'_>,
-    integration: &Arc<Integration>,
+    (integration, route): (&Arc<Integration>, &Route),
     (ids, blocked): (&mut BTreeMap<Slug, usize>, &mut Blocked),
     addresses: &mut Addresses<'_>,
     judge: &mut Judge,
@@ -288,6 +294,7 @@ fn check(
         retries,
         judged,
         judge: by,
+        route: route.clone(),
         blocked_by,
         kind,
     }))

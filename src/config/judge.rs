@@ -97,6 +97,12 @@ pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: 
         let expected = "expected a private key that can be read where soakwatch runs: bundles can't be signed".to_owned();
         source.report(0..0, "evidence.signing_key", why, expected, true);
     }
+    if let Some((_, password)) = s.probe.proxy.as_ref().and_then(|p| p.login.as_ref())
+        && let Err(why) = password.read_blocking()
+    {
+        let expected = "expected a password that can be read where soakwatch runs: nothing can be asked through the proxy".to_owned();
+        source.report(0..0, "probe.proxy.password", why, expected, true);
+    }
     if let Some(why) = s.heartbeat.url.as_ref().and_then(|url| url.read_blocking().err()) {
         let expected = "expected a URL that can be read where soakwatch runs: no heartbeat can go out".to_owned();
         source.report(0..0, "heartbeat.url", why, expected, true);
@@ -236,15 +242,17 @@ impl Judge {
     pub(super) fn secrets(&mut self, check: &Table<'_>, kind: &Kind) {
         self.readable(check, kind.name(), kind.secrets(), &kind.header_secrets());
         self.keys(check, kind);
-        if let Some((key, why)) = kind.unusable_file_blocking() {
-            let path = format!("{}.{key}", kind.name());
-            let expected = "expected a file of certificates in PEM form";
+        for (path, why) in kind.unusable_files_blocking(self.now) {
+            let expected = match path.rsplit('.').next() {
+                Some("key") => "expected the private key that belongs to the certificate",
+                _ => "expected a file of certificates in PEM form",
+            };
             check.source().report(check.place_of(&path), &check.path_of(&path), why, expected, !self.check_secrets);
         }
     }
 
     /// Tries each secret.
-    fn readable(&mut self, check: &Table<'_>, kind: &str, secrets: Vec<SecretRef>, headers: &[(SecretRef, &str)]) {
+    pub(super) fn readable(&mut self, check: &Table<'_>, kind: &str, secrets: Vec<SecretRef>, headers: &[(SecretRef, &str)]) {
         for secret in secrets {
             let (why, expected) = match self.secrets.entry(secret.clone()).or_insert_with_key(try_blocking) {
                 Tried::Unread(why) => (why.clone(), "expected a secret that can be read where soakwatch runs"),

@@ -15,6 +15,7 @@ use super::model::{CheckDef, IncidentPolicy, Integration, SoakPolicy};
 use crate::files;
 use crate::probe::material::{Material, canonical};
 use crate::ratelimit::Dialect;
+use crate::route::{Route, Via};
 use crate::transport::hex_sha256;
 
 /// A file that a check names may hold this much.
@@ -119,7 +120,7 @@ fn thresholds(policy: &SoakPolicy) -> Material {
 }
 
 fn of_check(check: &CheckDef) -> Material {
-    let CheckDef { id: _, key: _, integration: _, every, timeout, retries, judged: _, judge, blocked_by, kind } = check;
+    let CheckDef { id: _, key: _, integration: _, every, timeout, retries, judged: _, judge, route, blocked_by, kind } = check;
     let mut m = Material::default();
     m.say("every", &every.ms());
     m.say("timeout", &timeout.as_millis());
@@ -130,6 +131,16 @@ fn of_check(check: &CheckDef) -> Material {
         let (here, there) = (check.id.integration(), by.integration());
         m.say("blocked_by", &if here == there { by.check().to_owned() } else { format!("{}/{}", there.integration(), by.check()) });
     }
+    let Route { via, source } = route;
+    match via {
+        None => {}
+        Some(Via::Direct) => m.say("proxy", "direct"),
+        Some(Via::Proxy(proxy)) => {
+            m.say("proxy", proxy);
+            proxy.login.iter().for_each(|(name, _)| m.say("proxy.username", name));
+        }
+    }
+    source.iter().for_each(|address| m.say("source_address", address));
     m.say("kind", kind.name());
     m.below(kind.name(), kind.material());
     m

@@ -16,6 +16,7 @@ mod layers;
 mod load;
 pub mod model;
 pub mod outline;
+mod route;
 mod settings;
 mod soak;
 pub mod stamp;

@@ -13,6 +13,7 @@ use crate::fields::{Bytes, CheckId, HttpUrl, IntegrationId, Ratio, Slug, Span, T
 use crate::outcome::{Attribution, Class, Criticality, Owner, Role};
 use crate::probe::Kind;
 use crate::ratelimit::Dialect;
+use crate::route::{Proxy, Route};
 use crate::secret::SecretRef;
 use crate::soak::{Judge, Waiver};
 
@@ -177,6 +178,8 @@ pub struct SelfCheckSettings {
     pub every: Span,
     /// `timeout`.
     pub timeout: Span,
+    /// `time_server`: who says what time it is, `host` or `host:port` (123).
+    pub time_server: Option<ControlTarget>,
 }
 
 /// A neutral endpoint of the self-check.
@@ -207,6 +210,8 @@ pub struct ProbeSettings {
     pub dns: Vec<SocketAddr>,
     /// `ca`: a PEM file of roots trusted besides the system's.
     pub ca: Option<PathBuf>,
+    /// `proxy`: for checks whose files name none.
+    pub proxy: Option<Proxy>,
 }
 
 impl ProbeSettings {
@@ -428,6 +433,8 @@ pub struct CheckDef {
     pub judged: bool,
     /// `judge`: how its runs are judged; the kind's own way unless written.
     pub judge: Judge,
+    /// The way to its endpoints: `proxy` and `source_address`, here or above.
+    pub route: Route,
     /// `blocked_by`: while that check fails, this one is not run.
     pub blocked_by: Option<CheckId>,
     /// How it is tested.

@@ -11,9 +11,11 @@ use super::model::{
     RateLimitSettings, ReceiverSettings, ReloadSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, StoreSettings,
     Token,
 };
+use super::route;
 use super::table::{Field, Table};
 use crate::fields::{Bytes, Expected, HttpUrl, Ratio, Slug, Span, Volume};
 use crate::probe::http::MAX_BODY;
+use crate::route::Via;
 use crate::secret::SecretRef;
 use crate::transport::auth::rooted;
 
@@ -46,7 +48,7 @@ impl Default for Settings {
                 quota_share: Ratio(0.05),
                 max_hold: Span::seconds(3600),
             },
-            self_check: SelfCheckSettings { targets: Vec::new(), every: Span::seconds(15), timeout: Span::seconds(5) },
+            self_check: SelfCheckSettings { targets: Vec::new(), every: Span::seconds(15), timeout: Span::seconds(5), time_server: None },
             probe: ProbeSettings {
                 max_body: Bytes(1 << 20),
                 max_headers: Bytes(64 << 10),
@@ -55,6 +57,7 @@ impl Default for Settings {
                 traceparent: false,
                 dns: Vec::new(),
                 ca: None,
+                proxy: None,
             },
             receiver: ReceiverSettings {
                 listen: None,
@@ -212,6 +215,7 @@ fn self_check(mut t: Table<'_>, s: &mut SelfCheckSettings) {
     }
     set(&mut s.every, t.between("every", Span::seconds(1), Span::seconds(300)));
     set(&mut s.timeout, t.between("timeout", Span(std::time::Duration::from_millis(100)), SELF_CHECK_TIMEOUT));
+    s.time_server = t.opt::<TimeServer>("time_server").map(|s| s.0);
     t.finish();
 }
 
@@ -223,6 +227,10 @@ fn probe(mut t: Table<'_>, s: &mut ProbeSettings) {
     set(&mut s.traceparent, t.opt("traceparent"));
     s.dns = t.list("dns");
     s.ca = t.opt("ca");
+    s.proxy = route::proxy(&mut t).and_then(|via| match via {
+        Via::Proxy(proxy) => Some(proxy),
+        Via::Direct => None,
+    });
     t.finish();
 }
 
@@ -326,6 +334,25 @@ impl Field for TokenHash {
             *byte = high << 4 | low;
         }
         Ok(Self(hash))
+    }
+}
+
+/// A time server: `host` or `host:port`.
+struct TimeServer(ControlTarget);
+
+impl Field for TimeServer {
+    fn expected() -> String {
+        "a host name or address such as \"ntp.example.com\" (with its port, if it is not 123)".into()
+    }
+    fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
+        let wrong = || Expected(Self::expected());
+        let name = value.as_str().filter(|s| (1..=260).contains(&s.len())).ok_or_else(wrong)?;
+        let url = url::Url::parse(&format!("tcp://{name}")).map_err(|_| wrong())?;
+        let host = url.host_str().filter(|h| !h.is_empty()).ok_or_else(wrong)?;
+        let alone = name == host || Some(name) == url.port().map(|p| format!("{host}:{p}")).as_deref();
+        let port = url.port().unwrap_or(123);
+        let target = ControlTarget { name: name.to_owned(), host: host.trim_matches(['[', ']']).to_owned(), port };
+        Some(Self(target)).filter(|_| alone && port > 0).ok_or_else(wrong)
     }
 }
 

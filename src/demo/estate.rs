@@ -20,7 +20,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,7 @@ use super::history::Made;
 use super::identity::Signing;
 use super::senders::{self, Outbox};
 use super::stories::{Answer, Ask, ENDPOINTS, Endpoint, Wire};
+use super::time;
 use crate::clock::{Clock, UnixMs};
 
 /// Connections at once to one server.
@@ -128,6 +129,9 @@ impl Estate {
             };
             places.insert((endpoint.host.to_owned(), endpoint.port), place);
         }
+        let clock_tower = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.context("a free loopback port")?;
+        places.insert((time::HOST.to_owned(), 123), Place::At(clock_tower.local_addr().context("the port of the time server")?));
+        tasks.spawn(time::serve(clock_tower, clock.clone(), stop.clone()));
         let names = Arc::new(Names { places, cut: AtomicBool::new(false), down: Mutex::default(), dead, _closed: closed });
         let cut = Arc::clone(&names);
         senders::start(&outbox, move || cut.cut.load(Ordering::SeqCst));

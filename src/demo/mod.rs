@@ -16,6 +16,7 @@ pub mod quotas;
 pub mod senders;
 pub mod stories;
 pub mod summary;
+mod time;
 mod watch;
 
 pub use estate::Estate;

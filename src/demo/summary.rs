@@ -206,6 +206,7 @@ mod tests {
             retries: 0,
             judged: true,
             judge: crate::soak::Judge::Ratio,
+            route: crate::route::Route::default(),
             blocked_by: None,
             kind,
         }

@@ -49,6 +49,7 @@ fn definition() -> CheckDef {
         retries: 1,
         judged: true,
         judge: crate::soak::Judge::Ratio,
+        route: crate::route::Route::default(),
         blocked_by: None,
         kind: kind(),
     }
@@ -97,6 +98,7 @@ fn hop(status: Option<u16>) -> Hop {
         }),
         status,
         location: None,
+        via: None,
     }
 }
 

@@ -76,6 +76,7 @@ fn incident(id: &str, severity: Severity, first_bad: UnixMs, opened: UnixMs, clo
         reopened: 0,
         acknowledged: None,
         reclassified: None,
+        before: Vec::new(),
         runs: Vec::new(),
         timeline: Vec::new(),
     })

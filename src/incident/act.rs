@@ -1,6 +1,6 @@
 //! What people do with an incident: they are on it, they write something down, they know better what it is. Pure; who may is decided elsewhere.
 
-use super::{Event, Incident, Severity};
+use super::{Before, Event, Incident, MOST_BEFORE, Severity};
 use crate::clock::UnixMs;
 use crate::outcome::{Attribution, Class};
 
@@ -46,6 +46,11 @@ impl Incident {
             }
             Act::Note(text) => next.log(at, act.event(), Some(by), text),
             Act::Reclassify { class, attribution, severity, reason } => {
+                let Self { severity: was, class: what, attribution: whose, .. } = *self;
+                next.before.push(Before { until: at, severity: was, class: what, attribution: whose });
+                if next.before.len() > MOST_BEFORE {
+                    next.before.remove(0);
+                }
                 next.class = class.unwrap_or(next.class);
                 next.attribution = attribution.unwrap_or(next.attribution);
                 next.severity = severity.unwrap_or(next.severity);

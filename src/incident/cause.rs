@@ -98,6 +98,7 @@ mod tests {
             reopened: 0,
             acknowledged: None,
             reclassified: None,
+            before: Vec::new(),
             runs: Vec::new(),
             timeline: Vec::new(),
         }

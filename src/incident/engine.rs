@@ -196,6 +196,7 @@ fn new(view: &View<'_>, check: &CheckView<'_>, broke: &Broke) -> Incident {
         reopened: 0,
         acknowledged: None,
         reclassified: None,
+        before: Vec::new(),
         runs: Vec::new(),
         timeline: Vec::new(),
     }

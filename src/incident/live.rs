@@ -56,10 +56,10 @@ impl Incidents {
         self.read(|all| all.get(integration).cloned().unwrap_or_default())
     }
 
-    /// All, the open ones first, then the newest first.
+    /// All: the open ones first, the worst of them first; then the newest first.
     pub fn all(&self) -> Vec<Arc<Incident>> {
         let mut all: Vec<_> = self.read(|all| all.values().flatten().cloned().collect());
-        all.sort_by_key(|i| (!i.is_open(), std::cmp::Reverse(i.first_bad), i.id.clone()));
+        all.sort_by_cached_key(|i| i.place());
         all
     }
 

@@ -71,6 +71,8 @@ pub const MOST_TIMELINE: usize = 200;
 /// Runs kept as evidence at most, the newest; and the first one.
 pub const MOST_RUNS: usize = 10;
 
+/// Reclassifications at most of which it is known what was before; of more the oldest are left out.
+pub const MOST_BEFORE: usize = 20;
 /// Characters of an entry's text at most; of a note.
 pub const MOST_TEXT: usize = 300;
 /// The same of a note.
@@ -151,6 +153,19 @@ pub struct SeenRun {
     pub detail: Option<String>,
 }
 
+/// What an incident was taken for, until somebody knew better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// When they said so.
+    pub until: UnixMs,
+    /// How bad.
+    pub severity: Severity,
+    /// What.
+    pub class: Class,
+    /// Whose.
+    pub attribution: Attribution,
+}
+
 /// An incident.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
@@ -186,6 +201,9 @@ pub struct Incident {
     pub acknowledged: Option<(String, UnixMs)>,
     /// Who said what it is; from then on class, attribution and severity are theirs.
     pub reclassified: Option<(String, UnixMs)>,
+    /// What it was taken for before each of the last reclassifications, oldest first: who asks for an earlier time is told that.
+    #[serde(default)]
+    pub before: Vec<Before>,
     /// Runs as evidence, oldest first.
     pub runs: Vec<SeenRun>,
     /// What happened, oldest first.
@@ -214,6 +232,24 @@ impl Incident {
         if self.timeline.len() > MOST_TIMELINE {
             self.timeline.remove(1);
         }
+    }
+
+    /// The incident as it was known at a time: not closed by what came later, and not reclassified yet. `None`: it was not known yet.
+    pub fn as_of(&self, at: UnixMs) -> Option<Self> {
+        if self.opened > at {
+            return None;
+        }
+        let mut then = self.clone();
+        then.closed = self.closed.filter(|c| *c <= at);
+        if let Some(was) = self.before.iter().find(|b| b.until > at) {
+            (then.severity, then.class, then.attribution) = (was.severity, was.class, was.attribution);
+        }
+        Some(then)
+    }
+
+    /// Where it stands in a list: the open ones first, the worst of them first; then the newest first.
+    pub fn place(&self) -> impl Ord + use<> {
+        (self.closed.is_some(), self.closed.is_none().then_some(self.severity), std::cmp::Reverse(self.first_bad), self.id.clone())
     }
 
     /// Whether it goes on.

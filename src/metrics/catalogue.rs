@@ -147,6 +147,8 @@ OWN {
         "Requests and connections the receiver refused before it knew whose message it is, by reason.";
     TLS_REFUSED: Counter "soakwatch_listener_tls_reload_failures_total" &["listener"],
         "New certificates of a listener that could not be used, so that the one before stayed.";
+    CLOCK_OFFSET: Gauge "soakwatch_clock_offset_seconds" &[],
+        "How far this machine's clock is ahead of its time server (negative: behind); absent without one, and while it does not say.";
     LOG_MESSAGES: Counter "soakwatch_log_messages_total" &["level"], "Messages this daemon logged.";
     INTEGRATIONS_REMOVED: Counter "soakwatch_integrations_removed_total" &[], "Integrations that left the configuration since the start.";
     BUILD_INFO: Gauge "soakwatch_build_info" &["version", "revision", "rustversion"], "1 for the running build.";

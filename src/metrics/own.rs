@@ -67,6 +67,7 @@ pub struct OwnMetrics {
     pub evidence_broken: IntCounter,
     evidence_records: IntCounter,
     evidence_last: GaugeVec,
+    clock_offset: GaugeVec,
     config_reload_ok: IntGauge,
     config_reload_time: Gauge,
     config_info: IntGaugeVec,
@@ -113,6 +114,7 @@ impl OwnMetrics {
             evidence_records: keep(&r, IntCounter::with_opts(opts(&cat::EVIDENCE_RECORDS)))?,
             // A vector of none: it shows nothing until there is something.
             evidence_last: keep(&r, GaugeVec::new(opts(&cat::EVIDENCE_LAST), cat::EVIDENCE_LAST.labels))?,
+            clock_offset: keep(&r, GaugeVec::new(opts(&cat::CLOCK_OFFSET), cat::CLOCK_OFFSET.labels))?,
             config_reload_ok: keep(&r, IntGauge::with_opts(opts(&cat::CONFIG_RELOAD_OK)))?,
             config_reload_time: keep(&r, Gauge::with_opts(opts(&cat::CONFIG_RELOAD_TIME)))?,
             config_info: keep(&r, IntGaugeVec::new(opts(&cat::CONFIG_INFO), cat::CONFIG_INFO.labels))?,
@@ -153,6 +155,18 @@ impl OwnMetrics {
         self.evidence_records.inc_by(records);
         if let Ok(last) = self.evidence_last.get_metric_with_label_values::<&str>(&[]) {
             last.set(at.seconds());
+        }
+    }
+
+    /// How many seconds our clock is ahead of its time server; `None`: nobody says.
+    pub fn clock_ahead(&self, seconds: Option<f64>) {
+        match seconds {
+            Some(seconds) => {
+                if let Ok(offset) = self.clock_offset.get_metric_with_label_values::<&str>(&[]) {
+                    offset.set(seconds);
+                }
+            }
+            None => self.clock_offset.reset(),
         }
     }
 

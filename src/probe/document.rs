@@ -75,7 +75,7 @@ pub enum Got {
 }
 
 /// The options of an exchange for a document.
-pub async fn options(place: &Place, most: u64, context: &ProbeContext<'_>) -> Result<Options, Failure> {
+pub async fn options(place: &Place, most: u64, context: &mut ProbeContext<'_>) -> Result<Options, Failure> {
     let roots = match &place.ca {
         Some(file) => Some(context.transport.roots(file).await.map_err(|why| Failure::ours(Cause::Secret, why))?),
         None => None,
@@ -90,6 +90,7 @@ pub async fn options(place: &Place, most: u64, context: &ProbeContext<'_>) -> Re
         timeout: context.check.timeout,
         dialect: context.check.integration.dialect,
         host: place.url.host_port(),
+        way: context.transport.way(&context.check.route, context.redactor).await?,
     })
 }
 

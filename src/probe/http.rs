@@ -18,12 +18,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::material::Material;
 use super::{ProbeContext, RefusedLiteral, refused_address};
+use crate::clock::UnixMs;
 use crate::fields::{Bytes as Size, HttpUrl, Span, masked_query};
 use crate::observed::{Failure, Observed, Step, bounded};
 use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef};
 use crate::transport::auth::{Auth, KeyPlace, reveal, sensitive};
-use crate::transport::{HttpVersion, Options, Request, hex_sha256, read_roots_blocking};
+use crate::transport::{HttpVersion, Options, OwnCertificate, Request, hex_sha256, read_roots_blocking};
 
 mod body;
 mod expect;
@@ -41,7 +42,7 @@ pub use given::Given;
 pub(super) use material::authorized;
 pub use pattern::{Path, Pattern};
 pub use table::MAX_BODY;
-pub(super) use table::{read_headers, read_url};
+pub(super) use table::{never_shown, read_headers, read_url};
 
 /// What a secret among `headers` is called.
 const HEADER_SECRET: &str = "a header's secret";
@@ -63,6 +64,8 @@ pub struct HttpCheck {
     pub auth: Option<Auth>,
     /// `ca`: a PEM file of roots trusted besides the shared ones, read at use.
     pub ca: Option<PathBuf>,
+    /// `client`: what we show where we are asked who we are.
+    pub own: Option<OwnCertificate>,
     /// `http_version`.
     pub version: HttpVersion,
     /// `redirects`: how many are followed.
@@ -112,6 +115,7 @@ impl HttpCheck {
         let mut all: Vec<SecretRef> = given.filter_map(Given::secret).cloned().collect();
         all.extend(self.auth.iter().flat_map(Auth::secrets));
         all.extend(self.body.iter().flat_map(Body::secrets));
+        all.extend(self.own.iter().map(|own| own.key.clone()));
         all
     }
 
@@ -135,10 +139,12 @@ impl HttpCheck {
         self.expect.within.map(|w| ("expect.within", w))
     }
 
-    /// A file it names that can't be used: its key, and why. Reads it: blocking.
-    pub fn unusable_file_blocking(&self) -> Option<(&'static str, String)> {
-        let file = self.ca.as_deref()?;
-        read_roots_blocking(file).err().map(|why| ("ca", format!("{} can't be used: {why}", file.display())))
+    /// The files it names that can't be used by that time: the key of each, and why. Reads them: blocking.
+    pub fn unusable_files_blocking(&self, at: UnixMs) -> Vec<(&'static str, String)> {
+        let roots =
+            self.ca.as_deref().and_then(|f| Some(("ca", format!("{} can't be used: {}", f.display(), read_roots_blocking(f).err()?))));
+        let own = self.own.as_ref().and_then(|own| own.unusable_blocking(at));
+        roots.into_iter().chain(own).collect()
     }
 
     /// What of it is judged.
@@ -173,10 +179,11 @@ impl HttpCheck {
             redirects: self.redirects,
             max_body: self.max_body.map(|b| b.0),
             roots,
-            client: None,
+            client: transport.own_certificate(self.own.as_ref(), context.now, context.redactor).await?,
             timeout: context.check.timeout,
             dialect: context.check.integration.dialect,
             host: self.host(),
+            way: transport.way(&context.check.route, context.redactor).await?,
         };
         let redactor = &mut *context.redactor;
         let mut request = self.request(redactor).await?;

@@ -326,20 +326,22 @@ impl Kind {
         }
     }
 
-    /// A file the check names that can't be used: where it stands in the kind's table, and why. Reads it: blocking.
-    pub fn unusable_file_blocking(&self) -> Option<(&'static str, String)> {
-        match self {
-            Self::Http(c) => c.unusable_file_blocking(),
-            Self::Scim(c) => c.unusable_file_blocking(),
-            Self::RoundTrip(c) => c.trigger.unusable_file_blocking(),
-            Self::WebhookArrival(_) => None,
-            Self::Oidc(c) => c.unusable_file_blocking(),
-            Self::OAuth2(c) => c.unusable_file_blocking(),
-            Self::Saml(c) => c.unusable_file_blocking(),
-            Self::Webhook(c) => c.unusable_file_blocking(),
+    /// The files the check names that can't be used by that time: where each stands in the check's table, and why. Reads them: blocking.
+    pub fn unusable_files_blocking(&self, at: UnixMs) -> Vec<(String, String)> {
+        let found = match self {
+            Self::Http(c) => c.unusable_files_blocking(at),
+            Self::Scim(c) => c.unusable_files_blocking(at),
+            Self::RoundTrip(c) => c.trigger.unusable_files_blocking(at),
+            Self::WebhookArrival(_) => Vec::new(),
+            Self::Oidc(c) => c.unusable_file_blocking().into_iter().collect(),
+            Self::OAuth2(c) => c.unusable_file_blocking().into_iter().collect(),
+            Self::Saml(c) => c.unusable_file_blocking().into_iter().collect(),
+            Self::Webhook(c) => c.unusable_files_blocking(at),
             #[cfg(test)]
-            Self::Told(_) => None,
-        }
+            Self::Told(_) => Vec::new(),
+        };
+        let below = if matches!(self, Self::RoundTrip(_)) { ".trigger" } else { "" };
+        found.into_iter().map(|(key, why)| (format!("{}{below}.{key}", self.name()), why)).collect()
     }
 
     /// The shortest interval that spares the far side, and what it is spared; shorter ones are warned of.

@@ -278,7 +278,7 @@ impl OidcCheck {
     }
 
     /// Asks each endpoint without logging in; adds what was found. Gives what could not be decided.
-    async fn ask(&self, urls: &[(String, Url)], context: &ProbeContext<'_>, observed: &mut Observed) -> Option<Failure> {
+    async fn ask(&self, urls: &[(String, Url)], context: &mut ProbeContext<'_>, observed: &mut Observed) -> Option<Failure> {
         if urls.is_empty() {
             return None;
         }

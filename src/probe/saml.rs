@@ -306,7 +306,7 @@ impl SamlCheck {
     }
 
     /// Asks each endpoint with a GET; adds what was found. Gives what could not be decided.
-    async fn ask(&self, urls: &[HttpUrl], context: &ProbeContext<'_>, observed: &mut Observed) -> Option<Failure> {
+    async fn ask(&self, urls: &[HttpUrl], context: &mut ProbeContext<'_>, observed: &mut Observed) -> Option<Failure> {
         let (mut found, mut undecided) = (Vec::new(), None);
         for url in urls {
             let place = Place { url: url.clone(), ca: self.ca.clone() };

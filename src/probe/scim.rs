@@ -26,7 +26,7 @@ use crate::sso::scim::plan::{PAGES, plan};
 use crate::sso::scim::write::{Move, Write};
 use crate::sso::scim::{Exchange, Idp, judge};
 use crate::transport::auth::Auth;
-use crate::transport::{hex_sha256, read_roots_blocking};
+use crate::transport::{OwnCertificate, hex_sha256, read_roots_blocking};
 use session::Session;
 
 mod left;
@@ -56,6 +56,8 @@ pub struct ScimCheck {
     pub auth: Option<Auth>,
     /// `ca`: a PEM file of roots trusted besides the shared ones, read at use.
     pub ca: Option<PathBuf>,
+    /// `client`: what we show where we are asked who we are.
+    pub own: Option<OwnCertificate>,
     /// `token_ends`: when the token stops being accepted, as was written down when it was made.
     pub token_ends: Option<UnixMs>,
     /// `known`: the userName of somebody who exists. A person's, maybe: handled as a secret.
@@ -89,7 +91,8 @@ impl ScimCheck {
 
     /// Every secret it refers to.
     pub fn secrets(&self) -> Vec<SecretRef> {
-        self.auth.iter().flat_map(Auth::secrets).chain(self.known.clone()).collect()
+        let key = self.own.iter().map(|own| own.key.clone());
+        self.auth.iter().flat_map(Auth::secrets).chain(self.known.clone()).chain(key).collect()
     }
 
     /// The first URL that is written as an address the guard would refuse.
@@ -101,10 +104,12 @@ impl ScimCheck {
         [Some(("url", &self.url)), token].into_iter().flatten().find_map(|(key, url)| refused_address(key, url, allow_private))
     }
 
-    /// A file it names that can't be used: its key, and why. Reads it: blocking.
-    pub fn unusable_file_blocking(&self) -> Option<(&'static str, String)> {
-        let file = self.ca.as_deref()?;
-        read_roots_blocking(file).err().map(|why| ("ca", format!("{} can't be used: {why}", file.display())))
+    /// The files it names that can't be used by that time: the key of each, and why. Reads them: blocking.
+    pub fn unusable_files_blocking(&self, at: UnixMs) -> Vec<(&'static str, String)> {
+        let roots =
+            self.ca.as_deref().and_then(|f| Some(("ca", format!("{} can't be used: {}", f.display(), read_roots_blocking(f).err()?))));
+        let own = self.own.as_ref().and_then(|own| own.unusable_blocking(at));
+        roots.into_iter().chain(own).collect()
     }
 
     /// Requests of a run.
@@ -126,7 +131,7 @@ impl ScimCheck {
     /// What of it is judged. Every field is named, so that a new one must be placed here.
     pub fn material(&self) -> Material {
         // A new token has another end: that is no other judgement. Where it may write says nothing of what is judged.
-        let Self { url, auth, ca, token_ends: _, known, idp, groups, write, allow_write_in_production: _ } = self;
+        let Self { url, auth, ca, own, token_ends: _, known, idp, groups, write, allow_write_in_production: _ } = self;
         let mut m = Material::default();
         m.say("url", url.url());
         if let Some(auth) = auth {
@@ -134,6 +139,9 @@ impl ScimCheck {
         }
         if let Some(file) = ca {
             m.file("ca", file);
+        }
+        if own.is_some() {
+            m.say("client", "secret");
         }
         if known.is_some() {
             m.say("known", "somebody");

@@ -19,6 +19,7 @@ use http::HeaderName;
 use super::http::{Given, Path, StatusRange};
 use super::material::Material;
 use super::{ProbeContext, RefusedLiteral, refused_address};
+use crate::clock::UnixMs;
 use crate::config::model::CheckDef;
 use crate::fields::{HttpUrl, Span, masked_query};
 use crate::finding::Findings;
@@ -26,7 +27,7 @@ use crate::observed::{Failure, Observed, Step, bounded};
 use crate::outcome::Cause;
 use crate::secret::SecretRef;
 use crate::transport::auth::Auth;
-use crate::transport::{HttpVersion, Options, hex_sha256, read_roots_blocking};
+use crate::transport::{HttpVersion, Options, OwnCertificate, hex_sha256, read_roots_blocking};
 use crate::webhook::{Scheme, Template};
 use message::{Sender, Variant};
 
@@ -62,6 +63,8 @@ pub struct WebhookCheck {
     pub cloudevents: Option<CloudEvent>,
     /// `ca`: a PEM file of roots trusted besides the shared ones, read at use.
     pub ca: Option<PathBuf>,
+    /// `client`: what we show where we are asked who we are.
+    pub own: Option<OwnCertificate>,
     /// `expect.status`: statuses of 2xx.
     pub status: Vec<StatusRange>,
     /// `expect.within`: from the look-up of the name to the end of the answer to the message itself.
@@ -157,7 +160,8 @@ impl WebhookCheck {
     /// Every secret it refers to.
     pub fn secrets(&self) -> Vec<SecretRef> {
         let bearer = self.effect.iter().filter_map(|e| e.bearer.clone());
-        self.secrets.iter().cloned().chain(self.given().filter_map(|g| g.secret().cloned())).chain(bearer).collect()
+        let key = self.own.iter().map(|own| own.key.clone());
+        self.secrets.iter().cloned().chain(self.given().filter_map(|g| g.secret().cloned())).chain(bearer).chain(key).collect()
     }
 
     /// Those of its secrets that go into a header as they are, each with what it is called where it can't be sent.
@@ -185,10 +189,12 @@ impl WebhookCheck {
         self.within.map(|w| ("expect.within", w))
     }
 
-    /// A file it names that can't be used: its key, and why. Reads it: blocking.
-    pub fn unusable_file_blocking(&self) -> Option<(&'static str, String)> {
-        let file = self.ca.as_deref()?;
-        read_roots_blocking(file).err().map(|why| ("ca", format!("{} can't be used: {why}", file.display())))
+    /// The files it names that can't be used by that time: the key of each, and why. Reads them: blocking.
+    pub fn unusable_files_blocking(&self, at: UnixMs) -> Vec<(&'static str, String)> {
+        let roots =
+            self.ca.as_deref().and_then(|f| Some(("ca", format!("{} can't be used: {}", f.display(), read_roots_blocking(f).err()?))));
+        let own = self.own.as_ref().and_then(|own| own.unusable_blocking(at));
+        roots.into_iter().chain(own).collect()
     }
 
     /// What of it is judged.
@@ -241,11 +247,12 @@ impl WebhookCheck {
         !self.reject.is_empty() || self.replay
     }
 
-    async fn options(&self, context: &ProbeContext<'_>) -> Result<Options, Failure> {
+    async fn options(&self, context: &mut ProbeContext<'_>) -> Result<Options, Failure> {
         let roots = match &self.ca {
             Some(file) => Some(context.transport.roots(file).await.map_err(|why| Failure::ours(Cause::Secret, why))?),
             None => None,
         };
+        let client = context.transport.own_certificate(self.own.as_ref(), context.now, context.redactor).await?;
         let CheckDef { integration, timeout, .. } = context.check;
         Ok(Options {
             allow_private: integration.allow_private,
@@ -257,7 +264,8 @@ impl WebhookCheck {
             timeout: *timeout,
             dialect: integration.dialect,
             host: self.host(),
-            client: None,
+            client,
+            way: context.transport.way(&context.check.route, context.redactor).await?,
         })
     }
 }

@@ -54,7 +54,7 @@ fn summary(page: &mut Page, c: &Checkpoint) {
             plain(&part.name),
             state(passed.answer.to_string()),
             plain(passed.phase.to_string()),
-            plain(passed.day.map_or_else(|| "–".to_owned(), |d| (d + 1).to_string())),
+            plain(passed.day.map_or_else(|| "–".to_owned(), |d| d.to_string())),
             plain(share(part.numbers.as_ref().and_then(|n| n.success_ratio))),
             plain(share(part.numbers.as_ref().and_then(|n| n.coverage))),
             plain(left(standing.and_then(|s| s.budget_30d.as_ref()))),
@@ -153,7 +153,7 @@ fn numbers(page: &mut Page, part: &Part, passed: &Passed) {
             plain((n.counts.unknown + n.counts.skipped).to_string()),
         ]);
     }
-    page.table(&["window", "from", "#success", "worst check", "#coverage", "#pass", "#fail", "#throttled", "#missing"], rows);
+    page.table(&["window", "from", "#success", "worst check", "#coverage", "#pass", "#fail", "#throttled", "#unknown, skipped"], rows);
     let burns = standing.burn.iter().map(|(name, x)| format!("{name} {}", x.map_or_else(|| "–".to_owned(), |x| format!("{x:.1}"))));
     page.text(plain(format!(
         "Objective {}. Error budget: {} of the last 30 days, {} of all of hypercare. Burn rates: {}.",

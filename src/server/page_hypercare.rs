@@ -200,7 +200,7 @@ fn environments(view: &View, now: UnixMs) -> Markup {
         } @else {
             div.card { table.list role="table" {
                 caption { "Numbers are those of the worst judged check of the worst integration. Days are counted since the newest go-live."
-                    @if let Some(a) = view.environments.first() { " Counted at " (a.as_of) ", and anew every half minute." } }
+                    @if let Some(a) = view.environments.first() { " Counted at " (a.as_of) "; counted anew every half minute, in large estates more rarely." } }
                 thead { tr {
                     th scope="col" { "Exit" } th scope="col" { "Environment" } th.num scope="col" { "Day" } th.num scope="col" { "24 h" } th.num scope="col" { "Burn 6 h" }
                     th.num scope="col" { "Budget left, 30 days" } th scope="col" { "What holds it back" } th scope="col" { "Next to end" }
@@ -226,7 +226,7 @@ fn environment(a: &Answered, view: &View, now: UnixMs) -> Markup {
         tr role="row" {
             td.state role="cell" { (answer_badge(a.answer)) }
             th scope="row" role="rowheader" { a href=(format!("/readiness/{}", a.environment)) { (name) ", " (environment) } div.small.soft { (a.integrations.len()) @if a.integrations.len() == 1 { " integration" } @else { " integrations" } } }
-            td.num role="cell" data-label="Day" { @match day { Some(d) => (d + 1), None => span.none { "–" } } }
+            td.num role="cell" data-label="Day" { @match day { Some(d) => (d), None => span.none { "–" } } }
             td.num role="cell" data-label="24 h" { (super::page::percent(success)) }
             td.num role="cell" data-label="Burn 6 h" { @match burn { Some(x) => span class=[(x > 6.0).then_some("low")] { (format!("{x:.1}")) }, None => span.none { "–" } } }
             td.num role="cell" data-label="Budget left" { @match budget {

@@ -185,11 +185,11 @@ fn commands(i: &Incident) -> Markup {
     html! {
         h2 { "What you can do" }
         div.card.pad {
-            p { "Pages change nothing. With the token of an operator:" }
+            p { "Pages change nothing. On a command line (where this server asks for tokens with " code { "--token-file FILE" } ", from another machine with " code { "--url URL" } "):" }
             ul.commands {
-                li { code { "soakwatch ack " (i.id) } " says that you are on it." }
-                li { code { "soakwatch note " (i.id) " TEXT" } " writes something down." }
-                li { code { "soakwatch reclassify " (i.id) " ..." } " where it is something else, somebody else's, or not as bad." }
+                li { code { "soakwatch ack " (i.id) } " says that you are on it (token of an operator)." }
+                li { code { "soakwatch note " (i.id) " TEXT" } " writes something down (operator)." }
+                li { code { "soakwatch reclassify " (i.id) " ..." } " where it is something else, somebody else's, or not as bad (approver: a soak is judged by it)." }
             }
         }
     }

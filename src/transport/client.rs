@@ -8,11 +8,13 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
-use super::{Transport, certificate};
+use super::auth::{reveal, rooted};
+use super::{Transport, certificate, hex_sha256};
 use crate::clock::UnixMs;
+use crate::config::table::Table;
 use crate::observed::Failure;
 use crate::outcome::Cause;
-use crate::secret::{Redactor, SecretValue};
+use crate::secret::{Redactor, SecretRef, SecretValue};
 
 /// A file of certificates may hold this much.
 const MOST_BYTES: u64 = 64 * 1024;
@@ -25,6 +27,60 @@ pub struct ClientCertificate {
     pub not_before: UnixMs,
     /// Its end.
     pub not_after: UnixMs,
+    /// SHA-256 of the certificate itself, so that what was given for it can be told apart.
+    pub(super) sha256: String,
+}
+
+/// `client = { certificate, key }` of a check's table: what we show a server that asks who we are. Both are read anew for every run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnCertificate {
+    /// `certificate`: a PEM file, ours first.
+    pub file: PathBuf,
+    /// `key`: its private key.
+    pub key: SecretRef,
+}
+
+impl OwnCertificate {
+    /// Reads the table `client`.
+    pub fn read(mut t: Table<'_>) -> Option<Self> {
+        let file = t.req::<PathBuf>("certificate").map(|p| t.source().dir.join(p));
+        let key = t.req::<SecretRef>("key").map(|s| rooted(s, &t));
+        t.finish();
+        Some(Self { file: file?, key: key? })
+    }
+
+    /// What of it can't be used by that time: the key that names it, and why. A key that can't be read at all is not said here. Blocking.
+    pub fn unusable_blocking(&self, at: UnixMs) -> Option<(&'static str, String)> {
+        let file = self.file.display();
+        let chain = match read_chain_blocking(&self.file) {
+            Ok(chain) => chain,
+            Err(why) => return Some(("client.certificate", format!("{file} can't be used: {why}"))),
+        };
+        if let Some(key) = self.key.read_blocking().ok()
+            && let Err(why) = fit(chain.clone(), &key)
+        {
+            return Some(("client.key", format!("can't be used with {file}: {why}")));
+        }
+        let own = certificate::facts(&chain, &Redactor::default()).into_iter().next();
+        own.and_then(|own| dated(own.not_before, own.not_after, at))
+            .map(|why| ("client.certificate", format!("{file} can't be used: {why}")))
+    }
+}
+
+/// The certificates with their key; the key is read as PEM: PKCS#8, SEC1 or PKCS#1.
+fn fit(chain: Vec<CertificateDer<'static>>, key: &SecretValue) -> Result<CertifiedKey, &'static str> {
+    let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
+        .map_err(|_| "its key is not a private key in PEM form, without a password")?;
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    CertifiedKey::from_der(chain, key, &provider).map_err(|_| "its key can't be used, or is another one's")
+}
+
+/// Why a certificate does not hold at that time.
+fn dated(not_before: UnixMs, not_after: UnixMs, at: UnixMs) -> Option<String> {
+    if at >= not_after {
+        return Some(format!("it expired at {not_after}"));
+    }
+    (at < not_before).then(|| format!("it is not valid before {not_before}"))
 }
 
 /// The certificates of a PEM file, ours first. Blocking.
@@ -45,9 +101,8 @@ pub fn control_tls_blocking(ca: Option<&Path>, identity: Option<&Path>) -> anyho
         let unusable = |why: &str| anyhow::anyhow!("identity {}: {why}", file.display());
         let chain = read_chain_blocking(file).map_err(|why| unusable(&why))?;
         let bytes = crate::files::read_blocking(file, MOST_BYTES).map_err(|why| unusable(&why.to_string()))?;
-        let key = PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| unusable("it holds no private key in PEM form, without a password"))?;
-        let certified = CertifiedKey::from_der(chain, key, &rustls::crypto::aws_lc_rs::default_provider())
-            .map_err(|_| unusable("its key can't be used, or is another one's"))?;
+        let key = SecretValue::new(String::from_utf8(bytes).map_err(|_| unusable("it is not PEM"))?);
+        let certified = fit(chain, &key).map_err(unusable)?;
         config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
     }
     Ok(config)
@@ -63,11 +118,24 @@ impl Transport {
         let facts = certificate::facts(&chain, &Redactor::default());
         let own = facts.first().ok_or_else(|| unusable("it can't be read"))?;
         let (not_before, not_after) = (own.not_before, own.not_after);
-        let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
-            .map_err(|_| unusable("its key is not a private key in PEM form, without a password"))?;
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let certified =
-            CertifiedKey::from_der(chain, key, &provider).map_err(|_| unusable("its key can't be used, or is another one's"))?;
-        Ok(Arc::new(ClientCertificate { resolver: Arc::new(SingleCertAndKey::from(certified)), not_before, not_after }))
+        let sha256 = chain.first().map(|own| hex_sha256(own)).unwrap_or_default();
+        let certified = fit(chain, key).map_err(unusable)?;
+        Ok(Arc::new(ClientCertificate { resolver: Arc::new(SingleCertAndKey::from(certified)), not_before, not_after, sha256 }))
+    }
+
+    /// The certificate that a check shows, read now. One that does not hold now is not sent: that is ours to mend, not the server's.
+    pub async fn own_certificate(
+        &self,
+        own: Option<&OwnCertificate>,
+        now: UnixMs,
+        redactor: &mut Redactor,
+    ) -> Result<Option<Arc<ClientCertificate>>, Failure> {
+        let Some(own) = own else { return Ok(None) };
+        let key = reveal(&own.key, redactor).await?;
+        let read = self.client_certificate(&own.file, &key).await?;
+        match dated(read.not_before, read.not_after, now) {
+            None => Ok(Some(read)),
+            Some(why) => Err(Failure::ours(Cause::Secret, format!("client certificate {}: {why}", own.file.display()))),
+        }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use url::Host;
 
 use super::client::ClientCertificate;
@@ -63,11 +63,14 @@ impl Transport {
         let host = url.host().ok_or_else(|| Failure::ours(Cause::Internal, "a URL without a host"))?.to_owned();
         let secure = url.scheme() == "https";
         let port = url.port_or_known_default().unwrap_or(if secure { 443 } else { 80 });
-        let tcp = Box::pin(self.tcp(&host, port, secure, options, sent, observed)).await?;
+        let stream = match &options.way.proxy {
+            Some(proxy) => Box::pin(self.tunnel((&host, port), proxy, options, sent, observed)).await?,
+            None => Box::new(Box::pin(self.tcp(&host, port, secure, options, sent, observed)).await?),
+        };
         if secure {
-            Box::pin(self.handshake(tcp, &host, (options, client), redactor, observed)).await
+            Box::pin(self.handshake(stream, &host, (options, client), redactor, observed)).await
         } else {
-            Ok((Box::new(tcp), options.version == HttpVersion::Http2))
+            Ok((stream, options.version == HttpVersion::Http2))
         }
     }
 
@@ -113,12 +116,12 @@ impl Transport {
             hop(observed).address = Some(address);
             let left = count - n;
             let connected = if left == 1 {
-                TcpStream::connect(address).await
+                tcp_to(address, options.way.source).await?
             } else {
                 let share =
                     (options.timeout.saturating_sub(started.elapsed()) / u32::try_from(left).unwrap_or(u32::MAX)).min(LONGEST_SHARE);
                 let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer");
-                tokio::time::timeout(share, TcpStream::connect(address)).await.unwrap_or_else(|_| Err(late()))
+                tokio::time::timeout(share, tcp_to(address, options.way.source)).await.unwrap_or_else(|_| Ok(Err(late())))?
             };
             match connected {
                 Ok(stream) => {
@@ -140,7 +143,7 @@ impl Transport {
 
     async fn handshake(
         &self,
-        tcp: TcpStream,
+        stream: Box<dyn Stream>,
         host: &Host,
         (options, client): (&Options, Option<&Arc<ClientCertificate>>),
         redactor: &Redactor,
@@ -158,7 +161,7 @@ impl Transport {
         let connector = self.tls.connector(options.version, options.roots.as_ref(), client, &captured);
         hop(observed).tls = Some(TlsFacts::default());
         let started = monotonic();
-        let mut handshake = Box::pin(connector.connect(name, tcp));
+        let mut handshake = Box::pin(connector.connect(name, stream));
         // The chain is taken out after each step of the handshake, so that it is there also when the rest never comes.
         let done = poll_fn(|cx| {
             let polled = handshake.as_mut().poll(cx);
@@ -193,7 +196,26 @@ impl Transport {
     }
 }
 
-fn denied(host: &Host, address: SocketAddr, rule: &'static str, sent: Sent) -> Failure {
+/// A TCP connection, from `source` where one is configured. The outer error is ours: that address can't be used.
+pub(super) async fn tcp_to(address: SocketAddr, source: Option<IpAddr>) -> Result<io::Result<TcpStream>, Failure> {
+    let Some(source) = source else { return Ok(TcpStream::connect(address).await) };
+    let bound = if source.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.and_then(|socket| {
+        socket.bind(SocketAddr::new(source, 0))?;
+        Ok(socket)
+    });
+    match bound {
+        Ok(socket) => Ok(socket.connect(address).await),
+        Err(e) if Errno::from_io_error(&e) == Some(Errno::ADDRNOTAVAIL) => {
+            Err(Failure::ours(Cause::Route, format!("source_address {source} is not an address of this machine")))
+        }
+        Err(e) if is_ours(&e) => {
+            Err(Failure::ours(Cause::Capacity, format!("no connection from {source}, this machine is out of means: {e}")))
+        }
+        Err(e) => Err(Failure::ours(Cause::Route, format!("source_address {source} can't be used: {e}"))),
+    }
+}
+
+pub(super) fn denied(host: &Host, address: SocketAddr, rule: &'static str, sent: Sent) -> Failure {
     let ip = address.ip();
     let advice = guard::advice(rule);
     let mut failure = match sent {
@@ -210,22 +232,26 @@ fn no_connection(host: &Host, address: SocketAddr, secure: bool, error: &io::Err
     if is_ours(error) {
         return Failure::ours(Cause::Capacity, format!("no connection to {host}, this machine is out of means: {error}"));
     }
-    let why = match Errno::from_io_error(error) {
+    if Errno::from_io_error(error) == Some(Errno::CONNRESET) {
         // Refused is ECONNREFUSED; this is a connection that was accepted and thrown away before we looked: the same fault as a reset a moment later.
-        Some(Errno::CONNRESET) => {
-            return Failure::new(
-                if secure { Class::Tls } else { Class::Protocol },
-                format!("{host} ({address}): accepted the connection and reset it"),
-            );
-        }
+        return Failure::new(
+            if secure { Class::Tls } else { Class::Protocol },
+            format!("{host} ({address}): accepted the connection and reset it"),
+        );
+    }
+    let answered = Errno::from_io_error(error) == Some(Errno::CONNREFUSED);
+    Failure { answered, ..Failure::new(Class::Connect, format!("{host} ({address}): {}", why_not(error))) }
+}
+
+/// Why there is no TCP connection, in words.
+pub(super) fn why_not(error: &io::Error) -> String {
+    match Errno::from_io_error(error) {
         Some(Errno::CONNREFUSED) => "nothing listens there (connection refused)".to_owned(),
         Some(Errno::HOSTUNREACH) => "no route to this host".to_owned(),
         Some(Errno::NETUNREACH) => "no route to its network".to_owned(),
         _ if error.kind() == io::ErrorKind::TimedOut => "no answer".to_owned(),
         _ => format!("no connection ({error})"),
-    };
-    let answered = Errno::from_io_error(error) == Some(Errno::CONNREFUSED);
-    Failure { answered, ..Failure::new(Class::Connect, format!("{host} ({address}): {why}")) }
+    }
 }
 
 fn broken_handshake(host: &Host, error: &io::Error, redactor: &Redactor) -> Failure {

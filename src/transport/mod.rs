@@ -1,11 +1,12 @@
 //! The HTTP exchange all kinds share, built on hyper with a connector of our own: phases, the certificate chain of every hop, the address guard,
 //! caps on everything that comes back, credentials.
 //!
-//! One exchange is one run's: a new connection each time, no pool, no cookie jar, no proxy, and nothing of it lives longer than the future that
+//! One exchange is one run's: a new connection each time, no pool, no cookie jar, a proxy only where one is configured, and nothing of it lives longer than the future that
 //! runs it. Owns no deadline (the scheduler's holds over everything), no retry, and no judgement of what a status means.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::clock::{UnixMs, monotonic};
 use crate::config::model::ProbeSettings;
 use crate::observed::Observed;
 use crate::ratelimit::Dialect;
+use crate::route::Proxy;
 
 pub mod auth;
 mod away;
@@ -25,16 +27,19 @@ mod exchange;
 pub mod guard;
 mod listen;
 mod oauth2;
+mod proxy;
 mod resolve;
 pub mod status;
 mod tls;
+mod way;
 
 pub use away::{AWAY_NOTE, Endpoint};
-pub use client::{ClientCertificate, control_tls_blocking, read_chain_blocking};
+pub use client::{ClientCertificate, OwnCertificate, control_tls_blocking, read_chain_blocking};
 pub use exchange::{Answer, Request};
 pub use oauth2::{Asked, Proof};
 pub use resolve::{Resolver, Table};
 pub use tls::{OwnRoots, read_roots_blocking};
+pub use way::Way;
 
 /// Which HTTP version a check speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +66,7 @@ pub struct Options {
     pub max_body: Option<u64>,
     /// Roots trusted besides the shared ones.
     pub roots: Option<Arc<OwnRoots>>,
-    /// What we show a server that asks who we are; to the first origin only.
+    /// What we show a server that asks who we are; to the first origin of an exchange only, a token endpoint's being an exchange of its own.
     pub client: Option<Arc<ClientCertificate>>,
     /// How long the run may take in all; what several addresses of a name share.
     pub timeout: Duration,
@@ -69,6 +74,8 @@ pub struct Options {
     pub dialect: Dialect,
     /// The check's own host, as `host:port`.
     pub host: String,
+    /// The way to it.
+    pub way: Way,
 }
 
 /// The means to reach the network that all runs share: resolver, TLS roots, limits, tokens and the token endpoints to leave alone.
@@ -78,6 +85,7 @@ pub struct Transport {
     tokens: oauth2::Tokens,
     away: Arc<away::Away>,
     limits: Limits,
+    proxy: Option<Proxy>,
 }
 
 #[derive(Clone, Debug)]
@@ -109,7 +117,7 @@ impl Transport {
             traceparent: settings.traceparent,
         };
         let tls = tls::Tls::new(settings.ca.as_deref())?;
-        Ok(Self { resolver, tls, tokens: oauth2::Tokens::default(), away: Arc::default(), limits })
+        Ok(Self { resolver, tls, tokens: oauth2::Tokens::default(), away: Arc::default(), limits, proxy: settings.proxy.clone() })
     }
 
     /// This one instead of `old`: what asked `old` to be left alone still is.
@@ -133,7 +141,16 @@ impl Transport {
         self.tls.control()
     }
 
-    /// Whether this endpoint can be reached: resolves it and makes a TCP connection, nothing more. For the self-check: private addresses are open.
+    /// The addresses of one of our own servers, private ones too: nobody's check goes there.
+    pub async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+        match host.parse() {
+            Ok(literal) => Ok(vec![SocketAddr::new(literal, port)]),
+            Err(_) => self.resolver.resolve(host, port).await.map_err(|f| f.detail),
+        }
+    }
+
+    /// Whether this endpoint can be reached: resolves it and makes a TCP connection, nothing more. For the self-check: private addresses are open, and no proxy
+    /// stands between.
     pub async fn reach(&self, host: &str, port: u16) -> Result<(), String> {
         let host = url::Host::parse(host).map_err(|e| format!("{host}: {e}"))?;
         let options = Options {
@@ -146,6 +163,7 @@ impl Transport {
             timeout: Duration::from_secs(10),
             dialect: Dialect::Auto,
             host: String::new(),
+            way: Way::default(),
         };
         let mut observed = Observed::default();
         Box::pin(self.tcp(&host, port, false, &options, connect::Sent::ByUs, &mut observed)).await.map(drop).map_err(|f| f.detail)

@@ -84,6 +84,8 @@ impl Tokens {
 /// Everything that makes a token, hashed: two checks that differ in any of it never share one.
 fn key(oauth2: &OAuth2, secret: &SecretValue, options: &Options) -> String {
     let roots = options.roots.as_ref().map_or("", |r| r.sha256.as_str());
+    // A token may be bound to the certificate it was asked for with (RFC 8705, 3).
+    let shown = options.client.as_ref().map_or("", |c| c.sha256.as_str());
     let parts = (
         oauth2.token_url.url().as_str(),
         &oauth2.client_id,
@@ -93,6 +95,7 @@ fn key(oauth2: &OAuth2, secret: &SecretValue, options: &Options) -> String {
         oauth2.post,
         options.allow_private,
         roots,
+        shown,
     );
     hex_sha256(format!("{parts:?}").as_bytes())
 }

@@ -196,6 +196,15 @@ pub(super) fn refusal(host: &str, error: &rustls::Error) -> (Class, String) {
         rustls::Error::AlertReceived(Alert::CertificateRequired | Alert::BadCertificate) => {
             (Class::Tls, "the server wants a client certificate, or did not accept ours".into())
         }
+        // A server judges no other certificate than ours.
+        rustls::Error::AlertReceived(
+            alert @ (Alert::UnknownCA
+            | Alert::CertificateExpired
+            | Alert::CertificateRevoked
+            | Alert::CertificateUnknown
+            | Alert::UnsupportedCertificate
+            | Alert::AccessDenied),
+        ) => (Class::Tls, format!("the server did not accept our client certificate ({alert:?})")),
         rustls::Error::AlertReceived(Alert::NoApplicationProtocol) => {
             (Class::Tls, "the server speaks none of the HTTP versions offered".into())
         }

@@ -27,9 +27,6 @@ const OF_PROMETHEUS: [(&str, &[&str]); 4] = [
     ("scrape_samples_scraped", &[]),
     ("scrape_duration_seconds", &[]),
 ];
-/// Metrics that dashboards ask for and the catalogue does not have yet. A row that is in the catalogue has to go.
-const NOT_YET: &[(&str, &[&str], &str)] = &[("soakwatch_clock_offset_seconds", &[], "issue 7, clock")];
-
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -167,9 +164,6 @@ fn labels(metric: &str) -> Option<BTreeSet<&'static str>> {
     if let Some((_, of)) = OF_PROMETHEUS.iter().find(|(name, _)| *name == metric) {
         return with(of);
     }
-    if let Some((_, of, _)) = NOT_YET.iter().find(|(name, ..)| *name == metric) {
-        return with(of);
-    }
     let base = ["_bucket", "_sum", "_count"].iter().find_map(|s| metric.strip_suffix(s)).unwrap_or(metric);
     let family = CHECKS.iter().chain(OWN).find(|f| f.name == base && (f.kind == Type::Histogram) == (base != metric))?;
     with(&[family.labels, if metric.ends_with("_bucket") { &["le"] } else { &[] }].concat())
@@ -231,13 +225,6 @@ fn every_metric_and_label_is_one_there_is() {
     );
     assert_eq!(unknown_names("soakwatch_throttle_wait_seconds", &none), ["there is no metric soakwatch_throttle_wait_seconds"]);
     assert_eq!(unknown_names("up", &shown("{{job}} {{gone}}")), ["no metric here has the label gone"]);
-}
-
-#[test]
-fn metrics_that_are_not_there_yet_are_all_missing() {
-    for (name, _, reason) in NOT_YET {
-        assert!(CHECKS.iter().chain(OWN).all(|f| f.name != *name), "{name} ({reason}) is in the catalogue now: take it out of NOT_YET");
-    }
 }
 
 /// What promtool says of rules with these expressions.

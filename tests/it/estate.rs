@@ -44,7 +44,7 @@ pub(crate) fn settings() -> Settings {
         store: StoreSettings { path: "soakwatch.db".into(), keep_runs: Span::days(40), keep_hours: Span::days(400), outbox: 10_000 },
         scheduler: SchedulerSettings { vantage: slug("local"), per_host: 2, max_runs: 1_000, grace: Span::seconds(10) },
         rate_limit: RateLimitSettings { max_rate: "1000/s".parse().unwrap(), quota_share: Ratio(0.05), max_hold: Span::seconds(3600) },
-        self_check: SelfCheckSettings { targets: Vec::new(), every: Span::seconds(5), timeout: Span::seconds(2) },
+        self_check: SelfCheckSettings { targets: Vec::new(), every: Span::seconds(5), timeout: Span::seconds(2), time_server: None },
         probe: ProbeSettings {
             max_body: Bytes(1 << 20),
             max_headers: Bytes(64 << 10),
@@ -53,6 +53,7 @@ pub(crate) fn settings() -> Settings {
             traceparent: false,
             dns: Vec::new(),
             ca: None,
+            proxy: None,
         },
         receiver: ReceiverSettings {
             listen: None,
@@ -123,6 +124,7 @@ pub(crate) fn with_checks(i: Integration, checks: &[&str]) -> (Arc<Integration>,
                 retries: 0,
                 judged: *name != "informational",
                 judge: soakwatch::soak::Judge::Ratio,
+                route: soakwatch::route::Route::default(),
                 blocked_by: None,
                 kind: kind(),
             })

@@ -1,5 +1,6 @@
 //! The fingerprint of what is judged: it changes with every key that decides about a run, with no other, and not with the way a file is written.
 
+mod http;
 mod scim;
 
 use std::collections::BTreeSet;
@@ -29,7 +30,7 @@ use Is::{Judged, Not};
 
 /// Every key, with a change of it in [`BASE`]: the text there, and what stands in its place. A key may stand here more than once.
 const PLACED: &[(&str, Is, &str, &str)] = &[
-    ("customer.allow_private", Not, "allow_private = false\npaused = { reason = \"as", "allow_private = true\npaused = { reason = \"as"),
+    ("customer.allow_private", Not, "allow_private = false\nproxy = \"socks5", "allow_private = true\nproxy = \"socks5"),
     ("customer.contact", Not, "it@acme.example", "x@acme.example"),
     ("customer.exit.budget", Not, "budget = 0.24", "budget = 0.5"),
     ("customer.exit.coverage", Not, "coverage = 0.96", "coverage = 0.5"),
@@ -50,6 +51,14 @@ const PLACED: &[(&str, Is, &str, &str)] = &[
     ("customer.maintenance[].reason", Not, "upgrade", "downgrade"),
     ("customer.maintenance[].start", Not, "2026-11-25T22", "2026-11-25T23"),
     ("customer.name", Not, "Acme Corporation", "Acme"),
+    ("customer.proxy", Not, "socks5://proxy.acme.example", "socks5://proxy2.acme.example"),
+    ("customer.source_address", Not, "192.0.2.99", "192.0.2.98"),
+    // An integration without its own takes the customer's.
+    ("customer.source_address", Judged, "source_address = \"192.0.2.10\"\n", ""),
+    ("integration[].proxy.password", Not, "env = \"PROXY\"", "env = \"PROXY_2\""),
+    ("integration[].proxy.url", Judged, "http://proxy.example.com:3128", "http://proxy.example.com:3129"),
+    ("integration[].proxy.username", Judged, "username = \"soak\"", "username = \"sam\""),
+    ("integration[].source_address", Judged, "192.0.2.10", "192.0.2.11"),
     ("customer.paused.by", Not, "m.mole", "m.mouse"),
     ("customer.paused.reason", Not, "asleep", "away"),
     // Only what is left out below is taken from here.
@@ -67,7 +76,7 @@ const PLACED: &[(&str, Is, &str, &str)] = &[
     ("customer.soak.valid_for", Not, "window = \"3d\"", "valid_for = \"2d\""),
     ("customer.soak.window", Not, "window = \"3d\"", "window = \"4d\""),
     ("customer.soak.window", Judged, "start = 2026-11-23T08:00:00Z\nwindow = \"7d\"", "start = 2026-11-23T08:00:00Z"),
-    ("integration[].allow_private", Not, "allow_private = false\nthrottled", "allow_private = true\nthrottled"),
+    ("integration[].allow_private", Not, "allow_private = false\nproxy = { url", "allow_private = true\nproxy = { url"),
     ("integration[].attribution", Not, "attribution = { not_found", "attribution = { timeout"),
     ("integration[].check[].every", Judged, "every = \"60s\"", "every = \"61s\""),
     ("integration[].check[].http.auth.api_key.header", Judged, "header = \"X-Key\"", "header = \"X-Token\""),
@@ -339,11 +348,11 @@ fn every_key_is_placed_and_does_what_its_place_says() {
     keys.retain(|k| !k.contains(".round_trip.trigger.") || k.ends_with(".round_trip.trigger.url"));
     let leaf = |key: &&String| !keys.iter().any(|k| k.strip_prefix(key.as_str()).is_some_and(|rest| rest.starts_with(['.', '['])));
     let leaves: BTreeSet<&str> = keys.iter().filter(leaf).map(String::as_str).collect();
-    let placed: BTreeSet<&str> = PLACED.iter().chain(scim::PLACED).map(|(key, ..)| *key).collect();
+    let placed: BTreeSet<&str> = PLACED.iter().chain(http::PLACED).chain(scim::PLACED).map(|(key, ..)| *key).collect();
     assert_eq!(leaves.difference(&placed).collect::<Vec<_>>(), [] as [&&str; 0], "say in PLACED whether these are judged");
     assert_eq!(placed.difference(&leaves).collect::<Vec<_>>(), [] as [&&str; 0], "no such key");
     let base = of(BASE);
-    for (key, is, from, to) in PLACED.iter().chain(scim::PLACED) {
+    for (key, is, from, to) in PLACED.iter().chain(http::PLACED).chain(scim::PLACED) {
         let changed = of(&replaced(from, to));
         let is_same = changed.as_str() == base.as_str();
         assert_eq!(is_same, *is == Not, "{key}: {from:?} -> {to:?}: {:?}", changed.since(&base));

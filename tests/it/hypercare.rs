@@ -9,6 +9,7 @@ use soakwatch::config::model::Config;
 use soakwatch::config::{LoadOptions, load};
 use soakwatch::evidence::{Entry, Kind, Scope};
 use soakwatch::fields::CheckId;
+use soakwatch::incident::act::Act;
 use soakwatch::incident::{Affected, Incident, Severity};
 use soakwatch::outcome::{Attribution, Cause, Class, Criticality, Outcome, Owner, Phase};
 use soakwatch::record::{Counts, DurationCode, Record};
@@ -151,6 +152,7 @@ fn incident(id: &str, first_bad: UnixMs, closed: Option<UnixMs>) -> Incident {
         reopened: 0,
         acknowledged: None,
         reclassified: None,
+        before: Vec::new(),
         runs: Vec::new(),
         timeline: Vec::new(),
     }
@@ -261,6 +263,9 @@ fn a_checkpoint_in_three_forms() {
     ends(&written, 0, "written to");
     let html = std::fs::read_to_string(&out).unwrap();
     assert!(html.contains("Acme &lt;b&gt; &amp; Sons") && !html.contains("<script") && html.contains("not_ready"), "{html}");
+    // The first day is day 1, everywhere.
+    assert_eq!(json["gate"]["integrations"][0]["day"], 16);
+    assert!(md.contains("| 16 |"), "{md}");
     // What is there is not lost.
     ends(&live.run(&["checkpoint", "acme/production", "--out", out.to_str().unwrap()]), 74, "");
     ends(&live.run(&["checkpoint", "acme/production", "--since", "soon"]), 64, "is not readable");
@@ -268,16 +273,61 @@ fn a_checkpoint_in_three_forms() {
 }
 
 #[test]
+fn a_checkpoint_tells_what_was_before_go_live_and_what_broke_elsewhere() {
+    let live = Live::new(3, passes);
+    let began = UnixMs(live.go_live.0 - 2 * HOUR_MS);
+    live.add(&incident("aaaaaaaaaaaa", began, Some(UnixMs(live.go_live.0 - HOUR_MS))));
+    for (id, of) in [("bbbbbbbbbbbb", "acme/production/orders"), ("cccccccccccc", "globex/production/stock")] {
+        let mut one = incident(id, UnixMs(live.now.0 - HOUR_MS), None);
+        one.integration = of.parse().unwrap();
+        one.checks[0].check = format!("{of}/list").parse().unwrap();
+        live.add(&one);
+    }
+    // Another customer's own trouble is none of this one's.
+    let mut other = incident("dddddddddddd", UnixMs(live.now.0 - 20 * HOUR_MS), None);
+    other.integration = "globex/production/mail".parse().unwrap();
+    live.add(&other);
+    let out = live.run(&["checkpoint", "acme/production", "--since", "5d", "--format", "json"]);
+    let json: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let list = json["integrations"][0]["incident_list"].as_array().unwrap();
+    let ids: Vec<&str> = list.iter().map(|i| i["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["aaaaaaaaaaaa", "bbbbbbbbbbbb"]);
+    assert_eq!(json["integrations"][0]["incidents"]["opened"]["P2"], 2);
+    assert_eq!(json["common_causes"].as_array().unwrap().len(), 1, "{json}");
+    assert_eq!(json["common_causes"][0]["incidents"], serde_json::json!(["bbbbbbbbbbbb", "cccccccccccc"]));
+}
+
+#[test]
+fn an_earlier_time_hears_nothing_of_a_later_reclassification() {
+    let live = Live::new(15, passes);
+    let opened = incident("bbbbbbbbbbbb", UnixMs(live.now.0 - 5 * HOUR_MS), Some(UnixMs(live.now.0 - 4 * HOUR_MS)));
+    let worse = |severity| Act::Reclassify { class: None, attribution: None, severity: Some(severity), reason: "it is".to_owned() };
+    let once = opened.after(&worse(Severity::P1), "b.boss", UnixMs(live.now.0 - 2 * HOUR_MS));
+    live.add(&once.after(&worse(Severity::P4), "b.boss", UnixMs(live.now.0 - HOUR_MS)));
+    for (at, severity) in [("3h", "P2"), ("90m", "P1"), ("1m", "P4")] {
+        let then: Value = serde_json::from_slice(&live.gate(&["--at", at, "--json"]).stdout).unwrap();
+        let counted = &then["integrations"][0]["standing"]["incidents"]["opened"];
+        assert_eq!(counted[severity], 1, "{at} ago: {counted}");
+    }
+}
+
+#[test]
 fn the_handoff_holds_all_and_no_secret() {
     let live = Live::new(15, passes);
     live.add(&incident("bbbbbbbbbbbb", UnixMs(live.now.0 - HOUR_MS), None));
+    // Who said that something was not as bad, and why.
+    let body =
+        serde_json::json!({ "event": "reclassified", "incident": "bbbbbbbbbbbb", "text": "P2 server_error (vendor): b.boss had tea" });
+    let scope = Scope::environment("acme", "production");
+    let entry = Entry::new(UnixMs(live.now.0 - 60_000), Kind::Incident, scope, "b.boss", body);
+    Store::open(&live.store()).unwrap().append_evidence(&[entry]).unwrap();
     let out = live.dir.path().join("handoff");
     ends(&live.run(&["handoff", "acme/production", "--out", out.to_str().unwrap()]), 0, "the package is in");
     for name in ["handoff.md", "handoff.html", "handoff.json"] {
         let text = std::fs::read_to_string(out.join(name)).unwrap();
         assert!(!text.contains(CANARY) && !text.contains("SOAKWATCH_CANARY"), "{name}: {text}");
         for words in
-            ["api.example.com", "bbbbbbbbbbbb", "crm-oncall@vendor.example", "https://wiki.example.com/orders", "server_error", "b.boss"]
+            ["api.example.com", "bbbbbbbbbbbb", "crm-oncall@vendor.example", "https://wiki.example.com/orders", "server_error", "had tea"]
         {
             assert!(text.contains(words), "{words} is not in {name}");
         }

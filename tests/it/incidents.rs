@@ -180,4 +180,12 @@ fn what_is_asked_wrongly_is_told() {
     assert_eq!(cli(&daemon, &["ack", "nonsense"]).status.code(), Some(64));
     assert_eq!(cli(&daemon, &["reclassify", &id, "--reason", "x"]).status.code(), Some(64), "what is it then?");
     assert_eq!(cli(&daemon, &["incidents", "aaaaaaaaaaaa"]).status.code(), Some(65));
+    // The daemon is there; the incident is not.
+    for args in
+        [&["ack", "aaaaaaaaaaaa"][..], &["note", "aaaaaaaaaaaa", "x"], &["reclassify", "aaaaaaaaaaaa", "--severity", "P4", "--reason", "x"]]
+    {
+        let out = cli(&daemon, args);
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.code() == Some(65) && said.contains("nothing was recorded"), "{args:?}: {said}");
+    }
 }

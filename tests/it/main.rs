@@ -76,6 +76,7 @@ mod status_command;
 mod store_trouble;
 mod support;
 mod throttling;
+mod time_server;
 mod token_endpoint;
 mod transport;
 mod webhook;

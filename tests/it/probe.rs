@@ -123,3 +123,26 @@ fn exit_codes_tell_no_undecided_and_wrong_use_apart() {
     assert_eq!(broken.exit, Some(65), "{}", broken.err);
     assert!(broken.err.contains("zeta.toml:2:") && broken.err.contains("zeta.toml:3:"), "every error is listed: {}", broken.err);
 }
+
+#[test]
+fn proxies_of_the_environment_are_never_used() {
+    let api = api();
+    let dir = configuration(&api);
+    // Nothing listens there.
+    let nobody = "http://127.0.0.1:9";
+    let mut command = Command::new(env!("CARGO_BIN_EXE_soakwatch"));
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env(name, nobody);
+    }
+    let done = command.args(["probe", "acme/production/good", "--config"]).arg(dir.path()).output().unwrap();
+    let said = String::from_utf8(done.stdout).unwrap();
+    assert!(said.contains("address 127.0.0.1:") && !said.contains("through the proxy"), "{said}");
+    assert_eq!(done.status.code(), Some(0), "{said}");
+    // The configuration's is.
+    let file = dir.path().join("customers/acme.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("allow_private = true", &format!("allow_private = true\nproxy = \"{nobody}\""))).unwrap();
+    let ran = probe(dir.path(), "acme/production/good/list", &[]);
+    assert!(ran.out.contains("through the proxy http://127.0.0.1:9") && ran.out.contains("our own proxy"), "{}", ran.out);
+    assert_eq!(ran.exit, Some(2), "{}", ran.out);
+}

@@ -3,6 +3,8 @@
 mod credentials;
 mod heard;
 mod hostile;
+mod mutual;
+mod proxied;
 mod redirects;
 mod seen;
 mod table;

@@ -18,7 +18,7 @@ const ANY_2XX: [StatusRange; 1] = [StatusRange { from: 200, to: 299 }];
 
 /// What is judged.
 pub(super) fn of(check: &HttpCheck) -> Material {
-    let HttpCheck { url, method, headers, query, body, auth, ca, version, redirects, max_body, expect, observe } = check;
+    let HttpCheck { url, method, headers, query, body, auth, ca, own, version, redirects, max_body, expect, observe } = check;
     let mut m = Material::default();
     m.say("url", url.url());
     m.unless(if body.is_some() { &Method::POST } else { &Method::GET }, "method", method);
@@ -32,6 +32,9 @@ pub(super) fn of(check: &HttpCheck) -> Material {
     }
     if let Some(file) = ca {
         m.file("ca", file);
+    }
+    if own.is_some() {
+        m.say("client", SECRET);
     }
     match version {
         HttpVersion::Auto => {}

@@ -11,8 +11,8 @@ use super::expect::{Expect, read_observe};
 use super::given::{self, Given, secret_header, secret_name};
 use crate::config::table::{Table, short};
 use crate::fields::{Bytes, HttpUrl};
-use crate::transport::HttpVersion;
 use crate::transport::auth::{Auth, KeyPlace};
+use crate::transport::{HttpVersion, OwnCertificate};
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 /// More would only show a loop later.
@@ -32,6 +32,7 @@ impl HttpCheck {
         let method = read_method(&mut t, body.is_some());
         let auth = t.table("auth").and_then(Auth::read);
         let mut ca = t.opt::<std::path::PathBuf>("ca").map(|p| t.source().dir.join(p));
+        let mut own = t.table("client").and_then(OwnCertificate::read);
         let version = t.word("http_version", &[("auto", HttpVersion::Auto), ("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)]);
         let redirects = t.between("redirects", 0, MAX_REDIRECTS);
         let max_body = t.between("max_body", MIN_BODY, MAX_BODY);
@@ -43,6 +44,11 @@ impl HttpCheck {
             t.problem("ca", what, "expected a URL that starts with https://, or no ca");
             ca = None;
         }
+        // After a redirect to another origin it is no longer shown.
+        if t.has("client") && never_tls(url.as_ref(), auth.as_ref(), None) {
+            never_shown(&t);
+            own = None;
+        }
         t.finish();
         Some(Self {
             url: url?,
@@ -52,6 +58,7 @@ impl HttpCheck {
             body,
             auth,
             ca,
+            own,
             version: version.unwrap_or_default(),
             redirects: redirects.unwrap_or(0),
             max_body,
@@ -80,6 +87,11 @@ fn together(t: &Table<'_>, url: Option<&HttpUrl>, headers: &[(HeaderName, Given)
     {
         t.problem("expect", format!("asks for a body of at least {min}"), format!("bodies are read up to max_body, at most {MAX_BODY}"));
     }
+}
+
+/// Reports a certificate that nobody will ask for.
+pub(in crate::probe) fn never_shown(t: &Table<'_>) {
+    t.problem("client", "is never shown: plain http has no certificates", "expected a URL that starts with https://, or no client");
 }
 
 /// Whether no request of the check can meet a certificate: not its own, not its token's, and none it is redirected to.

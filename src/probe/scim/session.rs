@@ -54,10 +54,11 @@ impl<'a> Session<'a> {
             redirects: 0,
             max_body: Some(MOST_OF_ONE),
             roots,
-            client: None,
+            client: context.transport.own_certificate(check.own.as_ref(), context.now, context.redactor).await?,
             timeout: context.check.timeout,
             dialect: context.check.integration.dialect,
             host: check.host(),
+            way: context.transport.way(&context.check.route, context.redactor).await?,
         };
         let user_name = match &check.known {
             Some(known) => Some(reveal(known, context.redactor).await?.expose().trim().to_owned()),

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use super::ScimCheck;
 use crate::config::table::Table;
 use crate::fields::HttpUrl;
+use crate::probe::http::never_shown;
 use crate::secret::SecretRef;
 use crate::sso::scim::Idp;
+use crate::transport::OwnCertificate;
 use crate::transport::auth::{Auth, rooted};
 
 impl ScimCheck {
@@ -20,6 +22,18 @@ impl ScimCheck {
         let mut ca = t.opt::<PathBuf>("ca").map(|p| t.source().dir.join(p));
         let plain = |u: &HttpUrl| u.url().scheme() == "http";
         let token_plain = !matches!(&auth, Some(Auth::OAuth2(o)) if !plain(&o.token_url));
+        let mut own = t.table("client").and_then(OwnCertificate::read);
+        if t.has("client") && url.as_ref().is_some_and(plain) && token_plain {
+            never_shown(&t);
+            own = None;
+        }
+        if own.is_some() && t.lacks("auth") {
+            t.warn(
+                "client",
+                "stands without auth, and whoever asks without a token must be refused (SCIM-AUT-01)",
+                "expected auth beside it",
+            );
+        }
         if ca.is_some() && url.as_ref().is_some_and(plain) && token_plain {
             let what = "is never used: a plain http URL has no certificate to check";
             t.problem("ca", what, "expected a URL that starts with https://, or no ca");
@@ -32,6 +46,6 @@ impl ScimCheck {
         let write = t.or("write", false);
         let allow_write_in_production = t.or("allow_write_in_production", false);
         t.finish();
-        Some(Self { url: url?, auth, ca, token_ends, known, idp, groups, write, allow_write_in_production })
+        Some(Self { url: url?, auth, ca, own, token_ends, known, idp, groups, write, allow_write_in_production })
     }
 }

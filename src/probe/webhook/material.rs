@@ -21,8 +21,22 @@ const NO_TIME: Span = Span::seconds(0);
 /// What is judged.
 pub(super) fn of(check: &WebhookCheck) -> Material {
     // Secrets may be rotated, and how often it is tested decides about no run.
-    let WebhookCheck { url, signing, secrets: _, body, headers, cloudevents, ca, status, within, reject, replay, effect, reject_every: _ } =
-        check;
+    let WebhookCheck {
+        url,
+        signing,
+        secrets: _,
+        body,
+        headers,
+        cloudevents,
+        ca,
+        own,
+        status,
+        within,
+        reject,
+        replay,
+        effect,
+        reject_every: _,
+    } = check;
     let mut m = Material::default();
     m.say("url", url.url());
     match signing {
@@ -37,6 +51,9 @@ pub(super) fn of(check: &WebhookCheck) -> Material {
     }
     if let Some(file) = ca {
         m.file("ca", file);
+    }
+    if own.is_some() {
+        m.say("client", SECRET);
     }
     if *status != ANY_2XX {
         status.iter().for_each(|range| m.parts("expect.status", &json!([range.from, range.to])));

@@ -11,8 +11,9 @@ use super::message::{BODY, Variant};
 use super::{CloudEvent, Effect, Signing, WebhookCheck};
 use crate::config::table::{self, Table, nearest, one_of};
 use crate::fields::{HttpUrl, Span};
-use crate::probe::http::{Given, StatusRange, read_headers, read_path, read_status, read_url};
+use crate::probe::http::{Given, StatusRange, never_shown, read_headers, read_path, read_status, read_url};
 use crate::secret::SecretRef;
+use crate::transport::OwnCertificate;
 use crate::transport::auth::rooted;
 use crate::webhook::{MAX_BODY, Scheme, Template};
 
@@ -32,13 +33,19 @@ impl WebhookCheck {
         let body = read_body(&mut t);
         let cloudevents = t.table("cloudevents").and_then(read_cloudevents);
         let mut ca = t.opt::<PathBuf>("ca").map(|p| t.source().dir.join(p));
+        let mut own = t.table("client").and_then(OwnCertificate::read);
         let (status, within) = t.table("expect").map(read_expect).unwrap_or_else(|| (any_2xx(), None));
         let reject = read_reject(&mut t);
         let replay = t.or("replay", false);
         let effect = t.table("effect").and_then(read_effect);
         let reject_every = t.between("reject_every", Span::seconds(60), Span::days(7)).unwrap_or(Span::seconds(3600));
         let plain = |u: &HttpUrl| u.url().scheme() == "http";
-        if t.has("ca") && url.as_ref().is_some_and(plain) && effect.as_ref().is_none_or(|e| plain(&e.url)) {
+        let never_tls = url.as_ref().is_some_and(plain) && effect.as_ref().is_none_or(|e| plain(&e.url));
+        if t.has("client") && never_tls {
+            never_shown(&t);
+            own = None;
+        }
+        if t.has("ca") && never_tls {
             let what = "is never used: a plain http URL has no certificate to check";
             t.problem("ca", what, "expected a URL that starts with https://, or no ca");
             ca = None;
@@ -62,6 +69,7 @@ impl WebhookCheck {
             headers,
             cloudevents,
             ca,
+            own,
             status,
             within,
             reject,

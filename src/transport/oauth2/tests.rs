@@ -123,6 +123,7 @@ impl Estate {
             traceparent: false,
             dns: Vec::new(),
             ca: None,
+            proxy: None,
         };
         let oauth2 = OAuth2 {
             token_url: format!("http://{at}/token").parse().unwrap(),
@@ -142,6 +143,7 @@ impl Estate {
             timeout: Duration::from_secs(10),
             dialect: Dialect::Auto,
             host: "api.example.com:443".into(),
+            way: crate::transport::Way::default(),
         };
         let resolver = Resolver::Fixed(Arc::new(|_, _| Err("no names here".into())));
         Self { transport: Transport::new(&settings, resolver).unwrap(), oauth2, options, asked, _dir: dir }

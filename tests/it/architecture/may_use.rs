@@ -11,6 +11,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ("run_id", &["clock", "fields"]),
     ("files", &[]),
     ("secret", &["files"]),
+    ("route", &["secret"]),
     ("attribution", &["outcome"]),
     ("ratelimit", &["clock", "fields", "outcome"]),
     ("callbacks", &["fields"]),
@@ -31,9 +32,15 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ("config::fingerprint", &[]),
     ("config::stamp", &[]),
     ("hypercare", &["clock", "fields", "outcome", "record", "incident", "soak"]),
-    ("config::model", &["config::stamp", "clock", "fields", "outcome", "secret", "ratelimit", "soak", "incident", "hypercare", "probe"]),
+    (
+        "config::model",
+        &["config::stamp", "clock", "fields", "outcome", "secret", "route", "ratelimit", "soak", "incident", "hypercare", "probe"],
+    ),
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
-    ("transport", &["run_id", "clock", "fields", "files", "outcome", "observed", "secret", "ratelimit", "config::model", "config::table"]),
+    (
+        "transport",
+        &["run_id", "clock", "fields", "files", "outcome", "observed", "secret", "route", "ratelimit", "config::model", "config::table"],
+    ),
     (
         "probe",
         &[
@@ -90,6 +97,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "files",
             "outcome",
             "secret",
+            "route",
             "ratelimit",
             "attribution",
             "soak",
@@ -236,6 +244,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ),
     // The tasks.
     ("supervisor", &["clock", "health"]),
+    ("time_server", &["config::model", "transport", "metrics"]),
     ("self_check", &["clock", "fields", "outcome", "observed", "config::model", "transport", "metrics"]),
     (
         "recorder",
@@ -351,6 +360,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "notify",
             "metrics",
             "supervisor",
+            "time_server",
             "self_check",
             "recorder",
             "scheduler",

@@ -14,12 +14,12 @@ use soakwatch::secret::SecretValue;
 use soakwatch::webhook::{Outgoing, Scheme, sign};
 
 use super::lint::{list, text};
-use super::{NOT_YET, Query, dashboards, of_variables, promql, queries, rules_file, shown};
+use super::{Query, dashboards, of_variables, promql, queries, rules_file, shown};
 use crate::support::daemon::{Daemon, post};
 use crate::support::fake_api::{FakeApi, Reply};
 use crate::support::prometheus::{Prometheus, installed};
 
-/// Queries that can't return data here: `uid: title ref`, and why. Those that only name a metric of `NOT_YET` need no row.
+/// Queries that can't return data here: `uid: title ref`, and why.
 const WITHOUT_DATA: &[(&str, &str)] = &[];
 /// How long it may take until all queries returned data.
 const LIMIT: Duration = Duration::from_secs(150);
@@ -153,11 +153,7 @@ fn all_return_data(program: &Path, demo: &str) {
     let server = Prometheus::start(program, &[demo, daemon.url.trim_start_matches("http://")], &rules());
     let all = dashboards();
     let queries: Vec<Query<'_>> = all.iter().flat_map(|(uid, d)| queries(uid, d)).collect();
-    let excused = |q: &&Query<'_>| {
-        let names = promql::names(q.expr).metrics;
-        let not_yet = names.iter().any(|(metric, _)| NOT_YET.iter().any(|(name, ..)| name == metric)) && !q.expr.contains("or vector(0)");
-        not_yet || WITHOUT_DATA.iter().any(|(place, _)| *place == q.place)
-    };
+    let excused = |q: &&Query<'_>| WITHOUT_DATA.iter().any(|(place, _)| *place == q.place);
     let (without, mut open): (Vec<&Query<'_>>, Vec<&Query<'_>>) = queries.iter().partition(excused);
     let asked_for = open.len();
 

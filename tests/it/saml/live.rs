@@ -232,7 +232,7 @@ async fn what_does_not_verify_is_compared_with_nothing_and_kept_nowhere() {
     std::fs::remove_file(dir.path().join("signer.pem")).unwrap();
     assert_eq!(idp_.sees(&sound).await, (Some(Class::Internal), vec![]), "without it nothing can be said");
     assert_eq!(idp_.open(), ["SAML-SIG-06"]);
-    assert_eq!(idp_.check.kind.unusable_file_blocking().unwrap().0, "signature.pins");
+    assert_eq!(idp_.check.kind.unusable_files_blocking(UnixMs(0))[0].0, "saml.signature.pins");
 }
 
 #[tokio::test]

@@ -10,5 +10,6 @@ pub(crate) mod pki;
 pub(crate) mod probing;
 pub(crate) mod prometheus;
 pub(crate) mod provider;
+pub(crate) mod proxy;
 pub(crate) mod scim_server;
 pub(crate) mod soaked;

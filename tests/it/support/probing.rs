@@ -29,6 +29,7 @@ pub(crate) fn settings(ca: Option<&Path>) -> ProbeSettings {
         traceparent: false,
         dns: Vec::new(),
         ca: ca.map(Path::to_owned),
+        proxy: None,
     }
 }
 
@@ -89,6 +90,7 @@ pub(crate) fn check_where(toml: &str, allow_private: bool) -> CheckDef {
         retries: 0,
         judged: true,
         judge: soakwatch::soak::Judge::Ratio,
+        route: soakwatch::route::Route::default(),
         blocked_by: None,
         kind: Kind::Http(Box::new(http.unwrap())),
     }

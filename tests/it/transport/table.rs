@@ -1,6 +1,7 @@
 //! `[integration.check.http]`: what is accepted, and what is said about the rest.
 
 use http::Method;
+use soakwatch::clock::UnixMs;
 use soakwatch::probe::http::{Given, HttpCheck};
 use soakwatch::secret::SecretRef;
 use soakwatch::transport::auth::Auth;
@@ -55,9 +56,9 @@ fn literal_addresses_are_judged_before_anything_runs() {
         let refused = good(&format!("url = \"{url}\"")).refused_literal(allow);
         assert_eq!(refused.as_ref().map(|r| (r.key, r.rule)), rule.map(|r| ("url", r)), "{url}");
     }
-    assert_eq!(good("url = \"https://a.example\"").unusable_file_blocking(), None);
-    let missing = good("url = \"https://a.example\"\nca = \"missing.pem\"").unusable_file_blocking();
-    assert_eq!(missing, Some(("ca", "/nonexistent/missing.pem can't be used: there is nothing of this name".to_owned())));
+    assert_eq!(good("url = \"https://a.example\"").unusable_files_blocking(UnixMs(0)), []);
+    let missing = good("url = \"https://a.example\"\nca = \"missing.pem\"").unusable_files_blocking(UnixMs(0));
+    assert_eq!(missing, [("ca", "/nonexistent/missing.pem can't be used: there is nothing of this name".to_owned())]);
     let token = "url = \"https://a.example\"\nauth = { oauth2 = { token_url = \"http://10.0.0.1/t\", client_id = \"a\", client_secret = { env = \"X\" } } }";
     let refused = good(token).refused_literal(false).unwrap();
     assert_eq!((refused.key, refused.address.as_str(), refused.rule), ("auth.oauth2.token_url", "10.0.0.1", "private"));
@@ -69,7 +70,7 @@ fn problems_are_said_in_full_and_all_at_once() {
     for (more, said) in [
         (
             "methd = \"GET\"",
-            "check.toml:2:1: methd: unknown key; expected one of auth, body, ca, expect, headers, http_version, max_body, method, observe, query, redirects, url (did you mean \"method\"?)",
+            "check.toml:2:1: methd: unknown key; expected one of auth, body, ca, client, expect, headers, http_version, max_body, method, observe, query, redirects, url (did you mean \"method\"?)",
         ),
         (
             "method = \"get\"",
