@@ -197,7 +197,7 @@ fn configuration(dir: &Path, port: u16) -> usize {
     assert_eq!(output(soakwatch().args(["keygen", "--out"]).arg(dir.join("evidence.key"))).status.code(), Some(0));
     std::fs::write(
         dir.join("soakwatch.toml"),
-        "[server]\nlisten = \"127.0.0.1:0\"\n[receiver]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"trace\"\n[scheduler]\nper_host = 32\n[evidence]\nsigning_key = { file = \"evidence.key\" }\n",
+        "[server]\nlisten = \"127.0.0.1:0\"\naccess_log = true\n[receiver]\nlisten = \"127.0.0.1:0\"\naccess_log = true\n[log]\nlevel = \"trace\"\n[scheduler]\nper_host = 32\n[evidence]\nsigning_key = { file = \"evidence.key\" }\n",
     )
     .unwrap();
     let base = format!("http://127.0.0.1:{port}");
@@ -370,6 +370,7 @@ fn no_output_holds_a_secret() {
     assert_clean("limits", &limits.stdout);
     let log = daemon.log();
     assert!(log.contains("acme/staging/echo/ok-0"), "the log says what fails");
+    assert!(log.contains("soakwatch::access") && log.contains("/hooks/acme/staging/echo"), "the access log is in it");
     assert_clean("the log at trace level", log.as_bytes());
     assert_eq!(daemon.stop(), Some(0));
 

@@ -3,6 +3,7 @@
 // Tells clippy that helper functions in here are test code too (allow-unwrap-in-tests in clippy.toml).
 #![cfg(test)]
 
+mod access_log;
 mod architecture;
 mod backup;
 mod bad_config;
@@ -34,6 +35,7 @@ mod incidents;
 mod jwks;
 mod kills;
 mod limits;
+mod listener_tls;
 mod live_metrics;
 mod load_config;
 mod metrics;
@@ -73,6 +75,7 @@ mod soak_metrics;
 mod soak_oracle;
 mod soaked_estate;
 mod status;
+mod status_command;
 mod store_damage;
 mod store_trouble;
 mod support;

@@ -68,7 +68,8 @@ pub(in crate::transport) struct Challenge {
 /// The digest challenges in a header, in order; `Err`: one that can't be answered.
 pub(super) fn challenges(text: &str) -> Vec<Result<Challenge, ()>> {
     let mut all: Vec<(String, Vec<(String, String)>)> = Vec::new();
-    for item in items(text.get(..text.floor_char_boundary(MOST_BYTES)).unwrap_or_default()).take(MOST_PARAMETERS) {
+    // A header is ASCII; of one that is not, nothing is taken.
+    for item in items(text.get(..text.len().min(MOST_BYTES)).unwrap_or_default()).take(MOST_PARAMETERS) {
         // `Digest realm="x"` begins a challenge, `nonce="y"` goes on with it, `Negotiate` alone is one without parameters.
         let (before, value) = item.split_once('=').map_or((item, None), |(name, value)| (name.trim(), Some(value.trim())));
         let (scheme, name) = match before.split_once(char::is_whitespace) {

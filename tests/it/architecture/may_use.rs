@@ -77,6 +77,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "webhook",
         ],
     ),
+    ("listener_tls", &["secret", "config::model", "transport"]),
     ("retry", &[]),
     ("budget", &["clock", "fields", "outcome", "ratelimit", "observed", "config::model"]),
     (
@@ -104,6 +105,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "listener_tls",
             "clock",
             "fields",
             "files",
@@ -300,6 +302,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "listener_tls",
             "run_id",
             "finding",
             "attribution",

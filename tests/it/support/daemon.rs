@@ -13,7 +13,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 /// `soakwatch run DIR`.
 pub(crate) struct Daemon {
     child: Child,
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or `https://`.
     pub(crate) url: String,
     log: Arc<Mutex<String>>,
 }
@@ -55,9 +55,10 @@ impl Daemon {
         let (stderr, kept) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                if let Some((_, rest)) = line.split_once("on http://").filter(|_| line.contains("ready: watching")) {
+                let said = ["http", "https"].map(|s| line.split_once(&format!("on {s}://")).map(|(_, rest)| (s, rest)));
+                if let Some((scheme, rest)) = said.into_iter().flatten().next().filter(|_| line.contains("ready: watching")) {
                     let address: String = rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
-                    let _ = ready.send(format!("http://{address}"));
+                    let _ = ready.send(format!("{scheme}://{address}"));
                 }
                 let mut kept = kept.lock().unwrap();
                 kept.push_str(&line);
