@@ -282,7 +282,7 @@ fn rules(config: Config, board: Board, soaks: Soaks, budgets: Budgets, dir: &Pat
             checkpoints: Arc::default(),
             store: dir.join("none.db"),
         };
-        tokio::spawn(serve(listener, state, stop.clone()));
+        tokio::spawn(serve(listener, None, state, stop.clone()));
         address
     });
     let job = format!(

@@ -22,7 +22,7 @@ use crate::fields::CheckId;
 use crate::health::Health;
 use crate::incident::live::Incidents;
 use crate::memory::Memories;
-use crate::metrics::own::OwnMetrics;
+use crate::metrics::own::{Listening, OwnMetrics};
 use crate::notify::Notifier;
 use crate::readiness::Soaks;
 use crate::recorder::{self, RecorderHandle};
@@ -40,6 +40,7 @@ mod checkpoints;
 mod decisions;
 mod evidence;
 mod heartbeat;
+mod listening;
 mod memory;
 mod restart;
 mod service;
@@ -192,7 +193,13 @@ impl App {
             decisions,
             store: path.clone(),
         };
-        let serving = server::serve(listener, state, stop.clone());
+        let keep_tls = (&config_now, &own, &stop);
+        let (tls, receiver_tls) = (
+            listening::tls(keep_tls, Listening::Server, &mut supervisor).await?,
+            listening::tls(keep_tls, Listening::Receiver, &mut supervisor).await?,
+        );
+        let secure = tls.is_some();
+        let serving = server::serve(listener, tls, state, stop.clone());
         supervisor.spawn("http", async { Ok(serving.await?) });
 
         let restart::Before { store, gone, schedules, departed, unheard, holds, away, remembered, parts, present, evidence: log } =
@@ -277,7 +284,7 @@ impl App {
             clock: clock.clone(),
             own: Arc::clone(&own),
         };
-        supervisor.spawn("receiver", watch.run(hooks, arrivals::noted(&present), stop.clone()));
+        supervisor.spawn("receiver", watch.run(hooks.map(|l| (l, receiver_tls)), arrivals::noted(&present), stop.clone()));
         let means = Means {
             memories: Arc::clone(&memories),
             config: config_now.clone(),
@@ -302,27 +309,31 @@ impl App {
             config: config_sender,
             transport: transport_sender,
             notifier: notifier.clone(),
-            address,
+            address: (secure, address),
         };
         supervisor.spawn("reload", reloader.run(reloads, stop.clone()));
         supervisor.spawn("watching", watching::run(config_now.clone(), reload.downgrade(), stop.clone()));
         health.set_ready(true);
         if let Some(receiver) = receiver {
-            tracing::info!(%receiver, "messages are received on http://{receiver}/hooks");
+            tracing::info!(%receiver, "messages are received on {}://{receiver}/hooks", scheme(config.settings.receiver.tls.is_some()));
         }
         let checks = config.checks().count();
-        tracing::info!(%address, checks, hash = config.hash, "ready: {}", summary(checks, address));
+        tracing::info!(%address, checks, hash = config.hash, "ready: {}", summary(checks, (secure, address)));
 
         // Runs in flight get their grace period, then the recorder gets time to write what is left.
         let patience = config.settings.scheduler.grace.0 + Duration::from_secs(30);
-        notifier.ready(&summary(checks, address));
+        notifier.ready(&summary(checks, (secure, address)));
         let tasks = tokio::spawn(service::accompany(supervisor.run(patience), notifier, health, stop.clone()));
         Ok(Running { address, receiver, board, soaks, incidents, recorder, reload, stop, tasks })
     }
 }
 
-fn summary(checks: usize, address: SocketAddr) -> String {
-    format!("watching {checks} {} on http://{address}", if checks == 1 { "check" } else { "checks" })
+fn scheme(secure: bool) -> &'static str {
+    if secure { "https" } else { "http" }
+}
+
+fn summary(checks: usize, (secure, address): (bool, SocketAddr)) -> String {
+    format!("watching {checks} {} on {}://{address}", if checks == 1 { "check" } else { "checks" }, scheme(secure))
 }
 
 /// The store's file: relative paths start at the configuration directory.
@@ -364,7 +375,8 @@ struct Reloader {
     config: watch::Sender<Arc<Config>>,
     transport: watch::Sender<Arc<Transport>>,
     notifier: Notifier,
-    address: SocketAddr,
+    /// Whether it speaks TLS, and where.
+    address: (bool, SocketAddr),
 }
 
 impl Reloader {

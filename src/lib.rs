@@ -21,6 +21,7 @@ pub mod health;
 pub mod hypercare;
 pub mod incident;
 pub mod limits;
+pub mod listener_tls;
 pub mod log;
 pub mod memory;
 pub mod metrics;

@@ -12,12 +12,15 @@ use crate::board::{CheckEntry, Counts, IntegrationEntry};
 use crate::budget::{Hold as AskedAway, Views};
 use crate::clock::UnixMs;
 use crate::fields::{HttpUrl, Span};
-use crate::finding::{Finding, Level, Party, Severity};
 use crate::limits::{self, LimitsBrief, Shortage, words};
 use crate::observed::Phases;
 use crate::outcome::{Attribution, Cause, Class, Criticality, Lack, Outcome, Owner, Phase, closed_set};
 use crate::probe::Kind;
 use crate::run_id::RunId;
+
+mod document;
+
+pub use document::{DocumentStatus, FindingStatus};
 
 closed_set! {
     /// The state of an integration, or of a check, worst first.
@@ -325,6 +328,8 @@ pub struct IntegrationStatus {
     pub checks: usize,
     /// The deciding checks whose state is `failing` or `throttled`.
     pub failing_checks: Vec<String>,
+    /// Since when the worst of them has been: slot of the first run of its present streak.
+    pub failing_since: Option<String>,
     /// Success of the worst deciding check.
     #[serde(flatten)]
     pub ratios: Ratios,
@@ -401,6 +406,9 @@ pub fn integration_status(i: &IntegrationEntry, views: &Views, now: UnixMs) -> I
             .filter(|c| matches!(check_state(c, views, now), State::Failing | State::Throttled))
             .map(|c| c.def.id.check().to_owned())
             .collect(),
+        failing_since: worst
+            .filter(|_| matches!(state, State::Failing | State::Throttled))
+            .and_then(|c| Some(c.state.failing_since?.to_string())),
         ratios: worst_ratios(i, now),
         coverage_24h: deciding(i).map(|c| counts(c, Over::Day, now).coverage()).fold(None, lower),
         totals_24h,
@@ -511,41 +519,6 @@ pub struct CheckStatus {
     /// `last_run` as a number, for ages.
     #[serde(skip)]
     pub last_run_at: Option<UnixMs>,
-}
-
-/// An open finding.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct FindingStatus {
-    /// The rule's id.
-    pub id: String,
-    /// What it does to the run.
-    pub level: Level,
-    /// How bad it is.
-    pub severity: Severity,
-    /// Who mends it.
-    pub owner: Party,
-    /// What was seen.
-    pub detail: String,
-    /// What to do about it.
-    pub advice: &'static str,
-}
-
-impl FindingStatus {
-    fn of(f: &Finding) -> Self {
-        let detail = f.detail.clone();
-        Self { id: f.id.to_string(), level: f.level, severity: f.severity, owner: f.owner, detail, advice: f.advice() }
-    }
-}
-
-/// A document's own dates.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct DocumentStatus {
-    /// Until when it holds.
-    pub valid_until: Option<String>,
-    /// The earliest end of a signing certificate in it.
-    pub signing_certificate_expiry: Option<String>,
-    /// How often another one took the place of the accepted one.
-    pub changes: u64,
 }
 
 /// Says all about a check. `views`: the budgets, its own among them.

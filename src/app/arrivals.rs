@@ -20,6 +20,7 @@ use crate::outcome::Cause;
 use crate::receiver::Receiver;
 use crate::recorder::RecorderHandle;
 use crate::self_check::{SelfCheckHandle, Verdict};
+use crate::server::tls::Tls;
 use crate::store::Note;
 
 /// The kind of the store's note that says until when messages could be received.
@@ -75,9 +76,14 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Serves the receiver and judges until `stop`; then keeps what came last. `noted`: what the store knew of our presence.
-    pub(super) async fn run(mut self, listener: Option<TcpListener>, noted: Option<String>, stop: CancellationToken) -> anyhow::Result<()> {
+    pub(super) async fn run(
+        mut self,
+        listener: Option<(TcpListener, Option<Arc<Tls>>)>,
+        noted: Option<String>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
         let mut presence: Presence = noted.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        let Some(listener) = listener else {
+        let Some((listener, tls)) = listener else {
             // Messages are not received any more: what comes later begins anew.
             stop.cancelled().await;
             return Ok(());
@@ -94,7 +100,7 @@ impl Watch {
             (self.clock.clone(), Arc::clone(&self.own)),
         );
         // If the receiver ends by itself, so does everything: silence would be taken for the senders'.
-        let serving = receiver.serve_apart(listener, stop.clone());
+        let serving = receiver.serve_apart(listener, tls, stop.clone());
         let judging = async {
             self.look(&mut presence, stop.clone()).await;
             anyhow::Ok(())

@@ -95,10 +95,7 @@ fn bring_back_blocking(path: &Path, board: &Board, (soaks, incidents): (&Soaks, 
             change(&record.check, &mut |state| if after_state { state.apply(record) } else { state.add_rolling(record) });
         }
     };
-    let report = store.restore(clock.now(), &mut sink)?;
-    if let Some(first) = report.damaged.first {
-        tracing::error!(damaged = report.damaged.count, first, "parts of the store could not be read and were left out");
-    }
+    store.restore(clock.now(), &mut sink)?;
     for (check, state) in &strays {
         board.update_departed(&check.integration(), |d| d.add(state));
     }
@@ -115,6 +112,9 @@ fn bring_back_blocking(path: &Path, board: &Board, (soaks, incidents): (&Soaks, 
     let departed = departed.into_keys().chain(unheard.iter().map(|check| check.integration().to_string())).collect();
     let parts = store.notes(PART_NOTE)?;
     let evidence = evidence::Before::read(&mut store, soaks)?;
+    if let Some(first) = &store.damaged().first {
+        tracing::error!(damaged = store.damaged().count, first, "parts of the store could not be read and were left out");
+    }
     Ok(Before { store, gone, schedules, departed, unheard, holds, away, remembered, parts, present, evidence })
 }
 

@@ -8,7 +8,9 @@ use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::Value;
 
 use super::{CliError, Exit};
+use crate::observed::bounded;
 use crate::secret::SecretRef;
+use crate::transport::control_tls_blocking;
 
 /// An answer may be this large.
 const MAX_ANSWER: usize = 64 << 20;
@@ -35,6 +37,35 @@ pub(super) struct Credential {
     /// The file that holds the token
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    #[command(flatten)]
+    trust: Trust,
+}
+
+/// Whom to trust behind https, and what to show it.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Trust {
+    /// A PEM file of roots trusted besides the system's, where the daemon's certificate is of a private authority
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// A PEM file with a certificate and its private key, where the daemon asks for one
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+}
+
+impl Credential {
+    /// Nobody, who trusts this.
+    pub(super) fn nobody(trust: Trust) -> Self {
+        Self { trust, ..Self::default() }
+    }
+}
+
+impl Trust {
+    /// How our calls do TLS.
+    async fn tls(&self) -> Result<rustls::ClientConfig, CliError> {
+        let Self { ca, identity } = self.clone();
+        let made = tokio::task::spawn_blocking(move || control_tls_blocking(ca.as_deref(), identity.as_deref())).await;
+        made.map_err(|e| Exit::Internal.with(e))?.map_err(|e| Exit::BadInput.with(e))
+    }
 }
 
 impl Daemon {
@@ -63,7 +94,9 @@ impl Daemon {
         let url = self.url.join(path).map_err(|e| Exit::Usage.with(e))?;
         let unreachable = |e: reqwest::Error| {
             let shown = self.url.origin().ascii_serialization();
-            let why = if e.is_connect() {
+            let why = if let Some(tls) = tls_trouble(&e) {
+                format!("TLS failed: {tls} (--ca FILE names the roots to trust, --identity FILE what to show)")
+            } else if e.is_connect() {
                 "nothing listens there that speaks HTTP".to_owned()
             } else if e.is_timeout() {
                 "it did not answer in time".to_owned()
@@ -75,8 +108,12 @@ impl Daemon {
         };
         // Another part of the program may have installed it already; both are the same one.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let client = Client::builder().timeout(patience).no_proxy().redirect(reqwest::redirect::Policy::none()).build();
-        let request = client.map_err(|e| Exit::Internal.with(e))?.request(method, url);
+        let builder = Client::builder().timeout(patience).no_proxy().redirect(reqwest::redirect::Policy::none());
+        let client = match self.url.scheme() {
+            "https" => builder.tls_backend_preconfigured(self.credential.trust.tls().await?),
+            _ => builder,
+        };
+        let request = client.build().map_err(|e| Exit::Internal.with(e))?.request(method, url);
         let mut request = match body {
             Some(body) => request.header(CONTENT_TYPE, "application/json").body(body.to_string()),
             None => request.header(CONTENT_LENGTH, 0),
@@ -99,8 +136,19 @@ impl Daemon {
     }
 
     fn token(&self) -> Option<SecretRef> {
-        let Credential { token_env, token_file } = &self.credential;
+        let Credential { token_env, token_file, .. } = &self.credential;
         token_env.clone().map(SecretRef::Env).or_else(|| token_file.clone().map(SecretRef::File))
+    }
+}
+
+/// What TLS said, if it was TLS that failed. An error of I/O hides the one it holds from its own chain.
+fn tls_trouble(e: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(tls) = e.downcast_ref::<rustls::Error>() {
+        return Some(bounded(tls.to_string(), 200));
+    }
+    match e.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inner) => tls_trouble(inner),
+        None => e.source().and_then(tls_trouble),
     }
 }
 

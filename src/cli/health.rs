@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode, Url};
 
-use super::control::{Credential, Daemon, address, refused};
+use super::control::{Credential, Daemon, Trust, address, refused};
 use super::{CliResult, Exit, block_on, say};
 
 /// Whoever asks for health has a deadline of his own, as a rule some seconds.
@@ -19,12 +19,14 @@ pub(super) struct Health {
     /// Whether it is ready: all that is stored is read, and every check is on its schedule
     #[arg(long)]
     ready: bool,
+    #[command(flatten)]
+    trust: Trust,
 }
 
 /// Runs the command.
 pub(super) fn run(args: &Health) -> CliResult {
     let (path, no) = if args.ready { ("/-/ready", Exit::Undecided) } else { ("/-/healthy", Exit::No) };
-    let daemon = Daemon::at(args.url.clone(), Credential::default());
+    let daemon = Daemon::at(args.url.clone(), Credential::nobody(args.trust.clone()));
     let (status, body) = block_on(daemon.call_within(Method::GET, path, PATIENCE))?;
     match status {
         StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => {

@@ -31,7 +31,9 @@ mod rules;
 mod run;
 mod runs;
 mod simulate;
+mod status;
 mod token;
+mod top;
 mod validate;
 mod verdict;
 mod verify;
@@ -113,6 +115,8 @@ enum Command {
     Probe(probe::Probe),
     Explain(explain::Explain),
     Demo(demo::Demo),
+    Status(status::Status),
+    Top(top::Top),
     Runs(runs::Runs),
     Plan(plan::Plan),
     Gate(gate::Gate),
@@ -150,6 +154,8 @@ impl Cli {
             Command::Probe(args) => probe::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Demo(args) => demo::run(&args),
+            Command::Status(args) => status::run(&args),
+            Command::Top(args) => top::run(&args),
             Command::Runs(args) => runs::run(&args),
             Command::Plan(args) => plan::run(&args),
             Command::Gate(args) => gate::run(&args),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{CheckDef, Config, ReceiverSettings, ServerSettings, Settings, StoreSettings};
+use super::model::{CheckDef, Config, ListenerTls, ReceiverSettings, ServerSettings, Settings, StoreSettings};
 use crate::fields::CheckId;
 
 /// The difference between two configurations.
@@ -61,16 +61,28 @@ pub(super) fn at_restart(settings: &Settings) -> Vec<(&'static str, String)> {
         reload: _,
         log,
     } = settings;
-    let ServerSettings { listen, open: _, hosts: _, max_connections, timeout: _, tokens: _ } = server;
+    let ServerSettings { listen, open: _, hosts: _, max_connections, timeout: _, tokens: _, tls, access_log: _ } = server;
     let StoreSettings { path, keep_runs: _, keep_hours: _, outbox: _ } = store;
-    let ReceiverSettings { listen: receives, public_url: _, max_connections: receives_most, max_per_sender: _, timeout: _, max_rate: _ } =
-        receiver;
+    let ReceiverSettings {
+        listen: receives,
+        public_url: _,
+        max_connections: receives_most,
+        max_per_sender: _,
+        timeout: _,
+        max_rate: _,
+        tls: receives_tls,
+        access_log: _,
+    } = receiver;
+    // Whether there is TLS at all; its files are read again while the listener listens.
+    let has = |tls: &Option<ListenerTls>| tls.is_some().to_string();
     vec![
         ("server.listen", listen.to_string()),
         ("server.max_connections", max_connections.to_string()),
+        ("server.tls", has(tls)),
         ("store.path", path.display().to_string()),
         ("receiver.listen", format!("{receives:?}")),
         ("receiver.max_connections", receives_most.to_string()),
+        ("receiver.tls", has(receives_tls)),
         ("log", format!("{log:?}")),
     ]
 }

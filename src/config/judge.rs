@@ -11,6 +11,7 @@ use super::model::Settings;
 use super::table::{Field, Problem, Source, Table, Value};
 use crate::clock::UnixMs;
 use crate::fields::Span;
+use crate::listener_tls;
 use crate::probe::Kind;
 use crate::probe::webhook_arrival::GRACE;
 use crate::secret::SecretRef;
@@ -106,6 +107,13 @@ pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: 
     if let Some(why) = s.heartbeat.url.as_ref().and_then(|url| url.read_blocking().err()) {
         let expected = "expected a URL that can be read where soakwatch runs: no heartbeat can go out".to_owned();
         source.report(0..0, "heartbeat.url", why, expected, true);
+    }
+    for (listener, tls) in [("server", &s.server.tls), ("receiver", &s.receiver.tls)] {
+        if let Some(why) = tls.as_ref().and_then(|tls| listener_tls::made_blocking(tls).err()) {
+            // No error: a daemon that runs keeps the certificate it has, and what else was changed takes effect.
+            let expected = "expected files that can be read where soakwatch runs: it does not start without".to_owned();
+            source.report(0..0, &format!("{listener}.tls"), why, expected, true);
+        }
     }
     s.store.path = source.dir.join(&s.store.path);
     if let Some(ca) = s.probe.ca.as_mut() {
@@ -256,6 +264,8 @@ impl Judge {
         for (path, why) in kind.unusable_files_blocking(self.now) {
             let expected = match path.rsplit('.').next() {
                 Some("key") => "expected the private key that belongs to the certificate",
+                Some("file") => "expected a file of at most 1MiB that can be sent as it is",
+                Some("schema") => "expected a JSON Schema, draft 2020-12 or draft 7, that refers to nothing outside of its file",
                 _ => "expected a file of certificates in PEM form",
             };
             check.source().report(check.place_of(&path), &check.path_of(&path), why, expected, !self.check_secrets);

@@ -95,6 +95,30 @@ pub struct ServerSettings {
     pub timeout: Span,
     /// `[[server.token]]`.
     pub tokens: Vec<Token>,
+    /// `tls`; unset: plain HTTP.
+    pub tls: Option<ListenerTls>,
+    /// `access_log`: a line for each request.
+    pub access_log: bool,
+}
+
+/// `tls` of a listener.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenerTls {
+    /// `certificate`: a PEM file, ours first, those between it and a root behind it.
+    pub certificate: PathBuf,
+    /// `key`: its private key, PEM.
+    pub key: SecretRef,
+    /// `client_ca`, `client_certificates`; unset: nobody is asked for a certificate.
+    pub clients: Option<ClientCertificates>,
+}
+
+/// Which clients' certificates are taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientCertificates {
+    /// `client_ca`: a PEM file of the authorities that issue them.
+    pub ca: PathBuf,
+    /// `client_certificates = "optional"`: who shows none is let in; one of another authority never.
+    pub optional: bool,
 }
 
 /// `[[server.token]]`: who may do what.
@@ -213,6 +237,10 @@ pub struct ReceiverSettings {
     pub timeout: Span,
     /// `max_rate`: messages on one path; of more each is refused before it is read.
     pub max_rate: Volume,
+    /// `tls`; unset: plain HTTP, behind a proxy that ends TLS.
+    pub tls: Option<ListenerTls>,
+    /// `access_log`: a line for each request.
+    pub access_log: bool,
 }
 
 /// `[metrics]`.

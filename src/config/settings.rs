@@ -7,8 +7,9 @@ use toml::de::DeValue;
 
 use super::field::Share;
 use super::model::{
-    ControlTarget, EvidenceSettings, HeartbeatSettings, LogSettings, MetricsSettings, ProbeSettings, RateLimitSettings, ReceiverSettings,
-    ReloadSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, StoreSettings, Token,
+    ClientCertificates, ControlTarget, EvidenceSettings, HeartbeatSettings, ListenerTls, LogSettings, MetricsSettings, ProbeSettings,
+    RateLimitSettings, ReceiverSettings, ReloadSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, StoreSettings,
+    Token,
 };
 use super::route;
 use super::table::{Field, Table};
@@ -32,6 +33,8 @@ impl Default for Settings {
                 max_connections: 256,
                 timeout: Span::seconds(10),
                 tokens: Vec::new(),
+                tls: None,
+                access_log: false,
             },
             store: StoreSettings {
                 path: PathBuf::from("soakwatch.db"),
@@ -63,6 +66,8 @@ impl Default for Settings {
                 max_per_sender: 64,
                 timeout: Span::seconds(10),
                 max_rate: Volume { calls: 50, per_s: 1 },
+                tls: None,
+                access_log: false,
             },
             metrics: MetricsSettings { check_histograms: false, max_series: 2_000_000 },
             evidence: EvidenceSettings { bundles: true, dir: PathBuf::from("evidence"), signing_key: None },
@@ -137,6 +142,8 @@ fn server(mut t: Table<'_>, s: &mut ServerSettings) {
     s.hosts = t.list::<HostName>("hosts").into_iter().map(|h| h.0).collect();
     set(&mut s.max_connections, t.between("max_connections", 1, 10_000));
     set(&mut s.timeout, t.between("timeout", Span::seconds(1), Span::seconds(300)));
+    s.tls = t.table("tls").and_then(listener_tls);
+    set(&mut s.access_log, t.opt("access_log"));
     for mut entry in t.tables("token") {
         let name: Option<Slug> = entry.req("name");
         let role = entry.req("role");
@@ -157,6 +164,21 @@ fn server(mut t: Table<'_>, s: &mut ServerSettings) {
         entry.finish();
     }
     t.finish();
+}
+
+/// `tls` of a listener.
+fn listener_tls(mut t: Table<'_>) -> Option<ListenerTls> {
+    let dir = t.source().dir.clone();
+    let certificate: Option<PathBuf> = t.req("certificate");
+    let key = t.req::<SecretRef>("key").map(|key| rooted(key, &t));
+    let ca: Option<PathBuf> = t.opt("client_ca");
+    let optional = t.word("client_certificates", &[("required", false), ("optional", true)]);
+    if optional.is_some() && ca.is_none() {
+        t.problem("client_certificates", "there is no client_ca to judge them by", "expected client_ca = \"FILE\" beside it");
+    }
+    t.finish();
+    let clients = ca.map(|ca| ClientCertificates { ca: dir.join(ca), optional: optional.unwrap_or(false) });
+    Some(ListenerTls { certificate: dir.join(certificate?), key: key?, clients })
 }
 
 fn store(mut t: Table<'_>, s: &mut StoreSettings) {
@@ -216,6 +238,8 @@ fn receiver(mut t: Table<'_>, s: &mut ReceiverSettings) {
     s.listen = t.opt("listen");
     s.public_url = t.opt("public_url");
     set(&mut s.max_connections, t.between("max_connections", 1, 10_000));
+    s.tls = t.table("tls").and_then(listener_tls);
+    set(&mut s.access_log, t.opt("access_log"));
     set(&mut s.max_per_sender, t.between("max_per_sender", 1, 10_000));
     set(&mut s.timeout, t.between("timeout", Span::seconds(1), Span::seconds(60)));
     let rate: Option<Volume> = t.opt("max_rate");

@@ -145,6 +145,8 @@ OWN {
     HTTP_REQUESTS: Counter "soakwatch_http_requests_total" &["handler", "code"], "Requests to this daemon's own server.";
     RECEIVER_REFUSED: Counter "soakwatch_receiver_refused_total" &["reason"],
         "Requests and connections the receiver refused before it knew whose message it is, by reason.";
+    TLS_REFUSED: Counter "soakwatch_listener_tls_reload_failures_total" &["listener"],
+        "New certificates of a listener that could not be used, so that the one before stayed.";
     CLOCK_OFFSET: Gauge "soakwatch_clock_offset_seconds" &[],
         "How far this machine's clock is ahead of its time server (negative: behind); absent without one, and while it does not say.";
     LOG_MESSAGES: Counter "soakwatch_log_messages_total" &["level"], "Messages this daemon logged.";

@@ -33,6 +33,16 @@ closed_set! {
     }
 }
 
+closed_set! {
+    /// Our listeners.
+    Listening {
+        /// Metrics, API and pages.
+        Server => "server",
+        /// Customers' messages.
+        Receiver => "receiver",
+    }
+}
+
 /// One for the daemon.
 #[derive(Debug)]
 pub struct OwnMetrics {
@@ -66,6 +76,7 @@ pub struct OwnMetrics {
     controls: Mutex<BTreeSet<[String; 2]>>,
     http_requests: IntCounterVec,
     receiver_refused: IntCounterVec,
+    tls_refused: IntCounterVec,
     log_messages: IntCounterVec,
 }
 
@@ -110,6 +121,7 @@ impl OwnMetrics {
             self_check_success: keep(&r, GaugeVec::new(opts(&cat::SELF_CHECK), cat::SELF_CHECK.labels))?,
             http_requests: keep(&r, IntCounterVec::new(opts(&cat::HTTP_REQUESTS), cat::HTTP_REQUESTS.labels))?,
             receiver_refused: keep(&r, IntCounterVec::new(opts(&cat::RECEIVER_REFUSED), cat::RECEIVER_REFUSED.labels))?,
+            tls_refused: keep(&r, IntCounterVec::new(opts(&cat::TLS_REFUSED), cat::TLS_REFUSED.labels))?,
             log_messages: keep(&r, IntCounterVec::new(opts(&cat::LOG_MESSAGES), cat::LOG_MESSAGES.labels))?,
             controls: Mutex::default(),
             registry: r,
@@ -118,6 +130,9 @@ impl OwnMetrics {
         build.get_metric_with_label_values(&[env!("CARGO_PKG_VERSION"), env!("SOAKWATCH_REVISION"), env!("SOAKWATCH_RUSTVERSION")])?.set(1);
         for reason in Unheard::ALL {
             own.receiver_refused.get_metric_with_label_values(&[reason.as_str()])?;
+        }
+        for listener in Listening::ALL {
+            own.tls_refused.get_metric_with_label_values(&[listener.as_str()])?;
         }
         for level in LEVELS {
             own.log_messages.get_metric_with_label_values(&[level])?;
@@ -194,6 +209,13 @@ impl OwnMetrics {
     /// The receiver refused a request or a connection.
     pub fn receiver_refused(&self, reason: Unheard) {
         if let Ok(n) = self.receiver_refused.get_metric_with_label_values(&[reason.as_str()]) {
+            n.inc();
+        }
+    }
+
+    /// A listener's new certificate can't be used.
+    pub fn tls_refused(&self, listener: Listening) {
+        if let Ok(n) = self.tls_refused.get_metric_with_label_values(&[listener.as_str()]) {
             n.inc();
         }
     }

@@ -23,8 +23,8 @@ use crate::fields::{Bytes as Size, HttpUrl, Span, masked_query};
 use crate::observed::{Failure, Observed, Step, bounded};
 use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef};
-use crate::transport::auth::{Auth, KeyPlace, reveal, sensitive};
-use crate::transport::{HttpVersion, Options, OwnCertificate, Request, hex_sha256, read_roots_blocking};
+use crate::transport::auth::{Auth, Digest, KeyPlace, reveal, sensitive};
+use crate::transport::{Answer, HttpVersion, Options, OwnCertificate, Request, hex_sha256, read_roots_blocking};
 
 mod body;
 mod expect;
@@ -33,6 +33,7 @@ mod given;
 mod judge;
 mod material;
 mod pattern;
+mod schema;
 mod table;
 
 pub use body::Body;
@@ -41,8 +42,9 @@ pub(super) use expect::{path as read_path, read_status};
 pub use given::Given;
 pub(super) use material::authorized;
 pub use pattern::{Path, Pattern};
+use schema::Schema;
 pub use table::MAX_BODY;
-pub(super) use table::{never_shown, read_headers, read_url};
+pub(super) use table::{never_shown, read_headers, read_url, shows_itself};
 
 /// What a secret among `headers` is called.
 const HEADER_SECRET: &str = "a header's secret";
@@ -144,7 +146,12 @@ impl HttpCheck {
         let roots =
             self.ca.as_deref().and_then(|f| Some(("ca", format!("{} can't be used: {}", f.display(), read_roots_blocking(f).err()?))));
         let own = self.own.as_ref().and_then(|own| own.unusable_blocking(at));
-        roots.into_iter().chain(own).collect()
+        let body = match &self.body {
+            Some(Body::File(file, _)) => body::read_file_blocking(file).err().map(|why| ("body.file", why)),
+            _ => None,
+        };
+        let schema = self.expect.schema.as_deref().and_then(|file| Schema::read_blocking(file).err().map(|why| ("expect.schema", why)));
+        roots.into_iter().chain(own).chain(body).chain(schema).collect()
     }
 
     /// What of it is judged.
@@ -185,13 +192,20 @@ impl HttpCheck {
             host: self.host(),
             way: transport.way(context.check, context.redactor).await?,
         };
-        let redactor = &mut *context.redactor;
-        let mut request = self.request(redactor).await?;
+        let schema = match &self.expect.schema {
+            Some(file) => Some(Schema::read(file).await.map_err(|why| Failure::ours(Cause::Secret, why))?),
+            None => None,
+        };
+        let mut request = self.request(context.redactor).await?;
         let mut token = None;
         if let Some(auth) = &self.auth {
-            token = Box::pin(transport.authorize(auth, &mut request, &options, None, redactor, observed)).await?;
+            token = Box::pin(transport.authorize(auth, &mut request, &options, None, context.redactor, observed)).await?;
         }
-        let mut answer = Box::pin(transport.exchange(request.clone(), &options, None, redactor, observed)).await?;
+        let mut answer = Box::pin(transport.exchange(request.clone(), &options, None, context.redactor, observed)).await?;
+        if let Some(Auth::Digest(digest)) = &self.auth {
+            answer = Box::pin(self.challenged(digest, answer, request.clone(), &options, context, observed)).await?;
+        }
+        let redactor = &mut *context.redactor;
         // A token can be revoked before its end: one new one, one more try, inside the same attempt.
         if let (Some(auth), Some(stale), StatusCode::UNAUTHORIZED) = (&self.auth, &token, answer.status)
             && !self.expect.accepts(answer.status)
@@ -201,7 +215,41 @@ impl HttpCheck {
             answer = Box::pin(transport.exchange(request, &options, None, redactor, observed)).await?;
         }
         observed.step = Step::Judge;
-        judge::judge(self, &answer, redactor, observed)
+        let fits = match schema {
+            Some(schema) if self.expect.accepts(answer.status) => Some(schema.judge(answer.body.clone()).await?),
+            _ => None,
+        };
+        judge::judge(self, &answer, fits, redactor, observed)
+    }
+
+    /// Answers the server's digest challenges, each request in its turn: once, and once more where the challenge was too old.
+    async fn challenged(
+        &self,
+        digest: &Digest,
+        mut answer: Answer,
+        mut request: Request,
+        options: &Options,
+        context: &mut ProbeContext<'_>,
+        observed: &mut Observed,
+    ) -> Result<Answer, Failure> {
+        let remembered = request.headers.contains_key(AUTHORIZATION);
+        let mut answered = u8::from(remembered);
+        let mut asked = 1;
+        while answer.status == StatusCode::UNAUTHORIZED {
+            observed.step = Step::Prepare;
+            let state = (answered, remembered);
+            match context.transport.answer_challenge(digest, &answer, &mut request, state, context.redactor).await {
+                Ok(true) => {}
+                // Where a 401 is what must come, it came.
+                Err(_) if self.expect.accepts(answer.status) => break,
+                Ok(false) => break,
+                Err(failure) => return Err(failure),
+            }
+            context.turn(asked).await?;
+            answer = Box::pin(context.transport.exchange(request.clone(), options, None, context.redactor, observed)).await?;
+            (answered, asked) = (answered + 1, asked + 1);
+        }
+        Ok(answer)
     }
 
     /// The request without `auth`, with every other secret read.

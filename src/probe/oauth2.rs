@@ -28,7 +28,9 @@ use crate::observed::{Failure, Observed, Step};
 use crate::outcome::Class;
 use crate::secret::{SecretRef, SecretValue};
 use crate::sso::oauth;
-use crate::transport::{Answer, Asked, ClientCertificate, Options, hex_sha256, read_chain_blocking, read_roots_blocking, status};
+use crate::transport::{
+    Answer, Asked, AssertionKey, ClientCertificate, Options, hex_sha256, read_chain_blocking, read_roots_blocking, status,
+};
 
 mod beside;
 mod prove;
@@ -77,7 +79,7 @@ pub struct OAuth2Check {
 enum Proves {
     Basic(SecretRef),
     Post(SecretRef),
-    Key { key: SecretRef, kid: Option<String>, audience: String },
+    Key(AssertionKey),
     Certificate { file: PathBuf, key: SecretRef },
 }
 
@@ -139,7 +141,7 @@ impl OAuth2Check {
     pub fn secrets(&self) -> Vec<SecretRef> {
         match &self.proves {
             Proves::Basic(secret) | Proves::Post(secret) => vec![secret.clone()],
-            Proves::Key { key, .. } | Proves::Certificate { key, .. } => vec![key.clone()],
+            Proves::Key(AssertionKey { key, .. }) | Proves::Certificate { key, .. } => vec![key.clone()],
         }
     }
 
@@ -266,7 +268,7 @@ impl OAuth2Check {
         found.list.extend(oauth::refused(&seen));
         // TOK-02 says what was answered, ASR-01 why it may be.
         match (&self.proves, of_assertion) {
-            (Proves::Key { kid, .. }, judged) if judged.is_empty() && code == Some("invalid_client") => {
+            (Proves::Key(AssertionKey { kid, .. }), judged) if judged.is_empty() && code == Some("invalid_client") => {
                 found.list.push(oauth::assertion_refused(kid.as_deref()));
             }
             (_, judged) => found.list.extend(judged),

@@ -28,8 +28,10 @@ use crate::clock::{Clock, monotonic};
 use crate::config::model::{CheckDef, Config};
 use crate::fields::CheckId;
 use crate::memory::Memories;
-use crate::metrics::own::{OwnMetrics, Unheard};
-use crate::server::accept::{self, Limits, Turned};
+use crate::metrics::own::{Listening, OwnMetrics, Unheard};
+use crate::server::accept::{self, Limits, Serving, Turned};
+use crate::server::access::Names;
+use crate::server::tls::Tls;
 use crate::webhook::{self, Handshake, Headers, MAX_BODY};
 
 use judge::{Judged, Message};
@@ -64,13 +66,13 @@ impl Receiver {
     }
 
     /// Serves until `stop`, on a thread of its own: a flood takes its turns from the operating system, not from the tasks of probes. Ends when it has drained.
-    pub async fn serve_apart(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+    pub async fn serve_apart(self, listener: TcpListener, tls: Option<Arc<Tls>>, stop: CancellationToken) -> anyhow::Result<()> {
         let listener = listener.into_std()?;
         let (ended, end) = oneshot::channel();
         let serve = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
-                self.serve(TcpListener::from_std(listener)?, stop).await;
+                self.serve(TcpListener::from_std(listener)?, tls, stop).await;
                 anyhow::Ok(())
             })
         };
@@ -78,12 +80,17 @@ impl Receiver {
         end.await.map_err(|_| anyhow::anyhow!("the receiver's thread ended"))?
     }
 
-    async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+    async fn serve(self, listener: TcpListener, tls: Option<Arc<Tls>>, stop: CancellationToken) {
         self.memories.callbacks.listen();
         let config = self.config.clone();
         let limits = move || {
             let receiver = &config.borrow().settings.receiver;
-            Limits { connections: receiver.max_connections, of_one_sender: receiver.max_per_sender, timeout: receiver.timeout.0 }
+            Limits {
+                connections: receiver.max_connections,
+                of_one_sender: receiver.max_per_sender,
+                timeout: receiver.timeout.0,
+                access_log: receiver.access_log,
+            }
         };
         let own = Arc::clone(&self.own);
         let told = move |turned| {
@@ -93,8 +100,12 @@ impl Receiver {
                 Turned::Slow => Unheard::Slow,
             });
         };
+        let known = self.clone();
+        // One of ours, or nothing of what a stranger wrote.
+        let path = move |path: &str| if known.paths().checks(path).is_empty() { "other".to_owned() } else { path.to_owned() };
+        let names = Names { listener: Listening::Receiver, path: Arc::new(path) };
         let router = Router::new().fallback(receive).with_state(self);
-        accept::run(listener, limits, router, Arc::new(told), stop).await;
+        accept::run(listener, limits, Serving { router, told: Arc::new(told), tls, names }, stop).await;
     }
 
     /// The paths of the configuration in force.

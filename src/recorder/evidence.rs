@@ -36,7 +36,7 @@ impl Recorder {
     pub(super) fn say(&mut self, saying: Saying) {
         if self.store_fails && saying.answer.is_some() {
             refuse(&mut vec![After::Evidence(saying)], "the store can't be written");
-        } else if self.store_fails && self.after.len() >= WAITING {
+        } else if self.after.len() >= WAITING {
             self.left_out += 1;
         } else {
             self.urgent |= saying.answer.is_some();

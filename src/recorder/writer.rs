@@ -10,7 +10,7 @@ use crate::fields::{CheckId, Span};
 use crate::incident::Incident;
 use crate::readiness::Soaks;
 use crate::record::Record;
-use crate::store::{Note, Seal, Store};
+use crate::store::{Note, Seal, Store, StoreError};
 
 /// What is written together.
 pub(super) struct Batch {
@@ -148,11 +148,38 @@ fn told(done: After) {
     }
 }
 
+/// What became of the first so many of what is to be done.
+enum Changed {
+    Done(usize),
+    GivenUp(usize),
+}
+
+/// What a damage stands in the way of is given up: that does not pass by waiting, and what waits would grow without an end.
+fn changed(result: Result<(), StoreError>, n: usize) -> Result<Changed, String> {
+    match result {
+        Ok(()) => Ok(Changed::Done(n)),
+        Err(e) if e.is_damage() => {
+            tracing::error!(error = %e, "the store is damaged and could not take over a change, which is given up");
+            Ok(Changed::GivenUp(n))
+        }
+        Err(e) => Err(e.to_string()),
+    }
+}
+
 fn commit(store: &mut Store, mut batch: Batch) -> Answer {
-    if let Err(e) = store.commit(batch.now, &batch.records, &batch.seals) {
-        let error = e.to_string();
-        evidence::refuse(&mut batch.after, &error);
-        return Err(Failed { error, after: batch.after });
+    match store.commit(batch.now, &batch.records, &batch.seals) {
+        Ok(done) if done.unsealed > 0 => {
+            tracing::error!(
+                checks = done.unsealed,
+                "the store is damaged: hours of these checks can't be sealed and stay in its journal; restore a backup"
+            );
+        }
+        Ok(_) => {}
+        Err(e) => {
+            let error = e.to_string();
+            evidence::refuse(&mut batch.after, &error);
+            return Err(Failed { error, after: batch.after });
+        }
     }
     // The batch is in: what can't be done now must not make the recorder write it again.
     let incidents = store.write_incidents(batch.incidents.iter().map(Arc::as_ref));
@@ -162,20 +189,21 @@ fn commit(store: &mut Store, mut batch: Batch) -> Answer {
     let (mut not_done, mut appended) = (batch.after, Vec::new());
     while let Some(first) = not_done.first() {
         let result = match first {
-            After::Forget(check) => store.forget(batch.now, check).map(|()| 1).map_err(|e| e.to_string()),
+            After::Forget(check) => changed(store.forget(batch.now, check), 1),
             After::Note(..) => {
                 // All that follow each other in one transaction.
                 let notes: Vec<Note> =
                     not_done.iter().map_while(|a| if let After::Note(n, _) = a { Some(n.clone()) } else { None }).collect();
-                store.write_notes(&notes).map(|()| notes.len()).map_err(|e| e.to_string())
+                changed(store.write_notes(&notes), notes.len())
             }
             After::Evidence(_) => evidence::append(store, &mut not_done).map(|done| {
                 appended.extend(done);
-                0
+                Changed::Done(0)
             }),
         };
         match result {
-            Ok(done) => not_done.drain(..done).for_each(told),
+            Ok(Changed::Done(done)) => not_done.drain(..done).for_each(told),
+            Ok(Changed::GivenUp(lost)) => drop(not_done.drain(..lost)),
             Err(error) => {
                 tracing::warn!(error, "the store could not take over a change or a record of evidence; it is tried again");
                 break;

@@ -17,14 +17,17 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::access::{Line, Names};
 use super::api;
 use super::senders::{Seat, Senders};
+use super::tls::Tls;
 
 /// Room for the head of a request, in bytes.
 const MAX_HEAD: usize = 32 * 1024;
@@ -53,6 +56,8 @@ pub(crate) struct Limits {
     pub(crate) of_one_sender: u32,
     /// For one request.
     pub(crate) timeout: Duration,
+    /// Whether each request is logged.
+    pub(crate) access_log: bool,
 }
 
 /// Why a connection was closed before any request of it could be looked at.
@@ -69,8 +74,21 @@ pub(crate) enum Turned {
 /// Who is told of connections that were closed.
 pub(crate) type Told = Arc<dyn Fn(Turned) + Send + Sync>;
 
+/// What serves the connections of one listener.
+#[derive(Clone)]
+pub(crate) struct Serving {
+    /// The routes.
+    pub(crate) router: Router,
+    /// Who is told of connections that were closed.
+    pub(crate) told: Told,
+    /// TLS; `None`: plain.
+    pub(crate) tls: Option<Arc<Tls>>,
+    /// How the access log calls the listener and its paths.
+    pub(crate) names: Names,
+}
+
 /// Accepts until `stop`, then drains. `limits` is asked anew for every connection.
-pub(crate) async fn run(listener: TcpListener, limits: impl Fn() -> Limits, router: Router, told: Told, stop: CancellationToken) {
+pub(crate) async fn run(listener: TcpListener, limits: impl Fn() -> Limits, serving: Serving, stop: CancellationToken) {
     let limit = limits().connections.max(1);
     let Ok(bound) = listener.local_addr() else { return };
     // Beyond the limit connections wait in the kernel's queue: a full house is slow, not broken, and the timeouts make room.
@@ -89,14 +107,14 @@ pub(crate) async fn run(listener: TcpListener, limits: impl Fn() -> Limits, rout
         };
         match (permit, accepted) {
             (Ok(permit), Ok((stream, peer))) => {
-                let Limits { of_one_sender, timeout, .. } = limits();
-                let Some(seat) = senders.seat(peer.ip(), of_one_sender) else {
-                    told(Turned::Crowded);
+                let limits = limits();
+                let Some(seat) = senders.seat(peer.ip(), limits.of_one_sender) else {
+                    (serving.told)(Turned::Crowded);
                     continue;
                 };
                 let ends = Ends { peer, local: stream.local_addr().unwrap_or(bound) };
                 let place = Place { _permit: permit, _seat: seat };
-                connections.spawn(connection(stream, ends, router.clone(), timeout, Arc::clone(&told), stop.clone(), place));
+                connections.spawn(connection(stream, ends, serving.clone(), limits, stop.clone(), place));
             }
             (_, Err(e)) if transient(&e) => {}
             (_, Err(e)) => {
@@ -127,8 +145,30 @@ struct Place {
     _seat: Seat,
 }
 
-/// Serves one connection; ends it when a request takes too long in all, whatever the client does.
-async fn connection(stream: TcpStream, ends: Ends, router: Router, timeout: Duration, told: Told, stop: CancellationToken, _place: Place) {
+/// Serves one connection, behind a handshake where there is TLS: in a task of its own, so that nobody waits for somebody who is slow at it.
+async fn connection(stream: TcpStream, ends: Ends, serving: Serving, limits: Limits, stop: CancellationToken, _place: Place) {
+    let Some(tls) = serving.tls.clone() else { return Box::pin(serve(stream, ends, serving, limits, stop)).await };
+    let shaken = tokio::select! {
+        biased;
+        () = stop.cancelled() => return,
+        shaken = tls.accept(stream, limits.timeout) => shaken,
+    };
+    match shaken {
+        Ok(stream) => Box::pin(serve(stream, ends, serving, limits, stop)).await,
+        Err(e) => {
+            (serving.told)(if e.kind() == std::io::ErrorKind::TimedOut { Turned::Slow } else { Turned::Malformed });
+            tracing::debug!(peer = %ends.peer, why = %e, "a TLS handshake came to nothing");
+        }
+    }
+}
+
+/// Serves what stands; ends it when a request takes too long in all, whatever the client does.
+async fn serve<S>(stream: S, ends: Ends, serving: Serving, limits: Limits, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Serving { router, told, names, .. } = serving;
+    let Limits { timeout, access_log, .. } = limits;
     let (busy, mut deadline) = watch::channel(None::<Instant>);
     let busy = Arc::new(busy);
     let asked = Arc::new(AtomicBool::new(false));
@@ -136,7 +176,8 @@ async fn connection(stream: TcpStream, ends: Ends, router: Router, timeout: Dura
     let service = service_fn(move |request: Request<Incoming>| {
         any.store(true, Ordering::Relaxed);
         busy.send_replace(Some(Instant::now() + timeout * EXCHANGE));
-        answer(request, ends, router.clone(), timeout, Busy(Arc::clone(&busy)))
+        let line = access_log.then(|| Line::begin(&names, &request, ends.peer));
+        answer(request, ends, router.clone(), timeout, (Busy(Arc::clone(&busy)), line))
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -203,7 +244,7 @@ async fn answer(
     ends: Ends,
     router: Router,
     timeout: Duration,
-    busy: Busy,
+    (busy, mut line): (Busy, Option<Line>),
 ) -> Result<Response<Timed>, Infallible> {
     request.extensions_mut().insert(ends);
     let response = match tokio::time::timeout(timeout, TowerToHyperService::new(router).call(request)).await {
@@ -211,7 +252,10 @@ async fn answer(
         Ok(Err(never)) => match never {},
         Err(_) => api::too_slow(),
     };
-    Ok(response.map(|body| Timed { body, _busy: busy }))
+    if let Some(line) = &mut line {
+        line.answered(&response);
+    }
+    Ok(response.map(|body| Timed { body, line, _busy: busy }))
 }
 
 /// Takes the deadline of the exchange away when the response has been handed over, or was given up.
@@ -228,6 +272,8 @@ impl Drop for Busy {
 #[derive(Debug)]
 struct Timed {
     body: Body,
+    /// Written when the body is handed over, or given up.
+    line: Option<Line>,
     _busy: Busy,
 }
 
@@ -235,7 +281,11 @@ impl hyper::body::Body for Timed {
     type Data = Bytes;
     type Error = axum::Error;
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let (Poll::Ready(Some(Ok(frame))), Some(line)) = (&polled, &mut self.line) {
+            line.sent(frame.data_ref().map_or(0, Bytes::len));
+        }
+        polled
     }
     fn is_end_stream(&self) -> bool {
         self.body.is_end_stream()

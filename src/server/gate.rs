@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::accept::Ends;
+use super::access::Who;
 use super::api::Problem;
 use super::auth::{Actor, Credentials, Slowed, credentials};
 use super::{MAX_BODY, Shared, operations, origin};
@@ -51,7 +52,14 @@ pub(super) async fn pass(State(shared): State<Shared>, request: Request, next: N
     let handler = operations::at(request.uri().path()).map_or("other", |o| o.name);
     let (mut head, body) = request.into_parts();
     let mut response = match admit(&shared, &mut head).await {
-        Ok(()) => next.run(Request::from_parts(head, body)).await,
+        Ok(()) => {
+            let who = head.extensions.get::<Actor>().map(|actor| Who(actor.name.clone()));
+            let mut response = next.run(Request::from_parts(head, body)).await;
+            if let Some(who) = who {
+                response.extensions_mut().insert(who);
+            }
+            response
+        }
         Err(problem) => problem.into(),
     };
     let headers = response.headers_mut();

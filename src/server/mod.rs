@@ -25,11 +25,12 @@ use crate::health::Health;
 use crate::incident::act::Act;
 use crate::incident::live::Incidents;
 use crate::memory::Memories;
-use crate::metrics::own::OwnMetrics;
+use crate::metrics::own::{Listening, OwnMetrics};
 use crate::readiness::Soaks;
 
 pub(crate) mod accept;
 mod acceptances;
+pub(crate) mod access;
 mod api;
 mod asked;
 mod auth;
@@ -58,6 +59,7 @@ mod runs;
 mod scrape;
 mod senders;
 mod soaks;
+pub mod tls;
 
 /// The largest request body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -186,7 +188,7 @@ pub async fn bind(settings: &ServerSettings) -> Result<TcpListener, String> {
 }
 
 /// Serves until `stop`, then lets requests in flight end within a bounded time. An error means the listener itself is gone.
-pub async fn serve(listener: TcpListener, state: ServerState, stop: CancellationToken) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, tls: Option<Arc<tls::Tls>>, state: ServerState, stop: CancellationToken) -> io::Result<()> {
     let local = listener.local_addr()?;
     may_listen(&state.config.borrow().settings.server, local).map_err(io::Error::other)?;
     let (scrapes, readings) = (Arc::new(Semaphore::new(SCRAPES_AT_ONCE)), Arc::new(Semaphore::new(READINGS_AT_ONCE)));
@@ -195,9 +197,16 @@ pub async fn serve(listener: TcpListener, state: ServerState, stop: Cancellation
     let limits = move || {
         let server = &config.borrow().settings.server;
         // Whoever reaches it is one of us: no address is held to less than all.
-        accept::Limits { connections: server.max_connections, of_one_sender: u32::MAX, timeout: server.timeout.0 }
+        accept::Limits {
+            connections: server.max_connections,
+            of_one_sender: u32::MAX,
+            timeout: server.timeout.0,
+            access_log: server.access_log,
+        }
     };
-    accept::run(listener, limits, router(shared), Arc::new(|_| {}), stop).await;
+    let path = |path: &str| operations::at(path).map_or("other", |o| o.path).to_owned();
+    let names = access::Names { listener: Listening::Server, path: Arc::new(path) };
+    accept::run(listener, limits, accept::Serving { router: router(shared), told: Arc::new(|_| {}), tls, names }, stop).await;
     Ok(())
 }
 
@@ -256,6 +265,8 @@ mod tests {
             max_connections: 10,
             timeout: Span::seconds(5),
             tokens: Vec::new(),
+            tls: None,
+            access_log: false,
         };
         for loopback in ["127.0.0.1:9464", "127.3.2.1:80", "[::1]:9464", "[::ffff:127.0.0.1]:9464"] {
             assert_eq!(may_listen(&s, loopback.parse().unwrap()), Ok(()), "{loopback}");

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
 
+use super::rows::is_damage;
 use super::writer::transact;
 use super::{Reader, Store, StoreError};
 use crate::clock::UnixMs;
@@ -38,10 +39,16 @@ impl Store {
         let mut statement = conn.prepare(sql)?;
         let mut rows = statement.query([most as i64])?;
         let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            match incident(row) {
-                Ok(i) => found.push(i),
+        loop {
+            match rows.next().map_err(StoreError::from).and_then(|row| row.map(incident).transpose()) {
+                Ok(Some(i)) => found.push(i),
+                Ok(None) => break,
                 Err(StoreError::Corrupt(_)) => damaged += 1,
+                // A damaged page ends the query.
+                Err(e) if is_damage(&e) => {
+                    damaged += 1;
+                    break;
+                }
                 Err(e) => return Err(e),
             }
         }

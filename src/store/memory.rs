@@ -29,6 +29,8 @@ pub(super) struct Entry {
     pub(super) has_state: bool,
     pub(super) open: Open,
     pub(super) failures: Failures,
+    /// A damage stands in the way of sealing it, until the next start tries again.
+    stuck: bool,
     /// Its place in `due` and `pins`.
     due: Option<i64>,
     pin: Option<i64>,
@@ -97,6 +99,14 @@ impl Memory {
         self.refresh(key);
     }
 
+    /// The check can't be sealed: it is not handed out for it again.
+    pub(super) fn give_up(&mut self, key: u64) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.stuck = true;
+        }
+        self.refresh(key);
+    }
+
     /// Nothing is known of the check any more.
     pub(super) fn remove(&mut self, key: u64) {
         if let Some(mut entry) = self.entries.remove(&key) {
@@ -146,13 +156,20 @@ impl Entry {
             has_state: false,
             open: Open::default(),
             failures: Failures::default(),
+            stuck: false,
             due: None,
             pin: None,
         }
     }
 
     fn refresh(&mut self, key: u64, due: &mut BTreeSet<(i64, u64)>, pins: &mut BTreeSet<(i64, u64)>) {
-        let at = if self.failures.many() { Some(i64::MIN) } else { self.open.first_hour().map(|hour| due_at(hour, key)) };
+        let at = if self.stuck {
+            None
+        } else if self.failures.many() {
+            Some(i64::MIN)
+        } else {
+            self.open.first_hour().map(|hour| due_at(hour, key))
+        };
         place(due, key, &mut self.due, at);
         place(pins, key, &mut self.pin, self.open.first_seq());
     }

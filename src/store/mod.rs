@@ -36,6 +36,8 @@ mod memory;
 mod notes;
 mod open;
 mod packing;
+#[cfg(test)]
+mod pages;
 mod reader;
 mod restore;
 mod retention;
@@ -101,6 +103,13 @@ pub enum StoreError {
     Corrupt(String),
 }
 
+impl StoreError {
+    /// Whether stored bytes are not what was written: that does not pass by waiting.
+    pub fn is_damage(&self) -> bool {
+        rows::is_damage(self)
+    }
+}
+
 impl From<bits::Damage> for StoreError {
     fn from(damage: bits::Damage) -> Self {
         Self::Corrupt(damage.0.to_owned())
@@ -141,6 +150,8 @@ pub struct Committed {
     pub refused: usize,
     /// Segments that were found damaged when more of their hour came; they were replaced.
     pub damaged: usize,
+    /// Checks whose hours can't be sealed, because of a damage; they stay in the journal.
+    pub unsealed: usize,
 }
 
 /// What a restart reads back, in this order: of each check its state and hours; then records in the order they were committed.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 
 use super::writer::transact;
-use super::{Reader, Store, StoreError};
+use super::{Reader, Store, StoreError, rows};
 
 /// A note to write; `None` removes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,11 +38,16 @@ impl Store {
         })
     }
 
-    /// All notes of a kind, by id.
+    /// All notes of a kind, by id. What is damaged is left out, and told by [`Store::damaged`].
     pub fn notes(&mut self, kind: &str) -> Result<BTreeMap<String, String>, StoreError> {
         self.settle()?;
-        let Some(conn) = &self.conn else { return Ok(BTreeMap::new()) };
-        read(conn, kind)
+        let mut found = BTreeMap::new();
+        let Some(conn) = &self.conn else { return Ok(found) };
+        rows::each(conn, NOTES, [kind], &format!("a note ({kind})"), &mut self.damaged, &mut |row| {
+            found.insert(row.get(0)?, row.get(1)?);
+            Ok(())
+        })?;
+        Ok(found)
     }
 }
 
@@ -53,8 +58,10 @@ impl Reader {
     }
 }
 
+const NOTES: &str = "SELECT id, text FROM note WHERE kind = ?1";
+
 fn read(conn: &Connection, kind: &str) -> Result<BTreeMap<String, String>, StoreError> {
-    let mut statement = conn.prepare_cached("SELECT id, text FROM note WHERE kind = ?1")?;
+    let mut statement = conn.prepare_cached(NOTES)?;
     let rows = statement.query_map([kind], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

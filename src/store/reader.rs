@@ -10,6 +10,7 @@ use super::bits::Damage;
 use super::failures::{self, Failures};
 use super::journal::{Line, Marks};
 use super::memory::unsealed;
+use super::rows::Walk;
 use super::run::join;
 use super::segment::{self, Place};
 use super::{Damaged, FailureRow, Run, StoreError, journal, rows, schema};
@@ -34,8 +35,9 @@ impl Reader {
     pub fn checks(&self) -> Result<Vec<CheckId>, StoreError> {
         let mut ids: Vec<CheckId> = Vec::new();
         let mut damaged = self.damaged.borrow_mut();
-        rows::each(&self.conn, "SELECT id FROM check_name", [], "the name of a check", &mut damaged, &mut |row| {
-            let id: String = row.get(0)?;
+        let names = Walk { table: "check_name", key: "key", columns: "id" };
+        rows::around(&self.conn, &names, i64::MIN, "the name of a check", &mut damaged, &mut |row| {
+            let id: String = row.get(1)?;
             ids.push(id.parse().map_err(|_| StoreError::Corrupt(format!("{id:?} is not a check's name")))?);
             Ok(())
         })?;
@@ -69,7 +71,16 @@ impl Reader {
             if since < until {
                 whole &= sealed_runs(&moment, check, vantage, (*since, *until), &mut self.damaged.borrow_mut(), &mut all)?;
                 let from = all.len();
-                let (as_of, sealed_until) = position(&moment, check.key())?;
+                let (as_of, sealed_until) = match position(&moment, check.key()) {
+                    Err(e) if rows::is_damage(&e) => {
+                        // What of the journal is sealed can't be told: rather nothing than a slot twice.
+                        self.damaged.borrow_mut().note(&format!("the state of {check}"), &e);
+                        all.clear();
+                        each(check, &mut all, false);
+                        continue;
+                    }
+                    found => found?,
+                };
                 let lines = open.get(&check.key()).into_iter().flatten();
                 all.extend(lines.filter_map(|(seq, run)| unsealed(run, *seq, as_of, sealed_until)?.clip(*since, *until)));
                 // What is sealed is sorted, and as a rule what is not comes after it.
@@ -190,8 +201,8 @@ pub(super) fn open_rows(
     let mut lost = Marks::of([]);
     // Two steps: SQLite would read every row's batch, and most rows do not hold the check.
     let mut candidates: Vec<i64> = Vec::new();
-    let (sql, before) = ("SELECT seq, marks FROM journal WHERE seq >= ?1 ORDER BY seq", damaged.count);
-    rows::each(conn, sql, [from], "a journal row", damaged, &mut |row| {
+    let (walk, before) = (Walk { table: "journal", key: "seq", columns: "marks" }, damaged.count);
+    rows::around(conn, &walk, from, "a journal row", damaged, &mut |row| {
         if wanted.may_be_in(blob(row, 1)?) {
             candidates.push(row.get(0)?);
         }

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::journal;
 use super::memory::Memory;
+use super::rows::Walk;
 use super::segment::{self, Place};
 use super::{Damaged, RestoreReport, Restored, Run, Store, StoreError, failures, rows};
 use crate::board::Counts;
@@ -41,6 +42,7 @@ impl Store {
             })?;
             Ok(())
         })?;
+        self.damaged = report.damaged.clone();
         Ok(report)
     }
 }
@@ -69,7 +71,14 @@ fn hours(
     sink: &mut dyn FnMut(Restored<'_>),
 ) -> Result<(), StoreError> {
     let recent = now.hour() - 1;
-    for vantage in rows::vantages(conn, "hour_sum", key)? {
+    let vantages = match rows::vantages(conn, "hour_sum", key) {
+        Err(e) if rows::is_damage(&e) => {
+            damaged.note(&format!("the hours' sums of {id}"), &e);
+            return Ok(());
+        }
+        found => found?,
+    };
+    for vantage in vantages {
         let sql = "SELECT hour, pass, fail, throttled, skipped, unknown FROM hour_sum
                    WHERE key = ?1 AND vantage = ?2 AND hour >= ?3 AND era = (SELECT era FROM check_state WHERE key = ?1) ORDER BY hour";
         let params = (key as i64, vantage, now.hour() - HOURS);
@@ -111,8 +120,8 @@ type EachRow<'a> = dyn FnMut(i64, &[u8]) -> Result<(), StoreError> + 'a;
 
 /// Reads journal rows from `from` on.
 fn each_row(conn: &Connection, from: i64, damaged: &mut Damaged, f: &mut EachRow<'_>) -> Result<(), StoreError> {
-    let sql = "SELECT seq, batch FROM journal WHERE seq >= ?1 ORDER BY seq";
-    rows::each(conn, sql, [from], "a journal row", damaged, &mut |row| {
+    let walk = Walk { table: "journal", key: "seq", columns: "batch" };
+    rows::around(conn, &walk, from, "a journal row", damaged, &mut |row| {
         f(row.get(0)?, row.get_ref(1)?.as_blob().map_err(|_| StoreError::Corrupt("it is not a blob".to_owned()))?)
     })
 }
@@ -126,14 +135,15 @@ pub(super) fn last_seq(conn: &Connection) -> Result<i64, StoreError> {
 /// What the writer remembers, from the file: names, snapshots' positions, failures that go on, open hours.
 pub(super) fn load(conn: &Connection, damaged: &mut Damaged) -> Result<(Memory, i64), StoreError> {
     let mut memory = Memory::default();
-    rows::each(conn, "SELECT key, id FROM check_name", [], "the name of a check", damaged, &mut |row| {
+    let names = Walk { table: "check_name", key: "key", columns: "id" };
+    rows::around(conn, &names, i64::MIN, "the name of a check", damaged, &mut |row| {
         let id: String = row.get(1)?;
         let id = id.parse().map_err(|_| StoreError::Corrupt(format!("{id:?} is not a check's name")))?;
         memory.adopt(row.get::<_, i64>(0)? as u64, id);
         Ok(())
     })?;
-    let sql = "SELECT key, era, as_of_seq, sealed_until, state IS NOT NULL FROM check_state";
-    rows::each(conn, sql, [], "the state of a check", damaged, &mut |row| {
+    let states = Walk { table: "check_state", key: "key", columns: "era, as_of_seq, sealed_until, state IS NOT NULL" };
+    rows::around(conn, &states, i64::MIN, "the state of a check", damaged, &mut |row| {
         let key = row.get::<_, i64>(0)? as u64;
         if let Some(entry) = memory.entries.get_mut(&key) {
             (entry.era, entry.as_of, entry.sealed_until, entry.has_state) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);

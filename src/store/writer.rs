@@ -9,7 +9,7 @@ use super::evidence::Head;
 use super::memory::{Entry, Memory};
 use super::open::{Ended, settled_before};
 use super::segment::{self, HourSum, Place};
-use super::{Committed, Damaged, Run, Seal, StoreError, journal, restore, schema};
+use super::{Committed, Damaged, Run, Seal, StoreError, journal, restore, rows, schema};
 use crate::clock::UnixMs;
 use crate::fields::CheckId;
 use crate::record::Record;
@@ -32,8 +32,10 @@ pub struct Store {
     pub(super) doubt: bool,
     /// Records of a commit that was reported as failed but is in the file: left out when they come again.
     ghosts: Vec<(CheckId, Run)>,
-    /// What the last reading of the file found damaged.
+    /// What reading the file found damaged.
     pub(super) damaged: Damaged,
+    /// Journal rows that nothing needs are deleted; not once a damage stood in the way.
+    tidies: bool,
     /// Where deleting goes on (retention.rs).
     pub(super) tidied: i64,
     /// Where the evidence log ends; `None`: not looked up yet.
@@ -64,6 +66,7 @@ impl Store {
             doubt: false,
             ghosts: Vec::new(),
             damaged,
+            tidies: true,
             tidied: i64::MIN,
             evidence: None,
         })
@@ -81,21 +84,63 @@ impl Store {
             keyed.extend(self.memory.key(&r.check).map(|key| (key, *r)));
         }
         let mut done = Committed { kept: keyed.len(), refused: records.len() - keyed.len(), ..Committed::default() };
-        let sealed = match self.write(now, &keyed, seals, &mut done) {
-            Ok(sealed) => sealed,
+        let written = match self.write(now, &keyed, seals, &mut done) {
+            Err(e) if rows::is_damage(&e) && (self.tidies || !seals.is_empty()) => self.write_around(now, &keyed, seals, &mut done),
+            written => written,
+        };
+        match written {
+            Ok(sealed) => self.wrote(&sealed, done.seq),
             Err(e) => {
-                self.ghosts = ghosts;
+                self.ghosts.extend(ghosts);
                 return Err(e);
             }
-        };
-        for s in &sealed {
-            self.memory.sealed(s.key, s.until, self.last_seq, &s.failures);
         }
-        self.last_seq = self.last_seq.max(done.seq);
         for (key, r) in keyed {
             self.memory.add(key, r.vantage, Run::of(r), r.detail.as_deref(), done.seq);
         }
         Ok(done)
+    }
+
+    /// A damaged page stands in the way of what only puts the file in order: nothing is deleted any more, each check is sealed by itself or not at all, and
+    /// the records are written all the same.
+    fn write_around(
+        &mut self,
+        now: UnixMs,
+        keyed: &[(u64, &Record)],
+        seals: &[Seal],
+        done: &mut Committed,
+    ) -> Result<Vec<Sealed>, StoreError> {
+        self.tidies = false;
+        // The seals first: their snapshots hold none of these records.
+        for seal in seals {
+            self.settle()?;
+            match self.write(now, &[], std::slice::from_ref(seal), done) {
+                Ok(sealed) => self.wrote(&sealed, done.seq),
+                Err(e) if rows::is_damage(&e) => {
+                    done.unsealed += 1;
+                    self.memory.give_up(seal.check.key());
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        self.settle()?;
+        if !self.ghosts.is_empty() {
+            return Err(StoreError::Corrupt("a commit that failed is in the file after all; it is tried again".to_owned()));
+        }
+        self.write(now, keyed, &[], done)
+    }
+
+    /// What was written of seals is remembered.
+    fn wrote(&mut self, sealed: &[Sealed], seq: i64) {
+        for s in sealed {
+            self.memory.sealed(s.key, s.until, self.last_seq, &s.failures);
+        }
+        self.last_seq = self.last_seq.max(seq);
+    }
+
+    /// What could not be read since the file was opened, and was left out.
+    pub fn damaged(&self) -> &Damaged {
+        &self.damaged
     }
 
     fn write(&mut self, now: UnixMs, keyed: &[(u64, &Record)], seals: &[Seal], done: &mut Committed) -> Result<Vec<Sealed>, StoreError> {
@@ -104,7 +149,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let batch = journal::pack(keyed)?;
-        let (memory, last_seq) = (&self.memory, self.last_seq);
+        let (memory, last_seq, tidies) = (&self.memory, self.last_seq, self.tidies);
         let keep_from = memory.first_seq().unwrap_or(last_seq + 1);
         let work = |tx: &Transaction<'_>| {
             let mut sealed: Vec<Sealed> = Vec::with_capacity(seals.len());
@@ -124,8 +169,10 @@ impl Store {
             }
             // Also a commit of seals alone takes a row: it tells whether the commit is in the file.
             done.seq = add_row(tx, now, &batch)?;
-            let sql = "DELETE FROM journal WHERE seq IN (SELECT seq FROM journal WHERE seq < ?1 ORDER BY seq LIMIT ?2)";
-            tx.prepare_cached(sql)?.execute([keep_from, TIDY])?;
+            if tidies {
+                let sql = "DELETE FROM journal WHERE seq IN (SELECT seq FROM journal WHERE seq < ?1 ORDER BY seq LIMIT ?2)";
+                tx.prepare_cached(sql)?.execute([keep_from, TIDY])?;
+            }
             Ok(sealed)
         };
         transact(&mut self.conn, &mut self.doubt, work)

@@ -7,6 +7,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use url::form_urlencoded;
 
+use super::assertion::{AssertionKey, OPTIONAL};
 use super::{Options, Request, Transport};
 use crate::config::table::{Table, short};
 use crate::fields::HttpUrl;
@@ -14,7 +15,7 @@ use crate::observed::{Failure, Observed};
 use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef, SecretValue};
 
-/// `auth = { basic | bearer | api_key | oauth2 = ... }`.
+/// `auth = { basic | bearer | api_key | oauth2 | digest = ... }`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Auth {
     /// `basic = { username, password }`.
@@ -37,6 +38,19 @@ pub enum Auth {
     },
     /// `oauth2 = { ... }`: client credentials (RFC 6749, 4.4).
     OAuth2(Box<OAuth2>),
+    /// `digest = { ... }`: an answer to the server's challenge (RFC 7616).
+    Digest(Digest),
+}
+
+/// `digest = { username, password, md5 }`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Digest {
+    /// `username`.
+    pub username: String,
+    /// `password`.
+    pub password: SecretRef,
+    /// `md5`: whether a server that offers nothing better is answered.
+    pub md5: bool,
 }
 
 const BEARER: &str = "the bearer token";
@@ -51,21 +65,53 @@ pub enum KeyPlace {
     Query(String),
 }
 
-/// `oauth2 = { token_url, client_id, client_secret, scope, audience, auth_method }`.
+/// `oauth2 = { token_url, client_id, client_secret, scope, audience, auth_method, key, kid, alg, assertion_audience }`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OAuth2 {
     /// `token_url`.
     pub token_url: HttpUrl,
     /// `client_id`.
     pub client_id: String,
-    /// `client_secret`.
-    pub client_secret: SecretRef,
+    /// `auth_method`, with the keys that belong to it.
+    pub proves: Proves,
     /// `scope`.
     pub scope: Option<String>,
     /// `audience`.
     pub audience: Option<String>,
-    /// `auth_method = "post"`: client id and secret in the body instead of the header (`"basic"`, the default).
-    pub post: bool,
+}
+
+/// How a client says who it is at its token endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Proves {
+    /// `basic`, the default: `client_secret` in the header.
+    Basic(SecretRef),
+    /// `post`: `client_secret` in the body.
+    Post(SecretRef),
+    /// `private_key_jwt`: an assertion signed with `key`.
+    Key(AssertionKey),
+    /// `tls_client_auth`: the check's own `client`.
+    Certificate,
+}
+
+impl Proves {
+    /// The secret it is proved with.
+    fn secret(&self) -> Option<&SecretRef> {
+        match self {
+            Self::Basic(secret) | Self::Post(secret) => Some(secret),
+            Self::Key(by) => Some(&by.key),
+            Self::Certificate => None,
+        }
+    }
+
+    /// Its name as written.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Basic(_) => "basic",
+            Self::Post(_) => "post",
+            Self::Key(_) => "private_key_jwt",
+            Self::Certificate => "tls_client_auth",
+        }
+    }
 }
 
 /// Makes a secret's file relative to the directory of the configuration.
@@ -84,30 +130,31 @@ fn secret(table: &mut Table<'_>, key: &'static str) -> Option<SecretRef> {
 impl Auth {
     /// Reads the table `auth`.
     pub fn read(mut table: Table<'_>) -> Option<Self> {
-        const KINDS: [&str; 4] = ["basic", "bearer", "api_key", "oauth2"];
+        const KINDS: [&str; 5] = ["basic", "bearer", "api_key", "oauth2", "digest"];
         let given: Vec<&str> = KINDS.into_iter().filter(|k| table.has(k)).collect();
         let basic = table.table("basic").map(read_basic);
         let bearer = table.opt::<SecretRef>("bearer").map(|s| Self::Bearer(rooted(s, &table)));
         let api_key = table.table("api_key").map(read_api_key);
         let oauth2 = table.table("oauth2").map(read_oauth2);
+        let digest = table.table("digest").map(read_digest);
         if given.len() != 1 {
             let what =
                 if given.is_empty() { "does not say how".to_owned() } else { format!("has more than one way ({})", given.join(", ")) };
-            table.problem("", what, "expected exactly one of basic, bearer, api_key, oauth2");
+            table.problem("", what, "expected exactly one of basic, bearer, api_key, oauth2, digest");
             table.finish();
             return None;
         }
         table.finish();
-        basic.flatten().or(bearer).or(api_key.flatten()).or(oauth2.flatten())
+        basic.flatten().or(bearer).or(api_key.flatten()).or(oauth2.flatten()).or(digest.flatten())
     }
 
     /// Every secret it refers to.
     pub fn secrets(&self) -> Vec<SecretRef> {
-        vec![match self {
-            Self::Basic { password, .. } => password.clone(),
-            Self::Bearer(value) | Self::ApiKey { value, .. } => value.clone(),
-            Self::OAuth2(o) => o.client_secret.clone(),
-        }]
+        match self {
+            Self::Basic { password, .. } | Self::Digest(Digest { password, .. }) => vec![password.clone()],
+            Self::Bearer(value) | Self::ApiKey { value, .. } => vec![value.clone()],
+            Self::OAuth2(o) => o.proves.secret().cloned().into_iter().collect(),
+        }
     }
 
     /// The secret that goes into a header as it is, and what it is called there. A password and a client secret are coded first.
@@ -126,6 +173,7 @@ impl Auth {
             Self::Bearer(_) => "bearer",
             Self::ApiKey { .. } => "api_key",
             Self::OAuth2(_) => "oauth2",
+            Self::Digest(_) => "digest",
         }
     }
 }
@@ -138,6 +186,21 @@ fn read_basic(mut t: Table<'_>) -> Option<Auth> {
     }
     t.finish();
     Some(Auth::Basic { username: username?, password: password? })
+}
+
+fn read_digest(mut t: Table<'_>) -> Option<Auth> {
+    let username = t.req::<String>("username");
+    let password = secret(&mut t, "password");
+    let md5 = t.or("md5", false);
+    if username.as_ref().is_some_and(|u| u.contains(':') || u.chars().any(char::is_control)) {
+        t.problem(
+            "username",
+            "holds a colon or a control character, which digest authentication can't send",
+            "expected a user name without them",
+        );
+    }
+    t.finish();
+    Some(Auth::Digest(Digest { username: username?, password: password?, md5 }))
 }
 
 fn read_api_key(mut t: Table<'_>) -> Option<Auth> {
@@ -171,19 +234,42 @@ fn read_api_key(mut t: Table<'_>) -> Option<Auth> {
 fn read_oauth2(mut t: Table<'_>) -> Option<Auth> {
     let token_url = t.req::<HttpUrl>("token_url");
     let client_id = t.req::<String>("client_id");
-    let client_secret = secret(&mut t, "client_secret");
+    let proves = read_proves(&mut t);
     let scope = t.opt::<String>("scope");
     let audience = t.opt::<String>("audience");
-    let post = t.word("auth_method", &[("basic", false), ("post", true)]).unwrap_or(false);
     t.finish();
-    Some(Auth::OAuth2(Box::new(OAuth2 {
-        token_url: token_url?,
-        client_id: client_id?,
-        client_secret: client_secret?,
-        scope,
-        audience,
-        post,
-    })))
+    Some(Auth::OAuth2(Box::new(OAuth2 { token_url: token_url?, client_id: client_id?, proves: proves?, scope, audience })))
+}
+
+fn read_proves(t: &mut Table<'_>) -> Option<Proves> {
+    const METHODS: [(&str, &str); 4] =
+        [("basic", "basic"), ("post", "post"), ("private_key_jwt", "private_key_jwt"), ("tls_client_auth", "tls_client_auth")];
+    let method = t.word("auth_method", &METHODS).unwrap_or("basic");
+    let by_secret = matches!(method, "basic" | "post");
+    let client_secret = if by_secret { secret(t, "client_secret") } else { t.opt::<SecretRef>("client_secret") };
+    let key = AssertionKey::read(t);
+    let unused = |keys: &[&'static str], expected: &str| {
+        for key in keys.iter().filter(|k| t.has(k)) {
+            t.problem(key, format!("is never used with {method}"), expected);
+        }
+    };
+    if method != "private_key_jwt" {
+        unused(&[&["key"][..], &OPTIONAL].concat(), "expected auth_method = \"private_key_jwt\" beside it");
+    }
+    if !by_secret {
+        unused(&["client_secret"], "expected auth_method = \"basic\" or \"post\" beside it");
+    }
+    match method {
+        "basic" => client_secret.map(Proves::Basic),
+        "post" => client_secret.map(Proves::Post),
+        "private_key_jwt" => {
+            if t.lacks("key") {
+                t.missing("key", "a secret that holds a private key in PEM form; private_key_jwt needs it");
+            }
+            key.map(Proves::Key)
+        }
+        _ => Some(Proves::Certificate),
+    }
 }
 
 /// Reads a secret now and makes the redactor know it.
@@ -253,6 +339,7 @@ impl Transport {
                 request.headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {}", token.expose()), "the access token")?);
                 return Ok(Some(token));
             }
+            Auth::Digest(digest) => self.answer_beforehand(digest, request, redactor).await?,
         }
         Ok(None)
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use brotli_decompressor::DecompressorWriter;
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
@@ -14,7 +15,11 @@ use crate::observed::{Failure, Observed};
 use crate::outcome::Class;
 
 /// What we offer to read, unless the check says something else.
-pub(super) const ACCEPTED: &str = "gzip, deflate";
+pub(super) const ACCEPTED: &str = "gzip, deflate, br, zstd";
+/// A zstd stream may look back this far: 8 MiB, as RFC 9659 has it for the web. (Brotli's window is 16 MiB at most.)
+const ZSTD_WINDOW_LOG: u32 = 23;
+/// What brotli's decoder writes at once.
+const BROTLI_PIECE: usize = 16 * 1024;
 
 /// Where decompressed bytes go until there are too many.
 struct Capped {
@@ -44,6 +49,8 @@ enum Unpack {
     Deflate(Capped),
     Zlib(ZlibDecoder<Capped>),
     Raw(DeflateDecoder<Capped>),
+    Brotli(Box<DecompressorWriter<Capped>>),
+    Zstd(Box<zstd::stream::write::Decoder<'static, Capped>>),
 }
 
 impl Unpack {
@@ -53,7 +60,25 @@ impl Unpack {
             Self::Gzip(d) => d.get_ref(),
             Self::Zlib(d) => d.get_ref(),
             Self::Raw(d) => d.get_ref(),
+            Self::Brotli(d) => d.get_ref(),
+            Self::Zstd(d) => d.get_ref(),
         }
+    }
+
+    /// By `Content-Encoding`; `None`: a way that is not known.
+    fn by(encoding: &[u8], sink: Capped) -> Option<Self> {
+        Some(match encoding.to_ascii_lowercase().as_slice() {
+            b"identity" | b"" => Self::Plain(sink),
+            b"gzip" | b"x-gzip" => Self::Gzip(MultiGzDecoder::new(sink)),
+            b"deflate" => Self::Deflate(sink),
+            b"br" => Self::Brotli(Box::new(DecompressorWriter::new(sink, BROTLI_PIECE))),
+            b"zstd" => {
+                let mut decoder = zstd::stream::write::Decoder::new(sink).ok()?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG).ok()?;
+                Self::Zstd(Box::new(decoder))
+            }
+            _ => return None,
+        })
     }
 
     fn write(self, chunk: &[u8]) -> (Self, io::Result<()>) {
@@ -77,6 +102,15 @@ impl Unpack {
                 let done = d.write_all(chunk);
                 (Self::Raw(d), done)
             }
+            Self::Brotli(mut d) => {
+                let done = d.write_all(chunk);
+                (Self::Brotli(d), done)
+            }
+            Self::Zstd(mut d) => {
+                // It keeps what it unpacked until it is flushed, and the cap has to see it.
+                let done = d.write_all(chunk).and_then(|()| d.flush());
+                (Self::Zstd(d), done)
+            }
         }
     }
 
@@ -86,6 +120,11 @@ impl Unpack {
             Self::Gzip(d) => d.finish().map(|s| s.bytes),
             Self::Zlib(d) => d.finish().map(|s| s.bytes),
             Self::Raw(d) => d.finish().map(|s| s.bytes),
+            Self::Brotli(mut d) => {
+                d.close()?;
+                d.into_inner().map(|s| s.bytes).map_err(|_| io::Error::other("the stream is not complete"))
+            }
+            Self::Zstd(d) => d.finish().map(|s| s.bytes),
         }
     }
 }
@@ -100,15 +139,17 @@ pub(super) async fn read(
     observed: &mut Observed,
 ) -> Result<Vec<u8>, Failure> {
     let max_bytes = usize::try_from(max).unwrap_or(usize::MAX);
-    let sink = Capped { bytes: Vec::new(), max: max_bytes, full: false };
+    let sink = || Capped { bytes: Vec::new(), max: max_bytes, full: false };
     let encodings: Vec<&[u8]> = headers.get_all(CONTENT_ENCODING).iter().map(|v| v.as_bytes().trim_ascii()).collect();
-    let mut unpack = match encodings.as_slice() {
-        [] => Unpack::Plain(sink),
-        [one] if one.eq_ignore_ascii_case(b"identity") || one.is_empty() => Unpack::Plain(sink),
-        [one] if one.eq_ignore_ascii_case(b"gzip") || one.eq_ignore_ascii_case(b"x-gzip") => Unpack::Gzip(MultiGzDecoder::new(sink)),
-        [one] if one.eq_ignore_ascii_case(b"deflate") => Unpack::Deflate(sink),
-        _ if raw_wanted => Unpack::Plain(sink),
-        _ => return Err(Failure::new(Class::Protocol, format!("{host}: the body is compressed in a way we did not offer to read"))),
+    let known = match encodings.as_slice() {
+        [] => Some(Unpack::Plain(sink())),
+        [one] => Unpack::by(one, sink()),
+        _ => None,
+    };
+    let mut unpack = match known {
+        Some(unpack) => unpack,
+        None if raw_wanted => Unpack::Plain(sink()),
+        None => return Err(Failure::new(Class::Protocol, format!("{host}: the body is compressed in a way we did not offer to read"))),
     };
     let over = || Failure::new(Class::Protocol, format!("{host}: the body is larger than {} (max_body)", Size(max)));
     let mut on_wire = 0usize;

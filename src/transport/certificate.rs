@@ -72,4 +72,35 @@ mod tests {
         assert_eq!(facts(&vec![der; 50], &redactor).len(), MAX_CHAIN);
         assert!(facts(&[noise], &redactor).is_empty());
     }
+
+    /// A certificate with some bytes changed; committed seeds, so that it is the same every day.
+    #[test]
+    fn whatever_is_shown_as_a_certificate_is_read() {
+        use proptest::prelude::*;
+        use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["api.example.com".into(), "127.0.0.1".into()]).unwrap();
+        let good = params.self_signed(&key).unwrap().der().to_vec();
+        let changes = proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>(), any::<bool>()), 0..6);
+        for seed in include_str!("../../tests/fixtures/parser-seeds.txt").lines() {
+            let bytes: Vec<u8> = (0..seed.len()).step_by(2).map(|n| u8::from_str_radix(&seed[n..n + 2], 16).unwrap()).collect();
+            let config = ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() };
+            let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+            let read = runner.run(&changes, |changes| {
+                let mut der = good.clone();
+                for (at, byte, cut) in changes {
+                    let at = at.index(der.len());
+                    if cut { der.truncate(at + 1) } else { der[at] = byte }
+                }
+                for facts in facts(&[CertificateDer::from(der)], &Redactor::default()) {
+                    prop_assert!(facts.names.len() <= MAX_NAMES);
+                    for text in facts.names.iter().chain([&facts.subject, &facts.issuer]) {
+                        prop_assert!(text.chars().count() <= MAX_TEXT + 1 && !text.chars().any(char::is_control), "{:?}", text);
+                    }
+                }
+                Ok(())
+            });
+            assert!(read.is_ok(), "seed {seed}: {read:?}");
+        }
+    }
 }

@@ -93,6 +93,21 @@ pub fn read_chain_blocking(file: &Path) -> Result<Vec<CertificateDer<'static>>, 
     }
 }
 
+/// How control calls of the command line do TLS: with the system's roots and those of `ca`, showing the certificate of `identity` (a PEM file that holds its
+/// key too) to who asks for one. Blocking.
+pub fn control_tls_blocking(ca: Option<&Path>, identity: Option<&Path>) -> anyhow::Result<rustls::ClientConfig> {
+    let mut config = super::tls::Tls::new(ca)?.control();
+    if let Some(file) = identity {
+        let unusable = |why: &str| anyhow::anyhow!("identity {}: {why}", file.display());
+        let chain = read_chain_blocking(file).map_err(|why| unusable(&why))?;
+        let bytes = crate::files::read_blocking(file, MOST_BYTES).map_err(|why| unusable(&why.to_string()))?;
+        let key = SecretValue::new(String::from_utf8(bytes).map_err(|_| unusable("it is not PEM"))?);
+        let certified = fit(chain, &key).map_err(unusable)?;
+        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
+    }
+    Ok(config)
+}
+
 impl Transport {
     /// The certificate of a PEM file with its private key (PEM: PKCS#8, SEC1 or PKCS#1).
     pub async fn client_certificate(&self, file: &Path, key: &SecretValue) -> Result<Arc<ClientCertificate>, Failure> {

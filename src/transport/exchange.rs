@@ -228,7 +228,7 @@ fn version_text(version: Version) -> &'static str {
     }
 }
 
-fn full_url(request: &Request) -> Url {
+pub(super) fn full_url(request: &Request) -> Url {
     let mut url = request.url.clone();
     for (name, value) in &request.secret_query {
         // A redirect on the same origin may carry the parameter already.
@@ -266,7 +266,7 @@ pub(super) fn shown(url: &Url, redactor: &Redactor) -> String {
     bounded(text, 300)
 }
 
-fn shown_host(url: &Url) -> String {
+pub(super) fn shown_host(url: &Url) -> String {
     bounded(crate::fields::shown_host(url), 100)
 }
 

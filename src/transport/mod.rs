@@ -17,17 +17,20 @@ use crate::observed::Observed;
 use crate::ratelimit::Dialect;
 use crate::route::Proxy;
 
+mod assertion;
 pub mod auth;
 mod away;
 mod body;
 mod certificate;
 mod client;
 mod connect;
+mod digest;
 mod exchange;
 mod family;
 pub mod guard;
 mod kept;
 mod listen;
+mod md5;
 mod oauth2;
 mod proxy;
 mod resolve;
@@ -35,8 +38,9 @@ pub mod status;
 mod tls;
 mod way;
 
+pub use assertion::{AssertionKey, OPTIONAL as OF_ASSERTIONS};
 pub use away::{AWAY_NOTE, Endpoint};
-pub use client::{ClientCertificate, OwnCertificate, read_chain_blocking};
+pub use client::{ClientCertificate, OwnCertificate, control_tls_blocking, read_chain_blocking};
 pub use exchange::{Answer, Request};
 pub use kept::LIFE as KEPT_FOR;
 pub use oauth2::{Asked, Proof};
@@ -86,6 +90,7 @@ pub struct Transport {
     resolver: Resolver,
     tls: tls::Tls,
     tokens: oauth2::Tokens,
+    nonces: digest::Nonces,
     away: Arc<away::Away>,
     limits: Limits,
     proxy: Option<Proxy>,
@@ -125,6 +130,7 @@ impl Transport {
             resolver,
             tls,
             tokens: oauth2::Tokens::default(),
+            nonces: digest::Nonces::default(),
             away: Arc::default(),
             limits,
             proxy: settings.proxy.clone(),

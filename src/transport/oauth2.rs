@@ -16,11 +16,11 @@ use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::auth::{OAuth2, basic, reveal};
+use super::auth::{OAuth2, Proves, basic, reveal};
 use super::away::{Endpoint, Stay};
 use super::exchange::{Answer, Request, shown};
 use super::{HttpVersion, Options, Transport, hex_sha256, status};
-use crate::clock::monotonic;
+use crate::clock::{Clock, monotonic};
 use crate::observed::{Failure, Observed, Step, bounded};
 use crate::outcome::{Cause, Class};
 use crate::secret::{Redactor, SecretValue};
@@ -82,17 +82,21 @@ impl Tokens {
 }
 
 /// Everything that makes a token, hashed: two checks that differ in any of it never share one.
-fn key(oauth2: &OAuth2, secret: &SecretValue, options: &Options) -> String {
+fn key(oauth2: &OAuth2, secret: Option<&SecretValue>, options: &Options) -> String {
     let roots = options.roots.as_ref().map_or("", |r| r.sha256.as_str());
     // A token may be bound to the certificate it was asked for with (RFC 8705, 3).
     let shown = options.client.as_ref().map_or("", |c| c.sha256.as_str());
     let parts = (
         oauth2.token_url.url().as_str(),
         &oauth2.client_id,
-        secret.expose(),
+        secret.map(SecretValue::expose),
         &oauth2.scope,
         &oauth2.audience,
-        oauth2.post,
+        // Where its secret is found is no part of it.
+        match &oauth2.proves {
+            Proves::Key(by) => format!("{:?}", (&by.kid, by.alg, &by.audience)),
+            other => other.name().to_owned(),
+        },
         options.allow_private,
         roots,
         shown,
@@ -111,9 +115,14 @@ impl Transport {
         redactor: &mut Redactor,
         observed: &mut Observed,
     ) -> Result<SecretValue, Failure> {
-        let secret = reveal(&oauth2.client_secret, redactor).await?;
+        let secret = match &oauth2.proves {
+            Proves::Basic(secret) | Proves::Post(secret) => Some(reveal(secret, redactor).await?),
+            Proves::Key(by) => Some(reveal(&by.key, redactor).await?),
+            Proves::Certificate => None,
+        };
+        let secret = secret.as_ref();
         let endpoint = Endpoint::of(oauth2);
-        let entry = self.tokens.entry(key(oauth2, &secret, options));
+        let entry = self.tokens.entry(key(oauth2, secret, options));
         let answers = entry.answers.load(Ordering::SeqCst);
         let mut slot = match entry.slot.try_lock() {
             Ok(slot) => slot,
@@ -143,7 +152,7 @@ impl Transport {
             issued.renew_at = now + pause.clamp(*RENEWAL_PAUSE.start(), *RENEWAL_PAUSE.end());
         }
         let told = observed.heard.len();
-        let fetched = Box::pin(self.fetch(oauth2, &secret, &endpoint, options, redactor, observed)).await;
+        let fetched = Box::pin(self.fetch(oauth2, secret, &endpoint, options, redactor, observed)).await;
         entry.answers.fetch_add(1, Ordering::SeqCst);
         match (fetched, old) {
             (Ok(issued), _) => {
@@ -186,13 +195,13 @@ impl Transport {
     async fn fetch(
         &self,
         oauth2: &OAuth2,
-        secret: &SecretValue,
+        secret: Option<&SecretValue>,
         endpoint: &Endpoint,
         options: &Options,
         redactor: &mut Redactor,
         observed: &mut Observed,
     ) -> Result<Issued, Failure> {
-        let request = request(oauth2, secret, redactor)?;
+        let request = request(oauth2, secret, redactor).await?;
         let url = shown(&request.url, redactor);
         let options = Options { version: HttpVersion::Auto, redirects: 0, max_body: Some(MAX_ANSWER), ..options.clone() };
         let answer = Box::pin(self.exchange(request, &options, Some(endpoint), redactor, observed)).await.map_err(|mut f| {
@@ -282,10 +291,19 @@ impl Asked<'_> {
     }
 }
 
-fn request(oauth2: &OAuth2, secret: &SecretValue, redactor: &mut Redactor) -> Result<Request, Failure> {
+async fn request(oauth2: &OAuth2, secret: Option<&SecretValue>, redactor: &mut Redactor) -> Result<Request, Failure> {
     let (scope, audience) = (oauth2.scope.as_deref(), oauth2.audience.as_deref());
     let asked = Asked { url: oauth2.token_url.url(), client_id: &oauth2.client_id, scope, audience };
-    asked.request(if oauth2.post { Proof::Post(secret) } else { Proof::Basic(secret) }, redactor)
+    let unread = || Failure::ours(Cause::Internal, "a secret that was not read");
+    match &oauth2.proves {
+        Proves::Basic(_) => asked.request(Proof::Basic(secret.ok_or_else(unread)?), redactor),
+        Proves::Post(_) => asked.request(Proof::Post(secret.ok_or_else(unread)?), redactor),
+        Proves::Key(by) => {
+            let (signed, _) = by.assert(&oauth2.client_id, asked.url, Clock::default().now(), redactor).await?;
+            asked.request(Proof::Assertion(&signed), redactor)
+        }
+        Proves::Certificate => asked.request(Proof::Certificate, redactor),
+    }
 }
 
 fn read(answer: &Answer, url: &str, redactor: &mut Redactor) -> Result<Issued, Failure> {

@@ -16,7 +16,7 @@ use soakwatch::webhook::{Outgoing, Scheme, sign};
 use crate::support::daemon::{Daemon, eventually, get, output, post, request, series, soakwatch};
 
 /// The planted secrets by the name of their reference.
-const SECRETS: [(&str, &str); 11] = [
+const SECRETS: [(&str, &str); 12] = [
     ("CANARY_BASIC", "c4nary-b4sic/pass+word"),
     ("CANARY_BEARER", "c4naryBearerTokenOf40CharactersAndThenSome"),
     ("CANARY_KEY", "c4nary key with spaces&signs="),
@@ -29,6 +29,7 @@ const SECRETS: [(&str, &str); 11] = [
     // "c4nary-decoded-receiver-key-24680"
     ("CANARY_STANDARD", "whsec_YzRuYXJ5LWRlY29kZWQtcmVjZWl2ZXIta2V5LTI0Njgw"),
     ("CANARY_TRIP", "c4nary-round-trip-bearer-13579"),
+    ("CANARY_DIGEST", "c4nary-digest-passw0rd-86420"),
 ];
 /// What the second of these secrets is the text of.
 const DECODED: &str = "c4nary-decoded-receiver-key-24680";
@@ -117,6 +118,9 @@ fn echo(mut socket: TcpStream) {
             percent(&sent, |b| b.is_ascii_alphanumeric()).chars().take(2000).collect::<String>()
         );
         "302 Found"
+    } else if path == "/digest" && !sent.contains("authorization: ") {
+        headers += "www-authenticate: Digest realm=\"r\", nonce=\"n\", algorithm=MD5, qop=\"auth\"\r\n";
+        "401 Who"
     } else if path.starts_with("/fail") {
         "500 No"
     } else {
@@ -193,7 +197,7 @@ fn configuration(dir: &Path, port: u16) -> usize {
     assert_eq!(output(soakwatch().args(["keygen", "--out"]).arg(dir.join("evidence.key"))).status.code(), Some(0));
     std::fs::write(
         dir.join("soakwatch.toml"),
-        "[server]\nlisten = \"127.0.0.1:0\"\n[receiver]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"trace\"\n[scheduler]\nper_host = 32\n[evidence]\nsigning_key = { file = \"evidence.key\" }\n",
+        "[server]\nlisten = \"127.0.0.1:0\"\naccess_log = true\n[receiver]\nlisten = \"127.0.0.1:0\"\naccess_log = true\n[log]\nlevel = \"trace\"\n[scheduler]\nper_host = 32\n[evidence]\nsigning_key = { file = \"evidence.key\" }\n",
     )
     .unwrap();
     let base = format!("http://127.0.0.1:{port}");
@@ -229,6 +233,11 @@ fn configuration(dir: &Path, port: u16) -> usize {
             );
         }
     }
+    // Answers a challenge, and is shown its own answer.
+    text += &format!(
+        "[[integration.check]]\nid = \"digest\"\nevery = \"2s\"\ntimeout = \"1500ms\"\n[integration.check.http]\nurl = \"{base}/digest\"\n\
+         auth = {{ digest = {{ username = \"u\", password = {{ env = \"CANARY_DIGEST\" }}, md5 = true }} }}\nexpect = {{ contains = [\"never\"] }}\n"
+    );
     // One scheme shows the secret, the other signs with it; what comes back is taken for accepted, and what is wrong for accepted too.
     let hooks = ["okta", "github"];
     for scheme in hooks {
@@ -250,7 +259,7 @@ fn configuration(dir: &Path, port: u16) -> usize {
         );
     }
     std::fs::write(dir.join("customers/acme.toml"), text).unwrap();
-    auths.len() * expectations.len() + hooks.len() + RECEIVING.len()
+    auths.len() * expectations.len() + 1 + hooks.len() + RECEIVING.len()
 }
 
 /// The checks whose messages are received: id, scheme, secret.
@@ -361,6 +370,7 @@ fn no_output_holds_a_secret() {
     assert_clean("limits", &limits.stdout);
     let log = daemon.log();
     assert!(log.contains("acme/staging/echo/ok-0"), "the log says what fails");
+    assert!(log.contains("soakwatch::access") && log.contains("/hooks/acme/staging/echo"), "the access log is in it");
     assert_clean("the log at trace level", log.as_bytes());
     assert_eq!(daemon.stop(), Some(0));
 

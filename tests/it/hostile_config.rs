@@ -5,6 +5,8 @@ use proptest::sample::Index;
 use soakwatch::clock::UnixMs;
 use soakwatch::config::{LoadOptions, Loaded, load};
 
+use crate::support::seeds::tried;
+
 const SETTINGS: &str = include_str!("../../config/reference.toml");
 const CUSTOMER: &str = include_str!("../../config/customers/reference.toml");
 
@@ -76,6 +78,15 @@ proptest! {
     ) {
         judge(&loaded(b"", CUSTOMER.as_bytes(), set))?;
     }
+}
+
+#[test]
+fn the_inputs_of_committed_seeds_give_a_configuration_or_an_error() {
+    let changes = || prop::collection::vec(any::<(Index, Index, u8, String)>(), 0..4);
+    tried(10, &(changes(), changes()), |(in_settings, in_customer)| {
+        judge(&loaded(&mutated(SETTINGS, &in_settings), &mutated(CUSTOMER, &in_customer), Vec::new()))
+    });
+    tried(10, &(any::<Vec<u8>>(), any::<String>()), |(settings, customer)| judge(&loaded(&settings, customer.as_bytes(), Vec::new())));
 }
 
 #[test]

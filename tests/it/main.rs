@@ -3,6 +3,7 @@
 // Tells clippy that helper functions in here are test code too (allow-unwrap-in-tests in clippy.toml).
 #![cfg(test)]
 
+mod access_log;
 mod architecture;
 mod backup;
 mod bad_config;
@@ -32,10 +33,13 @@ mod hostile_estate;
 mod hypercare;
 mod incidents;
 mod jwks;
+mod kills;
 mod limits;
+mod listener_tls;
 mod live_metrics;
 mod load_config;
 mod metrics;
+mod name_servers;
 mod oauth;
 mod oauth2_live;
 mod oidc;
@@ -43,6 +47,7 @@ mod oidc_live;
 mod openapi;
 mod own_fault;
 mod paging;
+mod parsers;
 mod plan;
 mod probe;
 mod rate_limit;
@@ -70,12 +75,15 @@ mod soak_metrics;
 mod soak_oracle;
 mod soaked_estate;
 mod status;
+mod status_command;
+mod store_damage;
 mod store_trouble;
 mod support;
 mod throttling;
 mod time_server;
 mod token_endpoint;
 mod transport;
+mod under_load;
 mod webhook;
 mod webhook_live;
 mod webhook_pace;

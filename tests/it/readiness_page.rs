@@ -37,7 +37,7 @@ async fn answers_at(estate: Soaked, clock: Clock, paths: &[&str]) -> Vec<(u16, S
         store: std::env::temp_dir().join("soakwatch-no-store-in-this-test.db"),
     };
     let stop = CancellationToken::new();
-    let done = tokio::spawn(serve(listener, state, stop.clone()));
+    let done = tokio::spawn(serve(listener, None, state, stop.clone()));
     let urls: Vec<String> = paths.iter().map(|p| format!("{url}{p}")).collect();
     let answers = tokio::task::spawn_blocking(move || urls.iter().map(|u| get(u)).collect()).await.unwrap();
     stop.cancel();

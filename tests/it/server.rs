@@ -79,7 +79,7 @@ async fn start_with(settings: Settings, answer: ReloadAnswer, estate: impl FnOnc
         store: std::env::temp_dir().join("soakwatch-no-store-in-this-test.db"),
     };
     let stop = CancellationToken::new();
-    let done = tokio::spawn(serve(listener, state, stop.clone()));
+    let done = tokio::spawn(serve(listener, None, state, stop.clone()));
     Server { at, health, own, config, stop, done }
 }
 
@@ -332,7 +332,7 @@ async fn a_hanging_reload_ends_within_the_timeout() {
         decisions: mpsc::channel(1).0,
         store: "none.db".into(),
     };
-    tokio::spawn(serve(listener, state, CancellationToken::new()));
+    tokio::spawn(serve(listener, None, state, CancellationToken::new()));
     for _ in 0..2 {
         let a = send(at, "POST /-/reload HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
         assert_eq!(a.status, 503, "{}", a.text());

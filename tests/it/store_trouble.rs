@@ -8,7 +8,7 @@ use soakwatch::store::Reader;
 
 use crate::support::daemon::{Daemon, eventually, output, series, soakwatch};
 
-fn configuration(dir: &Path, store: &Path, extra: &str) {
+pub(super) fn configuration(dir: &Path, store: &Path, extra: &str) {
     std::fs::create_dir_all(dir.join("customers")).unwrap();
     std::fs::write(
         dir.join("soakwatch.toml"),
@@ -25,11 +25,11 @@ fn configuration(dir: &Path, store: &Path, extra: &str) {
     std::fs::write(dir.join("customers/acme.toml"), text).unwrap();
 }
 
-fn value(daemon: &Daemon, name: &str) -> f64 {
+pub(super) fn value(daemon: &Daemon, name: &str) -> f64 {
     series(&daemon.get("/metrics"), name, &[]).unwrap()
 }
 
-fn runs(daemon: &Daemon) -> f64 {
+pub(super) fn runs(daemon: &Daemon) -> f64 {
     series(&daemon.get("/metrics"), "soakwatch_runs_total", &["check=\"c0\""]).unwrap_or(0.0)
 }
 
@@ -62,6 +62,63 @@ fn a_locked_store_stops_nothing_and_recovers() {
     assert!(value(&daemon, "soakwatch_store_outbox_length") > 0.0);
     assert!(daemon.log().contains("the store can't be written"));
     other.execute_batch("ROLLBACK").unwrap();
+    nothing_is_missing(daemon, &store);
+}
+
+#[test]
+fn a_store_that_is_locked_at_the_start_is_started_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("runs.db");
+    configuration(dir.path(), &store, "");
+    let daemon = Daemon::start(dir.path(), &[]);
+    eventually("the first runs", || (runs(&daemon) >= 1.0).then_some(()));
+    daemon.kill();
+    let other = rusqlite::Connection::open(&store).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let daemon = Daemon::start(dir.path(), &[]);
+    let before = runs(&daemon);
+    assert!(before >= 1.0, "what is stored is read");
+    eventually("it runs", || (runs(&daemon) >= before + 2.0).then_some(()));
+    assert!(value(&daemon, "soakwatch_store_write_errors_total") >= 1.0);
+    other.execute_batch("ROLLBACK").unwrap();
+    nothing_is_missing(daemon, &store);
+}
+
+#[test]
+fn a_disk_that_is_full_at_the_start_is_told_and_costs_nothing() {
+    let Some(disk) = SmallDisk::new() else {
+        println!("not run: mounting a small file system needs root");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = disk.0.path().join("runs.db");
+    configuration(dir.path(), &store, "");
+    let daemon = Daemon::start(dir.path(), &[]);
+    eventually("the first runs", || (runs(&daemon) >= 1.0).then_some(()));
+    let before = runs(&daemon);
+    daemon.kill();
+    let filler = disk.0.path().join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+    drop(file);
+    // What a killed daemon left takes its place on the disk already: it starts, or says why not.
+    let (mut daemon, ready) = Daemon::launch(dir.path(), &[]);
+    let started = eventually("it starts or ends", || match ready.try_recv() {
+        Ok(url) => Some(Some(url)),
+        Err(_) => daemon.has_ended().then_some(None),
+    });
+    match started {
+        None => assert!(daemon.log().contains("the disk is full"), "{}", daemon.log()),
+        Some(url) => {
+            daemon.url = url;
+            assert!(runs(&daemon) >= before);
+            eventually("it runs", || (runs(&daemon) >= before + 2.0).then_some(()));
+        }
+    }
+    drop(daemon);
+    std::fs::remove_file(&filler).unwrap();
+    let daemon = Daemon::start(dir.path(), &[]);
+    assert!(runs(&daemon) >= before, "nothing that was stored is lost");
     nothing_is_missing(daemon, &store);
 }
 

@@ -1,5 +1,7 @@
 //! What a check sends as its body: text, JSON or a form, with secrets put in at the last moment.
 
+use std::path::{Path, PathBuf};
+
 use bytes::Bytes;
 use serde_json::Value;
 use toml::de::DeValue;
@@ -8,6 +10,7 @@ use url::form_urlencoded;
 use super::given::{self, Given, secret_name};
 use crate::config::table::{self, Field, Table};
 use crate::observed::Failure;
+use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef};
 use crate::transport::auth::reveal;
 
@@ -20,6 +23,31 @@ pub enum Body {
     Json(Value, Vec<(String, SecretRef)>),
     /// `form = { .. }`.
     Form(Vec<(String, Given)>),
+    /// `file = ".."`, read at use; and the placeholders that are filled in it.
+    File(PathBuf, Vec<Filling>),
+}
+
+/// A text that takes the place of another wherever it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filling {
+    pub(super) placeholder: String,
+    pub(super) text: String,
+    /// Whether it has to stand in the file, because it stands nowhere else.
+    pub(super) must: bool,
+}
+
+/// A file that is sent may hold this much.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// The bytes of a file that is sent, or why they can't be: also where they hold what looks like a secret. Blocking.
+pub(super) fn read_file_blocking(file: &Path) -> Result<Vec<u8>, String> {
+    let bytes = crate::files::read_blocking(file, MOST_BYTES).map_err(|why| format!("{} can't be used: {why}", file.display()))?;
+    match serde_json::from_slice::<Value>(&bytes) {
+        Ok(document) if holds_secret(&document) => {
+            Err(format!("{} holds what looks like a secret, written out; such a body belongs into json, with references", file.display()))
+        }
+        _ => Ok(bytes),
+    }
 }
 
 impl Body {
@@ -29,17 +57,18 @@ impl Body {
         let json = t.value("json").and_then(|v| read_json(&v));
         let fields = t.map("form").into_iter().filter_map(|(name, v)| given::read(&v, secret_name(&name)).map(|g| (name, g))).collect();
         let form = t.has("form").then_some(Self::Form(fields));
-        let given: Vec<&str> = ["text", "json", "form"].into_iter().filter(|k| t.has(k)).collect();
+        let file = t.opt::<PathBuf>("file").map(|p| Self::File(t.source().dir.join(p), Vec::new()));
+        let given: Vec<&str> = ["text", "json", "form", "file"].into_iter().filter(|k| t.has(k)).collect();
         if given.len() != 1 {
             let what = if given.is_empty() {
                 "does not say what to send".to_owned()
             } else {
                 format!("has more than one content ({})", given.join(", "))
             };
-            t.problem("", what, "expected exactly one of text, json, form");
+            t.problem("", what, "expected exactly one of text, json, form, file");
         }
         t.finish();
-        text.or(json).or(form)
+        text.or(json).or(form).or(file)
     }
 
     /// The `Content-Type` unless `headers` says another.
@@ -48,13 +77,20 @@ impl Body {
             Self::Text(_) => "text/plain; charset=utf-8",
             Self::Json(..) => "application/json",
             Self::Form(_) => "application/x-www-form-urlencoded",
+            Self::File(file, _) => match file.extension().and_then(|e| e.to_str()).unwrap_or_default() {
+                "json" => "application/json",
+                "xml" => "application/xml",
+                "txt" => "text/plain; charset=utf-8",
+                "csv" => "text/csv; charset=utf-8",
+                _ => "application/octet-stream",
+            },
         }
     }
 
     /// Every secret it refers to.
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {
-            Self::Text(_) => Vec::new(),
+            Self::Text(_) | Self::File(..) => Vec::new(),
             Self::Json(_, secrets) => secrets.iter().map(|(_, s)| s.clone()).collect(),
             Self::Form(fields) => fields.iter().filter_map(|(_, g)| g.secret().cloned()).collect(),
         }
@@ -74,6 +110,13 @@ impl Body {
                 }
                 Bytes::from(document.to_string())
             }
+            Self::File(file, fillings) => {
+                let path = file.clone();
+                let read = tokio::task::spawn_blocking(move || read_file_blocking(&path)).await;
+                let bytes = read.map_err(|_| "reading was cut off".to_owned()).and_then(|r| r);
+                let bytes = bytes.map_err(|why| Failure::ours(Cause::Secret, format!("the body: {why}")))?;
+                filled(file, bytes, fillings)?
+            }
             Self::Form(fields) => {
                 let mut values = Vec::new();
                 for (name, given) in fields {
@@ -86,6 +129,21 @@ impl Body {
             }
         })
     }
+}
+
+fn filled(file: &Path, bytes: Vec<u8>, fillings: &[Filling]) -> Result<Bytes, Failure> {
+    if fillings.is_empty() {
+        return Ok(Bytes::from(bytes));
+    }
+    let unfit = |why: &str| Failure::ours(Cause::Secret, format!("the body: {} can't be used: {why}", file.display()));
+    let mut text = String::from_utf8(bytes).map_err(|_| unfit("it is not UTF-8 text, so nothing can be filled in"))?;
+    for Filling { placeholder, text: with, must } in fillings {
+        if *must && !text.contains(placeholder) {
+            return Err(unfit(&format!("it holds no {placeholder}, and neither does anything else of the request")));
+        }
+        text = text.replace(placeholder, with);
+    }
+    Ok(Bytes::from(text))
 }
 
 fn read_json(value: &table::Value<'_>) -> Option<Body> {

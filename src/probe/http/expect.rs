@@ -1,6 +1,7 @@
 //! `expect` and `observe`: what must hold of a response, and which numbers are read from it. Types and their reading; judging is in `judge.rs`.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderName, StatusCode};
@@ -21,6 +22,8 @@ pub struct Expect {
     pub headers: Vec<(HeaderName, HeaderTest)>,
     /// `json`: a path and what must hold of what it selects.
     pub json: Vec<(Path, JsonTest)>,
+    /// `schema`: a file with a JSON Schema that the body must fit.
+    pub schema: Option<PathBuf>,
     /// `contains`.
     pub contains: Vec<String>,
     /// `not_contains`.
@@ -43,6 +46,7 @@ impl Default for Expect {
             status: vec![StatusRange { from: 200, to: 299 }],
             headers: Vec::new(),
             json: Vec::new(),
+            schema: None,
             contains: Vec::new(),
             not_contains: Vec::new(),
             matches: None,
@@ -185,6 +189,7 @@ impl Expect {
         for json in t.tables("json") {
             read_json(json, &mut expect.json);
         }
+        expect.schema = t.opt::<PathBuf>("schema").map(|p| t.source().dir.join(p));
         expect.contains = texts(&mut t, "contains");
         expect.not_contains = texts(&mut t, "not_contains");
         expect.matches = pattern(&mut t, "matches");

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::body::Filling;
 use super::{Body, Given, HttpCheck};
 
 impl HttpCheck {
@@ -14,6 +15,11 @@ impl HttpCheck {
             None => {}
             Some(Body::Text(body)) => fill(body, placeholder, text, &mut any),
             Some(Body::Json(document, _)) => fill_json(document, placeholder, text, &mut any),
+            // What it holds is known when it is read.
+            Some(Body::File(_, fillings)) => {
+                fillings.push(Filling { placeholder: placeholder.to_owned(), text: text.to_owned(), must: !any });
+                any = true;
+            }
             Some(Body::Form(fields)) => fields.iter_mut().for_each(|(_, g)| fill_given(g, placeholder, text, &mut any)),
         }
         (filled, any)

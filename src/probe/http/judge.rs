@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::HttpCheck;
 use super::expect::{HeaderTest, JsonTest, JsonType};
+use super::schema::Fits;
 use crate::clock::Clock;
 use crate::fields::{Bytes, Span};
 use crate::observed::{Expectation, Failure, Observed, bounded};
@@ -15,6 +16,8 @@ use crate::transport::{Answer, status};
 
 /// What was seen is shown to this length.
 const MAX_SEEN: usize = 200;
+/// What a schema asks for, in words.
+const SCHEMA_WORDS: &str = "the body fits the JSON Schema";
 
 /// Writes each expectation down, with what was seen, and returns the first that did not hold.
 struct Notes<'a> {
@@ -34,8 +37,14 @@ impl Notes<'_> {
     }
 }
 
-/// Judges the answer.
-pub(super) fn judge(check: &HttpCheck, answer: &Answer, redactor: &Redactor, observed: &mut Observed) -> Result<(), Failure> {
+/// Judges the answer. `fits`: what the schema says of its body, where there is one.
+pub(super) fn judge(
+    check: &HttpCheck,
+    answer: &Answer,
+    fits: Option<Fits>,
+    redactor: &Redactor,
+    observed: &mut Observed,
+) -> Result<(), Failure> {
     let expect = &check.expect;
     let expiry = observed.certificate_expiry();
     let mut notes = Notes { redactor, observed, first: None };
@@ -64,6 +73,9 @@ pub(super) fn judge(check: &HttpCheck, answer: &Answer, redactor: &Redactor, obs
         notes.note(header_words(name.as_str(), test), seen, met, Class::Assertion);
     }
     body(check, answer, &mut notes);
+    if let Some(Fits { met, seen }) = fits {
+        notes.note(SCHEMA_WORDS.to_owned(), seen, met, Class::Assertion);
+    }
     if let Some(days) = expect.certificate_days {
         // Exact times of a certificate are in `hops`; here the days left, as a person counts them.
         let left = expiry.map(|at| Clock::default().now().whole_days_until(at));
@@ -92,6 +104,7 @@ pub(super) fn in_words(check: &HttpCheck) -> Vec<String> {
     all.extend(expect.matches.iter().map(|p| format!("the body matches {}", p.source())));
     all.extend(expect.json.iter().map(|(path, test)| json_words(path.source(), test)));
     all.extend(check.observe.iter().filter(|o| o.required).map(|o| format!("{} is a number", o.path.source())));
+    all.extend(expect.schema.as_ref().map(|_| SCHEMA_WORDS.to_owned()));
     all.extend(expect.certificate_days.map(certificate_words));
     all.extend(expect.within.map(|w| format!("answers within {w}")));
     all

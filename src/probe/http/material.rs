@@ -9,7 +9,7 @@ use super::expect::{Expect, HeaderTest, JsonTest, Observe, StatusRange};
 use super::{Body, Given, HttpCheck};
 use crate::probe::material::Material;
 use crate::transport::HttpVersion;
-use crate::transport::auth::{Auth, KeyPlace, OAuth2};
+use crate::transport::auth::{Auth, Digest, KeyPlace, OAuth2, Proves};
 
 /// A secret, wherever it comes from: it may move and change.
 const SECRET: &str = "secret";
@@ -70,6 +70,8 @@ fn sent(m: &mut Material, body: &Body) {
             m.say("body.json", document);
             secrets.iter().for_each(|(pointer, _)| m.say("body.json.secret", pointer));
         }
+        // Not where it lies: what it holds.
+        Body::File(file, _) => m.file("body.file", file),
         Body::Form(fields) => {
             m.say("body", "form");
             fields.iter().for_each(|(name, value)| given(m, &format!("body.form.{name}"), value));
@@ -93,22 +95,29 @@ pub(in crate::probe) fn authorized(m: &mut Material, auth: &Auth) {
             }
             m.unless(&String::new(), "auth.api_key.prefix", prefix);
         }
+        Auth::Digest(Digest { username, password: _, md5 }) => {
+            m.say("auth", "digest");
+            m.say("auth.digest.username", username);
+            m.unless(&false, "auth.digest.md5", md5);
+        }
         Auth::OAuth2(oauth2) => {
-            let OAuth2 { token_url, client_id, client_secret: _, scope, audience, post } = &**oauth2;
+            let OAuth2 { token_url, client_id, proves, scope, audience } = &**oauth2;
             m.say("auth", "oauth2");
             m.say("auth.oauth2.token_url", token_url.url());
             m.say("auth.oauth2.client_id", client_id);
             scope.iter().for_each(|s| m.say("auth.oauth2.scope", s));
             audience.iter().for_each(|a| m.say("auth.oauth2.audience", a));
-            if *post {
-                m.say("auth.oauth2.auth_method", "post");
+            m.unless(&"basic", "auth.oauth2.auth_method", &proves.name());
+            if let Proves::Key(by) = proves {
+                // Where the key is, what it is called and what kind it is may change as it is replaced.
+                by.audience.iter().filter(|a| **a != token_url.url().as_str()).for_each(|a| m.say("auth.oauth2.assertion_audience", a));
             }
         }
     }
 }
 
 fn expected(m: &mut Material, expect: &Expect) {
-    let Expect { status, headers, json, contains, not_contains, matches, size_min, size_max, within, certificate_days } = expect;
+    let Expect { status, headers, json, schema, contains, not_contains, matches, size_min, size_max, within, certificate_days } = expect;
     if *status != ANY_2XX {
         status.iter().for_each(|range| m.parts("expect.status", &json!([range.from, range.to])));
     }
@@ -132,6 +141,7 @@ fn expected(m: &mut Material, expect: &Expect) {
         };
         m.parts("expect.json", &words);
     }
+    schema.iter().for_each(|file| m.file("expect.schema", file));
     contains.iter().for_each(|text| m.say("expect.contains", text));
     not_contains.iter().for_each(|text| m.say("expect.not_contains", text));
     matches.iter().for_each(|pattern| m.say("expect.matches", pattern.source()));

@@ -11,7 +11,7 @@ use super::expect::{Expect, read_observe};
 use super::given::{self, Given, secret_header, secret_name};
 use crate::config::table::{Table, short};
 use crate::fields::{Bytes, HttpUrl};
-use crate::transport::auth::{Auth, KeyPlace};
+use crate::transport::auth::{Auth, KeyPlace, Proves};
 use crate::transport::{HttpVersion, OwnCertificate};
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -38,7 +38,7 @@ impl HttpCheck {
         let max_body = t.between("max_body", MIN_BODY, MAX_BODY);
         let expect = t.table("expect").map(Expect::read).unwrap_or_default();
         let observe = read_observe(&mut t);
-        together(&t, url.as_ref(), &headers, auth.as_ref(), &expect);
+        together(&t, url.as_ref(), &headers, (auth.as_ref(), redirects), &expect);
         if t.has("ca") && never_tls(url.as_ref(), auth.as_ref(), redirects) {
             let what = "is never used: a plain http URL has no certificate to check";
             t.problem("ca", what, "expected a URL that starts with https://, or no ca");
@@ -49,6 +49,7 @@ impl HttpCheck {
             never_shown(&t);
             own = None;
         }
+        shows_itself(&t, auth.as_ref());
         t.finish();
         Some(Self {
             url: url?,
@@ -69,7 +70,13 @@ impl HttpCheck {
 }
 
 /// What is right alone and wrong together.
-fn together(t: &Table<'_>, url: Option<&HttpUrl>, headers: &[(HeaderName, Given)], auth: Option<&Auth>, expect: &Expect) {
+fn together(
+    t: &Table<'_>,
+    url: Option<&HttpUrl>,
+    headers: &[(HeaderName, Given)],
+    (auth, redirects): (Option<&Auth>, Option<u8>),
+    expect: &Expect,
+) {
     let own = match auth {
         Some(Auth::ApiKey { place: KeyPlace::Header(name), .. }) => Some(name.clone()),
         Some(Auth::ApiKey { .. }) | None => None,
@@ -77,6 +84,10 @@ fn together(t: &Table<'_>, url: Option<&HttpUrl>, headers: &[(HeaderName, Given)
     };
     if let Some(name) = own.filter(|own| headers.iter().any(|(n, _)| n == own)) {
         t.problem("headers", format!("sets {name}, and so does auth"), "expected one of them");
+    }
+    if matches!(auth, Some(Auth::Digest(_))) && redirects.unwrap_or(0) > 0 {
+        let what = "are followed, but a digest answers for one address";
+        t.problem("redirects", what, "expected the final URL in url, and no redirects");
     }
     if expect.certificate_days.is_some() && url.is_some_and(|u| u.url().scheme() == "http") {
         let what = "asks for certificate_days, but a plain http URL has no certificate";
@@ -86,6 +97,17 @@ fn together(t: &Table<'_>, url: Option<&HttpUrl>, headers: &[(HeaderName, Given)
         && min > MAX_BODY
     {
         t.problem("expect", format!("asks for a body of at least {min}"), format!("bodies are read up to max_body, at most {MAX_BODY}"));
+    }
+}
+
+/// Reports a client that has no certificate to say who it is by.
+pub(in crate::probe) fn shows_itself(t: &Table<'_>, auth: Option<&Auth>) {
+    if let Some(Auth::OAuth2(o)) = auth
+        && matches!(o.proves, Proves::Certificate)
+        && t.lacks("client")
+    {
+        let what = "says who the client is by its certificate, and there is none";
+        t.problem("auth", what, "expected client = { certificate = \"...\", key = { ... } } beside auth");
     }
 }
 

@@ -9,15 +9,11 @@ use super::{OAuth2Check, Proves};
 use crate::clock::UnixMs;
 use crate::finding::Finding;
 use crate::observed::Failure;
-use crate::outcome::Cause;
 use crate::probe::ProbeContext;
 use crate::secret::SecretValue;
-use crate::sso::oauth::{self, Assertion, SigningKey};
+use crate::sso::oauth;
 use crate::transport::auth::reveal;
 use crate::transport::{ClientCertificate, Proof};
-
-/// Seconds an assertion lives: servers allow five minutes at most.
-const ASSERTION_LIFE_S: u32 = 120;
 
 /// What a run says it is.
 #[derive(Debug)]
@@ -38,7 +34,7 @@ impl Proved {
         match proves {
             Proves::Basic(_) => Proof::Basic(&self.value),
             Proves::Post(_) => Proof::Post(&self.value),
-            Proves::Key { .. } => Proof::Assertion(&self.value),
+            Proves::Key(_) => Proof::Assertion(&self.value),
             Proves::Certificate { .. } => Proof::Certificate,
         }
     }
@@ -50,18 +46,9 @@ impl OAuth2Check {
         let proved = |value| Proved { value, claims: None, client: None, found: Vec::new() };
         match &self.proves {
             Proves::Basic(secret) | Proves::Post(secret) => Ok(proved(reveal(secret, context.redactor).await?)),
-            Proves::Key { key, kid, audience } => {
-                let unusable = |why: &str| Failure::ours(Cause::Secret, format!("the key of private_key_jwt: {why}"));
-                let pem = reveal(key, context.redactor).await?;
-                let key = SigningKey::from_pem(pem.expose()).map_err(unusable)?;
-                let mut once = [0u8; 16];
-                aws_lc_rs::rand::fill(&mut once).map_err(|_| Failure::ours(Cause::Internal, "there are no random numbers"))?;
-                let jti = once.iter().map(|b| format!("{b:02x}")).collect();
-                let (client_id, audience) = (self.client_id.clone(), audience.clone());
-                let claims = Assertion { client_id, audience, at: context.now, life_s: ASSERTION_LIFE_S, jti }.claims();
-                let signed = SecretValue::new(key.sign(&claims, kid.as_deref()).map_err(unusable)?);
-                context.redactor.add(&signed);
-                Ok(Proved { claims: Some(claims), ..proved(signed) })
+            Proves::Key(by) => {
+                let made = by.assert(&self.client_id, self.token_url.url(), context.now, context.redactor).await?;
+                Ok(Proved { claims: Some(made.1), ..proved(made.0) })
             }
             Proves::Certificate { file, key } => {
                 let key = reveal(key, context.redactor).await?;

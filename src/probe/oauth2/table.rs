@@ -9,6 +9,7 @@ use crate::probe::document::Place;
 use crate::probe::material::Material;
 use crate::secret::SecretRef;
 use crate::transport::auth::rooted;
+use crate::transport::{AssertionKey, OF_ASSERTIONS};
 
 /// How a client says who it is, by the names of RFC 6749, RFC 7523 and RFC 8705.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +30,16 @@ const METHODS: [(&str, Method); 4] = [
 const NEEDS: [(Method, &[&str], &[&str]); 4] = [
     (Method::Basic, &["client_secret"], &[]),
     (Method::Post, &["client_secret"], &[]),
-    (Method::Key, &["key"], &["kid", "assertion_audience"]),
+    (Method::Key, &["key"], &OF_ASSERTIONS),
     (Method::Certificate, &["key", "certificate"], &[]),
 ];
 /// Every key that belongs to some methods only, with what it is.
-const OF_METHODS: [(&str, &str); 5] = [
+const OF_METHODS: [(&str, &str); 6] = [
     ("client_secret", "a secret: { env = \"NAME\" } or { file = \"path\" }"),
     ("key", "a secret that holds a private key in PEM form"),
     ("certificate", "a PEM file of the client's certificate"),
     ("kid", "the key's id"),
+    ("alg", "the algorithm of the assertion"),
     ("assertion_audience", "whom the assertion is for"),
 ];
 
@@ -51,8 +53,7 @@ impl OAuth2Check {
         let method = method.or((!wrong).then_some(Method::Basic));
         let dir = t.source().dir.clone();
         let secret = |t: &mut Table<'_>, key| t.opt::<SecretRef>(key).map(|s| rooted(s, t));
-        let (client_secret, key) = (secret(&mut t, "client_secret"), secret(&mut t, "key"));
-        let (kid, assertion_audience) = (t.opt::<String>("kid"), t.opt::<String>("assertion_audience"));
+        let (client_secret, key) = (secret(&mut t, "client_secret"), AssertionKey::read(&mut t));
         let certificate = t.opt::<PathBuf>("certificate").map(|p| dir.join(p));
         if let Some(method) = method {
             fits(&t, method);
@@ -74,11 +75,8 @@ impl OAuth2Check {
         let proves = match method? {
             Method::Basic => Proves::Basic(client_secret?),
             Method::Post => Proves::Post(client_secret?),
-            Method::Key => {
-                let audience = assertion_audience.unwrap_or_else(|| token_url.url().to_string());
-                Proves::Key { key: key?, kid, audience }
-            }
-            Method::Certificate => Proves::Certificate { file: certificate?, key: key? },
+            Method::Key => Proves::Key(key?),
+            Method::Certificate => Proves::Certificate { file: certificate?, key: key?.key },
         };
         let verify = match verify {
             Some(read) => Some(read?),
@@ -96,9 +94,9 @@ impl OAuth2Check {
         match proves {
             Proves::Basic(_) => {}
             Proves::Post(_) => m.say("method", "client_secret_post"),
-            Proves::Key { key: _, kid: _, audience } => {
+            Proves::Key(AssertionKey { key: _, kid: _, alg: _, audience }) => {
                 m.say("method", "private_key_jwt");
-                m.unless(&token_url.url().to_string(), "assertion_audience", audience);
+                audience.iter().filter(|a| **a != token_url.url().as_str()).for_each(|a| m.say("assertion_audience", a));
             }
             Proves::Certificate { .. } => m.say("method", "tls_client_auth"),
         }

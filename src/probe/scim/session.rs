@@ -165,7 +165,7 @@ fn wrong(auth: Option<&Auth>, marker: &str, request: &mut Request) -> Result<(),
         Some(Auth::ApiKey { place: KeyPlace::Query(name), prefix, .. }) => {
             request.secret_query.push((name.clone(), crate::secret::SecretValue::new(format!("{prefix}{made_up}"))));
         }
-        Some(Auth::Bearer(_) | Auth::OAuth2(_)) | None => {
+        Some(Auth::Bearer(_) | Auth::OAuth2(_) | Auth::Digest(_)) | None => {
             request.headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {made_up}"), what)?);
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::ScimCheck;
 use crate::config::table::Table;
 use crate::fields::HttpUrl;
-use crate::probe::http::never_shown;
+use crate::probe::http::{never_shown, shows_itself};
 use crate::secret::SecretRef;
 use crate::sso::scim::Idp;
 use crate::transport::OwnCertificate;
@@ -19,6 +19,9 @@ impl ScimCheck {
             t.problem("url", "has parameters", "expected the base URL alone, such as \"https://app.example.com/scim/v2\"");
         }
         let auth = t.table("auth").and_then(Auth::read);
+        if matches!(auth, Some(Auth::Digest(_))) {
+            t.problem("auth", "has digest, which identity providers do not speak", "expected one of basic, bearer, api_key, oauth2");
+        }
         let mut ca = t.opt::<PathBuf>("ca").map(|p| t.source().dir.join(p));
         let plain = |u: &HttpUrl| u.url().scheme() == "http";
         let token_plain = !matches!(&auth, Some(Auth::OAuth2(o)) if !plain(&o.token_url));
@@ -45,6 +48,7 @@ impl ScimCheck {
         let groups = t.or("groups", true);
         let write = t.or("write", false);
         let allow_write_in_production = t.or("allow_write_in_production", false);
+        shows_itself(&t, auth.as_ref());
         t.finish();
         Some(Self { url: url?, auth, ca, own, token_ends, known, idp, groups, write, allow_write_in_production })
     }

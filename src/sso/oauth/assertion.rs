@@ -6,7 +6,8 @@ use std::fmt;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+    RsaEncoding, RsaKeyPair,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -56,6 +57,8 @@ impl Assertion {
 pub enum SigningKey {
     /// RS256.
     Rsa(Box<RsaKeyPair>),
+    /// PS256.
+    RsaPss(Box<RsaKeyPair>),
     /// ES256.
     P256(Box<EcdsaKeyPair>),
     /// ES384.
@@ -71,6 +74,18 @@ impl fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
+    /// Every algorithm there is a key for.
+    pub const ALGORITHMS: [&'static str; 5] = ["RS256", "PS256", "ES256", "ES384", "EdDSA"];
+
+    /// The key that signs by this algorithm; as it is where none is said.
+    pub fn by(self, alg: Option<&str>) -> Result<Self, &'static str> {
+        match (self, alg) {
+            (Self::Rsa(key), Some("PS256")) => Ok(Self::RsaPss(key)),
+            (key, alg) if alg.is_none_or(|a| a == key.alg()) => Ok(key),
+            _ => Err("it is of another kind than alg asks for"),
+        }
+    }
+
     /// A private key in PKCS#8 (DER).
     pub fn from_pkcs8(der: &[u8]) -> Result<Self, &'static str> {
         let rsa = || RsaKeyPair::from_pkcs8(der).ok().map(|k| Self::Rsa(Box::new(k)));
@@ -90,6 +105,7 @@ impl SigningKey {
     pub fn alg(&self) -> &'static str {
         match self {
             Self::Rsa(_) => "RS256",
+            Self::RsaPss(_) => "PS256",
             Self::P256(_) => "ES256",
             Self::P384(_) => "ES384",
             Self::Ed25519(_) => "EdDSA",
@@ -106,9 +122,10 @@ impl SigningKey {
         let random = SystemRandom::new();
         let failed = |_| "the key can't sign";
         let signature = match self {
-            Self::Rsa(key) => {
+            Self::Rsa(key) | Self::RsaPss(key) => {
                 let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(&RSA_PKCS1_SHA256, &random, text.as_bytes(), &mut signature).map_err(failed)?;
+                let padding: &dyn RsaEncoding = if matches!(self, Self::Rsa(_)) { &RSA_PKCS1_SHA256 } else { &RSA_PSS_SHA256 };
+                key.sign(padding, &random, text.as_bytes(), &mut signature).map_err(failed)?;
                 signature
             }
             Self::P256(key) | Self::P384(key) => key.sign(&random, text.as_bytes()).map_err(failed)?.as_ref().to_vec(),

@@ -128,10 +128,9 @@ impl Estate {
         let oauth2 = OAuth2 {
             token_url: format!("http://{at}/token").parse().unwrap(),
             client_id: "acme".into(),
-            client_secret: SecretRef::File(dir.path().join("secret")),
+            proves: Proves::Basic(SecretRef::File(dir.path().join("secret"))),
             scope: None,
             audience: None,
-            post: false,
         };
         let options = Options {
             allow_private: true,
@@ -158,7 +157,7 @@ impl Estate {
     /// Makes the kept token due for renewal, with so much of its life left.
     async fn age(&self, left: Duration) {
         let secret = SecretValue::new("s3cr3t-of-the-client");
-        let entry = self.transport.tokens.entry(key(&self.oauth2, &secret, &self.options));
+        let entry = self.transport.tokens.entry(key(&self.oauth2, Some(&secret), &self.options));
         let mut slot = entry.slot.lock().await;
         let issued = slot.issued.as_mut().unwrap();
         (issued.renew_at, issued.ends_at) = (monotonic(), monotonic() + left);

@@ -39,11 +39,25 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     // One run: the exchange, the kinds, attempts under the deadline. When it runs: slots.
     (
         "transport",
-        &["run_id", "clock", "fields", "files", "outcome", "observed", "secret", "route", "ratelimit", "config::model", "config::table"],
+        &[
+            "run_id",
+            "clock",
+            "fields",
+            "files",
+            "outcome",
+            "observed",
+            "secret",
+            "route",
+            "ratelimit",
+            "sso",
+            "config::model",
+            "config::table",
+        ],
     ),
     (
         "probe",
         &[
+            "files",
             "callbacks",
             "clock",
             "fields",
@@ -63,6 +77,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "webhook",
         ],
     ),
+    ("listener_tls", &["secret", "config::model", "transport"]),
     ("retry", &[]),
     ("budget", &["clock", "fields", "outcome", "ratelimit", "observed", "config::model"]),
     (
@@ -90,6 +105,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "listener_tls",
             "clock",
             "fields",
             "files",
@@ -286,6 +302,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "listener_tls",
             "run_id",
             "finding",
             "attribution",

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::make::{AT, aggregate, entity, expected, idp, idp_role, key, pinned, signed, sp_role};
+use crate::support::seeds::tried;
 use soakwatch::finding::MOST_DETAIL;
 use soakwatch::sso::saml::{Expected, Role, judge};
 
@@ -75,20 +76,39 @@ proptest! {
 
     #[test]
     fn changes_of_a_signed_document(at in any::<prop::sample::Index>(), cut in 0..40usize, with in proptest::sample::select(PIECES)) {
-        let document = signed_once();
-        let (mut from, mut to) = (at.index(document.len()), 0);
-        while !document.is_char_boundary(from) { from -= 1; }
-        to += (from + cut).min(document.len());
-        while !document.is_char_boundary(to) { to -= 1; }
-        let changed = format!("{}{with}{}", &document[..from], &document[to.max(from)..]);
-        check(changed.as_bytes());
-        // Nothing may be changed without anybody noticing, but what of the signature is not signed itself (white space, the key it brings).
-        let judged = judge(changed.as_bytes(), &pinned(), AT);
-        let signature = document.find("<ds:Signature ").unwrap()..document.find("</ds:Signature>").unwrap();
-        if judged.snapshot.is_some() && changed != document {
-            prop_assert!(same_text(&changed, document) || signature.contains(&from), "{changed}");
-        }
+        a_change_is_noticed(at, cut, with)?;
     }
+}
+
+fn a_change_is_noticed(at: prop::sample::Index, cut: usize, with: &str) -> Result<(), TestCaseError> {
+    let document = signed_once();
+    let (mut from, mut to) = (at.index(document.len()), 0);
+    while !document.is_char_boundary(from) {
+        from -= 1;
+    }
+    to += (from + cut).min(document.len());
+    while !document.is_char_boundary(to) {
+        to -= 1;
+    }
+    let changed = format!("{}{with}{}", &document[..from], &document[to.max(from)..]);
+    check(changed.as_bytes());
+    // Nothing may be changed without anybody noticing, but what of the signature is not signed itself (white space, the key it brings).
+    let judged = judge(changed.as_bytes(), &pinned(), AT);
+    let signature = document.find("<ds:Signature ").unwrap()..document.find("</ds:Signature>").unwrap();
+    if judged.snapshot.is_some() && changed != document {
+        prop_assert!(same_text(&changed, document) || signature.contains(&from), "{changed}");
+    }
+    Ok(())
+}
+
+#[test]
+fn committed_seeds() {
+    tried(12, &proptest::collection::vec(proptest::sample::select(PIECES), 0..60), |pieces| {
+        check(pieces.concat().as_bytes());
+        Ok(())
+    });
+    let place = (any::<prop::sample::Index>(), 0..40usize, proptest::sample::select(PIECES));
+    tried(8, &place, |(at, cut, with)| a_change_is_noticed(at, cut, with));
 }
 
 fn signed_once() -> &'static str {

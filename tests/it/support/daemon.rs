@@ -13,7 +13,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 /// `soakwatch run DIR`.
 pub(crate) struct Daemon {
     child: Child,
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or `https://`.
     pub(crate) url: String,
     log: Arc<Mutex<String>>,
 }
@@ -35,6 +35,16 @@ pub(crate) fn output(command: &mut Command) -> Output {
 impl Daemon {
     /// Starts the daemon and waits until it says that it is ready.
     pub(crate) fn start(dir: &Path, env: &[(&str, &str)]) -> Self {
+        let (mut daemon, ready) = Self::launch(dir, env);
+        match ready.recv_timeout(PATIENCE) {
+            Ok(url) => daemon.url = url,
+            Err(_) => panic!("the daemon did not get ready:\n{}", daemon.log()),
+        }
+        daemon
+    }
+
+    /// Starts the daemon and does not wait; its URL comes when it is ready.
+    pub(crate) fn launch(dir: &Path, env: &[(&str, &str)]) -> (Self, mpsc::Receiver<String>) {
         let mut command = soakwatch();
         // The fake endpoints bear more than strangers are asked to.
         command.env("SOAKWATCH__RATE_LIMIT__MAX_RATE", "1000/s");
@@ -45,19 +55,22 @@ impl Daemon {
         let (stderr, kept) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                if let Some((_, rest)) = line.split_once("on http://").filter(|_| line.contains("ready: watching")) {
+                let said = ["http", "https"].map(|s| line.split_once(&format!("on {s}://")).map(|(_, rest)| (s, rest)));
+                if let Some((scheme, rest)) = said.into_iter().flatten().next().filter(|_| line.contains("ready: watching")) {
                     let address: String = rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
-                    let _ = ready.send(format!("http://{address}"));
+                    let _ = ready.send(format!("{scheme}://{address}"));
                 }
                 let mut kept = kept.lock().unwrap();
                 kept.push_str(&line);
                 kept.push('\n');
             }
         });
-        match wait.recv_timeout(PATIENCE) {
-            Ok(url) => Self { child, url, log },
-            Err(_) => panic!("the daemon did not get ready:\n{}", log.lock().unwrap()),
-        }
+        (Self { child, url: String::new(), log }, wait)
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Everything it logged so far.

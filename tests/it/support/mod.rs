@@ -12,4 +12,5 @@ pub(crate) mod prometheus;
 pub(crate) mod provider;
 pub(crate) mod proxy;
 pub(crate) mod scim_server;
+pub(crate) mod seeds;
 pub(crate) mod soaked;

@@ -55,6 +55,22 @@ impl Pki {
     }
 }
 
+impl Identity {
+    /// Writes the chain to NAME.pem and the key to NAME.key.
+    pub(crate) fn write(&self, dir: &std::path::Path, name: &str) {
+        use base64::Engine as _;
+        let pem = |label: &str, der: &[u8]| {
+            let text = base64::engine::general_purpose::STANDARD.encode(der);
+            let lines: Vec<&str> = text.as_bytes().chunks(64).map(|c| std::str::from_utf8(c).unwrap()).collect();
+            format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+        };
+        let chain: String = self.chain.iter().map(|c| pem("CERTIFICATE", c)).collect();
+        // Key first: whoever reads in between gets a pair that does not fit, and waits.
+        std::fs::write(dir.join(format!("{name}.key")), pem("PRIVATE KEY", self.key.secret_der())).unwrap();
+        std::fs::write(dir.join(format!("{name}.pem")), chain).unwrap();
+    }
+}
+
 /// A server's TLS settings. `alpn`: the protocols it speaks, best first.
 pub(crate) fn server_tls(identity: Identity, alpn: &[&str]) -> Arc<ServerConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

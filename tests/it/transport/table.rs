@@ -96,8 +96,11 @@ fn problems_are_said_in_full_and_all_at_once() {
         ),
         ("body = { json = '{\"password\": \"hunter2\"}' }", "body.json: holds what looks like a secret"),
         ("body = { json = '{' }", "body.json: is not JSON: EOF"),
-        ("body = { text = \"a\", form = {} }", "body: has more than one content (text, form); expected exactly one of text, json, form"),
-        ("auth = {}", "auth: does not say how; expected exactly one of basic, bearer, api_key, oauth2"),
+        (
+            "body = { text = \"a\", form = {} }",
+            "body: has more than one content (text, form); expected exactly one of text, json, form, file",
+        ),
+        ("auth = {}", "auth: does not say how; expected exactly one of basic, bearer, api_key, oauth2, digest"),
         (
             "auth = { bearer = { env = \"X\" }, basic = { username = \"a\", password = { env = \"X\" } } }",
             "auth: has more than one way (basic, bearer)",
@@ -106,9 +109,12 @@ fn problems_are_said_in_full_and_all_at_once() {
         ("auth = { api_key = { value = { env = \"X\" } } }", "auth.api_key: must say where the key goes"),
         (
             "auth = { oauth2 = { client_id = \"a\", client_secret = { env = \"X\" }, token_url = \"https://l.example/t\", auth_method = \"body\" } }",
-            "auth.oauth2.auth_method: \"body\" is not right here; expected \"basic\" or \"post\"",
+            "auth.oauth2.auth_method: \"body\" is not right here; expected \"basic\", \"post\", \"private_key_jwt\" or \"tls_client_auth\"",
         ),
-        ("auth = { oauth = {} }", "auth.oauth: unknown key; expected one of api_key, basic, bearer, oauth2 (did you mean \"oauth2\"?)"),
+        (
+            "auth = { oauth = {} }",
+            "auth.oauth: unknown key; expected one of api_key, basic, bearer, digest, oauth2 (did you mean \"oauth2\"?)",
+        ),
         (
             "auth = { bearer = { env = \"X\" } }\nheaders = { Authorization = { env = \"X\" } }",
             "headers: sets authorization, and so does auth",
