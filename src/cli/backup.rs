@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::progress::{during, size_of};
 use super::{CliError, CliResult, Exit, complain, say};
 use crate::app::store_path;
 use crate::clock::{Clock, UnixMs};
@@ -53,7 +54,8 @@ pub(super) fn run(args: &Backup) -> CliResult {
     if args.file.symlink_metadata().is_ok() {
         return Err(there());
     }
-    let (copied, contents) = copy(&store, directory(&args.file)).map_err(|e| Exit::Io.with(e))?;
+    let (copied, contents) =
+        during(&format!("copying the store, {}", size_of(&store)), || copy(&store, directory(&args.file))).map_err(|e| Exit::Io.with(e))?;
     copied.persist_noclobber(&args.file).map_err(|e| match e.error.kind() {
         std::io::ErrorKind::AlreadyExists => there(),
         _ => Exit::Io.with(anyhow::anyhow!("{}: {}", args.file.display(), e.error)),

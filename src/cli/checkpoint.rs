@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::progress::during;
 use super::report::environment;
 use super::{CliError, CliResult, Exit, complain, say};
 use crate::app::store_path;
@@ -76,7 +77,8 @@ pub(super) fn run(args: &Checkpoint) -> CliResult {
     let since = args.since.as_ref().map(|text| since(text, now)).transpose()?;
     let (customer, environment) = environment(&args.id)?;
     let (config, reader) = open(&args.from, now)?;
-    let made = checkpoint(&config, &reader, (customer.as_str(), environment.as_str()), now, since).map_err(failed)?;
+    let asked = (customer.as_str(), environment.as_str());
+    let made = during("counting what is stored", || checkpoint(&config, &reader, asked, now, since)).map_err(failed)?;
     let text = match args.format {
         Format::Md => markdown(&report::checkpoint(&made)),
         Format::Html => html(&report::checkpoint(&made)),
@@ -97,7 +99,8 @@ pub(super) fn run_handoff(args: &Handoff) -> CliResult {
     let now = Clock::System.now();
     let (customer, environment) = environment(&args.id)?;
     let (config, reader) = open(&args.from, now)?;
-    let made = handoff(&config, &reader, (customer.as_str(), environment.as_str()), now).map_err(failed)?;
+    let asked = (customer.as_str(), environment.as_str());
+    let made = during("counting what is stored", || handoff(&config, &reader, asked, now)).map_err(failed)?;
     let dir = &args.out;
     let trouble = |e: std::io::Error| Exit::Io.with(anyhow::anyhow!("{}: {}", dir.display(), crate::files::words(e.kind())));
     std::fs::create_dir_all(dir).map_err(trouble)?;

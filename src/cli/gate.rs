@@ -7,6 +7,7 @@ use reqwest::{Method, StatusCode, Url};
 use serde_json::Value;
 
 use super::control::{Credential, Daemon, refused, within};
+use super::progress::during;
 use super::verdict::{counts, criteria};
 use super::{CliError, CliResult, Exit, block_on, complain, hypercare, say};
 use crate::app::store_path;
@@ -147,7 +148,7 @@ fn read<A>(args: &Gate, (customer, environment): (&str, &str), answer: &Answerin
     }
     let path = args.store.clone().unwrap_or_else(|| store_path(&config));
     let reader = Reader::open(&path).map_err(|e| Exit::Io.with(e))?;
-    answer(&config, &reader).map_err(|e| match e {
+    during("judging what is stored", || answer(&config, &reader)).map_err(|e| match e {
         Failed::Unknown(_) => unknown(&config, &args.environment),
         Failed::Store(error) => Exit::Io.with(error),
     })

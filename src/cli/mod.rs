@@ -24,6 +24,7 @@ mod limits;
 mod lint;
 mod plan;
 mod probe;
+mod progress;
 mod reload;
 mod report;
 mod restore;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::progress::during;
 use super::{CliError, CliResult, Exit, complain, say};
 use crate::app::{signing_key_blocking, store_path};
 use crate::bundle::key::SigningKey;
@@ -51,7 +52,7 @@ pub(super) fn run(args: &Report) -> CliResult {
         return Err(Exit::BadInput.with(anyhow::anyhow!("the configuration in {} has errors (listed above)", args.config.display())));
     };
     let key = signing_key_blocking(&config).map_err(|why| Exit::BadInput.with(anyhow::anyhow!(why)))?;
-    let written = bundle(args, &config, (&customer, &environment), as_of, key.as_ref())?;
+    let written = during("writing the bundle", || bundle(args, &config, (&customer, &environment), as_of, key.as_ref()))?;
     say(format_args!("{}: {} as of {as_of}", args.id, written.gate.answer));
     let signed =
         written.manifest.key_id.map_or_else(|| "not signed: [evidence] signing_key is not set".to_owned(), |id| format!("signed by {id}"));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::backup::{Which, bad, directory, words};
+use super::progress::{during, size_of};
 use super::{CliResult, Exit, say};
 use crate::clock::Clock;
 use crate::store::StoreError;
@@ -41,7 +42,8 @@ pub(super) fn run(args: &Restore) -> CliResult {
         StoreError::InUse(_) => Exit::Io.with(anyhow::anyhow!("{e}: stop it first")),
         other => Exit::Io.with(other),
     })?;
-    let (copied, contents) = copy(&args.file, directory(&store)).map_err(bad)?;
+    let (copied, contents) =
+        during(&format!("examining the backup, {}", size_of(&args.file)), || copy(&args.file, directory(&store))).map_err(bad)?;
     let aside = format!(".replaced-{}", now.whole_seconds().to_string().replace(['-', ':'], ""));
     let kept = put(&held, copied, &aside).map_err(|e| Exit::Io.with(anyhow::anyhow!("{}: {e}", store.display())))?;
     say(format_args!("{}: {}", store.display(), words(&contents)));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::progress::during;
 use super::verdict::table;
 use super::{CliResult, Exit, say};
 use crate::clock::{DAY_MS, UnixMs};
@@ -113,7 +114,7 @@ impl Spell {
 }
 
 pub(super) fn run(args: &Simulate) -> CliResult {
-    let shown = simulate(args).map_err(|what| Exit::Usage.with(anyhow::anyhow!(what)))?;
+    let shown = during("simulating", || simulate(args)).map_err(|what| Exit::Usage.with(anyhow::anyhow!(what)))?;
     if args.json {
         say(serde_json::to_string(&shown).map_err(|e| Exit::Internal.with(e))?);
     } else {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::progress::{during, size_of};
 use super::{CliError, CliResult, Exit, say};
 use crate::bundle::key::PublicKey;
 use crate::bundle::{Unreadable, Verified, verify};
@@ -21,10 +22,11 @@ pub(super) struct Verify {
 /// Runs the command.
 pub(super) fn run(args: &Verify) -> CliResult {
     let key = args.key.as_deref().map(public_key).transpose()?;
-    let verified = verify(&args.dir, key.as_ref()).map_err(|e| match e {
-        Unreadable::NoBundle { .. } => Exit::BadInput.with(e),
-        Unreadable::Io { .. } => Exit::Io.with(e),
-    })?;
+    let verified =
+        during(&format!("checking the bundle, {}", size_of(&args.dir)), || verify(&args.dir, key.as_ref())).map_err(|e| match e {
+            Unreadable::NoBundle { .. } => Exit::BadInput.with(e),
+            Unreadable::Io { .. } => Exit::Io.with(e),
+        })?;
     for finding in &verified.findings {
         say(format_args!("BROKEN  {finding}"));
     }

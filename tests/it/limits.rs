@@ -32,7 +32,8 @@ fn board_with_keys(i: Integration, all: &[(&str, &str, &str)]) -> (Config, Board
     let (i, checks) = with_checks(i, &all.iter().map(|(name, ..)| *name).collect::<Vec<_>>());
     let on = |(def, (_, host, key)): (&Arc<CheckDef>, &(&str, &str, &str))| {
         let auth = if key.is_empty() { String::new() } else { format!("auth = {{ bearer = {{ env = \"{key}\" }} }}") };
-        Arc::new(CheckDef { kind: probing::check(&format!("url = \"https://{host}/x\"\n{auth}")).kind, ..CheckDef::clone(def) })
+        let asked = probing::check(&format!("url = \"https://{host}/x\"\n{auth}"));
+        Arc::new(CheckDef { kind: asked.kind, host: asked.host, ..CheckDef::clone(def) })
     };
     let checks = checks.iter().zip(all).map(on).collect();
     let config = config(settings(), vec![(i, checks)]);
