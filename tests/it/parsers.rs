@@ -370,6 +370,7 @@ fn whatever_a_daemon_answers_to_a_command_is_told() {
         &["incidents", "--url", &url],
         &["limits", "--url", &url],
         &["reload", "--url", &url],
+        &["status", "--url", &url],
     ];
     for command in commands {
         tried(1, &any_answer(), |bytes| {

@@ -123,7 +123,7 @@ const ROWS: &[Row] = &[
     Row("responses for explain", &["cli/explain/raw.rs"], "src/cli/explain/words.rs", "anything_is_explained_or_refused"),
     Row(
         "what a daemon answers to a command",
-        &["cli/control.rs", "cli/gate.rs", "cli/incidents.rs", "cli/limits.rs", "cli/reload.rs", "cli/validate.rs"],
+        &["cli/control.rs", "cli/gate.rs", "cli/incidents.rs", "cli/limits.rs", "cli/reload.rs", "cli/status.rs", "cli/validate.rs"],
         "parsers.rs",
         "whatever_a_daemon_answers_to_a_command_is_told",
     ),
