@@ -13,7 +13,9 @@ use proptest::sample::{Index, select};
 use soakwatch::bundle::key::{PublicKey, SigningKey};
 use soakwatch::clock::UnixMs;
 use soakwatch::config::model::CheckDef;
+use soakwatch::config::model::ListenerTls;
 use soakwatch::route::{Protocol, Proxy, Route, Via};
+use soakwatch::secret::SecretRef;
 use soakwatch::slots::cron::Cron;
 use soakwatch::store::Store;
 
@@ -221,6 +223,7 @@ fn whatever_is_called_a_key_is_one_or_refused() {
     let file = dir.path().join("chain.pem");
     let text = (select(pems.to_vec()), changes(4)).prop_map(|(pem, c)| changed(pem.as_bytes(), &c));
     let noise = prop::collection::vec(any::<u8>(), 0..200);
+    let tls = ListenerTls { certificate: file.clone(), key: SecretRef::File(file.clone()), clients: None };
     tried(60, &prop_oneof![4 => text, 1 => noise], |bytes| {
         let text = String::from_utf8_lossy(&bytes);
         if let Some(read) = PublicKey::parse(&text) {
@@ -232,6 +235,8 @@ fn whatever_is_called_a_key_is_one_or_refused() {
         std::fs::write(&file, &bytes).unwrap();
         let _ = soakwatch::transport::read_chain_blocking(&file);
         let _ = soakwatch::transport::read_roots_blocking(&file);
+        // None of these is a certificate with its key.
+        prop_assert!(soakwatch::listener_tls::made_blocking(&tls).is_err());
         Ok(())
     });
 }

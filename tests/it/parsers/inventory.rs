@@ -90,7 +90,7 @@ const ROWS: &[Row] = &[
     Row("a bundle's runs, line by line", &["bundle/csv.rs"], "src/bundle/csv.rs", "what_is_read_is_written_exactly_so"),
     Row(
         "keys and certificates in PEM",
-        &["bundle/key.rs", "transport/client.rs", "transport/tls.rs"],
+        &["bundle/key.rs", "listener_tls.rs", "transport/client.rs", "transport/tls.rs"],
         "parsers.rs",
         "whatever_is_called_a_key_is_one_or_refused",
     ),
