@@ -193,7 +193,7 @@ impl App {
             decisions,
             store: path.clone(),
         };
-        let keep_tls = (&config_now, &own, &stop);
+        let keep_tls = (&config_now, &own, &clock, &stop);
         let (tls, receiver_tls) = (
             listening::tls(keep_tls, Listening::Server, &mut supervisor).await?,
             listening::tls(keep_tls, Listening::Receiver, &mut supervisor).await?,

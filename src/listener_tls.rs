@@ -11,9 +11,10 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 
+use crate::clock::UnixMs;
 use crate::config::model::{ClientCertificates, ListenerTls};
 use crate::secret::SecretRef;
-use crate::transport::{read_chain_blocking, read_roots_blocking};
+use crate::transport::{holding, read_chain_blocking, read_roots_blocking};
 
 /// How a file looks from outside: inode, size, and when it was changed (seconds, nanoseconds). `None`: it can't be looked at.
 pub type Look = Option<(u64, u64, i64, i64)>;
@@ -52,6 +53,12 @@ pub fn made_blocking(tls: &ListenerTls) -> Result<Arc<ServerConfig>, String> {
         .map_err(|_| format!("tls.key: it can't be used, or is not that of {}", tls.certificate.display()))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Whose its certificate is and until when it holds; an error says why nobody would take it at that time. Blocking.
+pub fn holding_blocking(tls: &ListenerTls, at: UnixMs) -> Result<String, String> {
+    let held = read_chain_blocking(&tls.certificate).and_then(|chain| holding(&chain, at));
+    held.map_err(|why| format!("tls.certificate: {} can't be used: {why}", tls.certificate.display()))
 }
 
 /// How its files look; a secret of the environment never changes.

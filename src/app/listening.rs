@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
+use crate::clock::Clock;
 use crate::config::model::Config;
 use crate::metrics::own::{Listening, OwnMetrics};
 use crate::server::tls::Tls;
@@ -13,7 +14,7 @@ use crate::supervisor::Supervisor;
 
 /// The TLS of a listener, if it is to have any.
 pub(super) async fn tls(
-    (config, own, stop): (&watch::Receiver<Arc<Config>>, &Arc<OwnMetrics>, &CancellationToken),
+    (config, own, clock, stop): (&watch::Receiver<Arc<Config>>, &Arc<OwnMetrics>, &Clock, &CancellationToken),
     listener: Listening,
     supervisor: &mut Supervisor,
 ) -> Result<Option<Arc<Tls>>, StartError> {
@@ -25,7 +26,7 @@ pub(super) async fn tls(
             Listening::Receiver => settings.receiver.tls.clone().filter(|_| settings.receiver.listen.is_some()),
         }
     };
-    let started = Tls::start(settings, (Arc::clone(own), listener), stop.clone()).await;
+    let started = Tls::start(settings, (Arc::clone(own), listener), clock.clone(), stop.clone()).await;
     let started = started.map_err(|why| StartError::Listen(format!("{}.{why}", listener.as_str())))?;
     Ok(started.map(|(tls, kept)| {
         supervisor.spawn(if listener == Listening::Server { "server_tls" } else { "receiver_tls" }, kept);

@@ -103,8 +103,10 @@ impl Daemon {
             } else {
                 e.without_url().to_string()
             };
-            Exit::Unreachable
-                .with(anyhow::anyhow!("no answer from the daemon at {shown}: {why}; is it running, and is --url its [server] listen?"))
+            let plain = if self.url.scheme() == "http" { " (https:// if it has tls)" } else { "" };
+            Exit::Unreachable.with(anyhow::anyhow!(
+                "no answer from the daemon at {shown}: {why}; is it running, and is --url its [server] listen{plain}?"
+            ))
         };
         // Another part of the program may have installed it already; both are the same one.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

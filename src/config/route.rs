@@ -60,7 +60,7 @@ pub(super) fn together(t: &Table<'_>, route: &Route, kind: &Kind, every: Option<
     let chosen = if route.address.is_some() { "address" } else { "address_family" };
     let chooses = route.address.is_some() || route.family != Family::Any;
     if route.address.is_some() && route.family != Family::Any {
-        t.problem("address_family", "is set beside address, which is of one family", "expected one of them");
+        t.problem("address_family", "is set beside address, which is of one family already", "expected one of the two lines");
     }
     let literal = host.rsplit_once(':').is_some_and(|(h, _)| matches!(Host::parse(h), Ok(Host::Ipv4(_) | Host::Ipv6(_))));
     if literal && chooses {

@@ -12,8 +12,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Clock;
 use crate::config::model::ListenerTls;
-use crate::listener_tls::{Look, looks_blocking, made_blocking};
+use crate::listener_tls::{Look, holding_blocking, looks_blocking, made_blocking};
 use crate::metrics::own::{Listening, OwnMetrics};
 
 /// Between two looks at the files.
@@ -36,6 +37,7 @@ impl Tls {
     pub async fn start(
         settings: impl Fn() -> Option<ListenerTls> + Send + 'static,
         (own, listener): (Arc<OwnMetrics>, Listening),
+        clock: Clock,
         stop: CancellationToken,
     ) -> Result<Option<(Arc<Self>, impl Future<Output = anyhow::Result<()>> + Send + 'static)>, String> {
         let Some(tls) = settings() else { return Ok(None) };
@@ -46,7 +48,7 @@ impl Tls {
         };
         let (made, tried) = tokio::task::spawn_blocking(read).await.map_err(|e| e.to_string())??;
         let tls = Arc::new(Self { now: Mutex::new(made) });
-        let kept = Arc::clone(&tls).keep(settings, tried, (own, listener), stop);
+        let kept = Arc::clone(&tls).keep(settings, tried, (own, listener), clock, stop);
         Ok(Some((tls, kept)))
     }
 
@@ -55,6 +57,7 @@ impl Tls {
         settings: impl Fn() -> Option<ListenerTls> + Send + 'static,
         mut tried: Tried,
         (own, listener): (Arc<OwnMetrics>, Listening),
+        clock: Clock,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
         let mut last: Option<Tried> = None;
@@ -77,11 +80,14 @@ impl Tls {
                 continue;
             }
             tried = seen.clone();
-            let made = tokio::task::spawn_blocking(move || made_blocking(&seen.0)).await.unwrap_or_else(|e| Err(e.to_string()));
+            let at = clock.now();
+            // One that nobody takes any more does not replace one that may still hold. At a start it would do: a late certificate blinds no monitor.
+            let made = move || holding_blocking(&seen.0, at).and_then(|whose| made_blocking(&seen.0).map(|made| (made, whose)));
+            let made = tokio::task::spawn_blocking(made).await.unwrap_or_else(|e| Err(e.to_string()));
             match made {
-                Ok(made) => {
+                Ok((made, whose)) => {
                     *self.now.lock().unwrap_or_else(PoisonError::into_inner) = made;
-                    tracing::info!(listener = listener.as_str(), "the listener's certificate was read again");
+                    tracing::info!(listener = listener.as_str(), whose, "the listener's certificate was read again");
                 }
                 Err(why) => {
                     own.tls_refused(listener);

@@ -61,9 +61,7 @@ impl OwnCertificate {
         {
             return Some(("client.key", format!("can't be used with {file}: {why}")));
         }
-        let own = certificate::facts(&chain, &Redactor::default()).into_iter().next();
-        own.and_then(|own| dated(own.not_before, own.not_after, at))
-            .map(|why| ("client.certificate", format!("{file} can't be used: {why}")))
+        holding(&chain, at).err().map(|why| ("client.certificate", format!("{file} can't be used: {why}")))
     }
 }
 
@@ -81,6 +79,13 @@ fn dated(not_before: UnixMs, not_after: UnixMs, at: UnixMs) -> Option<String> {
         return Some(format!("it expired at {not_after}"));
     }
     (at < not_before).then(|| format!("it is not valid before {not_before}"))
+}
+
+/// Whose a chain is and until when it holds, for people; an error says why it does not hold at that time. Nothing of it is verified.
+pub fn holding(chain: &[CertificateDer<'_>], at: UnixMs) -> Result<String, String> {
+    let own = certificate::facts(chain.get(..1).unwrap_or_default(), &Redactor::default()).into_iter().next();
+    let own = own.ok_or("it can't be read")?;
+    dated(own.not_before, own.not_after, at).map_or_else(|| Ok(format!("{}, until {}", own.subject, own.not_after)), Err)
 }
 
 /// The certificates of a PEM file, ours first. Blocking.

@@ -316,10 +316,14 @@ async fn connect(
     }
     hop(observed).phases.connect = Some(started.elapsed());
     let mut failure = failure.unwrap_or_else(|| Failure::new(Class::Dns, format!("{host}: the name has no addresses")));
+    if options.way.to(own).0.is_some() {
+        failure.detail = bounded(format!("{}; address pins it, DNS was not asked", failure.detail), 300);
+    }
     let families = &hop(observed).families;
     if families.len() > 1 && failure.class == Class::Connect {
         let each: Vec<String> = families.iter().map(|f| format!("{}: {}", f.family, f.failure.as_deref().unwrap_or("connected"))).collect();
-        failure.detail = bounded(format!("{host} over neither family; {}", each.join("; ")), 300);
+        let all = if families.iter().any(|f| f.failure.is_none()) { "not over each family" } else { "over neither family" };
+        failure.detail = bounded(format!("{host} {all}; {}", each.join("; ")), 300);
     }
     Err(failure)
 }

@@ -136,6 +136,12 @@ fn a_certificate_changes_under_open_connections_and_a_broken_one_changes_nothing
         connection.get("/-/healthy").unwrap();
         (connection.shown() == new.chain[0]).then_some(())
     });
+    // A pair that fits, and that nobody would take any more.
+    pki.identity("127.0.0.1", 2000..2001).write(dir.path(), "server");
+    eventually("an expired one is refused", || daemon.log().contains("it expired at 2001-01-01").then_some(()));
+    let mut still = Connection::open(&daemon.url, &pki, None);
+    assert_eq!(still.get("/-/healthy").unwrap().0, 200);
+    assert_eq!(still.shown(), new.chain[0], "the one before stays");
     drop(silent);
     assert_eq!(daemon.stop(), Some(0));
 }

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
 
@@ -18,6 +19,50 @@ const MOST_BYTES: u64 = 256 * 1024;
 const MOST_OF_A_PATTERN: usize = 1 << 20;
 /// So much that does not fit is told.
 const MOST_TOLD: usize = 3;
+
+/// The words that ask something of a document, of both drafts; a root with none of them asks nothing.
+const WORDS: [&str; 40] = [
+    "$ref",
+    "$dynamicRef",
+    "type",
+    "enum",
+    "const",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "not",
+    "if",
+    "then",
+    "else",
+    "properties",
+    "patternProperties",
+    "additionalProperties",
+    "unevaluatedProperties",
+    "propertyNames",
+    "required",
+    "dependentRequired",
+    "dependentSchemas",
+    "dependencies",
+    "minProperties",
+    "maxProperties",
+    "items",
+    "prefixItems",
+    "additionalItems",
+    "unevaluatedItems",
+    "contains",
+    "minContains",
+    "maxContains",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "format",
+    "minimum",
+    "maximum",
+    "multipleOf",
+];
 
 /// A schema, ready to judge.
 #[derive(Debug)]
@@ -53,6 +98,12 @@ impl Schema {
             Some("http://json-schema.org/draft-07/schema" | "https://json-schema.org/draft-07/schema") => Draft::Draft7,
             Some(_) => return Err("its $schema is neither draft 2020-12 nor draft 7".to_owned()),
         };
+        // By the specification whatever an object says it does not know, it allows: an example of the body would be a schema that everything fits.
+        if let Some(object) = document.as_object()
+            && !object.keys().any(|key| WORDS.contains(&key.as_str()))
+        {
+            return Err("it is no JSON Schema: at its root stands none of type, properties, required, items, $ref, ...; is it an example of the body?".to_owned());
+        }
         let patterns = PatternOptions::regex().size_limit(MOST_OF_A_PATTERN).dfa_size_limit(MOST_OF_A_PATTERN);
         let options = jsonschema::options().with_draft(draft).should_validate_formats(true).with_pattern_options(patterns);
         let at = |place: &str| if place.is_empty() { "its root".to_owned() } else { place.to_owned() };
@@ -68,6 +119,7 @@ impl Schema {
     fn judge_blocking(&self, body: &[u8]) -> Fits {
         let document: Value = match serde_json::from_slice(body) {
             Ok(document) => document,
+            Err(_) if body.is_empty() => return Fits { met: false, seen: "an empty body".to_owned() },
             Err(e) => return Fits { met: false, seen: format!("not JSON ({e})") },
         };
         let mut wrong = self.0.iter_errors(&document);
@@ -76,7 +128,12 @@ impl Schema {
             .take(MOST_TOLD)
             .map(|e| {
                 let place = Some(e.instance_path().as_str()).filter(|p| !p.is_empty()).unwrap_or("/");
-                format!("{place} breaks {}", e.schema_path().as_str())
+                // The name of what is missing stands in the schema, not in the body.
+                let missing = match e.kind() {
+                    ValidationErrorKind::Required { property: Value::String(name) } => format!(" ({name} is missing)"),
+                    _ => String::new(),
+                };
+                format!("{place} breaks {}{missing}", e.schema_path().as_str())
             })
             .collect();
         let more = if wrong.next().is_some() { ", and more" } else { "" };

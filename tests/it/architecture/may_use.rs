@@ -77,7 +77,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "webhook",
         ],
     ),
-    ("listener_tls", &["secret", "config::model", "transport"]),
+    ("listener_tls", &["clock", "secret", "config::model", "transport"]),
     ("retry", &[]),
     ("budget", &["clock", "fields", "outcome", "ratelimit", "observed", "config::model"]),
     (

@@ -121,6 +121,8 @@ async fn a_pinned_address_is_the_own_hosts_alone_and_is_judged() {
     let ran = run(&transport, &pinned("127.0.0.1", "/away", true)).await;
     ran.failed(Class::Tls, "");
     assert_eq!(ran.observed.hops[1].address, Some(elsewhere.at));
+    // Whose doing it is that nothing is there is told.
+    run(&transport, &pinned("127.0.0.2", "/", true)).await.failed(Class::Connect, "; address pins it, DNS was not asked");
     for (address, private, rule) in [("127.0.0.1", false, "loopback"), ("169.254.169.254", true, "metadata")] {
         let ran = run(&transport, &pinned(address, "/", private)).await;
         let failure = ran.failure().unwrap();

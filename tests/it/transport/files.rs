@@ -58,6 +58,8 @@ async fn a_body_must_fit_its_schema() {
         "/right" => Reply::json(r#"{"orders": [{"id": "SO-1", "at": "2026-12-01T08:00:00Z", "of": {"id": "SO-2"}}]}"#),
         "/wrong" => Reply::json(r#"{"orders": [{"id": "c4nary"}, {"id": 7, "at": "soon"}, {"c4nary": 1}, {}]}"#),
         "/page" => Reply::new(200).body("<html>"),
+        "/empty" => Reply::new(200),
+        "/without" => Reply::json("{}"),
         _ => Reply::new(503).body("{}"),
     })
     .await;
@@ -77,6 +79,8 @@ async fn a_body_must_fit_its_schema() {
         ran.failed(Class::Assertion, "expected: the body fits the JSON Schema; seen: /orders/0/id breaks ");
         assert!(ran.detail().ends_with(", and more") && !format!("{ran:?}").contains("c4nary\""), "{}", ran.detail());
         run(&transport, &at("/page")).await.failed(Class::Assertion, "not JSON");
+        run(&transport, &at("/empty")).await.failed(Class::Assertion, "seen: an empty body");
+        run(&transport, &at("/without")).await.failed(Class::Assertion, "/ breaks /required (orders is missing)");
         run(&transport, &at("/down")).await.failed(Class::ServerError, "503");
     }
     std::fs::write(dir.path().join("order.json"), "{").unwrap();
@@ -92,6 +96,9 @@ fn a_schema_that_can_not_be_used_is_told_when_it_is_loaded() {
         ("{", "it is not JSON: EOF"),
         (r#"{"properties": {"a": {"type": "strin"}}}"#, "at /properties/a/type: "),
         (r#"{"$ref": "https://schemas.example.com/order.json"}"#, "https://schemas.example.com/order.json"),
+        (r#"{"orders": [{"id": 1}]}"#, "is it an example of the body?"),
+        (r#"{"requierd": ["orders"]}"#, "it is no JSON Schema"),
+        ("{}", "it is no JSON Schema"),
         (r#"{"$ref": "file:///etc/passwd"}"#, "file:///etc/passwd"),
         (r#"{"$ref": "other.json"}"#, "other.json"),
         (r#"{"pattern": "(?=x)"}"#, "at /pattern: "),
