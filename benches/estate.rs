@@ -106,7 +106,8 @@ async fn estate(checks: u64, every: u64, seconds: u64) {
         quantile(&lags, 0.99)
     );
     let expected = checks * seconds / every;
-    let missed = all.due().abs_diff(expected) > checks / every || behind > 0 || all.pass != all.due();
+    // Less than a second's slots fewer is where the span begins and ends.
+    let missed = all.due() + checks / every < expected || behind > 0 || all.pass != all.due();
     println!("expected about {expected} slots: {}", if missed { "SLOTS MISSED" } else { "none missed" });
     std::process::exit(i32::from(missed));
 }
