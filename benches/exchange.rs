@@ -202,7 +202,7 @@ fn compare(runtime: &tokio::runtime::Runtime) {
             let home = dir.path().join(format!("{scheme}{round}"));
             let settings = format!("[probe]\nca = \"{}\"\n", target.ca.display());
             estate.write(&home, &settings, std::slice::from_ref(base), Duration::from_secs(10));
-            let daemon = daemon::Daemon::start(&home, &[]);
+            let daemon = daemon::Daemon::start(&home, &[bed::NO_PACE]);
             // The first run of a check is told in the log.
             std::thread::sleep(estate.every + WARM_UP);
             target.lags(estate);

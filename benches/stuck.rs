@@ -44,7 +44,7 @@ fn main() {
     let settings = format!("[probe]\nca = \"{}\"\n", target.ca.display());
     estate.write(dir.path(), &settings, &bases, TIMEOUT);
 
-    let daemon = daemon::Daemon::start(dir.path(), &[]);
+    let daemon = daemon::Daemon::start(dir.path(), &[bed::NO_PACE]);
     let idle = resident_of(daemon.pid());
     let inflight = || daemon::series(&daemon.get("/metrics"), "soakwatch_runs_inflight", &[]).unwrap_or(0.0);
     let began = monotonic();

@@ -112,6 +112,17 @@ impl Clock {
         }
     }
 
+    /// How long until it shows `at`: to the microsecond, where [`Clock::now`] leaves out what has gone by of a millisecond. Zero once it does.
+    pub fn until(&self, at: UnixMs) -> Duration {
+        match self {
+            Self::System => {
+                let gone = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                Duration::from_millis(u64::try_from(at.0).unwrap_or(0)).saturating_sub(gone)
+            }
+            Self::Simulated(_) => at.since(self.now()),
+        }
+    }
+
     /// Moves a simulated clock; the system's clock is left alone.
     pub fn set(&self, to: UnixMs) {
         if let Self::Simulated(at) = self {
@@ -135,6 +146,18 @@ pub fn monotonic_micros() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_waited_for_to_its_millisecond() {
+        let at = UnixMs(1_800_000_000_000);
+        let clock = Clock::simulated(UnixMs(at.0 - 3));
+        assert_eq!(clock.until(at), Duration::from_millis(3));
+        assert_eq!(clock.until(UnixMs(at.0 - 4)), Duration::ZERO);
+        let now = Clock::System.now();
+        let left = Clock::System.until(now.plus(Duration::from_secs(3600)));
+        assert!(left <= Duration::from_secs(3600) && left > Duration::from_secs(3500), "{left:?}");
+        assert_eq!(Clock::System.until(now), Duration::ZERO);
+    }
 
     #[test]
     fn whole_days_are_those_that_people_count() {

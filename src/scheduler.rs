@@ -265,10 +265,9 @@ impl Scheduler {
     }
 
     fn wake_at(&self) -> Instant {
-        let now = self.means.clock.now();
-        let due = self.heap.peek().map_or(LOOK, |Reverse((due, ..))| due.since(now));
-        // Wall time is in whole milliseconds: one more, so that the slot has come when we wake.
-        Instant::now() + due.min(LOOK).max(Duration::from_millis(1))
+        // Whoever wakes before the slot, because the wall clock goes slower than the other one, waits once more.
+        let due = self.heap.peek().map_or(LOOK, |Reverse((due, ..))| self.means.clock.until(*due));
+        Instant::now() + due.min(LOOK)
     }
 
     /// Runs or accounts for everything that is due by now; returns now.

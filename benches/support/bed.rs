@@ -30,6 +30,9 @@ const BODY: &str = r#"{"orders":[],"queue":{"depth":3}}"#;
 /// Further arrivals are counted, not noted.
 const MOST_ARRIVALS: usize = 500_000;
 
+/// What [`Estate::write`] has in its configuration: a daemon of the tests (`Daemon::start`) would otherwise keep a pace of 1,000 a second towards each host.
+pub(crate) const NO_PACE: (&str, &str) = ("SOAKWATCH__RATE_LIMIT__MAX_RATE", "1000000/s");
+
 /// Microseconds of wall time: two processes compare them.
 pub(crate) fn wall_us() -> i64 {
     let t = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);

@@ -1,10 +1,11 @@
-//! One pace: so many requests a second, evenly, never two at once. `governor` counts; the caller says what time it is.
+//! One pace: so many requests a second, evenly, never two at once unless timers are too coarse for it. `governor` counts; the caller says what time it is.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use governor::clock::Clock;
+use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
@@ -28,10 +29,13 @@ impl Clock for Told {
 
 /// A request is this many cells, so that a turn taken a little late moves none of the next ones.
 const CELLS: u32 = 10;
+/// Who waits for a moment that is nearer may wake this late. A pace that lets more than one request go meanwhile can't be kept one by one: each would make all
+/// behind it later.
+const LATE: Duration = Duration::from_millis(2);
 
 /// A pace, and when it was last used.
 pub(super) struct Limiter {
-    inner: RateLimiter<NotKeyed, InMemoryState, Told>,
+    inner: RateLimiter<NotKeyed, InMemoryState, Told, StateInformationMiddleware>,
     clock: Told,
     per_s: f64,
     strict: bool,
@@ -43,10 +47,11 @@ pub(super) struct Limiter {
 }
 
 impl Limiter {
-    /// So many requests a second. `strict`: never a moment too early (a quota); otherwise a tenth of the distance is allowed for.
+    /// So many requests a second. `strict`: never a moment too early (a quota); otherwise a tenth of the distance is allowed for, or what goes by while timers
+    /// are late.
     pub(super) fn new(per_s: f64, strict: bool, now: Instant) -> Self {
         let clock = Told(Arc::new(Mutex::new(now)));
-        let inner = RateLimiter::direct_with_clock(quota(per_s, strict), clock.clone());
+        let inner = RateLimiter::direct_with_clock(quota(per_s, strict), clock.clone()).with_middleware();
         Self { inner, clock, per_s, strict, last: None, next: now, owed: 0 }
     }
 
@@ -93,9 +98,10 @@ impl Limiter {
         self.clock.tell(now);
         let Some(cells) = NonZeroU32::new(CELLS) else { return false };
         match self.inner.check_n(cells) {
-            Ok(Ok(())) => {
+            Ok(Ok(left)) => {
                 self.last = Some(now);
-                self.next = now + Duration::from_secs_f64(1.0 / self.per_s);
+                let more = left.remaining_burst_capacity() >= CELLS;
+                self.next = if more { now } else { now + Duration::from_secs_f64(1.0 / self.per_s) };
                 true
             }
             Ok(Err(not_until)) => {
@@ -110,7 +116,8 @@ impl Limiter {
 /// One request in `1 / per_s` seconds, as cells.
 fn quota(per_s: f64, strict: bool) -> Quota {
     let cell = Duration::from_secs_f64(1.0 / per_s / f64::from(CELLS)).max(Duration::from_nanos(1));
-    let burst = NonZeroU32::new(if strict { CELLS } else { CELLS + 1 }).unwrap_or(NonZeroU32::MIN);
+    let allowed = (LATE.as_secs_f64() * per_s * f64::from(CELLS)).max(1.0) as u32;
+    let burst = NonZeroU32::new(if strict { CELLS } else { CELLS.saturating_add(allowed) }).unwrap_or(NonZeroU32::MIN);
     Quota::with_period(cell).unwrap_or(Quota::per_second(burst)).allow_burst(burst)
 }
 
@@ -140,6 +147,23 @@ mod tests {
             assert!(all.len() <= most && all.len() >= most - 1 - most / 50, "{per_s}: {}", all.len());
             assert!(gap.as_secs_f64() >= 0.89 / per_s, "{per_s}: {gap:?}");
         }
+    }
+
+    #[test]
+    fn a_pace_faster_than_timers_is_kept_on_average() {
+        let now = monotonic();
+        let mut limiter = Limiter::new(1000.0, false, now);
+        let at_once = (0..10).filter(|_| limiter.wait(now).is_zero() && limiter.take(now)).count();
+        assert_eq!((at_once, limiter.wait(now).is_zero()), (3, false));
+        let mut limiter = Limiter::new(1000.0, false, now);
+        let mut all = 0;
+        for ms in (0..10_000).step_by(3) {
+            let now = now + Duration::from_millis(ms);
+            while limiter.wait(now).is_zero() && limiter.take(now) {
+                all += 1;
+            }
+        }
+        assert!((9_990..=10_002).contains(&all), "{all}");
     }
 
     #[test]
