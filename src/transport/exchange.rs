@@ -14,13 +14,12 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION, USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use url::Url;
 
 use super::away::Endpoint;
 use super::connect::{Sent, hop, is_ours};
-use super::kept::{Live, MAX_HEADERS, Place};
+use super::kept::{Link, Live, MAX_HEADERS, Place};
 use super::listen::Listener;
 use super::{Options, Transport, body};
 use crate::clock::monotonic;
@@ -85,7 +84,8 @@ impl Transport {
         let first = request.url.origin();
         loop {
             let url = full_url(&request);
-            visited.insert((request.method.clone(), url.clone()));
+            // Most requests make one.
+            observed.hops.reserve_exact(1);
             observed.hops.push(Hop {
                 token: token.is_some(),
                 method: request.method.to_string(),
@@ -101,17 +101,15 @@ impl Transport {
             let mut kept = place.as_ref().and_then(|place| self.kept.take(place, hop(observed)));
             let (response, mut live) = loop {
                 let reused = kept.is_some();
-                let mut live = match kept.take() {
-                    Some(live) => live,
+                let link = match kept.take() {
+                    Some(live) => Link::Kept(live),
                     None => {
                         let (stream, h2) = Box::pin(self.open(&url, options, (sent, client), redactor, observed)).await?;
-                        observed.step = Step::Processing;
-                        let begun = Box::pin(Live::begin(stream, h2, &self.limits)).await;
-                        begun.map_err(|e| wire(&host, &e, "the response"))?
+                        Link::Opened(stream, h2)
                     }
                 };
-                match (Box::pin(self.converse(&mut live, &request, &url, &host, observed)).await, fresh.take()) {
-                    (Ok(response), _) => break (response, live),
+                match (Box::pin(self.converse(link, &request, &url, &host, observed)).await, fresh.take()) {
+                    (Ok(answered), _) => break answered,
                     // It ended while nobody looked: that is no answer, and a request that may be repeated is.
                     (Err(unanswered), Some(new)) if reused && unanswered.gone && request.method.is_idempotent() => *hop(observed) = new,
                     (Err(unanswered), _) => return Err(unanswered.failure),
@@ -133,6 +131,7 @@ impl Transport {
                 }
                 drop((incoming, live));
                 followed += 1;
+                visited.insert((request.method.clone(), url.clone()));
                 turn(&mut request, parts.status, &url, next, redactor)?;
                 if visited.contains(&(request.method.clone(), full_url(&request))) {
                     return Err(Failure::new(Class::Redirect, format!("a redirect loop: sent back to {}", shown(&request.url, redactor))));
@@ -157,28 +156,28 @@ impl Transport {
     /// Sends the request and waits for the response's head.
     async fn converse(
         &self,
-        live: &mut Live,
+        link: Link,
         request: &Request,
         url: &Url,
         host: &str,
         observed: &mut Observed,
-    ) -> Result<http::Response<Incoming>, Unanswered> {
+    ) -> Result<(http::Response<Incoming>, Live), Unanswered> {
         observed.step = Step::Processing;
-        let head = self.head(request, url, live.is_h2(), observed.trace.filter(|_| self.limits.traceparent))?;
+        let head = self.head(request, url, link.is_h2(), observed.trace.filter(|_| self.limits.traceparent))?;
         let started = monotonic();
-        let response = live.ask(head).await;
+        let answered = link.ask(head, &self.limits).await;
         let hop = hop(observed);
         hop.phases.processing = Some(started.elapsed());
-        let response = response.map_err(|e| Unanswered { failure: wire(host, &e, "the response"), gone: !e.is_parse() && !e.is_user() })?;
+        let (response, live) = answered.map_err(|e| Unanswered { failure: wire(host, &e, "the response"), gone: !e.is_parse() && !e.is_user() })?;
         hop.version = Some(version_text(response.version()).to_owned());
         // HTTP/2 has no cap on the number of headers of its own.
         if response.headers().len() > MAX_HEADERS {
             return Err(Failure::new(Class::Protocol, format!("{host}: the response has more than {MAX_HEADERS} headers")).into());
         }
-        Ok(response)
+        Ok((response, live))
     }
 
-    fn head(&self, request: &Request, url: &Url, h2: bool, trace: Option<TraceParent>) -> Result<http::Request<Full<Bytes>>, Failure> {
+    fn head(&self, request: &Request, url: &Url, h2: bool, trace: Option<TraceParent>) -> Result<http::Request<Bytes>, Failure> {
         let unsendable = |_| Failure::new(Class::Redirect, "a URL that can't be sent");
         let mut target: http::Uri = url.as_str().parse().map_err(unsendable)?;
         let mut headers = request.headers.clone();
@@ -196,7 +195,7 @@ impl Transport {
         }
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static(body::ACCEPTED));
-        let mut head = http::Request::new(Full::new(request.body.clone()));
+        let mut head = http::Request::new(request.body.clone());
         *head.method_mut() = request.method.clone();
         *head.uri_mut() = target;
         *head.version_mut() = if h2 { Version::HTTP_2 } else { Version::HTTP_11 };

@@ -15,6 +15,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::Method;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use super::connect::Stream;
+use super::opening::{Answered, Asking, stand_in};
 use super::{Limits, Options};
 use crate::clock::monotonic;
 use crate::fields::host_port;
@@ -72,7 +74,7 @@ enum Sender {
     Http2(http2::SendRequest<Full<Bytes>>),
 }
 
-type Connection = Pin<Box<http1::Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>>>;
+type Connection = Pin<Box<http1::Connection<TokioIo<Answered>, Full<Bytes>>>>;
 
 /// Who makes a connection go.
 enum Driver {
@@ -101,6 +103,35 @@ impl Driver {
     }
 }
 
+type Response = http::Response<Incoming>;
+
+/// Where a request is sent.
+pub(super) enum Link {
+    /// Over a connection just opened, which speaks HTTP/2 or does not.
+    Opened(Box<dyn Stream>, bool),
+    /// Over one that was kept.
+    Kept(Live),
+}
+
+impl Link {
+    /// Whether it speaks HTTP/2.
+    pub(super) fn is_h2(&self) -> bool {
+        match self {
+            Self::Opened(_, h2) => *h2,
+            Self::Kept(live) => matches!(live.sender, Sender::Http2(_)),
+        }
+    }
+
+    /// Sends a request and waits for the head of its response.
+    pub(super) async fn ask(self, request: http::Request<Bytes>, limits: &Limits) -> Result<(Response, Live), hyper::Error> {
+        match self {
+            Self::Opened(stream, false) => Live::first(stream, request, limits).await,
+            Self::Opened(stream, true) => Box::pin(async { Live::http2(stream, limits).await?.ask(request).await }).await,
+            Self::Kept(live) => Box::pin(live.ask(request)).await,
+        }
+    }
+}
+
 /// A connection, ready for requests. It ends when this is dropped.
 pub(super) struct Live {
     sender: Sender,
@@ -109,41 +140,50 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// HTTP over a stream just opened.
-    pub(super) async fn begin(stream: Box<dyn Stream>, h2: bool, limits: &Limits) -> Result<Self, hyper::Error> {
-        let (sender, driver) = if h2 {
-            let driving = Driving::default();
-            let (sender, driver) = http2::Builder::new(driving.executor())
-                .max_header_list_size(u32::try_from(limits.max_headers).unwrap_or(u32::MAX))
-                .initial_stream_window_size(H2_WINDOW)
-                .initial_connection_window_size(H2_WINDOW)
-                .handshake(TokioIo::new(stream))
-                .await?;
-            driving.spawn(driver);
-            (Sender::Http2(sender), Driver::Tasks(driving))
-        } else {
-            let (sender, connection) = http1::Builder::new()
-                .max_headers(MAX_HEADERS)
-                .max_header_size(limits.max_headers)
-                .max_buf_size(limits.max_headers.max(64 * 1024) + 8192)
-                .handshake(TokioIo::new(stream))
-                .await?;
-            (Sender::Http1(sender), Driver::Waiting(Some(Box::pin(connection))))
-        };
-        Ok(Self { sender, driver, opened: monotonic() })
+    /// HTTP/1 over a stream just opened: sends the request and waits for the head of its response. While nothing has come back, hyper is not there yet.
+    async fn first(stream: Box<dyn Stream>, request: http::Request<Bytes>, limits: &Limits) -> Result<(Response, Self), hyper::Error> {
+        let method = request.method().clone();
+        let answered = Asking::new(stream, request).await;
+        Box::pin(Self::hear(answered, method, limits)).await
     }
 
-    /// Whether it speaks HTTP/2.
-    pub(super) fn is_h2(&self) -> bool {
-        matches!(self.sender, Sender::Http2(_))
+    async fn hear(answered: Answered, method: Method, limits: &Limits) -> Result<(Response, Self), hyper::Error> {
+        let (mut sender, connection) = http1::Builder::new()
+            .max_headers(MAX_HEADERS)
+            .max_header_size(limits.max_headers)
+            .max_buf_size(limits.max_headers.max(64 * 1024) + 8192)
+            .handshake(TokioIo::new(answered))
+            .await?;
+        let mut connection = Box::pin(connection);
+        let response = sender.send_request(stand_in(method));
+        // This is where hyper writes the request; what came back is there to be read from then on.
+        let ended = poll_fn(|cx| Poll::Ready(connection.as_mut().poll(cx).is_ready())).await;
+        let mut driver = Driver::Waiting((!ended).then_some(connection));
+        let response = driver.until(response).await?;
+        Ok((response, Self { sender: Sender::Http1(sender), driver, opened: monotonic() }))
+    }
+
+    /// HTTP/2 over a stream just opened.
+    async fn http2(stream: Box<dyn Stream>, limits: &Limits) -> Result<Self, hyper::Error> {
+        let driving = Driving::default();
+        let (sender, driver) = http2::Builder::new(driving.executor())
+            .max_header_list_size(u32::try_from(limits.max_headers).unwrap_or(u32::MAX))
+            .initial_stream_window_size(H2_WINDOW)
+            .initial_connection_window_size(H2_WINDOW)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        driving.spawn(driver);
+        Ok(Self { sender: Sender::Http2(sender), driver: Driver::Tasks(driving), opened: monotonic() })
     }
 
     /// Sends a request and waits for the head of its response.
-    pub(super) async fn ask(&mut self, request: http::Request<Full<Bytes>>) -> Result<http::Response<Incoming>, hyper::Error> {
-        match &mut self.sender {
-            Sender::Http1(sender) => self.driver.until(sender.send_request(request)).await,
-            Sender::Http2(sender) => sender.send_request(request).await,
-        }
+    async fn ask(mut self, request: http::Request<Bytes>) -> Result<(Response, Self), hyper::Error> {
+        let request = request.map(Full::new);
+        let response = match &mut self.sender {
+            Sender::Http1(sender) => self.driver.until(sender.send_request(request)).await?,
+            Sender::Http2(sender) => sender.send_request(request).await?,
+        };
+        Ok((response, self))
     }
 
     /// Waits for something that comes over it, as the rest of a response does.

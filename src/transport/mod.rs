@@ -32,6 +32,7 @@ mod kept;
 mod listen;
 mod md5;
 mod oauth2;
+mod opening;
 mod proxy;
 mod resolve;
 pub mod status;
