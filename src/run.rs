@@ -153,7 +153,7 @@ async fn attempts(
         let pause = attempt.failure.as_ref().and_then(|f| again.pause_after(f));
         attempts.pop_if(|before| before.held_back());
         if attempts.is_empty() || !attempt.held_back() {
-            attempts.push(attempt);
+            attempts.push(*attempt);
         }
         let Some(pause) = pause.filter(|p| *p < deadline.saturating_duration_since(Instant::now())) else { break };
         sleep(pause).await;
@@ -166,7 +166,8 @@ async fn attempts(
     RunReport { record: record(def, slot, began.elapsed(), &attempts), attempts }
 }
 
-async fn attempt(context: &mut ProbeContext<'_>, trace: TraceParent, began: Instant, deadline: Instant) -> Attempt {
+/// In a box: its place would be kept in the run while the attempt still waits.
+async fn attempt(context: &mut ProbeContext<'_>, trace: TraceParent, began: Instant, deadline: Instant) -> Box<Attempt> {
     let start = Instant::now();
     let mut observed = Observed { trace: Some(trace), ..Observed::default() };
     let def = context.check;
@@ -174,7 +175,7 @@ async fn attempt(context: &mut ProbeContext<'_>, trace: TraceParent, began: Inst
         Ok(result) => result,
         Err(_) => Err(deadline_passed(def, &observed)),
     };
-    Attempt { started_after: start - began, duration: start.elapsed(), observed, failure: result.err() }
+    Box::new(Attempt { started_after: start - began, duration: start.elapsed(), observed, failure: result.err() })
 }
 
 /// What a deadline means in the step it struck (product.md: waiting that ends nowhere).

@@ -448,18 +448,19 @@ struct Job {
 
 impl Job {
     async fn run(self) -> Arrived {
-        let (record, answered) = match self.turn().await {
+        // Boxes: a run that waits for its target keeps no place for what it needed before, nor for what it will come to.
+        let (record, answered) = match Box::pin(self.turn()).await {
             Ok((_permits, waited)) => {
                 let _in_flight = InFlight::new(&self.own);
                 let pace = Some(Pace { budgets: &self.budgets, clock: &self.clock });
                 let ran = tokio::select! {
                     biased;
-                    () = self.cut.cancelled() => (self.not_run(Cause::Shutdown), false),
+                    () = self.cut.cancelled() => (Box::new(self.not_run(Cause::Shutdown)), false),
                     report = Box::pin(run_once(&self.def, (&self.transport, &self.memories), self.slot, pace)) => {
                         let answered = report.answered();
                         let mut record = report.record;
                         record.facts.throttle_wait = (waited >= WORTH_TELLING).then(|| DurationCode::of(waited));
-                        (record, answered)
+                        (Box::new(record), answered)
                     }
                 };
                 let holds = self.budgets.notes().into_iter().map(|note| (HOLD_NOTE, note));
@@ -469,9 +470,9 @@ impl Job {
                 }
                 ran
             }
-            Err(cause) => (self.not_run(cause), false),
+            Err(cause) => (Box::new(self.not_run(cause)), false),
         };
-        Arrived::ran(record, self.host, answered)
+        Arrived::ran(*record, self.host, answered)
     }
 
     fn not_run(&self, cause: Cause) -> Record {

@@ -113,7 +113,7 @@ pub async fn get(
     }
     let request =
         Request { method: Method::GET, url: url.clone(), headers, secret_query: Vec::new(), body: Bytes::new(), secret_body: false };
-    let mut answer = Box::pin(context.transport.exchange(request, &options, None, context.redactor, observed)).await?;
+    let mut answer = Box::pin(context.transport.exchange(&request, &options, None, context.redactor, observed)).await?;
     observed.step = Step::Judge;
     observed.body_bytes = Some(answer.body.len() as u64);
     let https = |url: &str| url.starts_with("https:");

@@ -34,7 +34,7 @@ pub async fn ask(method: Method, url: &Url, options: &Options, context: &ProbeCo
         Request { method, url: url.clone(), headers: HeaderMap::new(), secret_query: Vec::new(), body: Bytes::new(), secret_body: false };
     // What the check itself was answered stays what is shown of it.
     let (status, bytes) = (observed.status, observed.body_bytes);
-    let answer = Box::pin(context.transport.exchange(request, &options, None, context.redactor, observed)).await;
+    let answer = Box::pin(context.transport.exchange(&request, &options, None, context.redactor, observed)).await;
     (observed.status, observed.body_bytes) = (status, bytes);
     match answer {
         Ok(answer) => Reached::Status(answer.status.as_u16()),

@@ -201,9 +201,10 @@ impl HttpCheck {
         if let Some(auth) = &self.auth {
             token = Box::pin(transport.authorize(auth, &mut request, &options, None, context.redactor, observed)).await?;
         }
-        let mut answer = Box::pin(transport.exchange(request.clone(), &options, None, context.redactor, observed)).await?;
+        // In a box: its place would be kept in every run that still waits for it.
+        let mut answer = Box::new(Box::pin(transport.exchange(&request, &options, None, context.redactor, observed)).await?);
         if let Some(Auth::Digest(digest)) = &self.auth {
-            answer = Box::pin(self.challenged(digest, answer, request.clone(), &options, context, observed)).await?;
+            answer = Box::new(Box::pin(self.challenged(digest, *answer, request.clone(), &options, context, observed)).await?);
         }
         let redactor = &mut *context.redactor;
         // A token can be revoked before its end: one new one, one more try, inside the same attempt.
@@ -212,7 +213,7 @@ impl HttpCheck {
         {
             observed.step = Step::Prepare;
             Box::pin(transport.authorize(auth, &mut request, &options, Some(stale), redactor, observed)).await?;
-            answer = Box::pin(transport.exchange(request, &options, None, redactor, observed)).await?;
+            *answer = Box::pin(transport.exchange(&request, &options, None, redactor, observed)).await?;
         }
         observed.step = Step::Judge;
         let fits = match schema {
@@ -246,7 +247,7 @@ impl HttpCheck {
                 Err(failure) => return Err(failure),
             }
             context.turn(asked).await?;
-            answer = Box::pin(context.transport.exchange(request.clone(), options, None, context.redactor, observed)).await?;
+            answer = Box::pin(context.transport.exchange(&request, options, None, context.redactor, observed)).await?;
             (answered, asked) = (answered + 1, asked + 1);
         }
         Ok(answer)

@@ -219,7 +219,7 @@ impl WebhookCheck {
         let sender = Sender::new(self, context.redactor).await?;
         let id = message_id(context, "");
         let request = sender.message(Variant::Genuine, &id, context.now, context.redactor)?;
-        let answered = Box::pin(context.transport.exchange(request.clone(), &options, None, context.redactor, observed)).await?;
+        let answered = Box::pin(context.transport.exchange(&request, &options, None, context.redactor, observed)).await?;
         observed.step = Step::Judge;
         observed.body_bytes = Some(answered.body.len() as u64);
         let status = observed.status;

@@ -71,7 +71,7 @@ impl Transport {
     /// Makes the exchange. Every hop is written into `observed` while it goes on; `token`: the token endpoint it asks.
     pub async fn exchange(
         &self,
-        mut request: Request,
+        request: &Request,
         options: &Options,
         token: Option<&Endpoint>,
         redactor: &Redactor,
@@ -82,8 +82,11 @@ impl Transport {
         let mut followed = 0u8;
         let own_encoding = request.headers.contains_key(ACCEPT_ENCODING);
         let first = request.url.origin();
+        // What a redirect made of the request.
+        let mut turned: Option<Box<Request>> = None;
         loop {
-            let url = full_url(&request);
+            let request = turned.as_deref().unwrap_or(request);
+            let url = full_url(request);
             // Most requests make one.
             observed.hops.reserve_exact(1);
             observed.hops.push(Hop {
@@ -97,7 +100,7 @@ impl Transport {
             let host = shown_host(&url);
             let place = Place::of(&url, options).filter(|_| followed == 0 && token.is_none());
             // As it is before a connection is used again, for when that one turns out to have ended.
-            let mut fresh = place.as_ref().map(|_| hop(observed).clone());
+            let mut fresh = place.as_ref().map(|_| Box::new(hop(observed).clone()));
             let mut kept = place.as_ref().and_then(|place| self.kept.take(place, hop(observed)));
             let (response, mut live) = loop {
                 let reused = kept.is_some();
@@ -108,10 +111,10 @@ impl Transport {
                         Link::Opened(stream, h2)
                     }
                 };
-                match (Box::pin(self.converse(link, &request, &url, &host, observed)).await, fresh.take()) {
+                match (Box::pin(self.converse(link, request, &url, &host, observed)).await, fresh.take()) {
                     (Ok(answered), _) => break answered,
                     // It ended while nobody looked: that is no answer, and a request that may be repeated is.
-                    (Err(unanswered), Some(new)) if reused && unanswered.gone && request.method.is_idempotent() => *hop(observed) = new,
+                    (Err(unanswered), Some(new)) if reused && unanswered.gone && request.method.is_idempotent() => *hop(observed) = *new,
                     (Err(unanswered), _) => return Err(unanswered.failure),
                 }
             };
@@ -132,10 +135,12 @@ impl Transport {
                 drop((incoming, live));
                 followed += 1;
                 visited.insert((request.method.clone(), url.clone()));
-                turn(&mut request, parts.status, &url, next, redactor)?;
-                if visited.contains(&(request.method.clone(), full_url(&request))) {
-                    return Err(Failure::new(Class::Redirect, format!("a redirect loop: sent back to {}", shown(&request.url, redactor))));
+                let mut to = Box::new(request.clone());
+                turn(&mut to, parts.status, &url, next, redactor)?;
+                if visited.contains(&(to.method.clone(), full_url(&to))) {
+                    return Err(Failure::new(Class::Redirect, format!("a redirect loop: sent back to {}", shown(&to.url, redactor))));
                 }
+                turned = Some(to);
                 continue;
             }
             observed.step = Step::Transfer;

@@ -123,13 +123,29 @@ impl Link {
     }
 
     /// Sends a request and waits for the head of its response.
-    pub(super) async fn ask(self, request: http::Request<Bytes>, limits: &Limits) -> Result<(Response, Live), hyper::Error> {
-        match self {
-            Self::Opened(stream, false) => Live::first(stream, request, limits).await,
-            Self::Opened(stream, true) => Box::pin(async { Live::http2(stream, limits).await?.ask(request).await }).await,
-            Self::Kept(live) => Box::pin(live.ask(request)).await,
+    pub(super) fn ask(self, request: http::Request<Bytes>, limits: &Limits) -> impl Future<Output = Result<(Response, Live), hyper::Error>> {
+        // Not an async function, which would hold the request twice for as long as its target is silent.
+        let waiting = match self {
+            Self::Opened(stream, false) => Waits::First(request.method().clone(), Asking::new(stream, request)),
+            Self::Opened(stream, true) => Waits::Http(Box::pin(async move { Live::http2(stream, limits).await?.ask(request).await })),
+            Self::Kept(live) => Waits::Http(Box::pin(live.ask(request))),
+        };
+        async move {
+            match waiting {
+                Waits::First(method, asking) => {
+                    let answered = asking.await;
+                    Box::pin(Live::hear(answered, method, limits)).await
+                }
+                Waits::Http(asked) => asked.await,
+            }
         }
     }
+}
+
+/// What is waited for. Over HTTP/1 on a connection just opened hyper is not there before something came back.
+enum Waits<'a> {
+    First(Method, Asking),
+    Http(Pin<Box<dyn Future<Output = Result<(Response, Live), hyper::Error>> + Send + 'a>>),
 }
 
 /// A connection, ready for requests. It ends when this is dropped.
@@ -140,13 +156,7 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// HTTP/1 over a stream just opened: sends the request and waits for the head of its response. While nothing has come back, hyper is not there yet.
-    async fn first(stream: Box<dyn Stream>, request: http::Request<Bytes>, limits: &Limits) -> Result<(Response, Self), hyper::Error> {
-        let method = request.method().clone();
-        let answered = Asking::new(stream, request).await;
-        Box::pin(Self::hear(answered, method, limits)).await
-    }
-
+    /// HTTP/1 over a stream over which a request was sent and something came back: waits for the head of the response.
     async fn hear(answered: Answered, method: Method, limits: &Limits) -> Result<(Response, Self), hyper::Error> {
         let (mut sender, connection) = http1::Builder::new()
             .max_headers(MAX_HEADERS)

@@ -189,7 +189,7 @@ impl Transport {
             return Err(left_alone(&request.url, &stay, redactor));
         }
         let options = Options { version: HttpVersion::Auto, redirects: 0, max_body: Some(MAX_ANSWER), ..options.clone() };
-        Box::pin(self.exchange(request, &options, Some(&endpoint), redactor, observed)).await
+        Box::pin(self.exchange(&request, &options, Some(&endpoint), redactor, observed)).await
     }
 
     async fn fetch(
@@ -204,7 +204,7 @@ impl Transport {
         let request = request(oauth2, secret, redactor).await?;
         let url = shown(&request.url, redactor);
         let options = Options { version: HttpVersion::Auto, redirects: 0, max_body: Some(MAX_ANSWER), ..options.clone() };
-        let answer = Box::pin(self.exchange(request, &options, Some(endpoint), redactor, observed)).await.map_err(|mut f| {
+        let answer = Box::pin(self.exchange(&request, &options, Some(endpoint), redactor, observed)).await.map_err(|mut f| {
             f.detail = bounded(format!("token endpoint {url}: {}", f.detail), 300);
             f
         })?;

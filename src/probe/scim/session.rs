@@ -86,13 +86,13 @@ impl<'a> Session<'a> {
             }
             _ => self.turn(context, observed).await?,
         }
-        let mut answer = Box::pin(context.transport.exchange(request.clone(), &self.options, None, context.redactor, observed)).await?;
+        let mut answer = Box::pin(context.transport.exchange(&request, &self.options, None, context.redactor, observed)).await?;
         // A token can be revoked before its end: one new one, as every client takes.
         if let (Some(auth), Some(stale), StatusCode::UNAUTHORIZED) = (auth, &token, answer.status) {
             self.turn(context, observed).await?;
             let authorize = context.transport.authorize(auth, &mut request, &self.options, Some(stale), context.redactor, observed);
             Box::pin(authorize).await?;
-            answer = Box::pin(context.transport.exchange(request, &self.options, None, context.redactor, observed)).await?;
+            answer = Box::pin(context.transport.exchange(&request, &self.options, None, context.redactor, observed)).await?;
         }
         observed.step = Step::Judge;
         self.judged(ask, answer, observed)

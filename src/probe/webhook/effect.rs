@@ -39,7 +39,7 @@ pub(super) async fn read(
     if effect.url.host_port() == options.host {
         round::turn(context, observed).await?;
     }
-    let answer = Box::pin(context.transport.exchange(request, options, None, context.redactor, observed)).await?;
+    let answer = Box::pin(context.transport.exchange(&request, options, None, context.redactor, observed)).await?;
     observed.step = Step::Judge;
     if !answer.status.is_success() || answer.limits.throttled {
         let (class, retry_after) = status::refusal(answer.status, &answer.limits, answer.dialect);

@@ -123,7 +123,7 @@ async fn replay(
         None => None,
     };
     turn(context, observed).await?;
-    let again = Box::pin(context.transport.exchange(first, options, None, context.redactor, observed)).await?;
+    let again = Box::pin(context.transport.exchange(&first, options, None, context.redactor, observed)).await?;
     let met = answer::is_taken(check, &again);
     let seen = answer::status_words(again.status);
     answer::note("the same message again is taken", &seen, met, Class::Assertion, context.redactor, observed);
@@ -161,7 +161,7 @@ async fn reject(
     let request = sender.message(variant, &id, context.now, context.redactor)?;
     let expected = format!("{} is refused", words(variant));
     turn(context, observed).await?;
-    let answered = match Box::pin(context.transport.exchange(request, options, None, context.redactor, observed)).await {
+    let answered = match Box::pin(context.transport.exchange(&request, options, None, context.redactor, observed)).await {
         Ok(answered) => answered,
         // Who hangs up takes nothing.
         Err(failure) if failure.class == Class::Protocol => {
