@@ -46,19 +46,14 @@ fn main() {
 
     let daemon = daemon::Daemon::start(dir.path(), &[bed::NO_PACE]);
     let idle = resident_of(daemon.pid());
-    let inflight = || daemon::series(&daemon.get("/metrics"), "soakwatch_runs_inflight", &[]).unwrap_or(0.0);
     let began = monotonic();
-    std::thread::sleep(TIMEOUT - Duration::from_secs(1));
-    let mut most = (0.0, 0.0);
-    while began.elapsed() < EVERY + Duration::from_secs(5) {
-        // Memory first: a scrape holds some itself.
-        let (memory, waiting) = (resident_of(daemon.pid()), inflight());
-        if waiting >= most.0 {
-            most = (waiting, memory);
-        }
-        std::thread::sleep(Duration::from_secs(1));
+    // None has ended before the first one's timeout: so many wait as were taken.
+    while target.served() < runs && began.elapsed() < TIMEOUT + Duration::from_secs(1) {
+        std::thread::sleep(Duration::from_millis(100));
     }
-    let (waiting, ours) = most;
+    // Memory first: a scrape holds some itself, and blackbox_exporter is not asked for one either.
+    let ours = resident_of(daemon.pid());
+    let waiting = daemon::series(&daemon.get("/metrics"), "soakwatch_runs_inflight", &[]).unwrap_or(0.0);
     println!("soakwatch: {waiting:.0} runs stuck, {ours:.1} MiB resident; {idle:.1} MiB when it had just started");
     drop(daemon);
 

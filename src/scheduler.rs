@@ -447,32 +447,42 @@ struct Job {
 }
 
 impl Job {
-    async fn run(self) -> Arrived {
-        // Boxes: a run that waits for its target keeps no place for what it needed before, nor for what it will come to.
-        let (record, answered) = match Box::pin(self.turn()).await {
-            Ok((_permits, waited)) => {
-                let _in_flight = InFlight::new(&self.own);
-                let pace = Some(Pace { budgets: &self.budgets, clock: &self.clock });
-                let ran = tokio::select! {
-                    biased;
-                    () = self.cut.cancelled() => (Box::new(self.not_run(Cause::Shutdown)), false),
-                    report = Box::pin(run_once(&self.def, (&self.transport, &self.memories), self.slot, pace)) => {
-                        let answered = report.answered();
-                        let mut record = report.record;
-                        record.facts.throttle_wait = (waited >= WORTH_TELLING).then(|| DurationCode::of(waited));
-                        (Box::new(record), answered)
+    #[expect(clippy::manual_async_fn, reason = "an async function holds its arguments twice")]
+    fn run(self) -> impl Future<Output = Arrived> + Send {
+        async move {
+            // Boxes: a run that waits for its target keeps no place for what it needed before, nor for what it will come to.
+            let (record, answered) = match Box::pin(self.turn()).await {
+                Ok((_permits, waited)) => {
+                    let _in_flight = InFlight::new(&self.own);
+                    let pace = Some(Pace { budgets: &self.budgets, clock: &self.clock });
+                    let ran = tokio::select! {
+                        biased;
+                        () = self.cut.cancelled() => (Box::new(self.not_run(Cause::Shutdown)), false),
+                        report = Box::pin(run_once(&self.def, (&self.transport, &self.memories), self.slot, pace)) => {
+                            let answered = report.answered();
+                            let mut record = report.record;
+                            record.facts.throttle_wait = (waited >= WORTH_TELLING).then(|| DurationCode::of(waited));
+                            (Box::new(record), answered)
+                        }
+                    };
+                    let (holds, tokens) = (self.budgets.notes(), self.transport.notes());
+                    if !(holds.is_empty() && tokens.is_empty()) {
+                        Box::pin(self.note(holds, tokens)).await;
                     }
-                };
-                let holds = self.budgets.notes().into_iter().map(|note| (HOLD_NOTE, note));
-                let tokens = self.transport.notes().into_iter().map(|note| (AWAY_NOTE, note));
-                for (kind, (id, text)) in holds.chain(tokens) {
-                    self.recorder.note(Note { kind, id, text }).await;
+                    ran
                 }
-                ran
-            }
-            Err(cause) => (Box::new(self.not_run(cause)), false),
-        };
-        Arrived::ran(*record, self.host, answered)
+                Err(cause) => (Box::new(self.not_run(cause)), false),
+            };
+            Arrived::ran(*record, self.host, answered)
+        }
+    }
+
+    /// Has the recorder remember holds and token endpoints to leave alone.
+    async fn note(&self, holds: Vec<(String, Option<String>)>, tokens: Vec<(String, Option<String>)>) {
+        let holds = holds.into_iter().map(|note| (HOLD_NOTE, note));
+        for (kind, (id, text)) in holds.chain(tokens.into_iter().map(|note| (AWAY_NOTE, note))) {
+            self.recorder.note(Note { kind, id, text }).await;
+        }
     }
 
     fn not_run(&self, cause: Cause) -> Record {

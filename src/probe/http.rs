@@ -173,11 +173,12 @@ impl HttpCheck {
         })
     }
 
+    // What is boxed here is done, or has not begun, while the run waits for its target: its place would be kept all the same.
     async fn attempt(&self, context: &mut ProbeContext<'_>, observed: &mut Observed) -> Result<(), Failure> {
         observed.step = Step::Prepare;
         let transport = context.transport;
         let roots = match &self.ca {
-            Some(file) => Some(transport.roots(file).await.map_err(|why| Failure::ours(Cause::Secret, why))?),
+            Some(file) => Some(Box::pin(transport.roots(file)).await.map_err(|why| Failure::ours(Cause::Secret, why))?),
             None => None,
         };
         let options = Options {
@@ -186,22 +187,24 @@ impl HttpCheck {
             redirects: self.redirects,
             max_body: self.max_body.map(|b| b.0),
             roots,
-            client: transport.own_certificate(self.own.as_ref(), context.now, context.redactor).await?,
+            client: match &self.own {
+                Some(own) => Box::pin(transport.own_certificate(Some(own), context.now, context.redactor)).await?,
+                None => None,
+            },
             timeout: context.check.timeout,
             dialect: context.check.integration.dialect,
             host: self.host(),
-            way: transport.way(context.check, context.redactor).await?,
+            way: Box::pin(transport.way(context.check, context.redactor)).await?,
         };
         let schema = match &self.expect.schema {
-            Some(file) => Some(Schema::read(file).await.map_err(|why| Failure::ours(Cause::Secret, why))?),
+            Some(file) => Some(Box::pin(Schema::read(file)).await.map_err(|why| Failure::ours(Cause::Secret, why))?),
             None => None,
         };
-        let mut request = self.request(context.redactor).await?;
+        let mut request = Box::pin(self.request(context.redactor)).await?;
         let mut token = None;
         if let Some(auth) = &self.auth {
             token = Box::pin(transport.authorize(auth, &mut request, &options, None, context.redactor, observed)).await?;
         }
-        // In a box: its place would be kept in every run that still waits for it.
         let mut answer = Box::new(Box::pin(transport.exchange(&request, &options, None, context.redactor, observed)).await?);
         if let Some(Auth::Digest(digest)) = &self.auth {
             answer = Box::new(Box::pin(self.challenged(digest, *answer, request.clone(), &options, context, observed)).await?);
@@ -217,7 +220,7 @@ impl HttpCheck {
         }
         observed.step = Step::Judge;
         let fits = match schema {
-            Some(schema) if self.expect.accepts(answer.status) => Some(schema.judge(answer.body.clone()).await?),
+            Some(schema) if self.expect.accepts(answer.status) => Some(Box::pin(schema.judge(answer.body.clone())).await?),
             _ => None,
         };
         judge::judge(self, &answer, fits, redactor, observed)

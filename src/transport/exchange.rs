@@ -173,7 +173,8 @@ impl Transport {
         let answered = link.ask(head, &self.limits).await;
         let hop = hop(observed);
         hop.phases.processing = Some(started.elapsed());
-        let (response, live) = answered.map_err(|e| Unanswered { failure: wire(host, &e, "the response"), gone: !e.is_parse() && !e.is_user() })?;
+        let (response, live) =
+            answered.map_err(|e| Unanswered { failure: wire(host, &e, "the response"), gone: !e.is_parse() && !e.is_user() })?;
         hop.version = Some(version_text(response.version()).to_owned());
         // HTTP/2 has no cap on the number of headers of its own.
         if response.headers().len() > MAX_HEADERS {

@@ -123,7 +123,11 @@ impl Link {
     }
 
     /// Sends a request and waits for the head of its response.
-    pub(super) fn ask(self, request: http::Request<Bytes>, limits: &Limits) -> impl Future<Output = Result<(Response, Live), hyper::Error>> {
+    pub(super) fn ask(
+        self,
+        request: http::Request<Bytes>,
+        limits: &Limits,
+    ) -> impl Future<Output = Result<(Response, Live), hyper::Error>> {
         // Not an async function, which would hold the request twice for as long as its target is silent.
         let waiting = match self {
             Self::Opened(stream, false) => Waits::First(request.method().clone(), Asking::new(stream, request)),

@@ -210,7 +210,14 @@ mod tests {
     #[tokio::test]
     async fn a_request_is_written_as_hyper_writes_it() {
         let headers = [("host", "api.example.com"), ("authorization", "Bearer abc"), ("x-a", ""), ("accept", "*/*")];
-        let bodies = [(Method::GET, ""), (Method::HEAD, ""), (Method::POST, "{\"a\":1}"), (Method::POST, ""), (Method::PUT, "x"), (Method::DELETE, "")];
+        let bodies = [
+            (Method::GET, ""),
+            (Method::HEAD, ""),
+            (Method::POST, "{\"a\":1}"),
+            (Method::POST, ""),
+            (Method::PUT, "x"),
+            (Method::DELETE, ""),
+        ];
         for (method, body) in bodies {
             let ours = request(method.clone(), &headers, body);
             let (near, mut far) = duplex(4096);
