@@ -54,7 +54,10 @@ fn main() {
     // Memory first: a scrape holds some itself, and blackbox_exporter is not asked for one either.
     let ours = resident_of(daemon.pid());
     let waiting = daemon::series(&daemon.get("/metrics"), "soakwatch_runs_inflight", &[]).unwrap_or(0.0);
-    println!("soakwatch: {waiting:.0} runs stuck, {ours:.1} MiB resident; {idle:.1} MiB when it had just started");
+    let scraped = resident_of(daemon.pid());
+    println!(
+        "soakwatch: {waiting:.0} runs stuck, {ours:.1} MiB resident ({scraped:.1} after a scrape); {idle:.1} MiB when it had just started"
+    );
     drop(daemon);
 
     let Some(program) = prometheus::installed("prometheus-blackbox-exporter") else { return };
