@@ -207,7 +207,7 @@ impl HttpCheck {
         }
         let mut answer = Box::new(Box::pin(transport.exchange(&request, &options, None, context.redactor, observed)).await?);
         if let Some(Auth::Digest(digest)) = &self.auth {
-            answer = Box::new(Box::pin(self.challenged(digest, *answer, request.clone(), &options, context, observed)).await?);
+            Box::pin(self.challenged(digest, &mut answer, request.clone(), &options, context, observed)).await?;
         }
         let redactor = &mut *context.redactor;
         // A token can be revoked before its end: one new one, one more try, inside the same attempt.
@@ -230,19 +230,19 @@ impl HttpCheck {
     async fn challenged(
         &self,
         digest: &Digest,
-        mut answer: Answer,
+        answer: &mut Answer,
         mut request: Request,
         options: &Options,
         context: &mut ProbeContext<'_>,
         observed: &mut Observed,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<(), Failure> {
         let remembered = request.headers.contains_key(AUTHORIZATION);
         let mut answered = u8::from(remembered);
         let mut asked = 1;
         while answer.status == StatusCode::UNAUTHORIZED {
             observed.step = Step::Prepare;
             let state = (answered, remembered);
-            match context.transport.answer_challenge(digest, &answer, &mut request, state, context.redactor).await {
+            match context.transport.answer_challenge(digest, answer, &mut request, state, context.redactor).await {
                 Ok(true) => {}
                 // Where a 401 is what must come, it came.
                 Err(_) if self.expect.accepts(answer.status) => break,
@@ -250,10 +250,10 @@ impl HttpCheck {
                 Err(failure) => return Err(failure),
             }
             context.turn(asked).await?;
-            answer = Box::pin(context.transport.exchange(&request, options, None, context.redactor, observed)).await?;
+            *answer = Box::pin(context.transport.exchange(&request, options, None, context.redactor, observed)).await?;
             (answered, asked) = (answered + 1, asked + 1);
         }
-        Ok(answer)
+        Ok(())
     }
 
     /// The request without `auth`, with every other secret read.

@@ -104,6 +104,8 @@ impl Driver {
 }
 
 type Response = http::Response<Incoming>;
+/// What comes of a request: a response's head, and the connection that the rest comes over.
+type Asked = Result<(Response, Live), hyper::Error>;
 
 /// Where a request is sent.
 pub(super) enum Link {
@@ -123,11 +125,7 @@ impl Link {
     }
 
     /// Sends a request and waits for the head of its response.
-    pub(super) fn ask(
-        self,
-        request: http::Request<Bytes>,
-        limits: &Limits,
-    ) -> impl Future<Output = Result<(Response, Live), hyper::Error>> {
+    pub(super) fn ask(self, request: http::Request<Bytes>, limits: &Limits) -> impl Future<Output = Asked> {
         // Not an async function, which would hold the request twice for as long as its target is silent.
         let waiting = match self {
             Self::Opened(stream, false) => Waits::First(request.method().clone(), Asking::new(stream, request)),
@@ -149,7 +147,7 @@ impl Link {
 /// What is waited for. Over HTTP/1 on a connection just opened hyper is not there before something came back.
 enum Waits<'a> {
     First(Method, Asking),
-    Http(Pin<Box<dyn Future<Output = Result<(Response, Live), hyper::Error>> + Send + 'a>>),
+    Http(Pin<Box<dyn Future<Output = Asked> + Send + 'a>>),
 }
 
 /// A connection, ready for requests. It ends when this is dropped.
@@ -161,7 +159,7 @@ pub(super) struct Live {
 
 impl Live {
     /// HTTP/1 over a stream over which a request was sent and something came back: waits for the head of the response.
-    async fn hear(answered: Answered, method: Method, limits: &Limits) -> Result<(Response, Self), hyper::Error> {
+    async fn hear(answered: Answered, method: Method, limits: &Limits) -> Asked {
         let (mut sender, connection) = http1::Builder::new()
             .max_headers(MAX_HEADERS)
             .max_header_size(limits.max_headers)
@@ -191,7 +189,7 @@ impl Live {
     }
 
     /// Sends a request and waits for the head of its response.
-    async fn ask(mut self, request: http::Request<Bytes>) -> Result<(Response, Self), hyper::Error> {
+    async fn ask(mut self, request: http::Request<Bytes>) -> Asked {
         let request = request.map(Full::new);
         let response = match &mut self.sender {
             Sender::Http1(sender) => self.driver.until(sender.send_request(request)).await?,
