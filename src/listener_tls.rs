@@ -14,7 +14,7 @@ use rustls::{RootCertStore, ServerConfig};
 use crate::clock::UnixMs;
 use crate::config::model::{ClientCertificates, ListenerTls};
 use crate::secret::SecretRef;
-use crate::transport::{holding, read_chain_blocking, read_roots_blocking};
+use crate::transport::{first_end, holding, read_chain_blocking, read_roots_blocking};
 
 /// How a file looks from outside: inode, size, and when it was changed (seconds, nanoseconds). `None`: it can't be looked at.
 pub type Look = Option<(u64, u64, i64, i64)>;
@@ -59,6 +59,11 @@ pub fn made_blocking(tls: &ListenerTls) -> Result<Arc<ServerConfig>, String> {
 pub fn holding_blocking(tls: &ListenerTls, at: UnixMs) -> Result<String, String> {
     let held = read_chain_blocking(&tls.certificate).and_then(|chain| holding(&chain, at));
     held.map_err(|why| format!("tls.certificate: {} can't be used: {why}", tls.certificate.display()))
+}
+
+/// Until when all of its certificates hold; `None`: that can't be read. Blocking.
+pub fn first_end_blocking(tls: &ListenerTls) -> Option<UnixMs> {
+    read_chain_blocking(&tls.certificate).ok().and_then(|chain| first_end(&chain))
 }
 
 /// How its files look; a secret of the environment never changes.

@@ -88,6 +88,11 @@ pub fn holding(chain: &[CertificateDer<'_>], at: UnixMs) -> Result<String, Strin
     dated(own.not_before, own.not_after, at).map_or_else(|| Ok(format!("{}, until {}", own.subject, own.not_after)), Err)
 }
 
+/// The earliest end of validity in a chain; `None`: none of it can be read.
+pub fn first_end(chain: &[CertificateDer<'_>]) -> Option<UnixMs> {
+    certificate::facts(chain, &Redactor::default()).iter().map(|facts| facts.not_after).min()
+}
+
 /// The certificates of a PEM file, ours first. Blocking.
 pub fn read_chain_blocking(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let bytes = crate::files::read_blocking(file, MOST_BYTES).map_err(|why| why.to_string())?;

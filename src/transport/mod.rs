@@ -40,7 +40,7 @@ mod way;
 
 pub use assertion::{AssertionKey, OPTIONAL as OF_ASSERTIONS};
 pub use away::{AWAY_NOTE, Endpoint};
-pub use client::{ClientCertificate, OwnCertificate, control_tls_blocking, holding, read_chain_blocking};
+pub use client::{ClientCertificate, OwnCertificate, control_tls_blocking, first_end, holding, read_chain_blocking};
 pub use exchange::{Answer, Request};
 pub use kept::LIFE as KEPT_FOR;
 pub use oauth2::{Asked, Proof};

@@ -94,7 +94,7 @@ fn told(daemon: &str, args: &[&str], trust: &[(&str, &Path)]) -> (Option<i32>, S
 fn a_certificate_changes_under_open_connections_and_a_broken_one_changes_nothing() {
     let pki = Pki::new();
     let dir = directory("[server]\nlisten = \"127.0.0.1:0\"\ntls = { certificate = \"server.pem\", key = { file = \"server.key\" } }\n");
-    let (old, new) = (pki.identity("127.0.0.1", YEARS), pki.identity("127.0.0.1", YEARS));
+    let (old, new) = (pki.identity("127.0.0.1", YEARS), pki.identity("127.0.0.1", 2020..2090));
     old.write(dir.path(), "server");
     let daemon = Daemon::start(dir.path(), &[]);
     assert!(daemon.url.starts_with("https://"), "{}", daemon.url);
@@ -122,6 +122,8 @@ fn a_certificate_changes_under_open_connections_and_a_broken_one_changes_nothing
     new.write(dir.path(), "new");
     std::fs::copy(dir.path().join("new.key"), dir.path().join("server.key")).unwrap();
     let scrape = || Connection::open(&daemon.url, &pki, None).last("/metrics");
+    let ends = || series(&scrape(), "soakwatch_listener_certificate_expiry_timestamp_seconds", &["listener=\"server\""]);
+    assert_eq!(ends(), Some(4_102_444_800.0), "the start of 2100");
     eventually("what can't be used is counted", || {
         (series(&scrape(), "soakwatch_listener_tls_reload_failures_total", &["server"])? >= 1.0).then_some(())
     });
@@ -136,6 +138,7 @@ fn a_certificate_changes_under_open_connections_and_a_broken_one_changes_nothing
         connection.get("/-/healthy").unwrap();
         (connection.shown() == new.chain[0]).then_some(())
     });
+    eventually("its end is told", || (ends() == Some(3_786_912_000.0)).then_some(()));
     // A pair that fits, and that nobody would take any more.
     pki.identity("127.0.0.1", 2000..2001).write(dir.path(), "server");
     eventually("an expired one is refused", || daemon.log().contains("it expired at 2001-01-01").then_some(()));
