@@ -44,7 +44,6 @@ impl Began {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Restarted {
     /// Whose.
-    #[schemars(with = "String")]
     pub integration: IntegrationId,
     /// What is changed, such as `check.alive.proxy`; nothing is named where it was recorded by another version of Soakwatch.
     pub changed: Vec<String>,

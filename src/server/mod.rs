@@ -56,11 +56,14 @@ mod page_soak;
 mod page_strip;
 mod paging;
 mod probe;
+mod run_by_id;
 mod runs;
 mod scrape;
 mod senders;
 mod soaks;
 pub mod tls;
+
+pub use run_by_id::Found;
 
 /// The largest request body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -245,6 +248,7 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/incidents/{id}/reclassify", post(incidents::reclassify))
         .route("/api/v1/integrations/{customer}/{environment}/{integration}", get(api::integration))
         .route("/api/v1/checks/{customer}/{environment}/{integration}/{check}/runs", get(runs::runs))
+        .route("/api/v1/runs/{run}", get(run_by_id::run))
         .fallback(api::not_found)
         .method_not_allowed_fallback(api::wrong_method)
         .layer(axum::middleware::from_fn(etag::tagged))
