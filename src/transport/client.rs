@@ -70,6 +70,7 @@ fn fit(chain: Vec<CertificateDer<'static>>, key: &SecretValue) -> Result<Certifi
     let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
         .map_err(|_| "its key is not a private key in PEM form, without a password")?;
     let provider = rustls::crypto::aws_lc_rs::default_provider();
+    certificate::modern(&chain)?;
     CertifiedKey::from_der(chain, key, &provider).map_err(|_| "its key can't be used, or is another one's")
 }
 
