@@ -19,7 +19,7 @@ pub struct RunId([u8; 16]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceParent {
     run: RunId,
-    parent: [u8; 8],
+    attempt: usize,
 }
 
 /// The first bytes of a digest over a domain of its own: nothing else that is hashed has the same. Zeros mean "none" to others.
@@ -50,12 +50,18 @@ impl RunId {
 
     /// What the requests of one of its attempts carry; the first attempt is 0.
     pub fn attempt(self, number: usize) -> TraceParent {
-        TraceParent { run: self, parent: derived("soakwatch attempt", &[&self.0, &(number as u64).to_be_bytes()]) }
+        TraceParent { run: self, attempt: number }
     }
 }
 
+/// In one piece: every run writes its id into its span.
 fn hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 32];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+    f.write_str(std::str::from_utf8(&text[..2 * bytes.len().min(16)]).unwrap_or_default())
 }
 
 impl fmt::Display for RunId {
@@ -74,7 +80,8 @@ impl fmt::Debug for RunId {
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "00-{}-", self.run)?;
-        hex(f, &self.parent)?;
+        // Only here: most runs send none.
+        hex(f, &derived::<8>("soakwatch attempt", &[&self.run.0, &(self.attempt as u64).to_be_bytes()]))?;
         f.write_str("-01")
     }
 }
