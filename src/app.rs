@@ -43,6 +43,7 @@ mod evidence;
 mod heartbeat;
 mod listening;
 mod memory;
+mod probing;
 mod restart;
 mod service;
 mod soaks;
@@ -299,7 +300,8 @@ impl App {
             health: Arc::clone(&health),
             clock: clock.clone(),
         };
-        supervisor.spawn("scheduler", Scheduler::new(means, stop.clone()).run());
+        let threads = config.settings.scheduler.threads;
+        supervisor.spawn("scheduler", probing::apart(threads, Scheduler::new(means, stop.clone()).run()));
         let reloader = Reloader {
             started,
             loader,

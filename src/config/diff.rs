@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{CheckDef, Config, ListenerTls, ReceiverSettings, ServerSettings, Settings, StoreSettings};
+use super::model::{CheckDef, Config, ListenerTls, ReceiverSettings, SchedulerSettings, ServerSettings, Settings, StoreSettings};
 use crate::fields::CheckId;
 
 /// The difference between two configurations.
@@ -61,7 +61,7 @@ fn at_restart(settings: &Settings) -> Vec<(&'static str, String)> {
     let Settings {
         server,
         store,
-        scheduler: _,
+        scheduler,
         rate_limit: _,
         self_check: _,
         probe: _,
@@ -74,6 +74,7 @@ fn at_restart(settings: &Settings) -> Vec<(&'static str, String)> {
     } = settings;
     let ServerSettings { listen, open: _, hosts: _, max_connections, timeout: _, tokens: _, tls, access_log: _ } = server;
     let StoreSettings { path, keep_runs: _, keep_hours: _, outbox: _ } = store;
+    let SchedulerSettings { vantage: _, per_host: _, max_runs: _, grace: _, threads } = scheduler;
     let ReceiverSettings {
         listen: receives,
         public_url: _,
@@ -91,6 +92,7 @@ fn at_restart(settings: &Settings) -> Vec<(&'static str, String)> {
         ("server.max_connections", max_connections.to_string()),
         ("server.tls", has(tls)),
         ("store.path", path.display().to_string()),
+        ("scheduler.threads", threads.to_string()),
         ("receiver.listen", format!("{receives:?}")),
         ("receiver.max_connections", receives_most.to_string()),
         ("receiver.tls", has(receives_tls)),
