@@ -241,7 +241,10 @@ fn whatever_a_token_endpoint_answers_is_a_token_or_a_failure() {
                 prop_assert!(!redactor.clean(&body).contains("c4nary") || !body.contains("\"access_token\":\"tok-c4nary\""), "{body}");
             }
             Err(f) => {
-                prop_assert!(f.detail.starts_with("token endpoint https://login.example.com/token answered ") && f.cause.is_none(), "{f:?}")
+                prop_assert!(
+                    f.detail.starts_with("token endpoint https://login.example.com/token answered ") && f.cause.is_none(),
+                    "{f:?}"
+                );
             }
         }
         Ok(())
