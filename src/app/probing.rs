@@ -19,7 +19,10 @@ pub(super) async fn apart(threads: u32, work: impl Future<Output = anyhow::Resul
         let _ = done.send(result);
     };
     thread::Builder::new().name("probing".into()).spawn(body).context("no thread for the runs")?;
-    ended.await.context("the thread of the runs ended")?.map_err(|e| anyhow::anyhow!(if e.is_panic() { "it panicked" } else { "it was cut off" }))?
+    ended
+        .await
+        .context("the thread of the runs ended")?
+        .map_err(|e| anyhow::anyhow!(if e.is_panic() { "it panicked" } else { "it was cut off" }))?
 }
 
 fn runtime(threads: u32) -> std::io::Result<Runtime> {

@@ -177,7 +177,7 @@ impl HttpCheck {
         observed.step = Step::Prepare;
         let transport = context.transport;
         let roots = match &self.ca {
-            Some(file) => Some(transport.roots(file).await.map_err(|why| Failure::ours(Cause::Secret, why))?),
+            Some(file) => Some(transport.roots(file).await.map_err(|why| Failure::ours(Cause::File, why))?),
             None => None,
         };
         let options = Options {
@@ -193,7 +193,7 @@ impl HttpCheck {
             way: transport.way(context.check, context.redactor).await?,
         };
         let schema = match &self.expect.schema {
-            Some(file) => Some(Schema::read(file).await.map_err(|why| Failure::ours(Cause::Secret, why))?),
+            Some(file) => Some(Schema::read(file).await.map_err(|why| Failure::ours(Cause::File, why))?),
             None => None,
         };
         let mut request = self.request(context.redactor).await?;

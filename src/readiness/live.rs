@@ -9,6 +9,7 @@ use super::log::{BundleDue, Known, Log};
 use super::running::{Part, Soak, begun};
 use crate::board::IntegrationEntry;
 use crate::clock::UnixMs;
+use crate::config::fingerprint::Fingerprint;
 use crate::config::model::{CheckDef, Config};
 use crate::evidence::{Entry, Link, Recorded};
 use crate::fields::{CheckId, IntegrationId};
@@ -165,6 +166,16 @@ impl Soaks {
     /// What the log knows of an integration.
     pub fn known(&self, id: &IntegrationId) -> Option<Known> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).log.known(id).cloned()
+    }
+
+    /// Each soak that has begun, with what it judges.
+    pub fn begun(&self, now: UnixMs) -> BTreeMap<IntegrationId, Fingerprint> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let of = |soak: &Soak| {
+            let began = inner.log.known(&soak.def.id)?.began.as_ref().filter(|b| b.since <= now)?;
+            Some((soak.def.id.clone(), began.fingerprint.clone()))
+        };
+        inner.soaks.iter().filter_map(of).collect()
     }
 
     /// The bundles that are to be written.
