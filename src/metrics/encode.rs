@@ -182,7 +182,9 @@ impl Scrape {
             go_live: None,
             i,
         };
-        row.sum_up(entry.departed.sums());
+        if let Some(departed) = &entry.departed {
+            row.sum_up(departed.sums());
+        }
         for check in &entry.checks {
             row.sum_up_check(check);
             let check = self.check_row(&row.i, check, vantage);

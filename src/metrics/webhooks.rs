@@ -23,8 +23,8 @@ pub(super) struct WebhooksRow {
 impl WebhooksRow {
     /// Sums over an integration's checks, and over those that left it.
     pub(super) fn of(entry: &IntegrationEntry, arrivals: &Arrivals) -> Self {
-        let arrived = &entry.departed.arrived;
-        let mut row = Self { any: arrived.received > 0, tally: arrived.clone(), ..Self::default() };
+        let tally = entry.departed.as_ref().map(|d| d.arrived.clone()).unwrap_or_default();
+        let mut row = Self { any: tally.received > 0, tally, ..Self::default() };
         for check in entry.checks.iter().filter(|c| c.def.kind.receiving().is_some()) {
             row.any = true;
             arrivals.read(&check.def.id, |state| {
