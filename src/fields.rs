@@ -112,7 +112,7 @@ impl CheckId {
     }
     /// The check's own slug.
     pub fn check(&self) -> &str {
-        part(&self.0, 3)
+        self.0.rsplit('/').next().unwrap_or_default()
     }
     /// A stable 64-bit name of this check: the first 8 bytes of SHA-256 over the path, big endian. Key of the store and source of the phase,
     /// the same on every machine.

@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use super::encode::{Lines, Row};
+use super::encode::Lines;
+use super::rows::Row;
 use crate::board::IntegrationEntry;
 use crate::checkpoint;
 use crate::clock::UnixMs;
