@@ -19,7 +19,7 @@ pub struct RunId([u8; 16]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceParent {
     run: RunId,
-    parent: [u8; 8],
+    attempt: usize,
 }
 
 /// The first bytes of a digest over a domain of its own: nothing else that is hashed has the same. Zeros mean "none" to others.
@@ -50,7 +50,7 @@ impl RunId {
 
     /// What the requests of one of its attempts carry; the first attempt is 0.
     pub fn attempt(self, number: usize) -> TraceParent {
-        TraceParent { run: self, parent: derived("soakwatch attempt", &[&self.0, &(number as u64).to_be_bytes()]) }
+        TraceParent { run: self, attempt: number }
     }
 }
 
@@ -74,7 +74,8 @@ impl fmt::Debug for RunId {
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "00-{}-", self.run)?;
-        hex(f, &self.parent)?;
+        // Only here: most runs send none.
+        hex(f, &derived::<8>("soakwatch attempt", &[&self.run.0, &(self.attempt as u64).to_be_bytes()]))?;
         f.write_str("-01")
     }
 }

@@ -24,7 +24,7 @@ use crate::memory::Memories;
 use crate::metrics::own::OwnMetrics;
 use crate::outcome::Cause;
 use crate::record::{DurationCode, Record};
-use crate::recorder::{Arrived, RecorderHandle};
+use crate::recorder::{Arrived, Place, RecorderHandle};
 use crate::run::{Pace, run_once};
 use crate::slots::{Grid, account_gap, not_due};
 use crate::store::Note;
@@ -38,6 +38,12 @@ const STEP_MS: i64 = 2_000;
 const OUTCOMES_WAITING: usize = 1_024;
 /// Records of slots nobody ran that may wait for the recorder.
 const MOST_WAITING: usize = 100_000;
+
+/// Runs that ended are looked at together, and handed to the recorder together, at most this often: to wake two tasks for each of them costs more than
+/// to take them in.
+const TOGETHER: Duration = Duration::from_millis(20);
+/// Outcomes handed on at once.
+const MOST_TOGETHER: usize = 256;
 
 /// A wait in the pace shorter than this is none.
 const WORTH_TELLING: Duration = Duration::from_millis(10);
@@ -89,6 +95,8 @@ pub struct Scheduler {
     running: HashMap<Id, (CheckId, UnixMs)>,
     /// Outcomes and slots nobody ran, on their way to the recorder.
     waiting: VecDeque<Arrived>,
+    /// When outcomes were handed on last.
+    handed: Instant,
     seen: (UnixMs, Instant),
     stop: CancellationToken,
     cut: CancellationToken,
@@ -116,6 +124,7 @@ impl Scheduler {
             runs: JoinSet::new(),
             running: HashMap::new(),
             waiting: VecDeque::new(),
+            handed: seen.1,
             seen,
             stop,
             cut: CancellationToken::new(),
@@ -130,16 +139,20 @@ impl Scheduler {
         let mut place = pin!(recorder.place());
         loop {
             self.means.health.beat();
+            self.collect();
             self.fire_due();
-            let wake = self.wake_at();
+            let open = self.handed + TOGETHER;
+            let is_open = Instant::now() >= open;
+            let idle = is_open || self.runs.is_empty() && self.waiting.is_empty();
+            let wake = if idle { self.wake_at() } else { self.wake_at().min(open) };
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
-                found = &mut place, if !self.waiting.is_empty() => {
-                    if let (Some(found), Some(arrived)) = (found, self.waiting.pop_front()) { found.take(arrived); }
+                found = &mut place, if is_open && !self.waiting.is_empty() => {
+                    self.hand_on(found);
                     place.set(recorder.place());
                 }
-                Some(ended) = self.runs.join_next_with_id(), if self.waiting.len() < OUTCOMES_WAITING => self.ended(ended),
+                Some(ended) = self.runs.join_next_with_id(), if is_open && self.has_room() => self.ended(ended),
                 changed = self.means.config.changed() => { if changed.is_err() { break } self.plan(); }
                 () = sleep_until(wake) => {}
             }
@@ -154,18 +167,44 @@ impl Scheduler {
         let mut late = pin!(tokio::time::sleep(grace));
         let mut place = pin!(recorder.place());
         while !(self.runs.is_empty() && self.waiting.is_empty()) {
+            self.collect();
             tokio::select! {
                 biased;
                 found = &mut place, if !self.waiting.is_empty() => {
-                    if let (Some(found), Some(arrived)) = (found, self.waiting.pop_front()) { found.take(arrived); }
+                    self.hand_on(found);
                     place.set(recorder.place());
                 }
-                Some(ended) = self.runs.join_next_with_id(), if self.waiting.len() < OUTCOMES_WAITING => self.ended(ended),
+                Some(ended) = self.runs.join_next_with_id(), if self.has_room() => self.ended(ended),
                 () = &mut late, if !cut.is_cancelled() => {
                     tracing::warn!(grace_s = grace.as_secs(), "runs in flight are cut off at the end of the grace period");
                     cut.cancel();
                 }
             }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting.len() < OUTCOMES_WAITING
+    }
+
+    /// Looks at the runs that have ended.
+    fn collect(&mut self) {
+        while self.has_room()
+            && let Some(ended) = self.runs.try_join_next_with_id()
+        {
+            self.ended(ended);
+        }
+    }
+
+    /// Hands outcomes to the recorder; without a place it is gone, and so are they.
+    fn hand_on(&mut self, place: Option<Place<'_>>) {
+        let together = self.waiting.drain(..self.waiting.len().min(MOST_TOGETHER)).collect();
+        if let Some(place) = place {
+            place.take(together);
+        }
+        // What is still waiting follows at once.
+        if self.waiting.is_empty() {
+            self.handed = Instant::now();
         }
     }
 

@@ -41,6 +41,8 @@ use writer::{After, Writer};
 
 pub use evidence::Durable;
 
+/// Events that may wait; each holds some hundreds of outcomes at most.
+const EVENTS: usize = 256;
 /// Outcomes in one commit at most.
 const BATCH: usize = 500;
 /// A commit at least this often while there is something to commit.
@@ -53,8 +55,8 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 /// What reaches the recorder.
 #[derive(Debug)]
 enum Event {
-    /// A run was made towards `host`, and ended at `ended`; or an outcome arrived.
-    Outcome(Box<Arrived>),
+    /// Runs that were made, or outcomes that arrived, in order.
+    Outcomes(Vec<Arrived>),
     /// A check left the configuration.
     Forget(CheckId),
     /// Something to remember that is no run, and who waits until it is.
@@ -106,7 +108,7 @@ pub struct RecorderHandle {
 impl RecorderHandle {
     /// Records an outcome that was told rather than asked for, or slots nobody ran. Waits when the recorder is behind.
     pub async fn told(&self, record: Record) {
-        self.send(Event::Outcome(Box::new(Arrived::told(record)))).await;
+        self.send(Event::Outcomes(vec![Arrived::told(record)])).await;
     }
 
     /// Remembers something that is no run, once all that was sent before is stored.
@@ -164,9 +166,9 @@ impl RecorderHandle {
 pub struct Place<'a>(mpsc::Permit<'a, Event>);
 
 impl Place<'_> {
-    /// Records an outcome.
-    pub fn take(self, arrived: Arrived) {
-        self.0.send(Event::Outcome(Box::new(arrived)));
+    /// Records outcomes: some hundreds at most.
+    pub fn take(self, arrived: Vec<Arrived>) {
+        self.0.send(Event::Outcomes(arrived));
     }
 }
 
@@ -239,7 +241,7 @@ pub fn start(
     config: watch::Receiver<Arc<Config>>,
     self_check: SelfCheckHandle,
 ) -> anyhow::Result<(Recorder, RecorderHandle)> {
-    let (sender, events) = mpsc::channel(1024);
+    let (sender, events) = mpsc::channel(EVENTS);
     let (stored, stored_now) = watch::channel(0);
     let writer = Writer::start(store)?;
     let now = Instant::now();
@@ -363,14 +365,9 @@ impl Recorder {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Outcome(arrived) => {
-                self.taken += 1;
-                let (free, decided) = self.hold.admit(*arrived);
-                if decided {
-                    self.release_held();
-                }
-                if let Some(record) = free {
-                    self.accept(record);
+            Event::Outcomes(all) => {
+                for arrived in all {
+                    self.take_outcome(arrived);
                 }
             }
             Event::Forget(check) => {
@@ -391,6 +388,17 @@ impl Recorder {
             Event::Flush(answer) => self.flushes.push((self.taken, answer)),
         }
         self.answer_flushes();
+    }
+
+    fn take_outcome(&mut self, arrived: Arrived) {
+        self.taken += 1;
+        let (free, decided) = self.hold.admit(arrived);
+        if decided {
+            self.release_held();
+        }
+        if let Some(record) = free {
+            self.accept(record);
+        }
     }
 
     fn release_held(&mut self) {

@@ -60,7 +60,7 @@ impl Bench {
     }
 
     pub(super) fn takes(&mut self, record: Record) {
-        self.recorder.take(Event::Outcome(Box::new(Arrived::told(record))));
+        self.recorder.take(Event::Outcomes(vec![Arrived::told(record)]));
     }
 
     /// One commit, from its beginning to its answer; `meanwhile` comes in between.

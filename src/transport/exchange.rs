@@ -96,27 +96,25 @@ impl Transport {
             let client = options.client.as_ref().filter(|_| url.origin() == first);
             let host = shown_host(&url);
             let place = Place::of(&url, options).filter(|_| followed == 0 && token.is_none());
-            let mut kept = place.as_ref().and_then(|place| self.kept.take(place));
-            let (response, live) = loop {
+            // As it is before a connection is used again, for when that one turns out to have ended.
+            let mut fresh = place.as_ref().map(|_| hop(observed).clone());
+            let mut kept = place.as_ref().and_then(|place| self.kept.take(place, hop(observed)));
+            let (response, mut live) = loop {
                 let reused = kept.is_some();
                 let mut live = match kept.take() {
                     Some(live) => live,
                     None => {
                         let (stream, h2) = Box::pin(self.open(&url, options, (sent, client), redactor, observed)).await?;
                         observed.step = Step::Processing;
-                        let begun = Box::pin(Live::begin(stream, h2, &self.limits, observed)).await;
+                        let begun = Box::pin(Live::begin(stream, h2, &self.limits)).await;
                         begun.map_err(|e| wire(&host, &e, "the response"))?
                     }
                 };
-                let new = hop(observed).clone();
-                if reused {
-                    live.write(hop(observed));
-                }
-                match Box::pin(self.converse(&mut live, &request, &url, &host, observed)).await {
-                    Ok(response) => break (response, live),
+                match (Box::pin(self.converse(&mut live, &request, &url, &host, observed)).await, fresh.take()) {
+                    (Ok(response), _) => break (response, live),
                     // It ended while nobody looked: that is no answer, and a request that may be repeated is.
-                    Err(unanswered) if reused && unanswered.gone && request.method.is_idempotent() => *hop(observed) = new,
-                    Err(unanswered) => return Err(unanswered.failure),
+                    (Err(unanswered), Some(new)) if reused && unanswered.gone && request.method.is_idempotent() => *hop(observed) = new,
+                    (Err(unanswered), _) => return Err(unanswered.failure),
                 }
             };
             let (parts, incoming) = response.into_parts();
@@ -144,10 +142,10 @@ impl Transport {
             observed.step = Step::Transfer;
             let first_byte = monotonic();
             let max = options.max_body.unwrap_or(self.limits.max_body);
-            let read = Box::pin(body::read(incoming, &parts.headers, max, own_encoding, &host, observed)).await;
+            let read = live.until(Box::pin(body::read(incoming, &parts.headers, max, own_encoding, &host, observed))).await;
             hop(observed).phases.transfer = Some(first_byte.elapsed());
             match place.filter(|_| read.is_ok()) {
-                Some(place) => self.kept.put(place, live),
+                Some(place) => self.kept.put(place, live, hop(observed)),
                 None => drop(live),
             }
             // Where the body can't be read, the headers still speak.

@@ -1,11 +1,17 @@
 //! Connections that HTTP is spoken over: one for each exchange, and, for a check that asks for it (`keep_alive`), the one of its last run.
 //!
+//! HTTP/1 over a connection of one exchange is driven by who waits for the answer: no task, no timer, no wake-up of another thread. What outlives its
+//! exchange has tasks of its own.
+//!
 //! Of a check at most one is kept, for at most [`LIFE`] since it was opened, and only for exchanges that would have opened one just like it. A new
 //! transport, as a reload makes one, starts with none.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,11 +22,11 @@ use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 use url::Url;
 
-use super::connect::{Stream, hop};
+use super::connect::Stream;
 use super::{Limits, Options};
 use crate::clock::monotonic;
 use crate::fields::host_port;
-use crate::observed::{Hop, Observed, TlsFacts};
+use crate::observed::{Hop, TlsFacts};
 
 /// A response may have this many headers.
 pub(super) const MAX_HEADERS: usize = 256;
@@ -66,21 +72,47 @@ enum Sender {
     Http2(http2::SendRequest<Full<Bytes>>),
 }
 
+type Connection = Pin<Box<http1::Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>>>;
+
+/// Who makes a connection go.
+enum Driver {
+    /// Whoever waits for what comes over it; `None`: it has ended.
+    Waiting(Option<Connection>),
+    /// Tasks of its own.
+    Tasks(#[expect(dead_code, reason = "held, not read")] Driving),
+}
+
+impl Driver {
+    /// Waits for something that comes over the connection.
+    async fn until<F: Future>(&mut self, wanted: F) -> F::Output {
+        let mut wanted = pin!(wanted);
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = wanted.as_mut().poll(cx) {
+                return Poll::Ready(done);
+            }
+            let Self::Waiting(Some(connection)) = self else { return Poll::Pending };
+            // How it ended reaches who waits through the response or the body.
+            if connection.as_mut().poll(cx).is_ready() {
+                *self = Self::Waiting(None);
+            }
+            wanted.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
 /// A connection, ready for requests. It ends when this is dropped.
 pub(super) struct Live {
     sender: Sender,
-    _driving: Driving,
+    driver: Driver,
     opened: Instant,
-    address: Option<SocketAddr>,
-    via: Option<String>,
-    tls: Option<TlsFacts>,
 }
 
 impl Live {
-    /// HTTP over a stream just opened, for the hop being made.
-    pub(super) async fn begin(stream: Box<dyn Stream>, h2: bool, limits: &Limits, observed: &mut Observed) -> Result<Self, hyper::Error> {
-        let driving = Driving::default();
-        let sender = if h2 {
+    /// HTTP over a stream just opened.
+    pub(super) async fn begin(stream: Box<dyn Stream>, h2: bool, limits: &Limits) -> Result<Self, hyper::Error> {
+        let (sender, driver) = if h2 {
+            let driving = Driving::default();
             let (sender, driver) = http2::Builder::new(driving.executor())
                 .max_header_list_size(u32::try_from(limits.max_headers).unwrap_or(u32::MAX))
                 .initial_stream_window_size(H2_WINDOW)
@@ -88,19 +120,17 @@ impl Live {
                 .handshake(TokioIo::new(stream))
                 .await?;
             driving.spawn(driver);
-            Sender::Http2(sender)
+            (Sender::Http2(sender), Driver::Tasks(driving))
         } else {
-            let (sender, driver) = http1::Builder::new()
+            let (sender, connection) = http1::Builder::new()
                 .max_headers(MAX_HEADERS)
                 .max_header_size(limits.max_headers)
                 .max_buf_size(limits.max_headers.max(64 * 1024) + 8192)
                 .handshake(TokioIo::new(stream))
                 .await?;
-            driving.spawn(driver);
-            Sender::Http1(sender)
+            (Sender::Http1(sender), Driver::Waiting(Some(Box::pin(connection))))
         };
-        let Hop { address, via, tls, .. } = hop(observed).clone();
-        Ok(Self { sender, _driving: driving, opened: monotonic(), address, via, tls })
+        Ok(Self { sender, driver, opened: monotonic() })
     }
 
     /// Whether it speaks HTTP/2.
@@ -111,17 +141,23 @@ impl Live {
     /// Sends a request and waits for the head of its response.
     pub(super) async fn ask(&mut self, request: http::Request<Full<Bytes>>) -> Result<http::Response<Incoming>, hyper::Error> {
         match &mut self.sender {
-            Sender::Http1(sender) => sender.send_request(request).await,
+            Sender::Http1(sender) => self.driver.until(sender.send_request(request)).await,
             Sender::Http2(sender) => sender.send_request(request).await,
         }
     }
 
-    /// What a hop over it shows: where it leads, and the certificates it was opened with. It took no time now.
-    pub(super) fn write(&self, hop: &mut Hop) {
-        hop.reused = true;
-        hop.address = self.address;
-        hop.via.clone_from(&self.via);
-        hop.tls.clone_from(&self.tls);
+    /// Waits for something that comes over it, as the rest of a response does.
+    pub(super) async fn until<F: Future>(&mut self, wanted: F) -> F::Output {
+        self.driver.until(wanted).await
+    }
+
+    /// From here on it goes by itself.
+    fn let_go(&mut self) {
+        if let Driver::Waiting(Some(connection)) = std::mem::replace(&mut self.driver, Driver::Waiting(None)) {
+            let driving = Driving::default();
+            driving.spawn(connection);
+            self.driver = Driver::Tasks(driving);
+        }
     }
 
     fn is_open(&self) -> bool {
@@ -154,21 +190,44 @@ impl Place {
     }
 }
 
+/// What a hop over a connection shows: where it leads, and the certificates it was opened with.
+#[derive(Debug)]
+struct Opened {
+    address: Option<SocketAddr>,
+    via: Option<String>,
+    tls: Option<TlsFacts>,
+}
+
+struct Waiting {
+    like: String,
+    live: Live,
+    opened: Opened,
+}
+
 /// The connections that wait for their check's next run, one of each.
 #[derive(Default)]
-pub(super) struct Kept(Mutex<HashMap<u64, (String, Live)>>);
+pub(super) struct Kept(Mutex<HashMap<u64, Waiting>>);
 
 impl Kept {
-    /// The check's connection, if it can be used again.
-    pub(super) fn take(&self, place: &Place) -> Option<Live> {
-        let (like, live) = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&place.check)?;
-        (like == place.like && live.opened.elapsed() < LIFE && live.is_open()).then_some(live)
+    /// The check's connection, if it can be used again. What it was opened with is written into the hop; it took no time now.
+    pub(super) fn take(&self, place: &Place, hop: &mut Hop) -> Option<Live> {
+        let Waiting { like, live, opened } = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&place.check)?;
+        if like != place.like || live.opened.elapsed() >= LIFE || !live.is_open() {
+            return None;
+        }
+        (hop.reused, hop.address, hop.via, hop.tls) = (true, opened.address, opened.via, opened.tls);
+        Some(live)
     }
 
-    /// Keeps it for the check's next run. Those that have ended meanwhile go.
-    pub(super) fn put(&self, place: Place, live: Live) {
+    /// Keeps the connection of a hop for the check's next run.
+    pub(super) fn put(&self, place: Place, mut live: Live, hop: &Hop) {
+        live.let_go();
+        let opened = Opened { address: hop.address, via: hop.via.clone(), tls: hop.tls.clone() };
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|_, (_, live)| live.opened.elapsed() < LIFE);
-        kept.insert(place.check, (place.like, live));
+        // A check that is never run again leaves one behind: they are looked through when the table would have to grow for one more.
+        if kept.len() == kept.capacity() {
+            kept.retain(|_, waiting| waiting.live.opened.elapsed() < LIFE);
+        }
+        kept.insert(place.check, Waiting { like: place.like, live, opened });
     }
 }
