@@ -4,7 +4,7 @@
 //! restart ends in the same state. Only the recorder applies; everybody else reads. Never does I/O.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -300,6 +300,19 @@ pub struct IntegrationEntry {
     pub checks: Vec<CheckEntry>,
     /// What checks that left it had counted: an integration's counters never fall because a check was removed. `None`: none left.
     pub departed: Option<Box<Departed>>,
+    /// What tells the policies of each check's rate limits from those of the others; made when it is first asked for (`limits`).
+    pub apart: OnceLock<Box<[Apart]>>,
+}
+
+/// What stands before the names of a check's policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apart {
+    /// Nothing: they are the integration's own.
+    Nothing,
+    /// The check's host.
+    Host,
+    /// The id of the check in this place: the first with their host and credential.
+    Check(usize),
 }
 
 /// The sums of checks that left their integration: what is exported per integration, not per check.
@@ -453,6 +466,7 @@ impl Board {
             def: Arc::clone(i),
             checks: Vec::new(),
             departed: departed.remove(&i.id),
+            apart: OnceLock::new(),
         };
         let mut integrations: Vec<IntegrationEntry> = config.integrations().map(entry).collect();
         // It stays as it is until the next configuration: room to grow would never be used.

@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 
 use super::catalogue::{self as cat, Family};
 use super::pools::Pools;
-pub use super::rows::Scrape;
 use super::rows::Row;
+pub use super::rows::Scrape;
 use super::text::{self, float, head, integer, label};
 use super::{documents, incidents, rate_limit, soak, webhooks};
 use crate::board::DURATION_BUCKETS;
@@ -27,7 +27,18 @@ pub(super) struct Lines<'a> {
     out: &'a mut Vec<u8>,
     pub(super) pools: &'a Pools,
     family: &'static Family,
+    /// How a line begins: the family's name and `{`.
+    open: Vec<u8>,
     started: bool,
+}
+
+impl<'a> Lines<'a> {
+    fn new(out: &'a mut Vec<u8>, pools: &'a Pools, family: &'static Family, started: bool) -> Self {
+        let mut open = Vec::with_capacity(family.name.len() + 1);
+        open.extend_from_slice(family.name.as_bytes());
+        open.push(b'{');
+        Self { out, pools, family, open, started }
+    }
 }
 
 impl Lines<'_> {
@@ -37,9 +48,11 @@ impl Lines<'_> {
             head(self.out, self.family);
             self.started = true;
         }
-        self.out.extend_from_slice(self.family.name.as_bytes());
-        self.out.extend_from_slice(suffix.as_bytes());
-        self.out.push(b'{');
+        if suffix.is_empty() {
+            self.out.extend_from_slice(&self.open);
+        } else {
+            [self.family.name, suffix, "{"].iter().for_each(|piece| self.out.extend_from_slice(piece.as_bytes()));
+        }
         self.out.extend_from_slice(self.pools.labels.get(block.clone()).unwrap_or_default());
         for (name, value) in more {
             label(self.out, name, [value]);
@@ -145,8 +158,8 @@ const WRITERS: &[(&Family, Writer)] = &[
     (&cat::CONSECUTIVE_FAILURES, |l, r, _| r.checks.iter().for_each(|c| l.count(&c.p, &[], c.consecutive_failures))),
     (&cat::LAST_RUN, |l, r, _| r.checks.iter().for_each(|c| l.time(&c.p, c.last_run))),
     (&cat::LAST_SUCCESS, |l, r, _| r.checks.iter().for_each(|c| l.time(&c.p, c.last_success))),
-    (&cat::CHECK_INTERVAL, |l, r, _| r.checks.iter().for_each(|c| l.value(&c.ic, &[], c.def.every.0.as_secs_f64()))),
-    (&cat::CHECK_TIMEOUT, |l, r, _| r.checks.iter().for_each(|c| l.value(&c.ic, &[], c.def.timeout.as_secs_f64()))),
+    (&cat::CHECK_INTERVAL, |l, r, _| r.checks.iter().for_each(|c| l.value(&c.ic, &[], c.every.0.as_secs_f64()))),
+    (&cat::CHECK_TIMEOUT, |l, r, _| r.checks.iter().for_each(|c| l.value(&c.ic, &[], c.timeout.as_secs_f64()))),
     (&cat::OBSERVED_VALUE, |l, r, _| {
         r.checks.iter().for_each(|c| c.values.iter().for_each(|(name, x)| l.value(&c.ic, &[("name", name)], *x)));
     }),
@@ -240,7 +253,7 @@ impl Encoder {
     /// Appends whole lines until `out` holds [`CHUNK`] bytes or a little more. `false`: that was the end.
     pub fn write(&mut self, out: &mut Vec<u8>) -> bool {
         while let Some((family, writer)) = WRITERS.get(self.family) {
-            let mut lines = Lines { out, pools: &self.scrape.pools, family, started: self.started };
+            let mut lines = Lines::new(out, &self.scrape.pools, family, self.started);
             while let Some(row) = self.scrape.rows.get(self.row) {
                 writer(&mut lines, row, self.scrape.check_histograms);
                 self.row += 1;

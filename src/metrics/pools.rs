@@ -49,7 +49,9 @@ impl<K: Copy + Ord> Pool<K> {
     pub(super) fn add(&mut self, row: &Start, key: K, n: u64) {
         let sums = self.0.get_mut(row.0..).unwrap_or_default();
         match sums.iter().position(|(k, _)| *k >= key) {
-            Some(place) if sums.get(place).is_some_and(|(k, _)| *k == key) => sums.iter_mut().skip(place).take(1).for_each(|(_, sum)| *sum += n),
+            Some(place) if sums.get(place).is_some_and(|(k, _)| *k == key) => {
+                sums.iter_mut().skip(place).take(1).for_each(|(_, sum)| *sum += n)
+            }
             Some(place) => self.0.insert(row.0 + place, (key, n)),
             None => self.0.push((key, n)),
         }

@@ -64,7 +64,7 @@ fn in_force(entry: &IntegrationEntry, now: UnixMs) -> u64 {
 impl CheckRow {
     /// The interval as the pace widened it; as configured where there is no pace. In seconds.
     pub(super) fn effective_interval(&self) -> f64 {
-        self.paced.map_or(self.def.every, |p| p.effective_interval).0.as_secs_f64()
+        self.paced.map_or(self.every, |p| p.effective_interval).0.as_secs_f64()
     }
 }
 

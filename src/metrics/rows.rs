@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::documents::DocumentsRow;
 use super::incidents::{self, IncidentRow};
@@ -17,7 +17,8 @@ use crate::board::{Board, CheckEntry, Counts, DURATION_BUCKETS, IntegrationEntry
 use crate::budget::{Budgets, Paced};
 use crate::checkpoint::{Answered, Live, is_live};
 use crate::clock::UnixMs;
-use crate::config::model::{CheckDef, Integration, Settings};
+use crate::config::model::{Integration, Settings};
+use crate::fields::Span;
 use crate::finding::Finding;
 use crate::incident::live::Incidents;
 use crate::outcome::{Cause, Class, Phase};
@@ -36,7 +37,10 @@ type Durations = [u64; DURATION_BUCKETS.len() + 1];
 /// A check's numbers. The label blocks are ranges of [`Pools::labels`].
 #[derive(Debug)]
 pub(super) struct CheckRow {
-    pub(super) def: Arc<CheckDef>,
+    /// [`CheckDef::key`](crate::config::model::CheckDef::key).
+    pub(super) key: u64,
+    pub(super) every: Span,
+    pub(super) timeout: Duration,
     /// customer, environment, integration, check.
     pub(super) ic: Range<usize>,
     /// The same and vantage.
@@ -127,7 +131,7 @@ impl Scrape {
         });
         budgets.paces(mono, |paced| {
             for check in scrape.rows.iter_mut().flat_map(|row| &mut row.checks) {
-                check.paced = paced(&check.def.id);
+                check.paced = paced(check.key, check.every);
             }
         });
         scrape
@@ -225,7 +229,9 @@ impl CheckRow {
         let s = &check.state;
         let judged = s.last.as_ref().filter(|l| l.outcome.counted());
         Self {
-            def: Arc::clone(&check.def),
+            key: check.def.key,
+            every: check.def.every,
+            timeout: check.def.timeout,
             ic,
             p,
             counts: s.counts,

@@ -473,7 +473,8 @@ fn documents_bring_certificates_and_open_changes() {
     let def = std::sync::Arc::clone(config.checks().find(|c| c.judged).unwrap());
     let state = CheckState { certificate_expiry: Some(UnixMs(9_000)), ..CheckState::default() };
     let check = CheckEntry { def: std::sync::Arc::clone(&def), state };
-    let mut entry = IntegrationEntry { def: std::sync::Arc::clone(&def.integration), checks: vec![check], departed: None };
+    let mut entry =
+        IntegrationEntry { def: std::sync::Arc::clone(&def.integration), checks: vec![check], departed: None, apart: Default::default() };
     let seen = |entry: &IntegrationEntry| {
         let o = super::seen::observations(entry, UnixMs(1));
         (o.certificate_expiry, o.open_drifts)

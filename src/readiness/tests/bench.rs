@@ -163,6 +163,7 @@ impl Bench {
             def: Arc::clone(def),
             checks: config.checks().filter(|c| c.integration.id == def.id).map(check).collect(),
             departed: None,
+            apart: Default::default(),
         };
         config.integrations().map(entry).collect()
     }
