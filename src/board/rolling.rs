@@ -72,7 +72,8 @@ impl Rolling {
             // The next one's distance is told from the first one's: it becomes the first.
             let next = spans.next();
             self.packed.drain(..gone);
-            self.oldest = next.map_or(newest, |(span, _)| span);
+            // Without any, as at the beginning.
+            (self.oldest, self.last) = next.map_or((0, 0), |(span, _)| (span, self.last));
             if let Some(head) = self.packed.first_mut().filter(|head| **head & GAP != 0) {
                 *head &= !GAP;
                 let (_, after) = number(self.packed.get(1..).unwrap_or_default());
