@@ -1,7 +1,7 @@
 //! What a run costs at the evenly spread rate of 10,000 checks every 30 s: the daemon, a bare hyper client that makes the same exchanges, and
 //! blackbox_exporter that is asked for them; over HTTP and over HTTPS with full handshakes. And how late the daemon's runs are, beside a bare heap of timers.
 //!
-//! `cargo bench --bench exchange [-- --seconds 20 --rounds 2 --checks 10000 --every 30 --soaks 0]` (eight minutes; `--rounds 1` four).
+//! `cargo bench --bench exchange [-- --seconds 20 --rounds 2 --checks 10000 --every 30 --soaks 0 --https 1]` (eight minutes; `--rounds 1` four).
 //! One program after the other has a window, again and again; all keep the same slots, every exchange is a new connection, and the target is a process of
 //! its own that counts them. Nobody scrapes. CPU is user and system time of the program measured; the median of its windows. Not in a window: start, sealing hours.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and stops at the first error")]
@@ -186,7 +186,8 @@ fn compare(runtime: &tokio::runtime::Runtime) {
         estate.every.as_secs()
     );
     let (mut lags, mut on_tokio) = (Vec::new(), Vec::new());
-    for (scheme, base, goals) in [("HTTP", &target.http[0], (1.25, 3.0)), ("HTTPS", &target.https, (1.15, 2.0))] {
+    let schemes = [("HTTP", &target.http[0], (1.25, 3.0)), ("HTTPS", &target.https, (1.15, 2.0))];
+    for (scheme, base, goals) in schemes.into_iter().take(if option("--https", 1) > 0 { 2 } else { 1 }) {
         let (mut theirs, mut ours, mut asked) = (Windows::default(), Windows::default(), Windows::default());
         for round in 0..rounds {
             let args = ["bare", base, &target.ca.display().to_string()].map(str::to_owned);

@@ -42,6 +42,7 @@ mod evidence;
 mod heartbeat;
 mod listening;
 mod memory;
+mod probing;
 mod restart;
 mod service;
 mod soaks;
@@ -296,7 +297,8 @@ impl App {
             health: Arc::clone(&health),
             clock: clock.clone(),
         };
-        supervisor.spawn("scheduler", Scheduler::new(means, stop.clone()).run());
+        let threads = config.settings.scheduler.threads;
+        supervisor.spawn("scheduler", probing::apart(threads, Scheduler::new(means, stop.clone()).run()));
         let reloader = Reloader {
             loader,
             resolver,

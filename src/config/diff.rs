@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{CheckDef, Config, ListenerTls, ReceiverSettings, ServerSettings, Settings, StoreSettings};
+use super::model::{CheckDef, Config, ListenerTls, ReceiverSettings, SchedulerSettings, ServerSettings, Settings, StoreSettings};
 use crate::fields::CheckId;
 
 /// The difference between two configurations.
@@ -50,7 +50,7 @@ pub(super) fn at_restart(settings: &Settings) -> Vec<(&'static str, String)> {
     let Settings {
         server,
         store,
-        scheduler: _,
+        scheduler,
         rate_limit: _,
         self_check: _,
         probe: _,
@@ -63,6 +63,7 @@ pub(super) fn at_restart(settings: &Settings) -> Vec<(&'static str, String)> {
     } = settings;
     let ServerSettings { listen, open: _, hosts: _, max_connections, timeout: _, tokens: _, tls, access_log: _ } = server;
     let StoreSettings { path, keep_runs: _, keep_hours: _, outbox: _ } = store;
+    let SchedulerSettings { vantage: _, per_host: _, max_runs: _, grace: _, threads } = scheduler;
     let ReceiverSettings {
         listen: receives,
         public_url: _,
@@ -80,6 +81,7 @@ pub(super) fn at_restart(settings: &Settings) -> Vec<(&'static str, String)> {
         ("server.max_connections", max_connections.to_string()),
         ("server.tls", has(tls)),
         ("store.path", path.display().to_string()),
+        ("scheduler.threads", threads.to_string()),
         ("receiver.listen", format!("{receives:?}")),
         ("receiver.max_connections", receives_most.to_string()),
         ("receiver.tls", has(receives_tls)),

@@ -156,6 +156,8 @@ pub struct SchedulerSettings {
     pub max_runs: u32,
     /// `grace`: how long runs in flight may go on when stopping.
     pub grace: Span,
+    /// `threads`: how many threads make the runs.
+    pub threads: u32,
 }
 
 /// `[rate_limit]`: how we keep out of the way of those we watch.

@@ -42,7 +42,7 @@ impl Default for Settings {
                 keep_hours: Span::days(400),
                 outbox: 20_000,
             },
-            scheduler: SchedulerSettings { vantage: Slug::local(), per_host: 2, max_runs: 1000, grace: Span::seconds(10) },
+            scheduler: SchedulerSettings { vantage: Slug::local(), per_host: 2, max_runs: 1000, grace: Span::seconds(10), threads: 1 },
             rate_limit: RateLimitSettings {
                 max_rate: Volume { calls: 1, per_s: 1 },
                 quota_share: Ratio(0.05),
@@ -194,6 +194,7 @@ fn scheduler(mut t: Table<'_>, s: &mut SchedulerSettings) {
     set(&mut s.per_host, t.between("per_host", 1, 1000));
     set(&mut s.max_runs, t.between("max_runs", 1, 100_000));
     set(&mut s.grace, t.between("grace", Span::seconds(0), Span::seconds(300)));
+    set(&mut s.threads, t.between("threads", 1, 64));
     t.finish();
 }
 

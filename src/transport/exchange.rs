@@ -145,7 +145,7 @@ impl Transport {
             let read = live.until(Box::pin(body::read(incoming, &parts.headers, max, own_encoding, &host, observed))).await;
             hop(observed).phases.transfer = Some(first_byte.elapsed());
             match place.filter(|_| read.is_ok()) {
-                Some(place) => self.kept.put(place, live, hop(observed)),
+                Some(place) => self.kept.put(place, live, hop(observed)).await,
                 None => drop(live),
             }
             // Where the body can't be read, the headers still speak.

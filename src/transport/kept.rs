@@ -152,8 +152,12 @@ impl Live {
     }
 
     /// From here on it goes by itself.
-    fn let_go(&mut self) {
-        if let Driver::Waiting(Some(connection)) = std::mem::replace(&mut self.driver, Driver::Waiting(None)) {
+    async fn let_go(&mut self) {
+        let Driver::Waiting(connection) = &mut self.driver else { return };
+        let Some(mut connection) = connection.take() else { return };
+        // Looked at once more: only then does it know whether it is ready for another request, or at its end.
+        let ended = poll_fn(|cx| Poll::Ready(connection.as_mut().poll(cx).is_ready())).await;
+        if !ended {
             let driving = Driving::default();
             driving.spawn(connection);
             self.driver = Driver::Tasks(driving);
@@ -220,8 +224,8 @@ impl Kept {
     }
 
     /// Keeps the connection of a hop for the check's next run.
-    pub(super) fn put(&self, place: Place, mut live: Live, hop: &Hop) {
-        live.let_go();
+    pub(super) async fn put(&self, place: Place, mut live: Live, hop: &Hop) {
+        live.let_go().await;
         let opened = Opened { address: hop.address, via: hop.via.clone(), tls: hop.tls.clone() };
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A check that is never run again leaves one behind: they are looked through when the table would have to grow for one more.

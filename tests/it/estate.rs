@@ -42,7 +42,7 @@ pub(crate) fn settings() -> Settings {
             access_log: false,
         },
         store: StoreSettings { path: "soakwatch.db".into(), keep_runs: Span::days(40), keep_hours: Span::days(400), outbox: 10_000 },
-        scheduler: SchedulerSettings { vantage: slug("local"), per_host: 2, max_runs: 1_000, grace: Span::seconds(10) },
+        scheduler: SchedulerSettings { vantage: slug("local"), per_host: 2, max_runs: 1_000, grace: Span::seconds(10), threads: 1 },
         rate_limit: RateLimitSettings { max_rate: "1000/s".parse().unwrap(), quota_share: Ratio(0.05), max_hold: Span::seconds(3600) },
         self_check: SelfCheckSettings { targets: Vec::new(), every: Span::seconds(5), timeout: Span::seconds(2), time_server: None },
         probe: ProbeSettings {
