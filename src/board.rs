@@ -477,6 +477,8 @@ impl Board {
             let Some((n, entry)) = index.get(&def.integration.id).and_then(|n| Some((*n, integrations.get_mut(*n)?))) else { continue };
             let state = old.remove(&def.id).unwrap_or_default();
             places.insert(def.id.clone(), (n, entry.checks.len()));
+            // Most have one or a few, and each takes a kilobyte: no room for four at once.
+            entry.checks.reserve_exact(1);
             entry.checks.push(CheckEntry { def: Arc::clone(def), state });
         }
         for (check, state) in &old {
