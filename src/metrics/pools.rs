@@ -21,7 +21,7 @@ pub(super) struct Pools {
 }
 
 /// Where the next row's parts of the lists begin.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Starts {
     pub(super) classes: Start,
     pub(super) causes: Start,
@@ -35,7 +35,7 @@ pub(super) struct Starts {
 pub(super) struct Pool<K>(Vec<(K, u64)>);
 
 /// Where the sums of a row begin.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Start(usize);
 
 impl<K> Default for Pool<K> {
@@ -50,7 +50,7 @@ impl<K: Copy + Ord> Pool<K> {
         let sums = self.0.get_mut(row.0..).unwrap_or_default();
         match sums.iter().position(|(k, _)| *k >= key) {
             Some(place) if sums.get(place).is_some_and(|(k, _)| *k == key) => {
-                sums.iter_mut().skip(place).take(1).for_each(|(_, sum)| *sum += n)
+                sums.iter_mut().skip(place).take(1).for_each(|(_, sum)| *sum += n);
             }
             Some(place) => self.0.insert(row.0 + place, (key, n)),
             None => self.0.push((key, n)),
