@@ -192,6 +192,9 @@ pub struct Observed {
     pub step: Step,
     /// Every request made, in order.
     pub hops: Vec<Hop>,
+    /// Nobody is going to read what was met: of the expectations only those that were not are written down, as a daemon's runs do it.
+    #[serde(skip)]
+    pub brief: bool,
     /// Every expectation that was looked at, in order.
     pub expectations: Vec<Expectation>,
     /// Numbers read by `observe`, by name.

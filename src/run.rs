@@ -168,7 +168,7 @@ async fn attempts(
 
 async fn attempt(context: &mut ProbeContext<'_>, trace: TraceParent, began: Instant, deadline: Instant) -> Attempt {
     let start = Instant::now();
-    let mut observed = Observed { trace: Some(trace), ..Observed::default() };
+    let mut observed = Observed { trace: Some(trace), brief: context.turns.is_some(), ..Observed::default() };
     let def = context.check;
     let result = match timeout_at(deadline, def.kind.run(context, &mut observed)).await {
         Ok(result) => result,

@@ -27,8 +27,13 @@ struct Notes<'a> {
 }
 
 impl Notes<'_> {
-    fn note(&mut self, expected: String, seen: String, met: bool, class: Class) {
+    /// `words`: what was expected, and what was seen; not asked for where nobody would read it.
+    fn note(&mut self, met: bool, class: Class, words: impl FnOnce(&Redactor) -> (String, String)) {
+        if met && self.observed.brief {
+            return;
+        }
         let text = |t: String| bounded(self.redactor.clean(&t), MAX_SEEN);
+        let (expected, seen) = words(self.redactor);
         let (expected, seen) = (text(expected), text(seen));
         if !met && self.first.is_none() {
             self.first = Some(Failure::new(class, format!("expected: {expected}; seen: {seen}")));
@@ -55,39 +60,45 @@ pub(super) fn judge(
     let inside = met && answer.status.is_success() && limits.throttled;
     let (class, retry_after) =
         if met && !inside { (Class::Assertion, None) } else { status::refusal(answer.status, limits, answer.dialect) };
-    let reason = answer.status.canonical_reason().map(|r| format!(" ({r})")).unwrap_or_default();
-    notes.note(status_words(check), format!("{code}{reason}"), met, class);
+    let reason = || answer.status.canonical_reason().map(|r| format!(" ({r})")).unwrap_or_default();
+    notes.note(met, class, |_| (status_words(check), format!("{code}{}", reason())));
     if inside {
-        notes.note("the body does not say: too many requests".into(), "it does".into(), false, class);
+        notes.note(false, class, |_| ("the body does not say: too many requests".into(), "it does".into()));
     }
     if !met || inside {
         let host = check.url.shown_host();
         let asks = if limits.retry_after.is_some() { "asks to wait" } else { "leaves us to wait" };
         let wait = retry_after.map(|d| format!("; {asks} {}", Span(d))).unwrap_or_default();
         let more = if inside { "its body says: too many requests".to_owned() } else { format!("expected: {}", status_words(check)) };
-        let detail = format!("{host} answered {code}{reason}{wait}; {more}");
+        let detail = format!("{host} answered {code}{}{wait}; {more}", reason());
         return Err(Failure { retry_after, ..Failure::new(class, detail) });
     }
     for (name, test) in &expect.headers {
-        let (met, seen) = header(&answer.headers, name.as_str(), test);
-        notes.note(header_words(name.as_str(), test), seen, met, Class::Assertion);
+        let met = header(&answer.headers, name.as_str(), test);
+        notes.note(met, Class::Assertion, |_| {
+            let seen = answer.headers.get(name).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
+            (header_words(name.as_str(), test), seen.unwrap_or_else(|| "not there".to_owned()))
+        });
     }
     body(check, answer, &mut notes);
     if let Some(Fits { met, seen }) = fits {
-        notes.note(SCHEMA_WORDS.to_owned(), seen, met, Class::Assertion);
+        notes.note(met, Class::Assertion, |_| (SCHEMA_WORDS.to_owned(), seen));
     }
     if let Some(days) = expect.certificate_days {
         // Exact times of a certificate are in `hops`; here the days left, as a person counts them.
         let left = expiry.map(|at| Clock::default().now().whole_days_until(at));
-        let seen = left.map_or_else(|| "no certificate".to_owned(), |n| format!("{n} days left"));
-        notes.note(certificate_words(days), seen, left.is_some_and(|n| n >= i64::from(days)), Class::Certificate);
+        notes.note(left.is_some_and(|n| n >= i64::from(days)), Class::Certificate, |_| {
+            (certificate_words(days), left.map_or_else(|| "no certificate".to_owned(), |n| format!("{n} days left")))
+        });
     }
     if let Some(within) = expect.within {
-        let seen = match u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX) {
-            0 => "less than 1ms".to_owned(),
-            ms => Span(std::time::Duration::from_millis(ms)).to_string(),
-        };
-        notes.note(format!("answers within {within}"), seen, answer.took <= within.0, Class::Slow);
+        notes.note(answer.took <= within.0, Class::Slow, |_| {
+            let seen = match u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX) {
+                0 => "less than 1ms".to_owned(),
+                ms => Span(std::time::Duration::from_millis(ms)).to_string(),
+            };
+            (format!("answers within {within}"), seen)
+        });
     }
     notes.first.map_or(Ok(()), Err)
 }
@@ -123,25 +134,24 @@ fn body(check: &HttpCheck, answer: &Answer, notes: &mut Notes<'_>) {
     let expect = &check.expect;
     let size = answer.body.len() as u64;
     for (min, max) in [(expect.size_min, None), (None, expect.size_max)] {
-        let (words, met) = match (min, max) {
-            (Some(min), _) => (format!("the body has at least {min}"), size >= min.0),
-            (_, Some(max)) => (format!("the body has at most {max}"), size <= max.0),
+        let (bound, limit, met) = match (min, max) {
+            (Some(min), _) => ("least", min, size >= min.0),
+            (_, Some(max)) => ("most", max, size <= max.0),
             _ => continue,
         };
-        notes.note(words, Bytes(size).to_string(), met, Class::Assertion);
+        notes.note(met, Class::Assertion, |_| (format!("the body has at {bound} {limit}"), Bytes(size).to_string()));
     }
     for (texts, wanted) in [(&expect.contains, true), (&expect.not_contains, false)] {
         for text in texts {
             let found = holds(&answer.body, text);
-            let words = format!("the body {} {text:?}", if wanted { "holds" } else { "does not hold" });
-            let seen = format!("{} in {}", if found { "found" } else { "not found" }, Bytes(size));
-            notes.note(words, seen, found == wanted, Class::Assertion);
+            notes.note(found == wanted, Class::Assertion, |_| {
+                (format!("the body {} {text:?}", if wanted { "holds" } else { "does not hold" }), found_in(found, size))
+            });
         }
     }
     if let Some(pattern) = &expect.matches {
         let found = pattern.found_in(&answer.body);
-        let seen = format!("{} in {}", if found { "found" } else { "not found" }, Bytes(size));
-        notes.note(format!("the body matches {}", pattern.source()), seen, found, Class::Assertion);
+        notes.note(found, Class::Assertion, |_| (format!("the body matches {}", pattern.source()), found_in(found, size)));
     }
     if expect.json.is_empty() && check.observe.is_empty() {
         return;
@@ -150,14 +160,15 @@ fn body(check: &HttpCheck, answer: &Answer, notes: &mut Notes<'_>) {
         Ok(document) => document,
         Err(e) => {
             if !expect.json.is_empty() || check.observe.iter().any(|o| o.required) {
-                notes.note("the body is JSON".into(), format!("not JSON ({e})"), false, Class::Assertion);
+                notes.note(false, Class::Assertion, |_| ("the body is JSON".into(), format!("not JSON ({e})")));
             }
             return;
         }
     };
     for (path, test) in &expect.json {
-        let (met, seen) = json(&path.select(&document), test, notes.redactor);
-        notes.note(json_words(path.source(), test), seen, met, Class::Assertion);
+        let selected = path.select(&document);
+        let (met, shows) = json(&selected, test);
+        notes.note(met, Class::Assertion, |redactor| (json_words(path.source(), test), seen(shows, redactor)));
     }
     for observe in &check.observe {
         let selected = observe.path.select(&document);
@@ -166,10 +177,16 @@ fn body(check: &HttpCheck, answer: &Answer, notes: &mut Notes<'_>) {
             notes.observed.values.push((observe.name.clone(), number));
         }
         if observe.required {
-            let seen = selected.first().map_or_else(|| "nothing there".into(), |v| preview(v, notes.redactor));
-            notes.note(format!("{} is a number", observe.path.source()), seen, number.is_some(), Class::Assertion);
+            let shows = selected.first().copied();
+            notes.note(number.is_some(), Class::Assertion, |redactor| {
+                (format!("{} is a number", observe.path.source()), seen(shows, redactor))
+            });
         }
     }
+}
+
+fn found_in(found: bool, size: u64) -> String {
+    format!("{} in {}", if found { "found" } else { "not found" }, Bytes(size))
 }
 
 /// Whether the text stands in the body, in time linear in both.
@@ -187,16 +204,14 @@ fn header_words(name: &str, test: &HeaderTest) -> String {
     }
 }
 
-fn header(headers: &HeaderMap, name: &str, test: &HeaderTest) -> (bool, String) {
+fn header(headers: &HeaderMap, name: &str, test: &HeaderTest) -> bool {
     let mut values = headers.get_all(name).iter().map(http::HeaderValue::as_bytes);
-    let seen = headers.get(name).map_or_else(|| "not there".to_owned(), |v| String::from_utf8_lossy(v.as_bytes()).into_owned());
-    let met = match test {
+    match test {
         HeaderTest::Exists(wanted) => values.next().is_some() == *wanted,
         HeaderTest::Equals(text) => values.any(|v| v == text.as_bytes()),
         HeaderTest::Contains(text) => values.any(|v| holds(v, text)),
         HeaderTest::Matches(pattern) => values.any(|v| pattern.found_in(v)),
-    };
-    (met, seen)
+    }
 }
 
 fn json_words(path: &str, test: &JsonTest) -> String {
@@ -211,8 +226,8 @@ fn json_words(path: &str, test: &JsonTest) -> String {
     }
 }
 
-/// Whether the test holds of all that was selected, and what was seen: the first that breaks it, or the first.
-fn json(selected: &[&Value], test: &JsonTest, redactor: &Redactor) -> (bool, String) {
+/// Whether the test holds of all that was selected, and what shows it: the first that breaks it, or the first.
+fn json<'v>(selected: &[&'v Value], test: &JsonTest) -> (bool, Option<&'v Value>) {
     let one = |v: &Value| match test {
         JsonTest::Exists(_) => true,
         JsonTest::Is(kind) => JsonType::of(v) == *kind,
@@ -226,7 +241,11 @@ fn json(selected: &[&Value], test: &JsonTest, redactor: &Redactor) -> (bool, Str
         JsonTest::Exists(wanted) => selected.is_empty() != *wanted,
         _ => !selected.is_empty() && broken.is_none(),
     };
-    (met, broken.or(selected.first()).map_or_else(|| "nothing there".to_owned(), |v| preview(v, redactor)))
+    (met, broken.or(selected.first()).copied())
+}
+
+fn seen(value: Option<&Value>, redactor: &Redactor) -> String {
+    value.map_or_else(|| "nothing there".to_owned(), |v| preview(v, redactor))
 }
 
 /// JSON has one kind of number: 1 and 1.0 are equal.

@@ -4,10 +4,12 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use soakwatch::clock::UnixMs;
+use soakwatch::budget::Budgets;
+use soakwatch::clock::{Clock, UnixMs};
+use soakwatch::config::model::Settings;
 use soakwatch::memory::Memories;
 use soakwatch::outcome::{Cause, Class, Outcome};
-use soakwatch::run::run_once;
+use soakwatch::run::{Pace, RunReport, run_once};
 
 use crate::support::fake::{Fake, Reply};
 use crate::support::pki::{Pki, server_mtls, server_tls};
@@ -359,4 +361,21 @@ async fn a_run_that_is_cut_off_leaves_nothing_behind() {
     }
     plain.all_closed().await;
     h2.all_closed().await;
+}
+
+#[tokio::test]
+async fn what_was_met_is_told_where_somebody_asks_and_judged_alike_where_nobody_does() {
+    let fake = Fake::http(|_| Reply::json("{\"n\": 3}")).await;
+    let (budgets, memories, clock) = (Budgets::new(&Settings::default().rate_limit), Memories::default(), Clock::System);
+    let transport = transport(None);
+    for (max, met) in [(5, true), (2, false)] {
+        let def = Arc::new(check(&format!("url = \"{}\"\nexpect = {{ json = [{{ path = \"$.n\", max = {max} }}] }}", fake.url("/"))));
+        let pace = Pace { budgets: &budgets, clock: &clock };
+        let asked = Box::pin(run_once(&def, (&transport, &memories), UnixMs(0), None)).await;
+        let slot = Box::pin(run_once(&def, (&transport, &memories), UnixMs(0), Some(pace))).await;
+        let told = |report: &RunReport| report.attempts[0].observed.expectations.iter().map(|e| e.met).collect::<Vec<_>>();
+        assert_eq!((told(&asked), told(&slot)), (vec![true, met], vec![false; usize::from(!met)]));
+        assert_eq!((asked.record.outcome, asked.record.detail), (slot.record.outcome, slot.record.detail));
+        assert_eq!(slot.record.outcome == Outcome::Pass, met);
+    }
 }
