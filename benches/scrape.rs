@@ -16,6 +16,7 @@ use prometheus::{GaugeVec, Opts, Registry, TextEncoder};
 use soakwatch::board::Board;
 use soakwatch::budget::Budgets;
 use soakwatch::clock::{Clock, DAY_MS, UnixMs, monotonic};
+use soakwatch::config::diff::AtStart;
 use soakwatch::config::model::{CheckDef, Config};
 use soakwatch::config::{self, LoadOptions};
 use soakwatch::finding::DocumentFacts;
@@ -268,6 +269,7 @@ fn rules(config: Config, board: Board, soaks: Soaks, budgets: Budgets, dir: &Pat
         let listener = bind(&config.settings.server).await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = ServerState {
+            started: Arc::new(AtStart::of(&config.settings)),
             board: Arc::clone(&board),
             budgets: Arc::new(budgets),
             soaks: Arc::new(soaks),

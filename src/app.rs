@@ -16,15 +16,16 @@ use crate::board::Board;
 use crate::budget::Budgets;
 use crate::checkpoint::Live;
 use crate::clock::Clock;
+use crate::config::Loaded;
+use crate::config::diff::{self, AtStart};
 use crate::config::model::{CheckDef, Config};
-use crate::config::{Loaded, diff};
 use crate::fields::CheckId;
 use crate::health::Health;
 use crate::incident::live::Incidents;
 use crate::memory::Memories;
 use crate::metrics::own::{Listening, OwnMetrics};
 use crate::notify::Notifier;
-use crate::readiness::Soaks;
+use crate::readiness::{Restarted, Soaks};
 use crate::recorder::{self, RecorderHandle};
 use crate::scheduler::{Means, Scheduler};
 use crate::self_check;
@@ -179,7 +180,9 @@ impl App {
         let budgets = Arc::new(Budgets::new(&config.settings.rate_limit));
         let (keep, kept) = mpsc::channel(256);
         let memories = Arc::new(Memories::new(keep));
+        let started = Arc::new(AtStart::of(&config.settings));
         let state = ServerState {
+            started: Arc::clone(&started),
             memories: Arc::clone(&memories),
             board: Arc::clone(&board),
             budgets: Arc::clone(&budgets),
@@ -300,6 +303,7 @@ impl App {
         let threads = config.settings.scheduler.threads;
         supervisor.spawn("scheduler", probing::apart(threads, Scheduler::new(means, stop.clone()).run()));
         let reloader = Reloader {
+            started,
             loader,
             resolver,
             board: Arc::clone(&board),
@@ -366,6 +370,7 @@ pub async fn make_transport(
 
 /// Takes a new configuration over, whole or not at all.
 struct Reloader {
+    started: Arc<AtStart>,
     loader: Option<Loader>,
     resolver: Option<Resolver>,
     board: Arc<Board>,
@@ -417,7 +422,7 @@ impl Reloader {
             return self.refuse(actor, loaded.problems);
         };
         let old = Arc::clone(&self.config.borrow());
-        let diff = diff::diff(&old, &new);
+        let diff = diff::diff(&old, &new, &self.started);
         if old.settings.probe != new.settings.probe {
             let before = Some(Arc::clone(&self.transport.borrow()));
             match make_transport(&new, self.resolver.clone(), before).await {
@@ -440,7 +445,9 @@ impl Reloader {
             .collect();
         let hash = new.hash.clone();
         let gone = self.board.configure(&new);
+        let mut soaks_restarted = Vec::new();
         for entry in self.soaks.configure(&new, self.clock.now()) {
+            soaks_restarted.extend(Restarted::said(&entry));
             self.recorder.evidence(entry).await;
         }
         let new = Arc::new(new);
@@ -464,6 +471,7 @@ impl Reloader {
             removed = diff.removed.len(),
             changed = diff.changed.len(),
             unchanged = diff.unchanged,
+            soaks_restarted = soaks_restarted.len(),
             hash,
             "configuration taken over"
         );
@@ -476,6 +484,7 @@ impl Reloader {
             changed: diff.changed.len(),
             unchanged: diff.unchanged,
             restart_needed,
+            soaks_restarted,
             hash,
         }
     }

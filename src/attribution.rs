@@ -183,9 +183,8 @@ pub const fn cause_advice(cause: Cause) -> &'static str {
         Cause::Blocked => "A check this one depends on fails. Mend that one first.",
         Cause::Shutdown => "The monitor was stopping. Nothing to do.",
         Cause::SelfCheck => "The monitor's own network was down. Check the machine's connection; no customer is to blame.",
-        Cause::Secret => {
-            "A secret or a file the check needs can't be read. Check the environment variable or the file and its permissions."
-        }
+        Cause::Secret => "A secret the check needs can't be read or used. Check the environment variable or the file and its permissions.",
+        Cause::File => "A file that the configuration names can't be read or used. Put it right on the monitor's machine.",
         Cause::Egress => {
             "Our address guard refused the target. If it is a private address on purpose, set allow_private for the integration."
         }

@@ -43,6 +43,9 @@ pub mod run;
 pub mod run_id;
 pub mod scheduler;
 pub mod secret;
+#[cfg(test)]
+#[path = "../tests/it/support/seeds.rs"]
+mod seeds;
 pub mod self_check;
 pub mod server;
 pub mod slots;

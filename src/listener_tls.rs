@@ -14,7 +14,7 @@ use rustls::{RootCertStore, ServerConfig};
 use crate::clock::UnixMs;
 use crate::config::model::{ClientCertificates, ListenerTls};
 use crate::secret::SecretRef;
-use crate::transport::{holding, read_chain_blocking, read_roots_blocking};
+use crate::transport::{first_end, holding, modern, read_chain_blocking, read_roots_blocking};
 
 /// How a file looks from outside: inode, size, and when it was changed (seconds, nanoseconds). `None`: it can't be looked at.
 pub type Look = Option<(u64, u64, i64, i64)>;
@@ -28,6 +28,7 @@ fn look(file: &Path) -> Look {
 pub fn made_blocking(tls: &ListenerTls) -> Result<Arc<ServerConfig>, String> {
     let named = |key: &str, file: &Path, why: &dyn std::fmt::Display| format!("tls.{key}: {} can't be used: {why}", file.display());
     let chain = read_chain_blocking(&tls.certificate).map_err(|why| named("certificate", &tls.certificate, &why))?;
+    modern(&chain).map_err(|why| named("certificate", &tls.certificate, &why))?;
     let key = tls.key.read_blocking().map_err(|why| format!("tls.key: {why}"))?;
     let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
         .map_err(|_| "tls.key: it is not a private key in PEM form, without a password".to_owned())?;
@@ -61,6 +62,11 @@ pub fn holding_blocking(tls: &ListenerTls, at: UnixMs) -> Result<String, String>
     held.map_err(|why| format!("tls.certificate: {} can't be used: {why}", tls.certificate.display()))
 }
 
+/// Until when all of its certificates hold; `None`: that can't be read. Blocking.
+pub fn first_end_blocking(tls: &ListenerTls) -> Option<UnixMs> {
+    read_chain_blocking(&tls.certificate).ok().and_then(|chain| first_end(&chain))
+}
+
 /// How its files look; a secret of the environment never changes.
 pub fn looks_blocking(tls: &ListenerTls) -> Vec<Look> {
     let key: Option<&PathBuf> = match &tls.key {
@@ -82,6 +88,28 @@ mod tests {
         ListenerTls { certificate: dir.join("cert.pem"), key: SecretRef::File(dir.join("key.pem")), clients: None }
     }
 
+    /// A certificate without the version that stands first in it, which makes it one of version 1.
+    fn of_version_1(dir: &Path) -> ListenerTls {
+        use base64::Engine as _;
+        use x509_parser::prelude::FromDer as _;
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap().self_signed(&key).unwrap();
+        let der = made.der().as_ref();
+        let (_, read) = x509_parser::prelude::X509Certificate::from_der(der).unwrap();
+        let signed = read.tbs_certificate.as_ref();
+        let at = signed.windows(5).position(|w| w == [0xa0, 3, 2, 1, 2]).unwrap() + 5;
+        let sequence = |content: &[u8]| {
+            let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+            [&[0x30, 0x82], &length[..], content].concat()
+        };
+        let behind = &der[der.windows(signed.len()).position(|w| w == signed).unwrap() + signed.len()..];
+        let old = sequence(&[sequence(&signed[at..]).as_slice(), behind].concat());
+        let text = base64::engine::general_purpose::STANDARD.encode(old);
+        std::fs::write(dir.join("v1.pem"), format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")).unwrap();
+        std::fs::write(dir.join("v1.key"), key.serialize_pem()).unwrap();
+        ListenerTls { certificate: dir.join("v1.pem"), key: SecretRef::File(dir.join("v1.key")), clients: None }
+    }
+
     #[test]
     fn what_can_not_be_used_is_named_without_its_contents() {
         let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -100,6 +128,8 @@ mod tests {
             (ListenerTls { certificate: dir.path().join("none"), ..good.clone() }, "there is nothing of this name"),
             (clients("text"), "tls.client_ca: "),
         ];
+        let why = made_blocking(&of_version_1(dir.path())).unwrap_err();
+        assert!(why.starts_with("tls.certificate: ") && why.contains("X.509 version 1") && !why.contains("tls.key"), "{why}");
         for (tls, words) in cases {
             let why = made_blocking(&tls).unwrap_err();
             assert!(why.contains(words) && !why.contains("hunter22"), "{words}: {why}");

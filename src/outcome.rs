@@ -117,8 +117,10 @@ closed_set! {
         Shutdown => "shutdown",
         /// Unknown: our own network was down.
         SelfCheck => "self_check",
-        /// Unknown: a secret or a referenced file could not be read.
+        /// Unknown: a secret, or the certificate that is shown with one, could not be read or used.
         Secret => "secret",
+        /// Unknown: another file that the configuration names could not be read or used.
+        File => "file",
         /// Unknown: our address guard refused the target.
         Egress => "egress",
         /// Unknown: our own way there failed: the proxy, or the source address.

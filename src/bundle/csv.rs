@@ -277,6 +277,7 @@ fn slot(cell: &[u8], hour: &mut (Vec<u8>, UnixMs)) -> Option<UnixMs> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seeds;
     use proptest::prelude::*;
 
     fn check(name: &str) -> CheckId {
@@ -335,18 +336,31 @@ mod tests {
             prop_assert_eq!(reading.lines as usize, all[0].1.len() + all[1].1.len());
         }
 
-        #[test]
-        fn what_is_read_is_written_exactly_so(runs in proptest::collection::vec(any_run(), 1..10), at in any::<prop::sample::Index>(), byte: u8) {
+    }
+
+    /// Committed seeds: lines with a byte changed, and bytes that are no lines.
+    #[test]
+    fn what_is_read_is_written_exactly_so() {
+        let changed = (proptest::collection::vec(any_run(), 1..10), any::<prop::sample::Index>(), any::<u8>());
+        seeds::tried(16, &changed, |(runs, at, byte)| {
             let mut text = written(&[(check("a"), placed(runs, 1_796_025_600_000))]);
             let at = at.index(text.len());
             text[at] = byte;
-            if let Ok(mut reading) = Reading::new(text.as_slice())
-                && let Ok(runs) = reading.runs_of(&check("a"))
-                && reading.at_end().is_ok_and(|end| end)
-            {
-                prop_assert_eq!(written(&[(check("a"), runs)]), text);
-            }
+            exactly_so(&text)
+        });
+        let rubbish = "([a-z0-9,.:TZ\"-]{0,120}\n|[^\n]{0,60}\n){0,6}";
+        seeds::tried(16, &rubbish, |lines| exactly_so(format!("{HEADER}\n{lines}").as_bytes()));
+        seeds::tried(16, &proptest::collection::vec(any::<u8>(), 0..200), |bytes| exactly_so(&bytes));
+    }
+
+    fn exactly_so(text: &[u8]) -> Result<(), TestCaseError> {
+        if let Ok(mut reading) = Reading::new(text)
+            && let Ok(runs) = reading.runs_of(&check("a"))
+            && reading.at_end().is_ok_and(|end| end)
+        {
+            prop_assert_eq!(written(&[(check("a"), runs)]), text);
         }
+        Ok(())
     }
 
     #[test]

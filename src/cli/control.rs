@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{CliError, Exit};
 use crate::observed::bounded;
 use crate::secret::SecretRef;
-use crate::transport::control_tls_blocking;
+use crate::transport::{control_tls_blocking, tls_words};
 
 /// An answer may be this large.
 const MAX_ANSWER: usize = 64 << 20;
@@ -94,9 +94,12 @@ impl Daemon {
         let url = self.url.join(path).map_err(|e| Exit::Usage.with(e))?;
         let unreachable = |e: reqwest::Error| {
             let shown = self.url.origin().ascii_serialization();
-            let why = if let Some(tls) = tls_trouble(&e) {
-                format!("TLS failed: {tls} (--ca FILE names the roots to trust, --identity FILE what to show)")
-            } else if e.is_connect() {
+            if let Some(tls) = tls_trouble(&e) {
+                let why = bounded(tls_words(shown.trim_start_matches("https://"), tls), 300);
+                let advice = advice(tls, self.credential.trust.identity.is_some());
+                return Exit::Unreachable.with(anyhow::anyhow!("no answer from the daemon at {shown}: TLS failed: {why}{advice}"));
+            }
+            let why = if e.is_connect() {
                 "nothing listens there that speaks HTTP".to_owned()
             } else if e.is_timeout() {
                 "it did not answer in time".to_owned()
@@ -144,13 +147,43 @@ impl Daemon {
 }
 
 /// What TLS said, if it was TLS that failed. An error of I/O hides the one it holds from its own chain.
-fn tls_trouble(e: &(dyn std::error::Error + 'static)) -> Option<String> {
+fn tls_trouble<'e>(e: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
     if let Some(tls) = e.downcast_ref::<rustls::Error>() {
-        return Some(bounded(tls.to_string(), 200));
+        return Some(tls);
     }
     match e.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
         Some(inner) => tls_trouble(inner),
         None => e.source().and_then(tls_trouble),
+    }
+}
+
+/// What to do about it. `shows`: whether we show a certificate.
+fn advice(error: &rustls::Error, shows: bool) -> &'static str {
+    use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error};
+    match error {
+        Error::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature) => "; --ca FILE names the root to trust",
+        Error::InvalidCertificate(Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }) => {
+            "; --url has to name it as its certificate does"
+        }
+        Error::InvalidCertificate(_) => "; the daemon needs another certificate ([server] tls)",
+        Error::AlertReceived(
+            Alert::CertificateRequired
+            | Alert::BadCertificate
+            | Alert::UnknownCA
+            | Alert::CertificateExpired
+            | Alert::CertificateRevoked
+            | Alert::CertificateUnknown
+            | Alert::UnsupportedCertificate
+            | Alert::AccessDenied,
+        ) => {
+            if shows {
+                "; --identity FILE needs another certificate: one that holds, of the authority in client_ca"
+            } else {
+                "; --identity FILE shows one (certificate and key in one PEM file)"
+            }
+        }
+        Error::InvalidMessage(_) => "; is it http:// that it speaks?",
+        _ => "",
     }
 }
 

@@ -30,6 +30,7 @@ mod report;
 mod restore;
 mod rules;
 mod run;
+mod run_by_id;
 mod runs;
 mod simulate;
 mod status;

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::control::{Daemon, refused};
 use super::{CliResult, Exit, block_on, complain, say};
+use crate::readiness::Restarted;
 
 /// Make a running daemon read its configuration again. Exit code: 0 it is in force, 1 it has errors and nothing was changed
 #[derive(Debug, clap::Args)]
@@ -34,6 +35,10 @@ pub(super) fn run(args: &Reload) -> CliResult {
                     count("unchanged")
                 ));
             }
+            let restarted = answer.get("soaks_restarted").and_then(|list| serde_json::from_value::<Vec<Restarted>>(list.clone()).ok());
+            if !args.json {
+                soaks_again("it restarts the soak of", &restarted.unwrap_or_default()).iter().for_each(say);
+            }
             let waiting = strings(&answer, "restart_needed");
             if !waiting.is_empty() {
                 complain(format_args!("these settings take effect at the next start: {}", waiting.join(", ")));
@@ -51,6 +56,25 @@ pub(super) fn run(args: &Reload) -> CliResult {
         }
         other => Err(refused(other, &answer, "reloading needs the token of an operator")),
     }
+}
+
+/// So many integrations, and so many keys of each, are named.
+const NAMED: (usize, usize) = (20, 5);
+
+/// Whose soaks begin again, and by what; nothing where none does.
+pub(super) fn soaks_again(what: &str, soaks: &[Restarted]) -> Vec<String> {
+    if soaks.is_empty() {
+        return Vec::new();
+    }
+    let more = |all: usize, named: usize| all.checked_sub(named).filter(|n| *n > 0).map(|n| format!("and {n} more"));
+    let keys = |changed: &[String]| match changed {
+        [] => "recorded by another version of Soakwatch".to_owned(),
+        keys => keys.iter().take(NAMED.1).cloned().chain(more(keys.len(), NAMED.1)).collect::<Vec<_>>().join(", "),
+    };
+    let mut lines = vec![format!("{what} {} integration{}:", soaks.len(), if soaks.len() == 1 { "" } else { "s" })];
+    lines.extend(soaks.iter().take(NAMED.0).map(|s| format!("    {} ({})", s.integration, keys(&s.changed))));
+    lines.extend(more(soaks.len(), NAMED.0).map(|more| format!("    {more} (--json names all)")));
+    lines
 }
 
 /// The texts of a list.

@@ -3,37 +3,42 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use reqwest::Url;
 use serde::Serialize;
 
 use super::columns::aligned;
+use super::control::{Credential, address};
 use super::ids::Wanted;
-use super::{CliError, CliResult, Exit, complain, say};
+use super::{CliError, CliResult, Exit, complain, run_by_id, say};
 use crate::app::store_path;
 use crate::board::Counts;
 use crate::clock::{Clock, UnixMs};
+use crate::config::model::CheckDef;
 use crate::config::{self, LoadOptions};
 use crate::fields::{CheckId, Point};
 use crate::outcome::{Attribution, Cause, Class, Outcome};
 use crate::record::DurationCode;
 use crate::run_id::RunId;
+use crate::slots::under_way;
 use crate::store::{FailureRow, Reader, Run, StoreError};
 
-/// Show the stored runs of a check, the open minutes included, or find one by its id. Times are UTC. Exit code: 0; with --id 1 where no run has that id
+/// Show the stored runs of a check, the open minutes included, or find one by its id. Times are UTC. Exit code: 0; with --id 1 where no run has that id, 2 where it is not stored yet
 #[derive(Debug, clap::Args)]
 pub(super) struct Runs {
     /// customer/environment/integration/check, or customer/environment/integration for all of its checks; with --id all there are unless given.
     #[arg(required_unless_present = "run")]
-    id: Option<String>,
+    pub(super) id: Option<String>,
     /// Only the run of this id: 32 hex digits, or a whole traceparent out of somebody's log. Looked for from --since to --until.
     #[arg(long = "id", value_name = "RUN", value_parser = |text: &str| text.parse::<RunId>().map_err(|e| format!("expected {e}")))]
     run: Option<RunId>,
     /// From when: a span back from now (90m, 24h, 7d), a time (2026-12-01T08:00:00Z) or a day (2026-12-01).
     #[arg(long, value_name = "SPAN|TIME", default_value = "24h")]
-    since: String,
+    pub(super) since: String,
     /// Until when, likewise; now if not given.
     #[arg(long, value_name = "SPAN|TIME")]
-    until: Option<String>,
+    pub(super) until: Option<String>,
     /// A JSON array instead of a table.
     #[arg(long)]
     json: bool,
@@ -43,6 +48,11 @@ pub(super) struct Runs {
     /// The store's file itself, without a configuration.
     #[arg(long, value_name = "FILE")]
     store: Option<PathBuf>,
+    /// With --id: ask the running daemon that listens here, instead of reading its store.
+    #[arg(long, value_name = "URL", value_parser = address, requires = "run", conflicts_with_all = ["config", "store"])]
+    url: Option<Url>,
+    #[command(flatten)]
+    pub(super) credential: Credential,
 }
 
 /// So much may a record come late: the writer's second, and a clock that is read twice.
@@ -67,10 +77,10 @@ struct Shown<'a> {
 }
 
 /// The stored runs of one check, and what explains those that did not pass.
-struct History {
-    check: CheckId,
-    runs: Vec<Run>,
-    failures: Vec<FailureRow>,
+pub(super) struct History {
+    pub(super) check: CheckId,
+    pub(super) runs: Vec<Run>,
+    pub(super) failures: Vec<FailureRow>,
 }
 
 pub(super) fn run(args: &Runs) -> CliResult {
@@ -81,7 +91,22 @@ pub(super) fn run(args: &Runs) -> CliResult {
     if since > until {
         return Err(Exit::Usage.with(anyhow::anyhow!("--since ({since}) is later than --until ({until})")));
     }
+    if let (Some(url), Some(run)) = (&args.url, args.run) {
+        return match run_by_id::asked(args, url, run)? {
+            Ok(history) => shows(args, &[history], (since, until), now).map(|()| Exit::Yes),
+            Err(none) => {
+                if args.json {
+                    say("[]");
+                }
+                Ok(none)
+            }
+        };
+    }
     let (path, configured) = locate(args, now)?;
+    let pending = args
+        .run
+        .and_then(|run| under_way(configured.iter().map(|c| &**c).filter(|c| wanted.as_ref().is_none_or(|w| w.is(&c.id))), run, now));
+    let configured = configured.iter().map(|c| c.id.clone());
     let reader = Reader::open(&path).map_err(trouble)?;
     let mut known: BTreeSet<CheckId> = reader.checks().map_err(trouble)?.into_iter().collect();
     known.extend(configured);
@@ -99,13 +124,33 @@ pub(super) fn run(args: &Runs) -> CliResult {
         let failures = reader.failures(&check, since, until).map_err(trouble)?;
         histories.push(History { check, runs, failures });
     }
-    if let Some(id) = args.run.filter(|_| histories.is_empty()) {
+    if let Some((check, slot)) = pending.as_ref().filter(|_| histories.is_empty()) {
+        complain(format!(
+            "soakwatch: nothing is stored yet of this run: it is that of {check} for the slot {slot}; it goes on, or has just ended and is written \
+             within a second of its end, or of the self-check it waits for; ask again then"
+        ));
+    } else if let Some(id) = args.run.filter(|_| histories.is_empty()) {
         complain(format!(
             "soakwatch: no run from {} to {} has the id {id}; --since 40d looks further back",
             since.whole_seconds(),
             until.whole_seconds()
         ));
     }
+    shows(args, &histories, (since, until), now)?;
+    let damaged = reader.damaged();
+    if damaged.count > 0 {
+        let first = damaged.first.unwrap_or_default();
+        complain(format!("soakwatch: {} stored rows can't be read and are missing above; the first: {first}", damaged.count));
+        return Ok(Exit::Io);
+    }
+    Ok(match (args.run, histories.is_empty()) {
+        (Some(_), true) if pending.is_some() => Exit::Undecided,
+        (Some(_), true) => Exit::No,
+        _ => Exit::Yes,
+    })
+}
+
+fn shows(args: &Runs, histories: &[History], (since, until): (UnixMs, UnixMs), now: UnixMs) -> Result<(), CliError> {
     let quiet = args.run.is_some();
     if args.json {
         let all: Vec<Shown<'_>> = histories.iter().flat_map(|h| h.runs.iter().map(|r| shown(h, r))).collect();
@@ -130,13 +175,7 @@ pub(super) fn run(args: &Runs) -> CliResult {
             say(tables.join("\n\n"));
         }
     }
-    let damaged = reader.damaged();
-    if damaged.count > 0 {
-        let first = damaged.first.unwrap_or_default();
-        complain(format!("soakwatch: {} stored rows can't be read and are missing above; the first: {first}", damaged.count));
-        return Ok(Exit::Io);
-    }
-    Ok(if quiet && histories.is_empty() { Exit::No } else { Exit::Yes })
+    Ok(())
 }
 
 fn trouble(e: StoreError) -> CliError {
@@ -144,7 +183,7 @@ fn trouble(e: StoreError) -> CliError {
 }
 
 /// The store's file, and the checks of the configuration that names it: one that has not run yet is known all the same.
-fn locate(args: &Runs, now: UnixMs) -> Result<(PathBuf, Vec<CheckId>), CliError> {
+fn locate(args: &Runs, now: UnixMs) -> Result<(PathBuf, Vec<Arc<CheckDef>>), CliError> {
     if let Some(file) = &args.store {
         return Ok((file.clone(), Vec::new()));
     }
@@ -154,7 +193,7 @@ fn locate(args: &Runs, now: UnixMs) -> Result<(PathBuf, Vec<CheckId>), CliError>
         let what = "has errors (listed above); --store FILE reads a store without a configuration";
         return Err(Exit::BadInput.with(anyhow::anyhow!("the configuration in {} {what}", args.config.display())));
     };
-    Ok((store_path(&config), config.checks().map(|c| c.id.clone()).collect()))
+    Ok((store_path(&config), config.checks().map(Arc::clone).collect()))
 }
 
 fn point(name: &str, text: &str, now: UnixMs) -> Result<UnixMs, CliError> {
@@ -312,7 +351,17 @@ mod tests {
     }
 
     fn args(id: &str, store: PathBuf) -> Runs {
-        Runs { id: Some(id.into()), run: None, since: "7d".into(), until: None, json: true, config: "config".into(), store: Some(store) }
+        Runs {
+            id: Some(id.into()),
+            run: None,
+            since: "7d".into(),
+            until: None,
+            json: true,
+            config: "config".into(),
+            store: Some(store),
+            url: None,
+            credential: Credential::default(),
+        }
     }
 
     #[test]

@@ -8,14 +8,17 @@ use reqwest::{Method, StatusCode, Url};
 use serde::Serialize;
 
 use super::control::{Credential, Daemon, address, refused};
+use super::reload::soaks_again;
 use super::{CliError, CliResult, Exit, block_on, say};
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMs};
 use crate::config::diff::Diff;
+use crate::config::fingerprint::Change;
 use crate::config::model::Config;
 use crate::config::outline::Outline;
 use crate::config::table::Problem;
 use crate::config::{Counts, LoadOptions, Loaded, environment, load};
 use crate::fields::CheckId;
+use crate::readiness::{self, Restarted};
 
 /// Check a configuration and list every problem in it.
 #[derive(Debug, Args)]
@@ -61,6 +64,10 @@ struct Changes {
     stop: Vec<CheckId>,
     restart: Vec<CheckId>,
     unchanged: usize,
+    /// Soaks that would begin again, because what they judge is changed.
+    soaks_restarted: Vec<Restarted>,
+    /// Soaks of which this can't be told: these keys name files that can't be read, here or there.
+    soaks_unsure: Vec<Restarted>,
     restart_needed: Vec<String>,
 }
 
@@ -70,7 +77,7 @@ pub(super) fn run(args: &Validate) -> CliResult {
     let mut report = report(&loaded, args.strict);
     if let (Some(url), Some(config)) = (&args.against, &loaded.config) {
         let daemon = Daemon::at(url.clone(), args.credential.clone());
-        report.against = Some(changes(&block_on(in_force(&daemon))?, config)?);
+        report.against = Some(changes(&block_on(in_force(&daemon))?, config, options.now)?);
     }
     if args.json {
         say(serde_json::to_string(&report).map_err(|e| Exit::Internal.with(e))?);
@@ -115,8 +122,8 @@ async fn in_force(daemon: &Daemon) -> Result<Outline, CliError> {
     serde_json::from_str(&body).map_err(|_| other())
 }
 
-fn changes(before: &Outline, new: &Config) -> Result<Changes, CliError> {
-    let new = Outline::of(new);
+fn changes(before: &Outline, config: &Config, now: UnixMs) -> Result<Changes, CliError> {
+    let new = Outline::of(config);
     let Some(diff) = before.diff(&new) else {
         return Err(Exit::Undecided.with(anyhow::anyhow!(
             "the daemon is version {}, this is {}: what a reload would change can't be told; use the daemon's own version",
@@ -125,7 +132,17 @@ fn changes(before: &Outline, new: &Config) -> Result<Changes, CliError> {
         )));
     };
     let Diff { added, removed, changed, unchanged, restart_needed } = diff;
-    Ok(Changes { start: added, stop: removed, restart: changed, unchanged, restart_needed })
+    let (mut soaks_restarted, mut soaks_unsure) = (Vec::new(), Vec::new());
+    for def in config.integrations() {
+        let (Some(judges), Some(fingerprint)) = (before.soaks.get(&def.id), config.fingerprint(&def.id)) else { continue };
+        let of = |changed| Restarted { integration: def.id.clone(), changed };
+        match readiness::change(def, fingerprint, judges, now) {
+            Change::None => {}
+            Change::Some(keys) => soaks_restarted.push(of(keys)),
+            Change::Unsure(keys) => soaks_unsure.push(of(keys)),
+        }
+    }
+    Ok(Changes { start: added, stop: removed, restart: changed, unchanged, soaks_restarted, soaks_unsure, restart_needed })
 }
 
 fn told(changes: &Changes) -> Vec<String> {
@@ -133,6 +150,8 @@ fn told(changes: &Changes) -> Vec<String> {
     let mut lines = vec!["a reload would".to_owned()];
     lines.extend([of("start", &changes.start), of("stop", &changes.stop), of("restart", &changes.restart)].concat());
     lines.push(format!("  leave {} as {}", changes.unchanged, if changes.unchanged == 1 { "it is" } else { "they are" }));
+    lines.extend(soaks_again("  restart the soak of", &changes.soaks_restarted));
+    lines.extend(soaks_again("whether it restarts the soak can't be told, for files can't be read, of", &changes.soaks_unsure));
     if !changes.restart_needed.is_empty() {
         lines.push(format!("these settings take effect at the next start: {}", changes.restart_needed.join(", ")));
     }
@@ -149,4 +168,28 @@ fn summary(report: &Report<'_>) -> String {
     };
     let strict = if report.errors == 0 && !report.valid { " (which count as errors with --strict)" } else { "" };
     format!("{}: {found}{strict}", inside.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_not_be_told_is_said_so() {
+        let erp =
+            Restarted { integration: "acme/production/erp".parse().unwrap(), changed: (0..7).map(|n| format!("check.{n}.ca")).collect() };
+        let changes = Changes {
+            start: Vec::new(),
+            stop: Vec::new(),
+            restart: Vec::new(),
+            unchanged: 1,
+            soaks_restarted: Vec::new(),
+            soaks_unsure: vec![erp],
+            restart_needed: Vec::new(),
+        };
+        let said = told(&changes).join("\n");
+        let open =
+            "whether it restarts the soak can't be told, for files can't be read, of 1 integration:\n    acme/production/erp (check.0.ca, ";
+        assert!(said.contains(open) && said.ends_with("check.4.ca, and 2 more)"), "{said}");
+    }
 }

@@ -20,14 +20,25 @@ pub struct Diff {
     pub restart_needed: Vec<String>,
 }
 
-/// Compares two configurations. Lists are in the order of ids.
-pub fn diff(old: &Config, new: &Config) -> Diff {
+/// Compares two configurations. Lists are in the order of ids. `started`: what the daemon was started with, whatever was reloaded since.
+pub fn diff(old: &Config, new: &Config, started: &AtStart) -> Diff {
     fn by_id(config: &Config) -> BTreeMap<CheckId, &CheckDef> {
         config.checks().map(|c| (c.id.clone(), &**c)).collect()
     }
-    let (before, after) = (at_restart(&old.settings), at_restart(&new.settings));
-    let differs = after.into_iter().zip(before).filter(|(after, before)| after != before);
+    let wanted = AtStart::of(&new.settings);
+    let differs = wanted.0.into_iter().zip(&started.0).filter(|(wanted, had)| wanted != *had);
     compared(&by_id(old), &by_id(new), differs.map(|((name, _), _)| name.to_owned()).collect())
+}
+
+/// The settings that take effect at a restart only, as text, by name: a daemon keeps those it was started with, for a reload changes none of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AtStart(pub(super) Vec<(&'static str, String)>);
+
+impl AtStart {
+    /// Those of a configuration.
+    pub fn of(settings: &Settings) -> Self {
+        Self(at_restart(settings))
+    }
 }
 
 /// The same of checks by id, whatever stands for one.
@@ -45,7 +56,7 @@ pub(super) fn compared<T: PartialEq>(before: &BTreeMap<CheckId, T>, after: &BTre
 }
 
 /// What is built once at start, as text: the listeners, the store's file, the log. All other settings are taken over while the daemon runs.
-pub(super) fn at_restart(settings: &Settings) -> Vec<(&'static str, String)> {
+fn at_restart(settings: &Settings) -> Vec<(&'static str, String)> {
     // Taken apart by name, so that a new setting must be placed here.
     let Settings {
         server,
@@ -114,6 +125,10 @@ mod tests {
         head + &checks.iter().map(check).collect::<String>()
     }
 
+    fn compare(old: &Config, new: &Config) -> Diff {
+        diff(old, new, &AtStart::of(&old.settings))
+    }
+
     fn ids(list: &[CheckId]) -> Vec<&str> {
         list.iter().map(|id| id.as_str().trim_start_matches("acme/production/")).collect()
     }
@@ -121,7 +136,7 @@ mod tests {
     #[test]
     fn the_same_configuration_changes_nothing() {
         let text = integration("crm", "vendor", &[("list", "60s"), ("get", "30s")]);
-        let same = diff(&config("", &text), &config("", &text));
+        let same = compare(&config("", &text), &config("", &text));
         assert_eq!(same, Diff { unchanged: 2, ..Diff::default() });
     }
 
@@ -131,7 +146,7 @@ mod tests {
             + &integration("erp", "vendor", &[("ping", "60s")]);
         let new = integration("crm", "vendor", &[("get", "31s"), ("list", "60s"), ("new", "60s")])
             + &integration("erp", "customer", &[("ping", "60s")]);
-        let d = diff(&config("", &old), &config("", &new));
+        let d = compare(&config("", &old), &config("", &new));
         assert_eq!(ids(&d.added), ["crm/new"]);
         assert_eq!(ids(&d.removed), ["crm/old"]);
         // The check of erp is as it was, but its owner is not: failures are attributed otherwise from now on.
@@ -145,8 +160,12 @@ mod tests {
         let text = integration("crm", "vendor", &[("list", "60s")]);
         let old = config("[server]\nlisten = \"127.0.0.1:1\"\n", &text);
         let new = config("keep_runs = \"50d\"\n[server]\nhosts = [\"x\"]\n[scheduler]\nper_host = 3\n[log]\nlevel = \"debug\"\n", &text);
-        let d = diff(&old, &new);
+        let d = compare(&old, &new);
         assert_eq!(d.restart_needed, ["server.listen", "log"]);
         assert_eq!(d.unchanged, 1);
+        // Taken over and not in force: it goes on waiting, until it is put back.
+        let started = AtStart::of(&old.settings);
+        assert_eq!(diff(&new, &new, &started).restart_needed, ["server.listen", "log"]);
+        assert_eq!(diff(&new, &old, &started).restart_needed, [] as [&str; 0]);
     }
 }

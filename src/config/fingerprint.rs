@@ -13,12 +13,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 const VERSION: &str = "1";
 
 /// What is judged, hashed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Fingerprint {
     /// `1:` and 64 hex digits: SHA-256 over all keys and values.
     fingerprint: String,
     /// Each key (`check.list-orders.http.url`) with the hash of its values.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
     parts: Parts,
     /// Keys that name a file nobody could read when this was made. Their part says nothing.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use super::diff::{self, Diff};
+use super::diff::{self, AtStart, Diff};
+use super::fingerprint::Fingerprint;
 use super::model::Config;
-use crate::fields::CheckId;
+use crate::fields::{CheckId, IntegrationId};
 
 /// What is known of a configuration from outside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -22,13 +23,21 @@ pub struct Outline {
     /// Each check, by id: a hash of all that its own table and its integration's say. Paths count from the configuration's directory.
     #[schemars(with = "BTreeMap<String, String>")]
     pub checks: BTreeMap<CheckId, String>,
-    /// The settings that take effect at a restart only, hashed.
+    /// The settings that take effect at a restart only, hashed; of a daemon those it was started with.
     pub settings: BTreeMap<String, String>,
+    /// Each soak that has begun, by integration: what it judges, key by key, hashed.
+    #[schemars(with = "BTreeMap<String, Fingerprint>")]
+    pub soaks: BTreeMap<IntegrationId, Fingerprint>,
 }
 
 impl Outline {
-    /// The outline of a configuration.
+    /// The outline of a configuration that no daemon runs.
     pub fn of(config: &Config) -> Self {
+        Self::in_force(config, &AtStart::of(&config.settings), BTreeMap::new())
+    }
+
+    /// That of a daemon. `soaks`: what each of those judges that have begun.
+    pub fn in_force(config: &Config, started: &AtStart, soaks: BTreeMap<IntegrationId, Fingerprint>) -> Self {
         let dir = config.dir.display().to_string();
         let hash = |text: String| {
             let all = digest(&SHA256, text.replace(&dir, ".").as_bytes());
@@ -38,7 +47,8 @@ impl Outline {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             hash: config.hash.clone(),
             checks: config.checks().map(|c| (c.id.clone(), hash(format!("{c:?}")))).collect(),
-            settings: diff::at_restart(&config.settings).into_iter().map(|(name, text)| (name.to_owned(), hash(text))).collect(),
+            settings: started.0.iter().map(|(name, text)| ((*name).to_owned(), hash(text.clone()))).collect(),
+            soaks,
         }
     }
 

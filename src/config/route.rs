@@ -164,8 +164,8 @@ fn url(value: &Value<'_>, or: &str) -> Option<(Protocol, Host, u16)> {
     let shown = super::table::describe(value.value);
     let Ok(url) = url::Url::parse(text) else { return report(&format!("{shown} is not right here"), &usual) };
     let (protocol, usual_port) = match url.scheme() {
-        "http" => (Protocol::Http, 80),
-        "socks5" => (Protocol::Socks5, 1080),
+        "http" => (Protocol::Http, port_written(text).then_some(80)),
+        "socks5" => (Protocol::Socks5, Some(1080)),
         "socks5h" => return report(&format!("{shown} is not right here"), "expected socks5://, which always has the proxy resolve names"),
         "https" => {
             return report(
@@ -178,10 +178,21 @@ fn url(value: &Value<'_>, or: &str) -> Option<(Protocol, Host, u16)> {
     let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
     let host = url.host_str().filter(|h| bare && !h.is_empty()).and_then(|h| Host::parse(h).ok());
     let Some(host) = host else { return report(&format!("{shown} is not right here"), &usual) };
-    match url.port().unwrap_or(usual_port) {
+    // Port 80 of a URL is that of a web server; curl takes 1080, and most proxies listen on neither.
+    let Some(port) = url.port().or(usual_port) else {
+        let expected = "expected one, such as \"http://proxy.example.com:3128\" (3128 and 8080 are usual; 1080 is that of socks5://)";
+        return report(&format!("{shown} names no port"), expected);
+    };
+    match port {
         0 => report(&format!("{shown} is not right here"), &usual),
         port => Some((protocol, host, port)),
     }
+}
+
+/// Whether a port stands in a URL, be it the scheme's own, which a parsed one does not tell.
+fn port_written(url: &str) -> bool {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// An address that can be connected to or from.

@@ -71,7 +71,7 @@ fn record(outcome: Outcome, class: Option<Class>, attempts: u8) -> Record {
         interval_ms: 60_000,
         count: 1,
         outcome,
-        cause: ours.then_some(Cause::Secret),
+        cause: ours.then_some(Cause::File),
         class,
         attribution: class.map(|_| if ours { Attribution::Monitor } else { Attribution::ThirdParty }),
         duration: DurationCode(0),
@@ -269,7 +269,7 @@ fn our_own_fault_is_said_to_be_ours() {
         ..Integration::clone(&def.integration)
     };
     def.integration = Arc::new(integration);
-    let failure = Failure { egress_rule: Some("loopback"), ..Failure::ours(Cause::Secret, "file x can't be read") };
+    let failure = Failure { egress_rule: Some("loopback"), ..Failure::ours(Cause::File, "file x can't be read") };
     let report = RunReport {
         record: record(Outcome::Unknown, Some(Class::Internal), 1),
         attempts: vec![attempt(0, 0, Observed::default(), Some(failure))],
@@ -279,9 +279,9 @@ fn our_own_fault_is_said_to_be_ours() {
         "Paused: tills are [2J replaced (ml). This run is made all the same and counts nowhere.",
         "In maintenance until 2023-11-14T22:14:20Z: move (ja). This run is made all the same and counts nowhere.",
         "  Nothing was sent.",
-        "Cause:        secret: this is the monitor's own fault and counts neither for nor against the integration",
+        "Cause:        file: this is the monitor's own fault and counts neither for nor against the integration",
         "Attribution:  monitor",
-        "What to do:   A secret or a file the check needs can't be read. Check the environment variable or the file and its permissions.",
+        "What to do:   A file that the configuration names can't be read or used. Put it right on the monitor's machine.",
     ] {
         assert!(out.lines().any(|l| l == line), "{line}\n{out}");
     }

@@ -73,6 +73,7 @@ fn incident(id: &str, severity: Severity, first_bad: UnixMs, opened: UnixMs, clo
         phase: Phase::Hypercare,
         checks: Vec::new(),
         classes: Vec::new(),
+        since_again: Vec::new(),
         reopened: 0,
         acknowledged: None,
         reclassified: None,

@@ -95,6 +95,7 @@ mod tests {
             phase: Phase::Soak,
             checks: vec![Affected { check, host, first_bad, last_bad: first_bad, failures: 3, open: true, recovered, seen: first_bad }],
             classes: Vec::new(),
+            since_again: Vec::new(),
             reopened: 0,
             acknowledged: None,
             reclassified: None,

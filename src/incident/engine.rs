@@ -153,6 +153,8 @@ fn open(view: &View<'_>, last: Option<&Incident>) -> Option<Incident> {
         Some((last, _)) => {
             let mut i = last.clone();
             (i.closed, i.reopened) = (None, i.reopened.saturating_add(1));
+            // What it was before may be mended, and something else be broken now.
+            i.since_again.clear();
             i
         }
         None => new(view, check, broke),
@@ -193,6 +195,7 @@ fn new(view: &View<'_>, check: &CheckView<'_>, broke: &Broke) -> Incident {
         phase: view.phase,
         checks: Vec::new(),
         classes: Vec::new(),
+        since_again: Vec::new(),
         reopened: 0,
         acknowledged: None,
         reclassified: None,
@@ -238,6 +241,9 @@ impl Incident {
         for r in check.recent.bad().iter().filter(|r| r.slot > before) {
             (affected.last_bad, affected.failures) = (r.slot, affected.failures.saturating_add(1));
             count(&mut self.classes, r);
+            if self.reopened > 0 {
+                count(&mut self.since_again, r);
+            }
             let (class, attribution) = (Some(r.class), Some(r.attribution));
             runs.push(SeenRun { check: check.id.clone(), slot: r.slot, class, attribution, status: r.status, detail: r.detail.clone() });
         }
@@ -307,7 +313,7 @@ impl Incident {
             self.log(at, Event::Updated, None, &format!("now {severity}: {} and in {}", view.criticality, view.phase));
             self.severity = severity;
         }
-        let Some((class, attribution, _)) = self.classes.first().copied() else { return };
+        let Some((class, attribution, _)) = self.since_again.first().or(self.classes.first()).copied() else { return };
         if (class, attribution) != (self.class, self.attribution) {
             (self.class, self.attribution) = (class, attribution);
             let text = format!("most failures are {class} ({attribution})");

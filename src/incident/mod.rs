@@ -181,7 +181,7 @@ pub struct Incident {
     pub closed: Option<UnixMs>,
     /// How bad; the worst it has been, unless reclassified.
     pub severity: Severity,
-    /// The class most of its failures have; of equals the latest.
+    /// The class most of its failures have had since it opened, or opened again; of equals the latest.
     pub class: Class,
     /// Whose it most likely is.
     pub attribution: Attribution,
@@ -193,8 +193,11 @@ pub struct Incident {
     pub phase: Phase,
     /// The checks that were broken in it.
     pub checks: Vec<Affected>,
-    /// Failures by class, most first: what `class` is chosen from.
+    /// Failures by class, most first.
     pub classes: Vec<(Class, Attribution, u64)>,
+    /// Those since it opened again: what `class` is chosen from then. Empty until it does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub since_again: Vec<(Class, Attribution, u64)>,
     /// How often it broke again after it had closed.
     pub reopened: u32,
     /// Who is on it, since when.

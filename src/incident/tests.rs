@@ -188,6 +188,7 @@ impl Oracle {
             if again {
                 let last = self.told.last_mut().unwrap();
                 (last.closed, last.reopened) = (None, last.reopened + 1);
+                self.classes.last_mut().unwrap().clear();
             } else if !open {
                 self.told.push(Told { first_bad, opened: slot, ..Told::default() });
                 self.classes.push(Vec::new());
@@ -339,11 +340,28 @@ fn play(world: &mut World, check: usize, from: i64, runs: &str) {
     for (n, c) in runs.chars().enumerate() {
         let ended = match c {
             'F' => Some(Err(Class::Timeout)),
+            'S' => Some(Err(Class::ServerError)),
             'P' => Some(Ok(())),
             _ => None,
         };
         world.take((check, UnixMs(START + (from + n as i64) * EVERY), ended));
     }
+}
+
+#[test]
+fn one_that_opens_again_is_what_it_fails_by_now() {
+    let mut world = World::new(Policy::default(), 1);
+    play(&mut world, 0, 0, "FFFFFFFFPPP");
+    let first = world.incidents[0].clone();
+    assert_eq!((first.class, first.closed.is_some()), (Class::Timeout, true));
+    play(&mut world, 0, 11, "SSS");
+    let i = &world.incidents[0];
+    assert_eq!((i.reopened, i.class), (1, Class::ServerError), "{i:?}");
+    assert_eq!(i.classes, [(Class::Timeout, Attribution::Network, 8), (Class::ServerError, Attribution::Network, 3)], "all are counted");
+    assert_eq!(i.timeline.last().map(|e| e.text.as_str()), Some("most failures are server_error (network)"));
+    // Whatever fails now counts, and nothing of before.
+    play(&mut world, 0, 14, "FFFF");
+    assert_eq!(world.incidents[0].class, Class::Timeout);
 }
 
 fn events(i: &Incident) -> Vec<Event> {

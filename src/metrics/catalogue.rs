@@ -147,6 +147,8 @@ OWN {
         "Requests and connections the receiver refused before it knew whose message it is, by reason.";
     TLS_REFUSED: Counter "soakwatch_listener_tls_reload_failures_total" &["listener"],
         "New certificates of a listener that could not be used, so that the one before stayed.";
+    LISTENER_CERT: Gauge "soakwatch_listener_certificate_expiry_timestamp_seconds" &["listener"],
+        "Earliest end of validity in the certificate chain that a listener shows; absent where it speaks no TLS.";
     CLOCK_OFFSET: Gauge "soakwatch_clock_offset_seconds" &[],
         "How far this machine's clock is ahead of its time server (negative: behind); absent without one, and while it does not say.";
     LOG_MESSAGES: Counter "soakwatch_log_messages_total" &["level"], "Messages this daemon logged.";

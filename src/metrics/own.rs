@@ -77,6 +77,7 @@ pub struct OwnMetrics {
     http_requests: IntCounterVec,
     receiver_refused: IntCounterVec,
     tls_refused: IntCounterVec,
+    listener_cert: GaugeVec,
     log_messages: IntCounterVec,
 }
 
@@ -122,6 +123,7 @@ impl OwnMetrics {
             http_requests: keep(&r, IntCounterVec::new(opts(&cat::HTTP_REQUESTS), cat::HTTP_REQUESTS.labels))?,
             receiver_refused: keep(&r, IntCounterVec::new(opts(&cat::RECEIVER_REFUSED), cat::RECEIVER_REFUSED.labels))?,
             tls_refused: keep(&r, IntCounterVec::new(opts(&cat::TLS_REFUSED), cat::TLS_REFUSED.labels))?,
+            listener_cert: keep(&r, GaugeVec::new(opts(&cat::LISTENER_CERT), cat::LISTENER_CERT.labels))?,
             log_messages: keep(&r, IntCounterVec::new(opts(&cat::LOG_MESSAGES), cat::LOG_MESSAGES.labels))?,
             controls: Mutex::default(),
             registry: r,
@@ -220,6 +222,16 @@ impl OwnMetrics {
         }
     }
 
+    /// Until when the certificates hold that a listener shows from now on; `None`: that can't be told.
+    pub fn tls_holds(&self, listener: Listening, until: Option<UnixMs>) {
+        let labels = [listener.as_str()];
+        match until {
+            Some(until) => self.listener_cert.get_metric_with_label_values(&labels).iter().for_each(|gauge| gauge.set(until.seconds())),
+            // An error says it is gone already.
+            None => drop(self.listener_cert.remove_label_values(&labels)),
+        }
+    }
+
     /// The counters of logged messages, for the log's own layer.
     pub fn log_counters(&self) -> LogCounters {
         LogCounters(LEVELS.map(|l| self.log_messages.get_metric_with_label_values(&[l]).ok()))
@@ -282,6 +294,17 @@ mod tests {
         assert!(text(&own).contains("soakwatch_self_check_success{control=\"tcp://192.0.2.2:53\",vantage=\"local\"} 0\n"));
         own.self_check("local", [("tcp://192.0.2.1:53", true)]);
         assert!(!text(&own).contains("192.0.2.2"));
+    }
+
+    #[test]
+    fn a_certificate_that_can_not_be_read_has_no_end() {
+        let own = OwnMetrics::new().unwrap();
+        let name = "soakwatch_listener_certificate_expiry_timestamp_seconds";
+        assert!(!text(&own).contains(name), "no listener of ours speaks TLS");
+        own.tls_holds(Listening::Server, Some(UnixMs(1_796_112_000_000)));
+        assert!(text(&own).contains(&format!("{name}{{listener=\"server\"}} 1796112000\n")), "{}", text(&own));
+        own.tls_holds(Listening::Server, None);
+        assert!(!text(&own).contains(name));
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub enum Got {
 /// The options of an exchange for a document.
 pub async fn options(place: &Place, most: u64, context: &mut ProbeContext<'_>) -> Result<Options, Failure> {
     let roots = match &place.ca {
-        Some(file) => Some(context.transport.roots(file).await.map_err(|why| Failure::ours(Cause::Secret, why))?),
+        Some(file) => Some(context.transport.roots(file).await.map_err(|why| Failure::ours(Cause::File, why))?),
         None => None,
     };
     Ok(Options {

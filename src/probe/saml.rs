@@ -249,7 +249,7 @@ impl SamlCheck {
     async fn expected(&self) -> Result<Expected, Failure> {
         let files = self.pins.clone();
         let read = tokio::task::spawn_blocking(move || files::all_pins_blocking(&files)).await;
-        let pins = read.map_err(|_| cut_off())?.map_err(|why| Failure::ours(Cause::Secret, why))?;
+        let pins = read.map_err(|_| cut_off())?.map_err(|why| Failure::ours(Cause::File, why))?;
         Ok(Expected {
             entity_id: self.entity_id.clone(),
             role: self.role,

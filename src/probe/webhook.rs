@@ -249,7 +249,7 @@ impl WebhookCheck {
 
     async fn options(&self, context: &mut ProbeContext<'_>) -> Result<Options, Failure> {
         let roots = match &self.ca {
-            Some(file) => Some(context.transport.roots(file).await.map_err(|why| Failure::ours(Cause::Secret, why))?),
+            Some(file) => Some(context.transport.roots(file).await.map_err(|why| Failure::ours(Cause::File, why))?),
             None => None,
         };
         let client = context.transport.own_certificate(self.own.as_ref(), context.now, context.redactor).await?;

@@ -33,5 +33,6 @@ pub use decide::{Runs, Situation, decide};
 pub use incidents::ToldIncidents;
 pub use live::{Asked, Soaks};
 pub use log::{BundleDue, Known, Log};
-pub use said::Began;
+pub use running::change;
+pub use said::{Began, Restarted};
 pub use seen::{Noted, Past, seen_until};

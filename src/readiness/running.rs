@@ -80,6 +80,15 @@ pub(super) struct Soak {
     last: Option<Verdict>,
 }
 
+/// How what a soak would judge under a configuration differs from what it judges. It has begun. What differs begins it again.
+pub fn change(def: &Integration, fingerprint: &Fingerprint, before: &Fingerprint, now: UnixMs) -> Change {
+    if has_gone_live(def, now) { Change::None } else { fingerprint.since(before) }
+}
+
+fn has_gone_live(def: &Integration, now: UnixMs) -> bool {
+    def.go_live.is_some_and(|g| g <= now)
+}
+
 /// The record that a soak begins, or begins again, if it does now. After go-live nothing begins again: what runs after it is no soak.
 pub(super) fn begun(
     def: &Integration,
@@ -92,11 +101,11 @@ pub(super) fn begun(
     let Some(before) = known.and_then(|k| k.began.as_ref()) else {
         return Some(begin(policy.start, fingerprint).entry(now, &def.id, None));
     };
-    if def.go_live.is_some_and(|g| g <= now) {
+    if has_gone_live(def, now) {
         return None;
     }
     let has_begun = before.since <= now;
-    if let Change::Some(changed) = fingerprint.since(&before.fingerprint) {
+    if let Change::Some(changed) = change(def, fingerprint, &before.fingerprint, now) {
         let began = begin(policy.start.max(now), fingerprint);
         // Before its start nothing was judged yet, so nothing is judged again.
         return Some(began.entry(now, &def.id, has_begun.then_some(&changed[..])));

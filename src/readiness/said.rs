@@ -1,6 +1,8 @@
 //! How the records are written and read again that change a judgement: a soak that began, an exclusion, an attestation, what was observed. Side by side, so that what is
 //! written is what is understood.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::case::{AttestedCase, ExclusionCase, Observed};
@@ -35,6 +37,26 @@ impl Began {
     pub(super) fn read(r: &Recorded) -> Option<Self> {
         let fingerprint = serde_json::from_value(r.body.get("fingerprint")?.clone()).ok()?;
         Some(Self { since: time_at(&r.body, "since")?, fingerprint })
+    }
+}
+
+/// A soak that begins again, because what it judges is changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Restarted {
+    /// Whose.
+    pub integration: IntegrationId,
+    /// What is changed, such as `check.alive.proxy`; nothing is named where it was recorded by another version of Soakwatch.
+    pub changed: Vec<String>,
+}
+
+impl Restarted {
+    /// What a record says, if it says so.
+    pub fn said(entry: &Entry) -> Option<Self> {
+        let Scope { customer, environment, integration } = &entry.scope;
+        let path = [customer, environment, integration].map(|part| part.as_deref().unwrap_or_default()).join("/");
+        let changed = entry.body().get("changed").and_then(Value::as_array)?;
+        let changed = changed.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect();
+        (entry.kind == Kind::SoakRestarted).then_some(Self { integration: path.parse().ok()?, changed })
     }
 }
 

@@ -7,7 +7,8 @@ use crate::run_id::RunId;
 /// Whether an outcome tells how the check stands: it was judged, or somebody has to mend something before it can be. Other gaps are said where
 /// they begin (self-check, clock, start), or are meant.
 pub(super) fn tells(r: &Record) -> bool {
-    r.outcome.counted() || matches!(r.cause, Some(Cause::Secret | Cause::Egress | Cause::Route | Cause::Capacity | Cause::Internal))
+    r.outcome.counted()
+        || matches!(r.cause, Some(Cause::Secret | Cause::File | Cause::Egress | Cause::Route | Cause::Capacity | Cause::Internal))
 }
 
 /// A failure is logged once: when it begins, when it changes, when it ends.

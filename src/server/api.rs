@@ -17,11 +17,12 @@ use super::auth::Actor;
 use super::operations;
 use super::page_arrivals::{ArrivedStatus, arrived};
 use super::paging::Page;
-use super::{MAX_BODY, Query, ReloadAnswer, ReloadRequest, Shared};
+use super::{MAX_BODY, Query, ReloadAnswer, ReloadRequest, ServerState, Shared};
 use crate::config::outline::Outline;
 use crate::config::table::{Problem as ConfigProblem, nearest};
 use crate::fields::IntegrationId;
 use crate::limits::{IntegrationLimits, integration_limits};
+use crate::readiness::Restarted;
 use crate::status::{CheckStatus, IntegrationStatus, State as Word, check_status, integration_status};
 
 /// An answer that is not what was asked for: `{ "error": ..., "hint": ... }`.
@@ -114,8 +115,9 @@ pub(super) async fn wrong_method(method: Method, uri: Uri) -> Problem {
 
 /// What is in force, as hashes: enough to tell what another configuration would change.
 pub(super) async fn config(State(shared): State<Shared>) -> Json<Outline> {
-    let config = Arc::clone(&shared.state.config.borrow());
-    Json(Outline::of(&config))
+    let ServerState { config, started, soaks, clock, .. } = &shared.state;
+    let config = Arc::clone(&config.borrow());
+    Json(Outline::in_force(&config, started, soaks.begun(clock.now())))
 }
 
 pub(super) async fn healthy(State(shared): State<Shared>) -> (StatusCode, String) {
@@ -142,8 +144,8 @@ pub(super) async fn reload(State(shared): State<Shared>, Extension(actor): Exten
     // Full: reloads are waiting already, and one more would read the same files.
     shared.state.reload.send(ReloadRequest { actor: actor.name, answer }).await.map_err(|_| stopping())?;
     match answered.await.map_err(|_| stopping())? {
-        ReloadAnswer::Applied { added, removed, changed, unchanged, restart_needed, hash } => {
-            Ok(Json(Reloaded { applied: true, added, removed, changed, unchanged, restart_needed, hash }).into_response())
+        ReloadAnswer::Applied { added, removed, changed, unchanged, restart_needed, soaks_restarted, hash } => {
+            Ok(Json(Reloaded { applied: true, added, removed, changed, unchanged, restart_needed, soaks_restarted, hash }).into_response())
         }
         ReloadAnswer::Refused(problems) => {
             let body = NotReloaded {
@@ -210,8 +212,10 @@ pub(super) struct Reloaded {
     changed: usize,
     /// Checks that went on undisturbed.
     unchanged: usize,
-    /// Settings that take effect only after a restart.
+    /// Settings that are not those the daemon was started with and take effect only after a restart.
     restart_needed: Vec<String>,
+    /// Soaks that begin again, because what they judge was changed.
+    soaks_restarted: Vec<Restarted>,
     /// The new configuration's hash.
     hash: String,
 }

@@ -18,6 +18,7 @@ use crate::board::{Board, CheckEntry, IntegrationEntry};
 use crate::budget::{Budgets, Views};
 use crate::checkpoint::Live;
 use crate::clock::{Clock, UnixMs, monotonic};
+use crate::config::diff::AtStart;
 use crate::config::model::{Config, ServerSettings};
 use crate::config::table::Problem;
 use crate::evidence::{Entry, Link};
@@ -26,7 +27,7 @@ use crate::incident::act::Act;
 use crate::incident::live::Incidents;
 use crate::memory::Memories;
 use crate::metrics::own::{Listening, OwnMetrics};
-use crate::readiness::Soaks;
+use crate::readiness::{Restarted, Soaks};
 
 pub(crate) mod accept;
 mod acceptances;
@@ -55,11 +56,14 @@ mod page_soak;
 mod page_strip;
 mod paging;
 mod probe;
+mod run_by_id;
 mod runs;
 mod scrape;
 mod senders;
 mod soaks;
 pub mod tls;
+
+pub use run_by_id::Found;
 
 /// The largest request body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -85,6 +89,8 @@ pub struct ServerState {
     pub own: Arc<OwnMetrics>,
     /// Wall time.
     pub clock: Clock,
+    /// What only a restart changes, as it was at the start.
+    pub started: Arc<AtStart>,
     /// The configuration in force. Tokens, hosts and the timeout are read from it at each request.
     pub config: watch::Receiver<Arc<Config>>,
     /// Alive and ready?
@@ -147,6 +153,8 @@ pub enum ReloadAnswer {
         unchanged: usize,
         /// Settings that take effect only after a restart.
         restart_needed: Vec<String>,
+        /// Soaks that begin again.
+        soaks_restarted: Vec<Restarted>,
         /// The new configuration's hash.
         hash: String,
     },
@@ -240,6 +248,7 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/incidents/{id}/reclassify", post(incidents::reclassify))
         .route("/api/v1/integrations/{customer}/{environment}/{integration}", get(api::integration))
         .route("/api/v1/checks/{customer}/{environment}/{integration}/{check}/runs", get(runs::runs))
+        .route("/api/v1/runs/{run}", get(run_by_id::run))
         .fallback(api::not_found)
         .method_not_allowed_fallback(api::wrong_method)
         .layer(axum::middleware::from_fn(etag::tagged))

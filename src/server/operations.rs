@@ -4,7 +4,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::asked::Key;
-use super::{acceptances, api, decisions, incidents, limits, page_hypercare, runs, soaks};
+use super::{acceptances, api, decisions, incidents, limits, page_hypercare, run_by_id, runs, soaks};
 use crate::config::outline::Outline;
 use crate::incident::shown::{IncidentList, IncidentShown};
 use crate::metrics::CONTENT_TYPE;
@@ -185,6 +185,17 @@ pub(super) const ALL: &[Operation] = &[
         may("until", "To this slot, exclusive, likewise; now by default."),
         may("limit", "At most so many, 1 to 20000, the oldest; `next` leads on."),
         CURSOR,
+    ]),
+    Operation::get(
+        "/api/v1/runs/{run}",
+        "run",
+        Content::Json(of::<run_by_id::Found>),
+        "The run of an id (32 hex digits, or a whole traceparent); 404 with `pending` while it is not stored yet.",
+    )
+    .query(&[
+        may("since", "Looked for from this slot on: a time, a day, or a span back from now (24h, which is the default)."),
+        may("until", "To this slot, exclusive, likewise; now by default."),
+        may("id", "Looked for among checks of a customer, of customer/environment, an integration, or one alone."),
     ]),
 ];
 

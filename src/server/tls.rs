@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::model::ListenerTls;
-use crate::listener_tls::{Look, holding_blocking, looks_blocking, made_blocking};
+use crate::listener_tls::{Look, first_end_blocking, holding_blocking, looks_blocking, made_blocking};
 use crate::metrics::own::{Listening, OwnMetrics};
 
 /// Between two looks at the files.
@@ -44,9 +44,10 @@ impl Tls {
         let read = move || {
             // Looked at before it is read: what changes meanwhile is read again.
             let looks = looks_blocking(&tls);
-            made_blocking(&tls).map(|made| (made, (tls, looks)))
+            made_blocking(&tls).map(|made| (made, first_end_blocking(&tls), (tls, looks)))
         };
-        let (made, tried) = tokio::task::spawn_blocking(read).await.map_err(|e| e.to_string())??;
+        let (made, until, tried) = tokio::task::spawn_blocking(read).await.map_err(|e| e.to_string())??;
+        own.tls_holds(listener, until);
         let tls = Arc::new(Self { now: Mutex::new(made) });
         let kept = Arc::clone(&tls).keep(settings, tried, (own, listener), clock, stop);
         Ok(Some((tls, kept)))
@@ -82,10 +83,14 @@ impl Tls {
             tried = seen.clone();
             let at = clock.now();
             // One that nobody takes any more does not replace one that may still hold. At a start it would do: a late certificate blinds no monitor.
-            let made = move || holding_blocking(&seen.0, at).and_then(|whose| made_blocking(&seen.0).map(|made| (made, whose)));
+            let made = move || {
+                let whose = holding_blocking(&seen.0, at)?;
+                Ok((made_blocking(&seen.0)?, first_end_blocking(&seen.0), whose))
+            };
             let made = tokio::task::spawn_blocking(made).await.unwrap_or_else(|e| Err(e.to_string()));
             match made {
-                Ok((made, whose)) => {
+                Ok((made, until, whose)) => {
+                    own.tls_holds(listener, until);
                     *self.now.lock().unwrap_or_else(PoisonError::into_inner) = made;
                     tracing::info!(listener = listener.as_str(), whose, "the listener's certificate was read again");
                 }

@@ -25,7 +25,7 @@ codes!(Class: of_class, class {
 });
 codes!(Cause: of_cause, cause {
     RateLimit = 1, HostBusy = 2, Overlap = 3, Blocked = 4, Shutdown = 5, SelfCheck = 6, Secret = 7, Egress = 8, Capacity = 9, Clock = 10,
-    Late = 11, Down = 12, Internal = 13, Maintenance = 14, Paused = 15, Route = 16,
+    Late = 11, Down = 12, Internal = 13, Maintenance = 14, Paused = 15, Route = 16, File = 17,
 });
 codes!(Attribution: of_attribution, attribution {
     Configuration = 1, ProductDefect = 2, CustomerEnvironment = 3, ThirdParty = 4, Network = 5, Monitor = 6, Unknown = 7,

@@ -122,6 +122,7 @@ mod tests {
             criticality: Criticality::Critical,
             phase: Phase::Soak,
             checks: Vec::new(),
+            since_again: Vec::new(),
             classes: vec![(Class::Timeout, Attribution::ThirdParty, 3)],
             reopened: 0,
             acknowledged: None,

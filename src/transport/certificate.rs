@@ -2,7 +2,7 @@
 
 use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::{FromDer as _, X509Certificate, X509Version};
 
 use crate::clock::UnixMs;
 use crate::observed::{CertificateFacts, bounded};
@@ -16,6 +16,16 @@ const MAX_TEXT: usize = 200;
 /// The facts of each readable certificate, leaf first.
 pub(super) fn facts(chain: &[CertificateDer<'_>], redactor: &Redactor) -> Vec<CertificateFacts> {
     chain.iter().take(MAX_CHAIN).filter_map(|der| one(der, redactor)).collect()
+}
+
+/// Whether the first of a chain is a certificate of a kind that TLS takes; an error says what is wrong.
+pub fn modern(chain: &[CertificateDer<'_>]) -> Result<(), &'static str> {
+    let read = chain.first().and_then(|der| X509Certificate::from_der(der).ok());
+    match read.map(|(_, certificate)| certificate.version()) {
+        Some(X509Version::V3) => Ok(()),
+        Some(_) => Err("it is of X.509 version 1, which holds no names and is taken by nobody; expected version 3, with a subjectAltName"),
+        None => Err("it can't be read as a certificate"),
+    }
 }
 
 fn one(der: &CertificateDer<'_>, redactor: &Redactor) -> Option<CertificateFacts> {

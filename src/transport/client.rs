@@ -70,6 +70,7 @@ fn fit(chain: Vec<CertificateDer<'static>>, key: &SecretValue) -> Result<Certifi
     let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
         .map_err(|_| "its key is not a private key in PEM form, without a password")?;
     let provider = rustls::crypto::aws_lc_rs::default_provider();
+    certificate::modern(&chain)?;
     CertifiedKey::from_der(chain, key, &provider).map_err(|_| "its key can't be used, or is another one's")
 }
 
@@ -86,6 +87,11 @@ pub fn holding(chain: &[CertificateDer<'_>], at: UnixMs) -> Result<String, Strin
     let own = certificate::facts(chain.get(..1).unwrap_or_default(), &Redactor::default()).into_iter().next();
     let own = own.ok_or("it can't be read")?;
     dated(own.not_before, own.not_after, at).map_or_else(|| Ok(format!("{}, until {}", own.subject, own.not_after)), Err)
+}
+
+/// The earliest end of validity in a chain; `None`: none of it can be read.
+pub fn first_end(chain: &[CertificateDer<'_>]) -> Option<UnixMs> {
+    certificate::facts(chain, &Redactor::default()).iter().map(|facts| facts.not_after).min()
 }
 
 /// The certificates of a PEM file, ours first. Blocking.

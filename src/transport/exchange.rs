@@ -77,7 +77,7 @@ impl Transport {
         redactor: &Redactor,
         observed: &mut Observed,
     ) -> Result<Answer, Failure> {
-        let started = monotonic();
+        let mut started = monotonic();
         let mut visited = HashSet::new();
         let mut followed = 0u8;
         let own_encoding = request.headers.contains_key(ACCEPT_ENCODING);
@@ -111,10 +111,13 @@ impl Transport {
                         Link::Opened(stream, h2)
                     }
                 };
-                match (Box::pin(self.converse(link, request, &url, &host, observed)).await, fresh.take()) {
+                let patience = (reused && request.method.is_idempotent()).then_some(options.timeout / SHARE_OF_A_KEPT_ONE);
+                match (heard(patience, Box::pin(self.converse(link, request, &url, &host, observed))).await, fresh.take()) {
                     (Ok(answered), _) => break answered,
-                    // It ended while nobody looked: that is no answer, and a request that may be repeated is.
-                    (Err(unanswered), Some(new)) if reused && unanswered.gone && request.method.is_idempotent() => *hop(observed) = *new,
+                    // It ended while nobody looked, or was forgotten on the way: that is no answer, and a request that may be repeated is.
+                    (Err(unanswered), Some(new)) if patience.is_some() && unanswered.gone => {
+                        (*hop(observed), started) = (*new, monotonic())
+                    }
                     (Err(unanswered), _) => return Err(unanswered.failure),
                 }
             };
@@ -148,7 +151,9 @@ impl Transport {
             let max = options.max_body.unwrap_or(self.limits.max_body);
             let read = live.until(Box::pin(body::read(incoming, &parts.headers, max, own_encoding, &host, observed))).await;
             hop(observed).phases.transfer = Some(first_byte.elapsed());
-            match place.filter(|_| read.is_ok()) {
+            // One that answers as slowly could not be told from one that is dead.
+            let prompt = hop(observed).phases.processing.is_some_and(|took| took <= options.timeout / (2 * SHARE_OF_A_KEPT_ONE));
+            match place.filter(|_| read.is_ok() && prompt) {
                 Some(place) => self.kept.put(place, live, hop(observed)).await,
                 None => drop(live),
             }
@@ -208,6 +213,16 @@ impl Transport {
         *head.headers_mut() = headers;
         Ok(head)
     }
+}
+
+/// A connection that was kept is waited for so long a share of the run's time: where something on the way forgot it, nobody answers and nobody says so.
+const SHARE_OF_A_KEPT_ONE: u32 = 2;
+
+/// Waits for an answer, at most as long as there is patience; what is silent by then counts as gone.
+async fn heard<T>(patience: Option<Duration>, asked: impl Future<Output = Result<T, Unanswered>>) -> Result<T, Unanswered> {
+    let Some(patience) = patience else { return asked.await };
+    let silent = || Unanswered { failure: Failure::new(Class::Timeout, "the connection that was kept is silent"), gone: true };
+    tokio::time::timeout(patience, asked).await.unwrap_or_else(|_| Err(silent()))
 }
 
 /// No response came.

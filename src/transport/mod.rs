@@ -30,7 +30,6 @@ mod family;
 pub mod guard;
 mod kept;
 mod listen;
-mod md5;
 mod oauth2;
 mod opening;
 mod proxy;
@@ -41,12 +40,13 @@ mod way;
 
 pub use assertion::{AssertionKey, OPTIONAL as OF_ASSERTIONS};
 pub use away::{AWAY_NOTE, Endpoint};
-pub use client::{ClientCertificate, OwnCertificate, control_tls_blocking, holding, read_chain_blocking};
+pub use certificate::modern;
+pub use client::{ClientCertificate, OwnCertificate, control_tls_blocking, first_end, holding, read_chain_blocking};
 pub use exchange::{Answer, Request};
 pub use kept::LIFE as KEPT_FOR;
 pub use oauth2::{Asked, Proof};
 pub use resolve::{Resolver, Table};
-pub use tls::{OwnRoots, read_roots_blocking};
+pub use tls::{OwnRoots, read_roots_blocking, tls_words};
 pub use way::Way;
 
 /// Which HTTP version a check speaks.

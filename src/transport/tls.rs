@@ -216,6 +216,11 @@ pub(super) fn refusal(host: &str, error: &rustls::Error) -> (Class, String) {
     (class, format!("{host}: {why}"))
 }
 
+/// What went wrong in a handshake of our own, for people. The words may hold names that a stranger chose.
+pub fn tls_words(host: &str, error: &rustls::Error) -> String {
+    refusal(host, error).1
+}
+
 fn certificate_words(error: &CertificateError) -> String {
     let time = |t: &UnixTime| UnixMs(i64::try_from(t.as_secs()).unwrap_or(i64::MAX).saturating_mul(1000)).to_string();
     match error {
@@ -237,16 +242,22 @@ fn certificate_words(error: &CertificateError) -> String {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "the certificate is not meant for a server".into()
         }
-        other => format!("the certificate is not acceptable ({other})"),
+        // The reason is of a crate below, whose words are all that is handed on.
+        other => match format!("{other:?}") {
+            why if why.contains("CaUsedAsEndEntity") => {
+                "the certificate is that of an authority (CA:TRUE), which is no server's; an authority's is to sign one for the server"
+                    .into()
+            }
+            why if why.contains("UnsupportedCertVersion") => "the certificate is of X.509 version 1, which holds no names".into(),
+            _ => format!("the certificate is not acceptable ({other})"),
+        },
     }
 }
 
-/// rustls says `DnsName("x")`; people read x.
+/// rustls says `DnsName("x")` or `IpAddress(x)`; people read x.
 fn plain_name(presented: &str) -> String {
-    match (presented.find('"'), presented.rfind('"')) {
-        (Some(a), Some(b)) if a < b => presented[a + 1..b].to_owned(),
-        _ => presented.to_owned(),
-    }
+    let inside = presented.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inside.map_or(presented, |name| name.trim_matches('"')).to_owned()
 }
 
 #[cfg(test)]
@@ -262,7 +273,11 @@ mod tests {
         assert_eq!(refusal("x", &expired), (Class::Certificate, "x: a certificate expired at 1970-01-01T00:00:01Z".into()));
         let alert = rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);
         assert_eq!(refusal("x", &alert).0, Class::Tls);
-        assert_eq!(plain_name("DnsName(\"a.example\")"), "a.example");
+        for (presented, name) in
+            [("DnsName(\"a.example\")", "a.example"), ("IpAddress(127.0.0.1)", "127.0.0.1"), ("a.example", "a.example")]
+        {
+            assert_eq!(plain_name(presented), name);
+        }
     }
 
     #[test]

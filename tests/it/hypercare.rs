@@ -148,6 +148,7 @@ fn incident(id: &str, first_bad: UnixMs, closed: Option<UnixMs>) -> Incident {
             recovered: None,
             seen: first_bad,
         }],
+        since_again: Vec::new(),
         classes: vec![(Class::ServerError, Attribution::ThirdParty, 3)],
         reopened: 0,
         acknowledged: None,

@@ -94,7 +94,7 @@ fn told(daemon: &str, args: &[&str], trust: &[(&str, &Path)]) -> (Option<i32>, S
 fn a_certificate_changes_under_open_connections_and_a_broken_one_changes_nothing() {
     let pki = Pki::new();
     let dir = directory("[server]\nlisten = \"127.0.0.1:0\"\ntls = { certificate = \"server.pem\", key = { file = \"server.key\" } }\n");
-    let (old, new) = (pki.identity("127.0.0.1", YEARS), pki.identity("127.0.0.1", YEARS));
+    let (old, new) = (pki.identity("127.0.0.1", YEARS), pki.identity("127.0.0.1", 2020..2090));
     old.write(dir.path(), "server");
     let daemon = Daemon::start(dir.path(), &[]);
     assert!(daemon.url.starts_with("https://"), "{}", daemon.url);
@@ -108,7 +108,11 @@ fn a_certificate_changes_under_open_connections_and_a_broken_one_changes_nothing
     let ca = pki.file();
     assert_eq!(told(&daemon.url, &["health", "--ready"], &[("--ca", &ca)]), (Some(0), "ready\n".to_owned()));
     let (code, said) = told(&daemon.url, &["health"], &[]);
-    assert!(code == Some(69) && said.contains("TLS failed") && said.contains("--ca FILE"), "{code:?} {said}");
+    let unknown = "TLS failed: 127.0.0.1:PORT: the certificate's issuer is not trusted (self-signed, a private CA, or an intermediate is missing); --ca FILE names the root to trust\n";
+    let port = daemon.url.rsplit_once(':').unwrap().1;
+    assert!(code == Some(69) && said.ends_with(&unknown.replace("PORT", port)), "{code:?} {said}");
+    let (code, said) = told(&daemon.url.replace("127.0.0.1", "localhost"), &["health"], &[("--ca", &ca)]);
+    assert!(code == Some(69) && said.contains("for another name (127.0.0.1); --url has to name it"), "{code:?} {said}");
     assert_eq!(told(&daemon.url, &["reload"], &[("--ca", &ca)]).0, Some(0));
 
     let mut plainly = plain(&daemon.url);
@@ -122,6 +126,8 @@ fn a_certificate_changes_under_open_connections_and_a_broken_one_changes_nothing
     new.write(dir.path(), "new");
     std::fs::copy(dir.path().join("new.key"), dir.path().join("server.key")).unwrap();
     let scrape = || Connection::open(&daemon.url, &pki, None).last("/metrics");
+    let ends = || series(&scrape(), "soakwatch_listener_certificate_expiry_timestamp_seconds", &["listener=\"server\""]);
+    assert_eq!(ends(), Some(4_102_444_800.0), "the start of 2100");
     eventually("what can't be used is counted", || {
         (series(&scrape(), "soakwatch_listener_tls_reload_failures_total", &["server"])? >= 1.0).then_some(())
     });
@@ -136,6 +142,7 @@ fn a_certificate_changes_under_open_connections_and_a_broken_one_changes_nothing
         connection.get("/-/healthy").unwrap();
         (connection.shown() == new.chain[0]).then_some(())
     });
+    eventually("its end is told", || (ends() == Some(3_786_912_000.0)).then_some(()));
     // A pair that fits, and that nobody would take any more.
     pki.identity("127.0.0.1", 2000..2001).write(dir.path(), "server");
     eventually("an expired one is refused", || daemon.log().contains("it expired at 2001-01-01").then_some(()));
@@ -165,6 +172,25 @@ fn connections_that_stand_outlive_their_certificate() {
     });
     assert_eq!(open.get("/-/ready").unwrap().0, 200);
     assert_eq!(open.shown(), old.chain[0]);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn what_a_command_is_refused_for_is_said_with_what_to_do() {
+    let pki = Pki::new();
+    let ca = pki.file();
+    let dir = directory("[server]\nlisten = \"127.0.0.1:0\"\ntls = { certificate = \"server.pem\", key = { file = \"server.key\" } }\n");
+    pki.identity("127.0.0.1", 2000..2001).write(dir.path(), "server");
+    let daemon = Daemon::start(dir.path(), &[]);
+    let (code, said) = told(&daemon.url, &["health"], &[("--ca", &ca)]);
+    let words = "a certificate expired at 2001-01-01T00:00:00Z; the daemon needs another certificate ([server] tls)";
+    assert!(code == Some(69) && said.contains(words), "{code:?} {said}");
+    assert_eq!(daemon.stop(), Some(0));
+    // A daemon in plain.
+    let dir = directory("[server]\nlisten = \"127.0.0.1:0\"\n");
+    let daemon = Daemon::start(dir.path(), &[]);
+    let (code, said) = told(&daemon.url.replace("http:", "https:"), &["health"], &[]);
+    assert!(code == Some(69) && said.contains("is not TLS; is it http:// that it speaks?"), "{code:?} {said}");
     assert_eq!(daemon.stop(), Some(0));
 }
 
@@ -223,7 +249,16 @@ fn clients_show_a_certificate_of_the_right_authority() {
     let (code, said) = told(&daemon.url, &["gate", "acme/production"], &[("--ca", &ca), ("--identity", &identity)]);
     assert!(code == Some(65) && said.contains("acme/production"), "{code:?} {said}");
     let (code, said) = told(&daemon.url, &["health"], &[("--ca", &ca)]);
-    assert!(code == Some(69) && said.contains("TLS failed"), "{code:?} {said}");
+    assert!(
+        code == Some(69) && said.contains("wants a client certificate") && said.contains("--identity FILE shows one"),
+        "{code:?} {said}"
+    );
+    // The file holds a pair of the wrong authority.
+    strangers.identity("client", YEARS).write(dir.path(), "client");
+    let both = ["client.pem", "client.key"].map(|f| std::fs::read_to_string(dir.path().join(f)).unwrap()).concat();
+    std::fs::write(&identity, both).unwrap();
+    let (code, said) = told(&daemon.url, &["health"], &[("--ca", &ca), ("--identity", &identity)]);
+    assert!(code == Some(69) && said.contains("--identity FILE needs another certificate"), "{code:?} {said}");
     assert_eq!(daemon.stop(), Some(0));
 }
 

@@ -119,6 +119,7 @@ fn the_catalogue_and_a_full_scrape_agree_in_both_directions() {
     own.evidence_appended(1, UnixMs(1));
     own.self_check("local", [("tcp://192.0.2.1:53", true)]);
     own.clock_ahead(Some(0.25));
+    own.tls_holds(soakwatch::metrics::own::Listening::Server, Some(UnixMs(1_000)));
     own.http_request("metrics", 200);
     let (mut config, board) = told_estate(settings());
     receives(&mut config, &board);

@@ -28,6 +28,7 @@ async fn answers_at(estate: Soaked, clock: Clock, paths: &[&str]) -> Vec<(u16, S
         board: Arc::new(estate.board),
         soaks: Arc::new(estate.soaks),
         budgets: Arc::new(Budgets::new(&Settings::default().rate_limit)),
+        started: Arc::new(soakwatch::config::diff::AtStart::of(&Settings::default())),
         own: Arc::new(OwnMetrics::new().unwrap()),
         clock,
         config: watch::channel(Arc::new(estate.config)).1,

@@ -133,6 +133,55 @@ fn what_a_reload_would_change_is_told_before_and_nothing_is_changed() {
 }
 
 #[test]
+fn soaks_that_begin_again_are_named_before_and_when_they_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = closed_port();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    let integration = |id: &str, more: &str| {
+        format!(
+            "[[integration]]\nid = \"{id}\"\nenvironment = \"production\"\nowner = \"vendor\"\nsoak = {{ start = 2026-01-05T08:00:00Z }}\n\
+             [[integration.check]]\nid = \"list\"\nevery = \"1h\"\ntimeout = \"500ms\"\n\
+             [integration.check.http]\nurl = \"https://127.0.0.1:{port}/\"\n{more}"
+        )
+    };
+    let customer = "[customer]\nid = \"acme\"\nallow_private = true\n".to_owned()
+        + &integration("crm", "expect = { schema = \"order.json\" }\n")
+        + &integration("erp", "");
+    std::fs::create_dir(dir.path().join("customers")).unwrap();
+    write("customers/acme.toml", &customer);
+    write("order.json", r#"{ "type": "object" }"#);
+    let settings = |more: &str| write("soakwatch.toml", &format!("[server]\nlisten = \"127.0.0.1:0\"\n{more}"));
+    settings("");
+    let daemon = Daemon::start(dir.path(), &[]);
+    let against =
+        || String::from_utf8(output(soakwatch().arg("validate").arg(dir.path()).args(["--against", &daemon.url])).stdout).unwrap();
+    let reload = || String::from_utf8(output(soakwatch().args(["reload", "--url", &daemon.url])).stdout).unwrap();
+    assert!(!against().contains("the soak"), "as it is");
+
+    // No check is another one, but what one of them asks for is.
+    write("order.json", r#"{ "type": "array" }"#);
+    let schema = "restart the soak of 1 integration:\n    acme/production/crm (check.list.http.expect.schema)\n";
+    let said = against();
+    assert!(said.contains("leave 2 as they are") && said.contains(schema), "{said}");
+    let said = reload();
+    assert!(said.contains("0 changed, 2 as before") && said.contains(&schema.replace("restart", "restarts")), "{said}");
+    assert!(!against().contains("the soak") && !reload().contains("the soak"), "once");
+
+    // Another way out is another way for all, and what waits for a restart goes on waiting.
+    settings("max_connections = 99\n");
+    write("customers/acme.toml", &customer.replacen("allow_private", "proxy = \"http://127.0.0.1:3128\"\nallow_private", 1));
+    let both =
+        "restart the soak of 2 integrations:\n    acme/production/crm (check.list.proxy)\n    acme/production/erp (check.list.proxy)\n";
+    let (said, waits) = (against(), "these settings take effect at the next start: server.max_connections\n");
+    assert!(said.contains(both) && said.contains(waits), "{said}");
+    assert!(reload().contains(&both.replace("restart", "restarts")));
+    let said = against();
+    assert!(!said.contains("the soak") && said.contains(waits), "still waiting: {said}");
+    let again = output(soakwatch().args(["reload", "--url", &daemon.url]));
+    assert!(String::from_utf8_lossy(&again.stderr).contains(waits.trim_end()), "{again:?}");
+}
+
+#[test]
 fn watched_files_are_read_again_by_themselves() {
     let dir = tempfile::tempdir().unwrap();
     let port = closed_port();

@@ -11,6 +11,8 @@ use soakwatch::secret::SecretValue;
 use soakwatch::webhook::{Outgoing, Scheme, sign};
 
 use crate::support::daemon::{Daemon, eventually, post};
+use crate::support::pki::{Pki, server_mtls};
+use crate::support::proxy::tls_before;
 
 const SECRET: &str = "whsec_cm91bmQtdHJpcC1jYW5hcnktc2VjcmV0LTEyMzQ1Njc4";
 const OTHER: &str = "whsec_YW5vdGhlci10cmlwLWNhbmFyeS1zZWNyZXQtMTIzNDU2";
@@ -138,4 +140,50 @@ fn every_fault_of_a_round_trip_has_its_class() {
     for text in [daemon.log(), scrape, daemon.get("/api/v1/status")] {
         assert!(!text.contains("whsec_") && !text.contains(&SECRET[6..]), "{text}");
     }
+}
+
+#[test]
+fn a_trigger_shows_the_certificate_that_is_demanded() {
+    let (pki, dir) = (Pki::new(), tempfile::tempdir().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let tls = server_mtls(pki.identity("127.0.0.1", 2020..2090), &pki);
+    let front = runtime.block_on(tls_before(listener.local_addr().unwrap(), tls));
+    pki.identity("client", 2020..2090).write(dir.path(), "client");
+    std::fs::copy(pki.file(), dir.path().join("roots.pem")).unwrap();
+    std::fs::create_dir_all(dir.path().join("customers")).unwrap();
+    let settings = "[server]\nlisten = \"127.0.0.1:0\"\n[receiver]\nlisten = \"127.0.0.1:0\"\n";
+    std::fs::write(dir.path().join("soakwatch.toml"), settings).unwrap();
+    let mut customer =
+        "[customer]\nid = \"acme\"\nallow_private = true\n[[integration]]\nid = \"orders\"\nenvironment = \"production\"\nowner = \"vendor\"\n"
+            .to_owned();
+    let stories = [("fine", ", client = { certificate = \"client.pem\", key = { file = \"client.key\" } }", "pass"), ("shared", "", "tls")];
+    for (story, client, _) in stories {
+        customer += &format!(
+            "[[integration.check]]\nid = \"{story}\"\nevery = \"5s\"\ntimeout = \"4s\"\n[integration.check.round_trip]\nscheme = \"standard-webhooks\"\n\
+             secrets = {{ env = \"TRIP_SECRET\" }}\ncorrelation = \"$.data.reference\"\ndeadline = \"2s\"\n\
+             trigger = {{ url = \"https://127.0.0.1:{}/{story}\", body = {{ json = {{ reference = \"{{correlation}}\" }} }}, ca = \"roots.pem\"{client} }}\n",
+            front.port()
+        );
+    }
+    std::fs::write(dir.path().join("customers/acme.toml"), customer).unwrap();
+    let daemon = Daemon::start(dir.path(), &[("TRIP_SECRET", SECRET)]);
+    let log = daemon.log();
+    let (_, rest) = log.split_once("received on http://").unwrap();
+    let address: String = rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
+    let hooks = Arc::new(Mutex::new(format!("http://{address}/hooks/acme/production/orders")));
+    std::thread::spawn(move || {
+        for socket in listener.incoming().map_while(Result::ok) {
+            far_side(socket, &hooks);
+        }
+    });
+    for (story, _, wanted) in stories {
+        eventually(&format!("{story} becomes {wanted}"), || {
+            let runs = daemon.get(&format!("/api/v1/checks/acme/production/orders/{story}/runs"));
+            let runs: serde_json::Value = serde_json::from_str(&runs).unwrap();
+            let runs = runs["runs"].as_array().unwrap();
+            runs.iter().any(|r| r["class"].as_str().or(r["outcome"].as_str()) == Some(wanted)).then_some(())
+        });
+    }
+    assert_eq!(daemon.stop(), Some(0));
 }

@@ -61,6 +61,19 @@ fn one_id_in_requests_log_store_api_and_pages() {
     assert_eq!((none.status.code(), none.stdout.is_empty()), (Some(1), true), "{none:?}");
     assert_eq!(found("0af76", &[]).status.code(), Some(64));
 
+    // The same where the store is not at hand, by the daemon's API.
+    let asked = |what: &str, more: &[&str]| output(soakwatch().args(["runs", "--id", what, "--url", &daemon.url]).args(more));
+    assert_eq!(asked(ours[1], &["--json"]).stdout, out.stdout);
+    let lines = |out: &[u8]| String::from_utf8_lossy(out).lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(lines(&asked(&id, &[]).stdout), lines(&found(&id, &[]).stdout), "but for the times in the first line");
+    assert_eq!(asked(&id, &["acme/staging/crm"]).status.code(), Some(0));
+    assert_eq!(asked(&id, &["acme/staging/crm/own"]).status.code(), Some(1), "of another check");
+    let none = asked("0af7651916cd43dd8448eb211c80319c", &["--json"]);
+    assert_eq!((none.status.code(), String::from_utf8_lossy(&none.stdout).trim()), (Some(1), "[]"), "{none:?}");
+    assert!(String::from_utf8_lossy(&none.stderr).contains("no run from"), "{none:?}");
+    assert_eq!(output(soakwatch().args(["runs", &check.to_string(), "--url", &daemon.url])).status.code(), Some(64), "only of an id");
+    assert_eq!(get(&format!("{}/api/v1/runs/0af76", daemon.url)).0, 400);
+
     // In the log, by the line that says it fails.
     eventually("the log names a run", || {
         daemon.log().lines().any(|l| l.contains("orders fails: server_error") && sent.iter().any(|t| l.contains(&t[3..35]))).then_some(())
@@ -86,6 +99,35 @@ fn one_id_in_requests_log_store_api_and_pages() {
         assert!(status == 404 && page.contains(words), "{path}: {status} {page}");
     }
     assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn a_run_that_is_not_stored_yet_is_told_so() {
+    let api = FakeApi::start(|_| Reply::hang());
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "traceparent = true\n", &api);
+    let daemon = Daemon::start(dir.path(), &[]);
+    let by_url = || soakwatch().args(["runs", "--url", &daemon.url]).output_of(&api);
+    let by_store = || soakwatch().args(["runs", "--config"]).arg(dir.path()).output_of(&api);
+    for ask in [&by_url as &dyn Fn() -> Option<std::process::Output>, &by_store] {
+        // It goes on for most of a second after its request was seen.
+        let said = eventually("one that goes on", || ask().filter(|out| out.status.code() == Some(2)));
+        let words = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(words.contains("stored yet") && words.contains("acme/staging/crm/orders") && !words.contains("--since"), "{words}");
+    }
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+/// Asks for the run of the request that was seen last.
+trait OutputOf {
+    fn output_of(&mut self, api: &FakeApi) -> Option<std::process::Output>;
+}
+
+impl OutputOf for std::process::Command {
+    fn output_of(&mut self, api: &FakeApi) -> Option<std::process::Output> {
+        let last = api.log_of("/orders").pop()?.header("traceparent")?.to_owned();
+        Some(output(self.args(["--id", &last])))
+    }
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::support::daemon::{Daemon, PATIENCE, eventually, output, soakwatch};
+use crate::support::pki::{Pki, server_mtls};
+use crate::support::proxy::tls_before;
 use crate::support::scim_server::{STRANGER, ScimServer, Spoilt, TOKEN};
 
 const ID: &str = "acme/staging/app/provisioning";
@@ -14,10 +16,15 @@ const OFTEN: &str = "every = \"6s\"\ntimeout = \"5s\"";
 
 /// A directory with one check; `schedule`: its lines; `keys`: further lines of its kind's table.
 fn configured(dir: &Path, server: &ScimServer, schedule: &str, keys: &str) {
+    let url = server.api.url("/scim/v2/");
+    configured_at(dir, &url, schedule, keys);
+}
+
+/// The same at another address.
+fn configured_at(dir: &Path, url: &str, schedule: &str, keys: &str) {
     std::fs::create_dir_all(dir.join("customers")).unwrap();
     std::fs::write(dir.join("known"), format!("{STRANGER}\n")).unwrap();
     std::fs::write(dir.join("soakwatch.toml"), "[server]\nlisten = \"127.0.0.1:0\"\n").unwrap();
-    let url = server.api.url("/scim/v2/");
     let text = format!(
         "[customer]\nid = \"acme\"\nname = \"Acme\"\nallow_private = true\n[[integration]]\nid = \"app\"\nenvironment = \"staging\"\nowner = \"vendor\"\n\
          [[integration.check]]\nid = \"provisioning\"\n{schedule}\n[integration.check.scim]\nurl = \"{url}\"\n\
@@ -30,8 +37,12 @@ fn configured(dir: &Path, server: &ScimServer, schedule: &str, keys: &str) {
 fn probed(server: &ScimServer, keys: &str, token: &str) -> (Value, String) {
     let dir = tempfile::tempdir().unwrap();
     configured(dir.path(), server, "every = \"1h\"", keys);
+    probed_in(dir.path(), token)
+}
+
+fn probed_in(dir: &Path, token: &str) -> (Value, String) {
     let mut command = soakwatch();
-    let out = output(command.args(["probe", ID, "--json", "--config"]).arg(dir.path()).env("SCIM_TOKEN", token));
+    let out = output(command.args(["probe", ID, "--json", "--config"]).arg(dir).env("SCIM_TOKEN", token));
     let (printed, said) = (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap());
     let report: Value = serde_json::from_str(&printed).unwrap_or_else(|e| panic!("{e}: {printed}{said}"));
     (report["checks"][0].clone(), format!("{printed}{said}"))
@@ -194,4 +205,26 @@ fn a_run_keeps_its_hosts_pace() {
     let at: Vec<i64> = server.api.log().iter().take(24).map(|s| s.at.0).collect();
     // A tenth of the distance is allowed for.
     assert!(at[23] - at[0] >= 23 * 85, "24 requests within {} ms", at[23] - at[0]);
+}
+
+#[test]
+fn a_server_that_demands_a_certificate_is_shown_one() {
+    let server = ScimServer::start(Spoilt::Nothing);
+    let (pki, dir) = (Pki::new(), tempfile::tempdir().unwrap());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let tls = server_mtls(pki.identity("127.0.0.1", 2020..2090), &pki);
+    let front = runtime.block_on(tls_before(server.api.address(), tls));
+    pki.identity("client", 2020..2090).write(dir.path(), "client");
+    std::fs::copy(pki.file(), dir.path().join("roots.pem")).unwrap();
+    let url = format!("https://127.0.0.1:{}/scim/v2/", front.port());
+    let with = "ca = \"roots.pem\"\nclient = { certificate = \"client.pem\", key = { file = \"client.key\" } }";
+    configured_at(dir.path(), &url, "every = \"1h\"", with);
+    let (report, said) = probed_in(dir.path(), TOKEN);
+    assert_eq!((ended(&report), found(&report, "fail")), (("pass", ""), vec![]), "{report:#}");
+    assert_eq!(server.api.log().len(), 24);
+    no_canary(&said, "the report");
+    configured_at(dir.path(), &url, "every = \"1h\"", "ca = \"roots.pem\"");
+    let (report, _) = probed_in(dir.path(), TOKEN);
+    assert_eq!((ended(&report), server.api.log().len()), (("fail", "tls"), 24), "{report:#}");
+    assert!(report.to_string().contains("wants a client certificate"), "{report:#}");
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use soakwatch::board::Board;
+use soakwatch::config::diff::AtStart;
 use soakwatch::config::model::{Config, Settings, Token};
 use soakwatch::config::table::Problem;
 use soakwatch::fields::Span;
@@ -47,7 +48,8 @@ async fn start_with(settings: Settings, answer: ReloadAnswer, estate: impl FnOnc
     tokio::spawn(async move {
         while let Some(request) = requests.recv().await {
             let _ = request.answer.send(match &answer {
-                ReloadAnswer::Applied { added, removed, changed, unchanged, hash, .. } => ReloadAnswer::Applied {
+                ReloadAnswer::Applied { added, removed, changed, unchanged, hash, soaks_restarted, .. } => ReloadAnswer::Applied {
+                    soaks_restarted: soaks_restarted.clone(),
                     added: *added,
                     removed: *removed,
                     changed: *changed,
@@ -68,6 +70,7 @@ async fn start_with(settings: Settings, answer: ReloadAnswer, estate: impl FnOnc
         checkpoints: Arc::default(),
         memories: Arc::default(),
         soaks: Arc::default(),
+        started: Arc::new(AtStart::of(&Settings::default())),
         budgets: Arc::new(soakwatch::budget::Budgets::new(&soakwatch::config::model::Settings::default().rate_limit)),
         board: Arc::new(board),
         own: Arc::clone(&own),
@@ -84,7 +87,8 @@ async fn start_with(settings: Settings, answer: ReloadAnswer, estate: impl FnOnc
 }
 
 pub(crate) fn applied() -> ReloadAnswer {
-    ReloadAnswer::Applied { added: 1, removed: 2, changed: 3, unchanged: 4, restart_needed: Vec::new(), hash: "beef".into() }
+    let (restart_needed, soaks_restarted) = (Vec::new(), Vec::new());
+    ReloadAnswer::Applied { added: 1, removed: 2, changed: 3, unchanged: 4, restart_needed, soaks_restarted, hash: "beef".into() }
 }
 
 const VIEWER: &str = "swt_viewer";
@@ -322,6 +326,7 @@ async fn a_hanging_reload_ends_within_the_timeout() {
         checkpoints: Arc::default(),
         memories: Arc::default(),
         soaks: Arc::default(),
+        started: Arc::new(AtStart::of(&Settings::default())),
         budgets: Arc::new(soakwatch::budget::Budgets::new(&soakwatch::config::model::Settings::default().rate_limit)),
         board: Arc::new(board),
         own: Arc::new(OwnMetrics::new().unwrap()),

@@ -114,7 +114,7 @@ impl Body {
                 let path = file.clone();
                 let read = tokio::task::spawn_blocking(move || read_file_blocking(&path)).await;
                 let bytes = read.map_err(|_| "reading was cut off".to_owned()).and_then(|r| r);
-                let bytes = bytes.map_err(|why| Failure::ours(Cause::Secret, format!("the body: {why}")))?;
+                let bytes = bytes.map_err(|why| Failure::ours(Cause::File, format!("the body: {why}")))?;
                 filled(file, bytes, fillings)?
             }
             Self::Form(fields) => {
@@ -135,7 +135,7 @@ fn filled(file: &Path, bytes: Vec<u8>, fillings: &[Filling]) -> Result<Bytes, Fa
     if fillings.is_empty() {
         return Ok(Bytes::from(bytes));
     }
-    let unfit = |why: &str| Failure::ours(Cause::Secret, format!("the body: {} can't be used: {why}", file.display()));
+    let unfit = |why: &str| Failure::ours(Cause::File, format!("the body: {} can't be used: {why}", file.display()));
     let mut text = String::from_utf8(bytes).map_err(|_| unfit("it is not UTF-8 text, so nothing can be filled in"))?;
     for Filling { placeholder, text: with, must } in fillings {
         if *must && !text.contains(placeholder) {

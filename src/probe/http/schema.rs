@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::{Draft, PatternOptions, Validator};
+use jsonschema::{Draft, PatternOptions, ReferencingError, ValidationError, Validator};
 use serde_json::Value;
 
 use crate::observed::{Failure, bounded};
@@ -76,6 +76,19 @@ pub(super) struct Fits {
     pub(super) seen: String,
 }
 
+/// Why a `$ref` can't be followed, without the words of whoever was to follow it.
+fn nowhere(wrong: &ReferencingError) -> String {
+    match wrong {
+        ReferencingError::Unretrievable { uri, .. } => {
+            format!("{uri} is another document, and nothing is fetched: what is referred to stands in the same file (#/$defs/...)")
+        }
+        ReferencingError::PointerToNowhere { pointer } => format!("nothing stands at {pointer}"),
+        ReferencingError::NoSuchAnchor { anchor } | ReferencingError::InvalidAnchor { anchor } => format!("there is no $anchor {anchor}"),
+        ReferencingError::UnknownSpecification { specification } => format!("{specification} is no draft that is known here"),
+        _ => "it is not written as a reference".to_owned(),
+    }
+}
+
 impl Schema {
     /// Reads it; an error names the file, and where in it. Blocking.
     pub(super) fn read_blocking(file: &Path) -> Result<Self, String> {
@@ -107,7 +120,11 @@ impl Schema {
         let patterns = PatternOptions::regex().size_limit(MOST_OF_A_PATTERN).dfa_size_limit(MOST_OF_A_PATTERN);
         let options = jsonschema::options().with_draft(draft).should_validate_formats(true).with_pattern_options(patterns);
         let at = |place: &str| if place.is_empty() { "its root".to_owned() } else { place.to_owned() };
-        options.build(document).map(Self).map_err(|e| bounded(format!("at {}: {e}", at(e.instance_path().as_str())), 300))
+        let why = |e: &ValidationError<'_>| match e.kind() {
+            ValidationErrorKind::Referencing(wrong) => format!("a $ref leads nowhere: {}", nowhere(wrong)),
+            _ => format!("at {}: {e}", at(e.instance_path().as_str())),
+        };
+        options.build(document).map(Self).map_err(|e| bounded(why(&e), 300))
     }
 
     /// Judges a body. A failure where it could not be judged at all.
@@ -138,5 +155,114 @@ impl Schema {
             .collect();
         let more = if wrong.next().is_some() { ", and more" } else { "" };
         if told.is_empty() { Fits { met: true, seen: "it does".to_owned() } } else { Fits { met: false, seen: told.join(", ") + more } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seeds;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    /// Any JSON, small; `keys` stand in its objects.
+    fn any_json(keys: &'static [&'static str]) -> impl Strategy<Value = Value> {
+        let words =
+            ["c4nary", "object", "array", "string", "#", "#/$defs/a", "#/properties", "#a", "other.json", "^(a+)+$", "(", "date-time", ""];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (-3i64..9).prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            prop::sample::select(words.to_vec()).prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 4, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::vec((prop::sample::select(keys.to_vec()), inner), 0..4)
+                    .prop_map(|pairs| Value::Object(pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())),
+            ]
+        })
+    }
+
+    /// What is told of a schema, and of a body by it: bounded, and nothing that stands in the body.
+    fn told(schema: &Value, body: &[u8]) -> Result<(), TestCaseError> {
+        match Schema::new(schema) {
+            Ok(schema) => {
+                let fits = schema.judge_blocking(body);
+                prop_assert!(!fits.seen.contains("c4nary"), "{fits:?}");
+            }
+            Err(why) => prop_assert!(why.chars().count() <= 301 && !why.contains("feature") && !why.contains("registry"), "{why}"),
+        }
+        Ok(())
+    }
+
+    /// Committed seeds: schemas made of the words of schemas, bodies made of the words of bodies, and bytes that are neither.
+    #[test]
+    fn whatever_is_called_a_schema_is_one_or_refused_and_tells_no_value() {
+        const OF_SCHEMAS: &[&str] = &[
+            "$ref",
+            "$dynamicRef",
+            "$anchor",
+            "$id",
+            "$schema",
+            "$defs",
+            "type",
+            "enum",
+            "const",
+            "allOf",
+            "anyOf",
+            "not",
+            "if",
+            "then",
+            "properties",
+            "patternProperties",
+            "additionalProperties",
+            "required",
+            "items",
+            "prefixItems",
+            "contains",
+            "minItems",
+            "maxLength",
+            "pattern",
+            "format",
+            "minimum",
+            "multipleOf",
+            "unevaluatedProperties",
+            "a",
+        ];
+        const OF_BODIES: &[&str] = &["a", "orders", "id", "0", "~1", ""];
+        seeds::tried(24, &(any_json(OF_SCHEMAS), any_json(OF_BODIES)), |(schema, body)| told(&schema, body.to_string().as_bytes()));
+        let good = json!({ "type": "object", "properties": { "a": { "$ref": "#/$defs/a" } }, "$defs": { "a": { "type": "integer" } } });
+        seeds::tried(16, &proptest::collection::vec(any::<u8>(), 0..80), |body| told(&good, &body));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let changes = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 1..5);
+        seeds::tried(8, &changes, |changes| {
+            let mut text = good.to_string().into_bytes();
+            for (at, byte, cut) in changes {
+                let at = at.index(text.len());
+                if cut { text.truncate(at + 1) } else { text[at] = byte }
+            }
+            std::fs::write(file.path(), &text).unwrap();
+            if let Err(why) = Schema::read_blocking(file.path()) {
+                prop_assert!(why.contains("can't be used: ") && why.chars().count() < 600, "{why}");
+            }
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn one_that_refers_to_itself_ends() {
+        let deep = "[".repeat(100) + &"]".repeat(100);
+        for schema in [
+            json!({ "$ref": "#" }),
+            json!({ "allOf": [{ "$ref": "#" }] }),
+            json!({ "$ref": "#/$defs/a", "$defs": { "a": { "$ref": "#/$defs/b" }, "b": { "$ref": "#/$defs/a" } } }),
+            json!({ "items": { "$ref": "#" } }),
+        ] {
+            for body in ["{}", "[[]]", &deep] {
+                told(&schema, body.as_bytes()).unwrap();
+            }
+        }
     }
 }

@@ -44,7 +44,7 @@ impl<'a> Session<'a> {
     /// Reads what the run needs; asks nothing yet.
     pub(super) async fn open(check: &'a ScimCheck, context: &mut ProbeContext<'_>) -> Result<Self, Failure> {
         let roots = match &check.ca {
-            Some(file) => Some(context.transport.roots(file).await.map_err(|why| Failure::ours(Cause::Secret, why))?),
+            Some(file) => Some(context.transport.roots(file).await.map_err(|why| Failure::ours(Cause::File, why))?),
             None => None,
         };
         let options = Options {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::message::given;
-use super::{Effect, round};
+use super::{Effect, Path, round};
 use crate::observed::{Failure, Observed, Step};
 use crate::outcome::{Cause, Class};
 use crate::probe::ProbeContext;
@@ -46,8 +46,47 @@ pub(super) async fn read(
         let detail = format!("effect: {} answered {}", effect.url.shown_host(), super::answer::status_words(answer.status));
         return Err(Failure { retry_after, answered: true, ..Failure::new(class, detail) });
     }
-    let path = effect.path.source();
+    value(&answer.body, &effect.path)
+}
+
+/// The value at a path of what was answered.
+fn value(body: &[u8], path: &Path) -> Result<Value, Failure> {
     let failed = |what: String| Failure { answered: true, ..Failure::new(Class::Assertion, format!("effect: {what}")) };
-    let document: Value = serde_json::from_slice(&answer.body).map_err(|e| failed(format!("the body is not JSON ({e})")))?;
-    effect.path.select(&document).first().map(|v| (*v).clone()).ok_or_else(|| failed(format!("{path} selects nothing")))
+    let document: Value = serde_json::from_slice(body).map_err(|e| failed(format!("the body is not JSON ({e})")))?;
+    path.select(&document).first().map(|v| (*v).clone()).ok_or_else(|| failed(format!("{} selects nothing", path.source())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seeds;
+    use proptest::prelude::*;
+
+    /// Committed seeds: a document with bytes changed, cut off, and whatever bytes.
+    #[test]
+    fn whatever_is_answered_is_a_value_or_a_failure_without_it() {
+        let path = Path::new("$.orders[0].count").unwrap();
+        let held = |body: &[u8]| -> Result<(), TestCaseError> {
+            match value(body, &path) {
+                Ok(_) => prop_assert!(serde_json::from_slice::<Value>(body).is_ok()),
+                Err(f) => {
+                    let told = f.answered && f.class == Class::Assertion && f.detail.len() < 200 && !f.detail.contains("c4nary");
+                    prop_assert!(told, "{f:?}");
+                }
+            }
+            Ok(())
+        };
+        let good = r#"{"orders": [{"count": 3, "of": "c4nary"}]}"#.as_bytes();
+        assert_eq!(value(good, &path).unwrap(), 3);
+        let changes = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 0..6);
+        seeds::tried(16, &changes, |changes| {
+            let mut body = good.to_vec();
+            for (at, byte, cut) in changes {
+                let at = at.index(body.len());
+                if cut { body.truncate(at + 1) } else { body[at] = byte }
+            }
+            held(&body)
+        });
+        seeds::tried(16, &proptest::collection::vec(any::<u8>(), 0..100), |body| held(&body));
+    }
 }

@@ -3,7 +3,7 @@
 use super::{Alert, CALLED_IN, OF_CHECK, about, ours};
 use crate::metrics::catalogue as cat;
 use crate::rules::query::{I, IC, Queries};
-use crate::rules::{HOUR, MINUTE, Urgency};
+use crate::rules::{DAY, HOUR, MINUTE, Urgency};
 
 /// The clock's distance from its time service. Absent while it is not synchronised.
 pub(in crate::rules) const CLOCK_OFFSET: &str = "soakwatch_clock_offset_seconds";
@@ -115,6 +115,20 @@ pub(in crate::rules) fn monitor(q: Queries) -> Vec<Alert> {
             "The clock is {{ $value | humanizeDuration }} off. Signatures, tokens and certificates are judged by it.",
         )
         .after(10 * MINUTE)
+        .is(Urgency::Ticket),
+        ours(
+            "SoakwatchListenerCertExpiring",
+            &["instance", "listener"],
+            format!(
+                "min by (instance, listener) (last_over_time({}[{}])) - time() < {}",
+                cat::LISTENER_CERT.name,
+                q.w(HOUR),
+                20 * DAY
+            ),
+            "its own certificate expires soon",
+            "The certificate that this listener shows ends in {{ $value | humanizeDuration }}; then neither Prometheus nor anybody else reaches it.",
+        )
+        .after(HOUR)
         .is(Urgency::Ticket),
         ours(
             "SoakwatchWatchdog",

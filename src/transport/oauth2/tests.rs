@@ -211,3 +211,42 @@ async fn a_renewal_that_fails_or_hangs_is_not_tried_by_every_run() {
         assert_eq!(estate.asked(), 2);
     }
 }
+
+/// Committed seeds: answers of the words of token answers, and bytes that are none.
+#[test]
+fn whatever_a_token_endpoint_answers_is_a_token_or_a_failure() {
+    use proptest::prelude::*;
+    let value = prop_oneof![
+        Just("\"tok-c4nary\"".to_owned()),
+        Just("\"bearer\"".to_owned()),
+        Just("\"invalid_client\"".to_owned()),
+        Just("\"a\\nb\"".to_owned()),
+        "[0-9eE.+-]{1,6}",
+        "\"[ -~\u{e4}\u{0}]{0,8}\"",
+        Just("null".to_owned()),
+        Just("{}".to_owned()),
+        Just(format!("\"{}\"", "x".repeat(70_000))),
+    ];
+    let key = prop::sample::select(vec!["access_token", "token_type", "expires_in", "error", "error_description", "x"]);
+    let object = proptest::collection::vec((key, value), 0..6)
+        .prop_map(|pairs| format!("{{{}}}", pairs.iter().map(|(k, v)| format!("\"{k}\":{v}")).collect::<Vec<_>>().join(",")));
+    let body = prop_oneof![4 => object, 1 => "\\PC{0,60}"];
+    let status = prop::sample::select(vec![200u16, 201, 204, 302, 400, 401, 403, 429, 500, 503]);
+    crate::seeds::tried(24, &(status, body), |(status, body)| {
+        let mut redactor = Redactor::default();
+        match read(&answer(status, &body), "https://login.example.com/token", &mut redactor) {
+            Ok(issued) => {
+                let life = issued.ends_at.saturating_duration_since(monotonic());
+                prop_assert!((200..300).contains(&status) && life <= Duration::from_secs(86_400) && issued.renew_at <= issued.ends_at);
+                prop_assert!(!redactor.clean(&body).contains("c4nary") || !body.contains("\"access_token\":\"tok-c4nary\""), "{body}");
+            }
+            Err(f) => {
+                prop_assert!(
+                    f.detail.starts_with("token endpoint https://login.example.com/token answered ") && f.cause.is_none(),
+                    "{f:?}"
+                );
+            }
+        }
+        Ok(())
+    });
+}

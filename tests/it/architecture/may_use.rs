@@ -100,7 +100,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "retry",
         ],
     ),
-    ("slots", &["clock", "fields", "outcome", "record", "config::model"]),
+    ("slots", &["run_id", "clock", "fields", "outcome", "record", "config::model"]),
     // Reading the configuration: knows the kinds' tables, runs nothing.
     (
         "config",
@@ -122,7 +122,8 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "budget",
         ],
     ),
-    ("config::outline", &["config", "config::model", "fields"]),
+    ("config::diff", &["config::model", "fields"]),
+    ("config::outline", &["config", "config::diff", "config::fingerprint", "config::model", "fields"]),
     // What is kept, and what is shown of it.
     ("arrivals", &["clock", "fields", "outcome", "attribution", "record", "webhook", "config::model", "probe", "slots", "slots::cron"]),
     ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "incident", "config::model"]),
@@ -316,6 +317,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "evidence",
             "soak",
             "config::model",
+            "config::diff",
             "config::outline",
             "config::table",
             "budget",

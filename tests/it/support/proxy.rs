@@ -93,6 +93,53 @@ impl FakeProxy {
     }
 }
 
+/// Ends TLS in front of a server in plain.
+pub(crate) async fn tls_before(to: SocketAddr, tls: Arc<rustls::ServerConfig>) -> Fake {
+    Fake::raw(move |stream, _| {
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::clone(&tls));
+        async move {
+            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            let mut there = TcpStream::connect(to).await.unwrap();
+            let _ = copy_bidirectional(&mut stream, &mut there).await;
+        }
+    })
+    .await
+}
+
+/// A way to a server that can be cut in silence: what was sent over it goes nowhere from then on, and neither end is told.
+pub(crate) struct Wire {
+    pub(crate) fake: Fake,
+    cut: tokio::sync::watch::Sender<bool>,
+}
+
+impl Wire {
+    pub(crate) async fn to(to: SocketAddr) -> Self {
+        let (cut, cuts) = tokio::sync::watch::channel(false);
+        let fake = Fake::raw(move |mut stream, _| {
+            let mut cuts = cuts.clone();
+            async move {
+                let mut there = TcpStream::connect(to).await.unwrap();
+                if !*cuts.borrow_and_update() {
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut stream, &mut there) => return,
+                        _ = cuts.changed() => {}
+                    }
+                }
+                // Both ends stay open.
+                let _open = (stream, there);
+                std::future::pending::<()>().await;
+            }
+        })
+        .await;
+        Self { fake, cut }
+    }
+
+    /// Cuts what is connected now; `for_good`: what connects from now on, too.
+    pub(crate) fn cut(&self, for_good: bool) {
+        self.cut.send_replace(for_good);
+    }
+}
+
 /// The head of a request, to its empty line; nothing after it is read.
 pub(crate) async fn head(stream: &mut TcpStream) -> Option<String> {
     let mut text = Vec::new();

@@ -29,7 +29,7 @@ async fn a_body_is_read_from_its_file_for_every_run() {
         }
         let ran = run(&transport, &check).await;
         ran.failed(Class::Internal, words);
-        assert_eq!(ran.failure().and_then(|f| f.cause), Some(Cause::Secret));
+        assert_eq!(ran.failure().and_then(|f| f.cause), Some(Cause::File));
         assert!(!ran.detail().contains("c4nary"));
         let said = read_in("url = \"https://a.example/\"\nbody = { file = \"order.json\" }", dir.path()).unwrap();
         let said = said.unusable_files_blocking(UnixMs(0));
@@ -85,7 +85,7 @@ async fn a_body_must_fit_its_schema() {
     }
     std::fs::write(dir.path().join("order.json"), "{").unwrap();
     let ran = run(&transport, &at("/right")).await;
-    assert_eq!(ran.failure().and_then(|f| f.cause), Some(Cause::Secret));
+    assert_eq!(ran.failure().and_then(|f| f.cause), Some(Cause::File));
 }
 
 #[test]
@@ -95,7 +95,15 @@ fn a_schema_that_can_not_be_used_is_told_when_it_is_loaded() {
     for (schema, words) in [
         ("{", "it is not JSON: EOF"),
         (r#"{"properties": {"a": {"type": "strin"}}}"#, "at /properties/a/type: "),
-        (r#"{"$ref": "https://schemas.example.com/order.json"}"#, "https://schemas.example.com/order.json"),
+        (
+            r#"{"$ref": "https://schemas.example.com/order.json"}"#,
+            "s.json can't be used: a $ref leads nowhere: https://schemas.example.com/order.json is another document, and nothing is fetched: \
+             what is referred to stands in the same file (#/$defs/...)",
+        ),
+        (r##"{"$ref": "#/$defs/none"}"##, "a $ref leads nowhere: nothing stands at /$defs/none"),
+        (r##"{"$ref": "#none"}"##, "a $ref leads nowhere: there is no $anchor none"),
+        (r#"{"$ref": "file:///etc/passwd"}"#, "file:///etc/passwd is another document, and nothing is fetched"),
+        (r#"{"$ref": "other.json"}"#, "other.json is another document, and nothing is fetched"),
         (r#"{"orders": [{"id": 1}]}"#, "is it an example of the body?"),
         (r#"{"requierd": ["orders"]}"#, "it is no JSON Schema"),
         ("{}", "it is no JSON Schema"),

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use soakwatch::config::model::CheckDef;
 use soakwatch::outcome::Class;
@@ -10,8 +11,8 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::support::fake::{Fake, Reply};
 use crate::support::pki::{Pki, server_tls};
-use crate::support::probing::{check, run, transport};
-use crate::support::proxy::head;
+use crate::support::probing::{check, run, run_within, transport};
+use crate::support::proxy::{Wire, head};
 
 fn kept(toml: &str) -> CheckDef {
     CheckDef { route: Route { keep_alive: true, ..Route::default() }, ..check(toml) }
@@ -119,4 +120,70 @@ async fn what_must_not_be_carried_out_twice_is_not_repeated() {
     run(&transport, &check).await.passed();
     run(&transport, &check).await.failed(Class::Protocol, "closed before the response");
     assert_eq!(seen.lock().unwrap().len(), 2);
+}
+
+/// A run of such a check has this long, so that a connection that was kept has half of it.
+fn with_time(timeout_s: u64, toml: &str) -> CheckDef {
+    CheckDef { timeout: Duration::from_secs(timeout_s), ..kept(toml) }
+}
+
+#[tokio::test]
+async fn one_that_was_forgotten_on_the_way_is_renewed_without_a_failure() {
+    let pki = Pki::new();
+    let plain = Fake::http(|_| Reply::json("{}")).await;
+    let secure = Fake::https(server_tls(pki.identity("api.test", 2020..2090), &["h2"]), |_| Reply::json("{}")).await;
+    for (server, scheme) in [(&plain, "http"), (&secure, "https")] {
+        let wire = Wire::to(server.at).await;
+        // An answer is judged by the time it took itself.
+        let check = with_time(6, &format!("url = \"{scheme}://api.test:{}/\"\nexpect = {{ within = \"2900ms\" }}", wire.fake.port()));
+        let transport = transport(Some(&pki.file()));
+        run(&transport, &check).await.passed();
+        wire.cut(false);
+        let ran = run_within(&transport, &check, check.timeout).await;
+        ran.passed();
+        let hop = &ran.observed.hops[0];
+        assert!(!hop.reused && hop.phases.connect.is_some() && ran.observed.hops.len() == 1, "{scheme}: {hop:?}");
+        assert_eq!((wire.fake.accepted(), server.log().len()), (2, 2), "{scheme}: what was cut off never got there");
+        let ran = run(&transport, &check).await;
+        ran.passed();
+        assert!(ran.observed.hops[0].reused, "{scheme}: the new one is kept");
+    }
+}
+
+#[tokio::test]
+async fn who_is_silent_over_a_new_connection_too_has_timed_out() {
+    let server = Fake::http(|_| Reply::json("{}")).await;
+    let wire = Wire::to(server.at).await;
+    let transport = transport(None);
+    let check = with_time(2, &format!("url = \"{}\"", wire.fake.url("/x")));
+    run(&transport, &check).await.passed();
+    wire.cut(true);
+    let ran = run_within(&transport, &check, check.timeout).await;
+    assert_eq!((ran.class(), wire.fake.accepted(), server.log().len()), (Some(Class::Timeout), 2, 1), "{ran:#?}");
+    wire.cut(false);
+    run(&transport, &check).await.passed();
+    assert_eq!(wire.fake.accepted(), 3, "neither of them was kept");
+}
+
+#[tokio::test]
+async fn what_must_not_be_carried_out_twice_is_not_repeated_for_silence() {
+    let server = Fake::http(|_| Reply::json("{}")).await;
+    let wire = Wire::to(server.at).await;
+    let transport = transport(None);
+    let check = with_time(2, &format!("url = \"{}\"\nmethod = \"POST\"", wire.fake.url("/x")));
+    run(&transport, &check).await.passed();
+    wire.cut(false);
+    let ran = run_within(&transport, &check, check.timeout).await;
+    assert_eq!((ran.class(), wire.fake.accepted()), (Some(Class::Timeout), 1), "{ran:#?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_answers_slowly_is_not_kept() {
+    let server = Fake::http(|_| Reply::json("{}").after(Duration::from_millis(1100))).await;
+    let transport = transport(None);
+    let check = with_time(4, &format!("url = \"{}\"", server.url("/x")));
+    for n in 1..3 {
+        run(&transport, &check).await.passed();
+        assert_eq!(server.accepted(), n, "silence could not be told from its answer");
+    }
 }

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use soakwatch::clock::UnixMs;
 use soakwatch::config::model::CheckDef;
 use soakwatch::outcome::{Cause, Class};
+use soakwatch::route::Route;
 
 use crate::support::fake::{Fake, Reply, Seen};
 use crate::support::jose::rsa;
@@ -121,6 +122,36 @@ async fn a_webhook_shows_it_too() {
     run(&transport, &check_of_kind(&table(with), dir.path())).await.passed();
     run(&transport, &check_of_kind(&table(""), dir.path())).await.failed(Class::Tls, "wants a client certificate");
     assert_eq!(fake.log().len(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_kept_is_that_of_the_pair_that_opened_it() {
+    let pki = Pki::new();
+    let dir = tempfile::tempdir().unwrap();
+    let fake = demanding(&pki, |_| Reply::json("{}")).await;
+    let transport = transport(Some(&pki.file()));
+    let check = shows(dir.path(), &format!("https://api.test:{}/", fake.port()), "");
+    let check = CheckDef { route: Route { keep_alive: true, ..Route::default() }, ..check };
+    own(dir.path(), &pki, VALID);
+    for _ in 0..3 {
+        run(&transport, &check).await.passed();
+    }
+    assert_eq!((fake.accepted(), fake.log().len()), (1, 3));
+    // A renewed pair is shown, for what the old one was let in by says nothing of it.
+    own(dir.path(), &pki, VALID);
+    run(&transport, &check).await.passed();
+    assert_eq!((fake.accepted(), fake.log().len()), (2, 4));
+    // One that has ended is ours, though a connection stands.
+    own(dir.path(), &pki, 2020..2021);
+    let ran = run(&transport, &check).await;
+    ran.failed(Class::Internal, "client.pem: it expired at 2021-01-01T00:00:00Z");
+    assert_eq!((ran.failure().and_then(|f| f.cause), fake.log().len()), (Some(Cause::Secret), 4));
+    // One of a stranger is refused by the server, not let in by the connection of another.
+    own(dir.path(), &Pki::new(), VALID);
+    run(&transport, &check).await.failed(Class::Tls, "did not accept our client certificate (UnknownCA)");
+    assert_eq!(fake.log().len(), 4);
+    own(dir.path(), &pki, VALID);
+    run(&transport, &check).await.passed();
 }
 
 #[test]
