@@ -3,8 +3,8 @@
 //! A state is a fold over records ([`CheckState::apply`]): the same function runs live and when the daemon starts and reads the journal, so a
 //! restart ends in the same state. Only the recorder applies; everybody else reads. Never does I/O.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,64 +16,18 @@ use crate::finding::{DocumentFacts, Finding};
 use crate::incident::Recent;
 use crate::outcome::{Attribution, Cause, Class, Outcome, Phase};
 use crate::ratelimit::Limits;
-use crate::record::{DurationCode, Facts, Record};
+use crate::record::{DurationCode, Facts, Record, Spoken};
+
+mod rolling;
 
 pub use crate::record::Counts;
+pub use rolling::Rolling;
 
 /// Upper bounds of the run duration histogram, in seconds (metrics-and-alerts.md).
 pub const DURATION_BUCKETS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// Upper bounds of the histogram of waits in the own limiter, in seconds (metrics-and-alerts.md).
 pub const WAIT_BUCKETS: [f64; 7] = [0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0];
-
-/// Counts per span of wall time (an hour, five minutes), newest last, bounded.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rolling {
-    /// (number of the span since the epoch, its counts), ascending. Small: a week of hours is most of what is held of a check.
-    spans: VecDeque<(i32, [u32; 5])>,
-}
-
-impl Rolling {
-    fn add(&mut self, span: i64, counts: &Counts, keep: i32) {
-        // Years of which nothing is kept.
-        let Ok(span) = i32::try_from(span) else { return };
-        let n = [counts.pass, counts.fail, counts.throttled, counts.skipped, counts.unknown].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-        match self.spans.binary_search_by_key(&span, |(s, _)| *s) {
-            Ok(i) => {
-                if let Some((_, sum)) = self.spans.get_mut(i) {
-                    sum.iter_mut().zip(n).for_each(|(a, b)| *a = a.saturating_add(b));
-                }
-            }
-            Err(i) => {
-                if self.spans.len() == self.spans.capacity() {
-                    // Never more than are kept, and the one that comes before the oldest goes.
-                    let most = usize::try_from(keep).unwrap_or_default() + 1;
-                    self.spans.reserve_exact(self.spans.len().max(4).min(most.saturating_sub(self.spans.len())));
-                }
-                self.spans.insert(i, (span, n));
-            }
-        }
-        let newest = self.spans.back().map_or(span, |(s, _)| *s);
-        while self.spans.front().is_some_and(|(s, _)| *s <= newest.saturating_sub(keep)) {
-            self.spans.pop_front();
-        }
-    }
-
-    /// Sum over the spans numbered `from..=to`.
-    pub fn sum(&self, from: i64, to: i64) -> Counts {
-        let mut all = Counts::default();
-        for (_, [pass, fail, throttled, skipped, unknown]) in self.spans.iter().filter(|(s, _)| (from..=to).contains(&i64::from(*s))) {
-            all.merge(&Counts {
-                pass: u64::from(*pass),
-                fail: u64::from(*fail),
-                throttled: u64::from(*throttled),
-                skipped: u64::from(*skipped),
-                unknown: u64::from(*unknown),
-            });
-        }
-        all
-    }
-}
 
 const FIVE_MINUTES_MS: i64 = 300_000;
 /// So many hours of counts are kept of a check, the running one included.
@@ -99,8 +53,29 @@ pub struct LastRun {
     pub attempts: u8,
     /// What went wrong, for people; redacted.
     pub detail: Option<String>,
-    /// What it learned.
-    pub facts: Facts,
+    /// What of its exchange is shown.
+    pub facts: LastFacts,
+}
+
+/// Of a run's [`Facts`] those that are shown of the last run; all others have a place of their own in [`CheckState`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LastFacts {
+    /// As in [`Facts`].
+    pub codes: Box<[u16]>,
+    /// As in [`Facts`].
+    pub phases: [Option<DurationCode>; 5],
+    /// As in [`Facts`].
+    pub certificate_expiry: Option<UnixMs>,
+    /// As in [`Facts`].
+    pub spoken: Option<Spoken>,
+}
+
+impl LastFacts {
+    fn of(facts: &Facts) -> Self {
+        let Facts { codes, phases, certificate_expiry, spoken, .. } = facts;
+        Self { codes: codes.as_slice().into(), phases: *phases, certificate_expiry: *certificate_expiry, spoken: *spoken }
+    }
 }
 
 /// All that is known of a check between two runs. Survives restarts (counters, last values, streaks).
@@ -233,7 +208,7 @@ impl CheckState {
                 duration: r.duration,
                 attempts: r.attempts,
                 detail: r.detail.clone(),
-                facts: r.facts.clone(),
+                facts: LastFacts::of(&r.facts),
             });
         }
     }
@@ -323,8 +298,21 @@ pub struct IntegrationEntry {
     pub def: Arc<Integration>,
     /// Its checks.
     pub checks: Vec<CheckEntry>,
-    /// What checks that left it had counted: an integration's counters never fall because a check was removed.
-    pub departed: Departed,
+    /// What checks that left it had counted: an integration's counters never fall because a check was removed. `None`: none left.
+    pub departed: Option<Box<Departed>>,
+    /// What tells the policies of each check's rate limits from those of the others; made when it is first asked for (`limits`).
+    pub apart: OnceLock<Box<[Apart]>>,
+}
+
+/// What stands before the names of a check's policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apart {
+    /// Nothing: they are the integration's own.
+    Nothing,
+    /// The check's host.
+    Host,
+    /// The id of the check in this place: the first with their host and credential.
+    Check(usize),
 }
 
 /// The sums of checks that left their integration: what is exported per integration, not per check.
@@ -470,31 +458,37 @@ impl Board {
     pub fn configure(&self, config: &Config) -> Vec<CheckId> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::take(&mut inner.integrations);
-        let mut departed: BTreeMap<IntegrationId, Departed> = before.iter().map(|i| (i.def.id.clone(), i.departed.clone())).collect();
+        let mut departed: BTreeMap<IntegrationId, Box<Departed>> =
+            before.iter().filter_map(|i| Some((i.def.id.clone(), i.departed.clone()?))).collect();
         let mut old: BTreeMap<CheckId, CheckState> =
             before.into_iter().flat_map(|i| i.checks).map(|c| (c.def.id.clone(), c.state)).collect();
         let entry = |i: &Arc<Integration>| IntegrationEntry {
             def: Arc::clone(i),
             checks: Vec::new(),
-            departed: departed.remove(&i.id).unwrap_or_default(),
+            departed: departed.remove(&i.id),
+            apart: OnceLock::new(),
         };
         let mut integrations: Vec<IntegrationEntry> = config.integrations().map(entry).collect();
+        // It stays as it is until the next configuration: room to grow would never be used.
+        integrations.shrink_to_fit();
         let index: BTreeMap<IntegrationId, usize> = integrations.iter().enumerate().map(|(n, i)| (i.def.id.clone(), n)).collect();
         let mut places = BTreeMap::new();
         for def in config.checks() {
             let Some((n, entry)) = index.get(&def.integration.id).and_then(|n| Some((*n, integrations.get_mut(*n)?))) else { continue };
             let state = old.remove(&def.id).unwrap_or_default();
             places.insert(def.id.clone(), (n, entry.checks.len()));
+            // Most have one or a few, and each takes a kilobyte: no room for four at once.
+            entry.checks.reserve_exact(1);
             entry.checks.push(CheckEntry { def: Arc::clone(def), state });
         }
         for (check, state) in &old {
             if let Some(entry) = index.get(&check.integration()).and_then(|n| integrations.get_mut(*n)) {
-                entry.departed.add(state);
+                entry.departed.get_or_insert_default().add(state);
             }
         }
         for (check, tally) in self.arrivals.leave(config) {
             if let Some(entry) = index.get(&check.integration()).and_then(|n| integrations.get_mut(*n)) {
-                entry.departed.arrived.add(&tally);
+                entry.departed.get_or_insert_default().arrived.add(&tally);
             }
         }
         *inner = Inner { integrations, places };
@@ -504,7 +498,7 @@ impl Board {
     /// Lets `f` change what departed checks left with their integration; `None` if there is no such integration.
     pub fn update_departed<R>(&self, id: &IntegrationId, f: impl FnOnce(&mut Departed) -> R) -> Option<R> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        inner.integrations.iter_mut().find(|i| i.def.id == *id).map(|i| f(&mut i.departed))
+        inner.integrations.iter_mut().find(|i| i.def.id == *id).map(|i| f(i.departed.get_or_insert_default()))
     }
 
     /// Lets `f` change the state of a check; `None` if there is no such check (any more).

@@ -112,7 +112,9 @@ impl CheckId {
     }
     /// The check's own slug.
     pub fn check(&self) -> &str {
-        part(&self.0, 3)
+        // By bytes: a search for a character costs a scrape more than what it finds.
+        let start = self.0.bytes().rposition(|b| b == b'/').map_or(0, |slash| slash + 1);
+        self.0.get(start..).unwrap_or_default()
     }
     /// A stable 64-bit name of this check: the first 8 bytes of SHA-256 over the path, big endian. Key of the store and source of the phase,
     /// the same on every machine.

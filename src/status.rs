@@ -532,7 +532,7 @@ pub fn check_status(c: &CheckEntry, views: &Views, now: UnixMs) -> CheckStatus {
         duration_seconds: l.duration.seconds(),
         attempts: l.attempts,
         phases: Phases::NAMES.iter().zip(l.facts.phases).filter_map(|(name, d)| Some((*name, d?.seconds()))).collect(),
-        codes: l.facts.codes.clone(),
+        codes: l.facts.codes.to_vec(),
     });
     CheckStatus {
         id: def.id.to_string(),

@@ -228,7 +228,7 @@ pub(super) async fn forget(gone: &[CheckId], before: &BTreeSet<String>, board: &
     }
     let touched: BTreeSet<String> = gone.iter().map(|check| check.integration().to_string()).chain(before.iter().cloned()).collect();
     for id in touched {
-        let sums = id.parse().ok().and_then(|id| board.integration(&id)).map(|i| i.departed);
+        let sums = id.parse().ok().and_then(|id| board.integration(&id)).and_then(|i| i.departed);
         let text = sums.and_then(|d| serde_json::to_string(&d).ok());
         recorder.note(Note { kind: DEPARTED, id, text }).await;
     }

@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use hold::{Because, HOLD_NOTE, Hold};
 use limiter::Limiter;
+use view::LanePace;
 pub use view::{CheckBudget, Paced, Reason, Views};
 
 use crate::clock::UnixMs;
@@ -99,6 +100,8 @@ struct Inner {
     hosts: HashMap<Arc<str>, (Gate, u32)>,
     lanes: BTreeMap<LaneKey, Lane>,
     seats: HashMap<CheckId, Seat>,
+    /// The place of each check's lane in the order of `lanes`, by the check's key.
+    places: HashMap<u64, usize>,
     /// Lanes whose hold is to be noted.
     noted: BTreeSet<LaneKey>,
     /// Holds of lanes that are not configured just now, by the id of their note.
@@ -150,6 +153,7 @@ impl Budgets {
             hosts: HashMap::new(),
             lanes: BTreeMap::new(),
             seats: HashMap::new(),
+            places: HashMap::new(),
             noted: BTreeSet::new(),
             strays: BTreeMap::new(),
         }))
@@ -283,10 +287,11 @@ impl Budgets {
         self.lock().views(wall, mono)
     }
 
-    /// Lets `f` ask for the bare numbers of many checks under one lock, without a copy of all the rest. It must not block: runs wait meanwhile.
-    pub fn paces<R>(&self, mono: Instant, f: impl FnOnce(&dyn Fn(&CheckId) -> Option<Paced>) -> R) -> R {
+    /// Lets `f` ask for the bare numbers of many checks under one lock, by key and interval, without a copy of all the rest. It must not block: runs wait meanwhile.
+    pub fn paces<R>(&self, mono: Instant, f: impl FnOnce(&dyn Fn(u64, Span) -> Option<Paced>) -> R) -> R {
         let inner = self.lock();
-        f(&|check| inner.paced(inner.seats.get(check)?, mono))
+        let lanes: Vec<Option<LanePace>> = inner.lanes.iter().map(|(key, lane)| inner.lane_pace(key, lane, mono)).collect();
+        f(&|key, every| Some(lanes.get(*inner.places.get(&key)?)?.as_ref()?.of(every)))
     }
 }
 
@@ -329,6 +334,10 @@ impl Inner {
         }
         for lane in self.lanes.keys().cloned().collect::<Vec<_>>() {
             self.pace(&lane, now);
+        }
+        self.places.clear();
+        for (place, lane) in self.lanes.values().enumerate() {
+            self.places.extend(lane.seats.iter().filter_map(|id| Some((self.seats.get(id)?.key, place))));
         }
     }
 

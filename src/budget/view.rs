@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 
-use super::{Hold, Inner, Lane, Seat, per_s};
+use super::{Hold, Inner, Lane, LaneKey, Seat, per_s};
 use crate::clock::UnixMs;
 use crate::fields::{CheckId, Ratio, Span};
 use crate::ratelimit::PolicyState;
@@ -89,6 +89,20 @@ pub struct Paced {
     pub tokens: f64,
 }
 
+/// What the pace makes of all checks of a lane just now.
+pub(super) struct LanePace {
+    /// So many times as long are their intervals.
+    factor: u32,
+    tokens: f64,
+}
+
+impl LanePace {
+    /// The same of one with this interval.
+    pub(super) fn of(&self, every: Span) -> Paced {
+        Paced { effective_interval: Span(every.0.saturating_mul(self.factor)), tokens: self.tokens }
+    }
+}
+
 /// The budgets of all checks that have one.
 pub type Views = HashMap<CheckId, CheckBudget>;
 
@@ -100,14 +114,12 @@ struct Wants {
 }
 
 impl Inner {
-    pub(super) fn paced(&self, seat: &Seat, mono: Instant) -> Option<Paced> {
-        let lane = self.lanes.get(&seat.lane)?;
+    pub(super) fn lane_pace(&self, key: &LaneKey, lane: &Lane, mono: Instant) -> Option<LanePace> {
         let (gate, factor) = match &lane.quota {
             Some((_, gate)) => (gate, lane.factor),
-            None => self.hosts.get(&seat.lane.host).map(|(gate, factor)| (gate, *factor))?,
+            None => self.hosts.get(&key.host).map(|(gate, factor)| (gate, *factor))?,
         };
-        let every: Duration = seat.every.0;
-        Some(Paced { effective_interval: Span(every.saturating_mul(factor.max(1))), tokens: gate.limiter.tokens(mono) })
+        Some(LanePace { factor: factor.max(1), tokens: gate.limiter.tokens(mono) })
     }
 
     pub(super) fn view(&self, check: &CheckId, wall: UnixMs, mono: Instant) -> Option<CheckBudget> {
@@ -141,7 +153,7 @@ impl Inner {
     }
 
     fn shown(&self, seat: &Seat, lane: &Lane, wants: Wants, wall: UnixMs, mono: Instant) -> Option<CheckBudget> {
-        let Paced { effective_interval, tokens } = self.paced(seat, mono)?;
+        let Paced { effective_interval, tokens } = self.lane_pace(&seat.lane, lane, mono)?.of(seat.every);
         let quota = lane.quota.as_ref().map(|(reason, _)| reason);
         Some(CheckBudget {
             host: seat.lane.host.to_string(),

@@ -51,7 +51,7 @@ pub(super) fn entries_of(
         for def in config.checks().filter(|c| c.integration.id == i.id) {
             checks.push(CheckEntry { def: Arc::clone(def), state: reader.state(&def.id)?.unwrap_or_default() });
         }
-        Ok(IntegrationEntry { def: Arc::clone(i), checks, departed: crate::board::Departed::default() })
+        Ok(IntegrationEntry { def: Arc::clone(i), checks, departed: None, apart: Default::default() })
     };
     let here = |i: &&Arc<Integration>| i.id.customer() == customer && i.id.environment() == environment;
     config.integrations().filter(here).map(entry).collect()

@@ -187,7 +187,7 @@ mod tests {
             state.apply(&record);
         }
         let check = CheckEntry { def: Arc::new(check(id, &def, kind())), state };
-        IntegrationEntry { def, checks: vec![check], departed: crate::board::Departed::default() }
+        IntegrationEntry { def, checks: vec![check], departed: None, apart: Default::default() }
     }
 
     fn kind() -> Kind {

@@ -1,8 +1,6 @@
 //! What is shown of rate limits: the policies of an integration, how far each reaches, and when it runs out. Pure: made from the board's entries and a
 //! time. Never decides who may send; that is `budget`.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +19,7 @@ pub mod words;
 mod written;
 
 use forecast::{Quota, dated};
+pub use labels::Label;
 pub use shortage::{Shortage, check_headroom, shortage};
 pub use shown::{BudgetShown, HoldShown, IntegrationLimits, LimitsBrief, RetryAfter, brief, in_force, integration_limits};
 
@@ -78,13 +77,35 @@ pub struct PolicyShown {
 /// last. Of more than [`MOST_POLICIES`] the tightest are kept: those with the fewest requests a second in their whole quota, then by label. That is a
 /// property of the policy, not of what is left of it: the same ones stay.
 pub fn policies(entry: &IntegrationEntry, now: UnixMs) -> Vec<PolicyShown> {
-    let mut all: Vec<(&PolicyState, PolicyShown)> = told(entry, now).into_values().map(|t| (t.state, shown(&entry.def, t, now))).collect();
-    // `told` is in order of the labels, and the sort keeps it among equals.
-    let rate = |p: &PolicyState| p.rate().unwrap_or(f64::INFINITY);
-    all.sort_by(|(a, _), (b, _)| rate(a).total_cmp(&rate(b)));
-    all.truncate(MOST_POLICIES);
-    let mut all: Vec<PolicyShown> = all.into_iter().map(|(_, p)| p).collect();
-    all.sort_by(|a, b| a.policy.cmp(&b.policy));
+    kept(entry, now).iter().map(|t| shown(&entry.def, t, now)).collect()
+}
+
+/// What a scrape says of a policy; as in [`PolicyShown`].
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the fields are those of PolicyShown")]
+pub struct PolicyNumbers {
+    pub limit: Option<u64>,
+    pub remaining: Option<u64>,
+    pub reset_at: Option<UnixMs>,
+    pub headroom: Option<f64>,
+    pub exhausted_at: Option<UnixMs>,
+}
+
+/// The bare numbers of [`policies`], in the same order, without a text made for any.
+pub fn each_policy(entry: &IntegrationEntry, now: UnixMs, mut f: impl FnMut(Label<'_>, PolicyNumbers)) {
+    kept(entry, now).iter().for_each(|t| f(t.label, numbers(&entry.def, t.state, now)));
+}
+
+/// Those that are shown, in order of their labels.
+fn kept(entry: &IntegrationEntry, now: UnixMs) -> Vec<Told<'_>> {
+    let mut all = told(entry, now);
+    if all.len() > MOST_POLICIES {
+        // They are in order of the labels, and the sort keeps it among equals.
+        let rate = |t: &Told<'_>| t.state.rate().unwrap_or(f64::INFINITY);
+        all.sort_by(|a, b| rate(a).total_cmp(&rate(b)));
+        all.truncate(MOST_POLICIES);
+        all.sort_by_key(|t| t.label);
+    }
     all
 }
 
@@ -96,25 +117,30 @@ pub fn headroom(entry: &IntegrationEntry, now: UnixMs) -> Option<f64> {
         return None;
     }
     let of = |t: &Told<'_>| quota(&entry.def, t.state)?.headroom(&entry.def.volume);
-    told(entry, now).values().filter_map(of).min_by(f64::total_cmp)
+    told(entry, now).iter().filter_map(of).min_by(f64::total_cmp)
 }
 
 /// A policy and who was told of it.
 struct Told<'e> {
-    label: String,
+    label: Label<'e>,
     checks: Vec<&'e str>,
     state: &'e PolicyState,
 }
 
-fn told(entry: &IntegrationEntry, now: UnixMs) -> BTreeMap<String, Told<'_>> {
-    let mut all: BTreeMap<String, Told<'_>> = BTreeMap::new();
+/// All that were told of lately, in order of their labels.
+fn told(entry: &IntegrationEntry, now: UnixMs) -> Vec<Told<'_>> {
+    let mut all: Vec<Told<'_>> = Vec::new();
     if entry.checks.iter().all(|c| c.state.limits.is_empty()) {
         return all;
     }
     for (check, prefix) in entry.checks.iter().zip(labels::prefixes(entry)) {
         for (name, state) in check.state.limits.iter().filter(|(_, p)| lately(check, p, now)) {
-            let label = format!("{prefix}{name}");
-            let known = all.entry(label).or_insert_with_key(|label| Told { label: label.clone(), checks: Vec::new(), state });
+            let label = Label::new(prefix, name);
+            let place = all.binary_search_by_key(&label, |t| t.label).unwrap_or_else(|place| {
+                all.insert(place, Told { label, checks: Vec::new(), state });
+                place
+            });
+            let Some(known) = all.get_mut(place) else { continue };
             known.checks.push(check.def.id.check());
             if newer(state, known.state) {
                 known.state = state;
@@ -146,26 +172,45 @@ fn quota(def: &Integration, p: &PolicyState) -> Option<Quota> {
     Some(Quota { limit: p.limit().filter(|l| *l > 0 && p.counts_requests())?, window_s: window_s(def, p)? })
 }
 
-fn shown(def: &Integration, Told { label, checks, state }: Told<'_>, now: UnixMs) -> PolicyShown {
-    let (last, window_s, quota) = (&state.last, window_s(def, state), quota(def, state));
-    let assumed = window_s.filter(|_| last.reset_at.is_none()).map(|s| last.at.plus(std::time::Duration::from_secs(s)));
-    let end = last.reset_at.or(assumed);
-    let runs_out = |rate| forecast::runs_out(last.at, last.remaining?, rate, end?, now);
+/// When a policy's window ends where no reset is told: a window after it was read.
+fn assumed_reset(state: &PolicyState, window_s: Option<u64>) -> Option<UnixMs> {
+    window_s.filter(|_| state.last.reset_at.is_none()).map(|s| state.last.at.plus(std::time::Duration::from_secs(s)))
+}
+
+/// When what is left of a policy runs out at so many requests a second.
+fn runs_out(state: &PolicyState, window_s: Option<u64>, per_s: f64, now: UnixMs) -> Option<UnixMs> {
+    let end = state.last.reset_at.or(assumed_reset(state, window_s))?;
+    forecast::runs_out(state.last.at, state.last.remaining?, per_s, end, now)
+}
+
+fn numbers(def: &Integration, state: &PolicyState, now: UnixMs) -> PolicyNumbers {
+    PolicyNumbers {
+        limit: state.limit(),
+        remaining: state.last.remaining,
+        reset_at: state.last.reset_at.and_then(dated),
+        headroom: quota(def, state).and_then(|q| q.headroom(&def.volume)),
+        exhausted_at: runs_out(state, window_s(def, state), state.used_per_s().unwrap_or(0.0), now),
+    }
+}
+
+fn shown(def: &Integration, Told { label, checks, state }: &Told<'_>, now: UnixMs) -> PolicyShown {
+    let window_s = window_s(def, state);
+    let PolicyNumbers { limit, remaining, reset_at, headroom, exhausted_at } = numbers(def, state, now);
     let declared = window_s.filter(|_| state.counts_requests()).and_then(|s| forecast::declared_per_s(&def.volume, s));
     PolicyShown {
-        policy: label,
-        checks: checks.into_iter().map(str::to_owned).collect(),
-        limit: state.limit(),
-        remaining: last.remaining,
+        policy: label.to_string(),
+        checks: checks.iter().copied().map(str::to_owned).collect(),
+        limit,
+        remaining,
         window_s,
         window_configured: window_s.is_some() && state.window().is_none_or(|w| w.as_secs() == 0),
-        reset_at: last.reset_at.and_then(dated),
-        assumed_reset_at: assumed.and_then(dated),
-        unit: last.unit.clone(),
-        read_at: last.at,
-        headroom: quota.and_then(|q| q.headroom(&def.volume)),
+        reset_at,
+        assumed_reset_at: assumed_reset(state, window_s).and_then(dated),
+        unit: state.last.unit.clone(),
+        read_at: state.last.at,
+        headroom,
         used_per_s: state.used_per_s(),
-        exhausted_at: runs_out(state.used_per_s().unwrap_or(0.0)),
-        exhausted_at_declared: declared.and_then(runs_out),
+        exhausted_at,
+        exhausted_at_declared: declared.and_then(|rate| runs_out(state, window_s, rate, now)),
     }
 }

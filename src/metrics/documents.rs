@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::encode::{Lines, Row};
+use super::encode::Lines;
+use super::rows::Row;
 use crate::board::{CheckEntry, Sums};
 use crate::clock::UnixMs;
 use crate::finding::{Finding, Level};

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::encode::{Lines, Row};
+use super::encode::Lines;
+use super::rows::Row;
 use crate::board::IntegrationEntry;
 use crate::clock::UnixMs;
 use crate::fields::IntegrationId;
@@ -21,13 +22,12 @@ pub(super) struct IncidentRow {
     opened: BTreeMap<Severity, u64>,
 }
 
-/// Puts them on the rows. A severity that an incident would have now stands there at 0, so that the first one is an increase.
+/// Puts them on the rows.
 pub(super) fn put(rows: &mut [Row], all: &[IntegrationEntry], (soaks, incidents): (&Soaks, &Incidents), now: UnixMs) {
     let open: HashMap<IntegrationId, (Severity, Attribution)> =
         incidents.all_open().into_iter().map(|i| (i.integration.clone(), (i.severity, i.attribution))).collect();
-    for ((row, entry), mut opened) in rows.iter_mut().zip(all).zip(soaks.incidents_opened(all)) {
+    for ((row, entry), opened) in rows.iter_mut().zip(all).zip(soaks.incidents_opened(all)) {
         let usual = Severity::of(entry.def.criticality, entry.phase(now));
-        opened.entry(usual).or_default();
         row.incidents = Some(IncidentRow { open: open.get(&entry.def.id).copied(), usual, opened });
     }
 }
@@ -38,7 +38,13 @@ pub(super) fn open(l: &mut Lines<'_>, r: &Row) {
     l.count(&r.i, &[("severity", severity.as_str()), ("attribution", attribution.as_str())], u64::from(row.open.is_some()));
 }
 
+/// A severity that an incident would have now stands there at 0, so that the first one is an increase.
 pub(super) fn total(l: &mut Lines<'_>, r: &Row) {
-    let opened = r.incidents.iter().flat_map(|row| &row.opened);
-    opened.for_each(|(severity, n)| l.count(&r.i, &[("severity", severity.as_str())], *n));
+    let Some(row) = &r.incidents else { return };
+    for severity in Severity::ALL {
+        let opened = row.opened.get(severity).copied().or((*severity == row.usual).then_some(0));
+        if let Some(n) = opened {
+            l.count(&r.i, &[("severity", severity.as_str())], n);
+        }
+    }
 }

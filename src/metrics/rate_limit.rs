@@ -1,20 +1,40 @@
 //! What a scrape says of rate limits: what an integration's targets told, and how its checks keep to it. Never judges: numbers come from `limits`
 //! and `budget`.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use super::encode::{CheckRow, Lines, Row};
+use super::encode::Lines;
+use super::pools::Pools;
+use super::rows::{CheckRow, Row};
 use crate::board::{IntegrationEntry, Sums, WAIT_BUCKETS};
 use crate::clock::UnixMs;
-use crate::limits::{PolicyShown, policies};
+use crate::limits::{PolicyNumbers, each_policy};
 
 /// [`WAIT_BUCKETS`] as text, with `+Inf`.
 const WAIT_TEXTS: [&str; WAIT_BUCKETS.len() + 1] = ["0.01", "0.1", "0.5", "1", "5", "30", "60", "+Inf"];
 
+/// A policy that was told.
+#[derive(Debug)]
+pub(super) struct PolicyRow {
+    /// The integration's labels and `policy`.
+    block: Range<usize>,
+    numbers: PolicyNumbers,
+}
+
+impl PolicyRow {
+    /// Puts those of an integration into the pools; `i`: its block.
+    pub(super) fn each(entry: &IntegrationEntry, now: UnixMs, pools: &mut Pools, i: &Range<usize>) {
+        each_policy(entry, now, |label, numbers| {
+            let block = pools.labelled(i, "policy", label.pieces());
+            pools.policies.push(Self { block, numbers });
+        });
+    }
+}
+
 /// An integration's numbers.
 #[derive(Debug, Default)]
 pub(super) struct RateRow {
-    policies: Vec<PolicyShown>,
     /// Seconds; 0: none is in force.
     retry_after: u64,
     waits: [u64; WAIT_BUCKETS.len() + 1],
@@ -22,9 +42,9 @@ pub(super) struct RateRow {
 }
 
 impl RateRow {
-    /// What was told; waits are added check by check.
+    /// What is in force; waits are added check by check.
     pub(super) fn of(entry: &IntegrationEntry, now: UnixMs) -> Self {
-        Self { policies: policies(entry, now), retry_after: in_force(entry, now), ..Self::default() }
+        Self { retry_after: in_force(entry, now), ..Self::default() }
     }
 
     /// Adds what a check waited, or what checks that left had waited.
@@ -44,15 +64,15 @@ fn in_force(entry: &IntegrationEntry, now: UnixMs) -> u64 {
 impl CheckRow {
     /// The interval as the pace widened it; as configured where there is no pace. In seconds.
     pub(super) fn effective_interval(&self) -> f64 {
-        self.paced.map_or(self.def.every, |p| p.effective_interval).0.as_secs_f64()
+        self.paced.map_or(self.every, |p| p.effective_interval).0.as_secs_f64()
     }
 }
 
 /// A line for every policy where the value is known.
-fn each(l: &mut Lines<'_>, r: &Row, value: impl Fn(&PolicyShown) -> Option<f64>) {
-    for p in &r.rate.policies {
-        if let Some(x) = value(p) {
-            l.value(&r.i, &[("policy", &p.policy)], x);
+fn each(l: &mut Lines<'_>, r: &Row, value: impl Fn(&PolicyNumbers) -> Option<f64>) {
+    for p in l.pools.policies.get(r.policies.clone()).unwrap_or_default() {
+        if let Some(x) = value(&p.numbers) {
+            l.value(&p.block, &[], x);
         }
     }
 }

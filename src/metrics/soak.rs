@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use super::encode::{Lines, Row};
+use super::encode::Lines;
+use super::rows::Row;
 use crate::board::IntegrationEntry;
 use crate::checkpoint;
 use crate::clock::UnixMs;
@@ -76,7 +77,7 @@ pub(super) fn judge(rows: &mut [Row], all: &[IntegrationEntry], soaks: &Soaks, n
     let mut next = 0;
     soaks.each_judged(all, now, |entry, input, verdict| {
         // They come in the order of `all`.
-        while all.get(next).is_some_and(|e| e.def.id != entry.def.id) {
+        while all.get(next).is_some_and(|e| !std::ptr::eq(e, entry)) {
             next += 1;
         }
         if let Some(soak) = rows.get_mut(next).and_then(|row| row.soak.as_mut()) {

@@ -56,7 +56,7 @@ pub(super) fn float(out: &mut Vec<u8>, x: f64) {
 }
 
 /// Writes a label's value, escaped.
-pub(super) fn escaped(out: &mut Vec<u8>, value: &str) {
+fn escaped(out: &mut Vec<u8>, value: &str) {
     if !value.bytes().any(|b| matches!(b, b'\\' | b'"' | b'\n')) {
         return out.extend_from_slice(value.as_bytes());
     }
@@ -70,12 +70,12 @@ pub(super) fn escaped(out: &mut Vec<u8>, value: &str) {
     }
 }
 
-/// Writes `,name="value"`, escaped.
-pub(super) fn label(out: &mut Vec<u8>, name: &str, value: &str) {
+/// Writes `,name="value"`, escaped; the value in pieces.
+pub(super) fn label<const N: usize>(out: &mut Vec<u8>, name: &str, value: [&str; N]) {
     out.push(b',');
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"=\"");
-    escaped(out, value);
+    value.iter().for_each(|piece| escaped(out, piece));
     out.push(b'"');
 }
 
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn label_values_are_escaped() {
         let mut out = Vec::new();
-        label(&mut out, "name", "a\\b\"c\nd");
+        label(&mut out, "name", ["a\\b", "\"c\nd"]);
         assert_eq!(String::from_utf8(out).unwrap(), r#",name="a\\b\"c\nd""#);
     }
 }

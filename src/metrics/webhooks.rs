@@ -1,6 +1,7 @@
 //! What a scrape says of messages that arrive: how many, how many were refused and why, how late they were, and when one is expected.
 
-use super::encode::{Lines, Row};
+use super::encode::Lines;
+use super::rows::Row;
 use crate::arrivals::{Arrivals, DELAY_BUCKETS, REASONS, Tally};
 use crate::board::IntegrationEntry;
 use crate::clock::UnixMs;
@@ -12,8 +13,6 @@ const BUCKET_TEXTS: [&str; DELAY_BUCKETS.len() + 1] = ["1", "5", "15", "60", "30
 /// What arrived for an integration. Of several checks: sums, the last message of any, the shortest interval.
 #[derive(Debug, Default)]
 pub(super) struct WebhooksRow {
-    /// Whether it has checks whose messages arrive, or had some.
-    any: bool,
     tally: Tally,
     pub(super) last: Option<UnixMs>,
     pub(super) since: Option<UnixMs>,
@@ -21,12 +20,12 @@ pub(super) struct WebhooksRow {
 }
 
 impl WebhooksRow {
-    /// Sums over an integration's checks, and over those that left it.
-    pub(super) fn of(entry: &IntegrationEntry, arrivals: &Arrivals) -> Self {
-        let arrived = &entry.departed.arrived;
-        let mut row = Self { any: arrived.received > 0, tally: arrived.clone(), ..Self::default() };
+    /// Sums over an integration's checks, and over those that left it; `None`: it has no checks whose messages arrive, and had none.
+    pub(super) fn of(entry: &IntegrationEntry, arrivals: &Arrivals) -> Option<Self> {
+        let arrived = entry.departed.as_ref().map(|d| &d.arrived).filter(|tally| tally.received > 0);
+        let mut row = arrived.map(|tally| Self { tally: tally.clone(), ..Self::default() });
         for check in entry.checks.iter().filter(|c| c.def.kind.receiving().is_some()) {
-            row.any = true;
+            let row = row.get_or_insert_default();
             arrivals.read(&check.def.id, |state| {
                 row.tally.add(&state.tally);
                 row.last = row.last.max(state.last);
@@ -43,26 +42,26 @@ impl WebhooksRow {
 }
 
 pub(super) fn deliveries(l: &mut Lines<'_>, r: &Row) {
-    if r.webhooks.any {
-        l.count(&r.i, &[], r.webhooks.tally.received);
+    if let Some(w) = &r.webhooks {
+        l.count(&r.i, &[], w.tally.received);
     }
 }
 
 pub(super) fn rejections(l: &mut Lines<'_>, r: &Row) {
-    if r.webhooks.any {
-        let of = |reason: &str| r.webhooks.tally.refused.get(reason).copied().unwrap_or(0);
+    if let Some(w) = &r.webhooks {
+        let of = |reason: &str| w.tally.refused.get(reason).copied().unwrap_or(0);
         REASONS.iter().for_each(|reason| l.count(&r.i, &[("reason", reason)], of(reason)));
     }
 }
 
 pub(super) fn delays(l: &mut Lines<'_>, r: &Row) {
-    if r.webhooks.any {
-        l.histogram(&r.i, &BUCKET_TEXTS, &r.webhooks.tally.delays, r.webhooks.tally.delay_sum);
+    if let Some(w) = &r.webhooks {
+        l.histogram(&r.i, &BUCKET_TEXTS, &w.tally.delays, w.tally.delay_sum);
     }
 }
 
 pub(super) fn interval(l: &mut Lines<'_>, r: &Row) {
-    if let Some(seconds) = r.webhooks.interval {
+    if let Some(seconds) = r.webhooks.as_ref().and_then(|w| w.interval) {
         l.value(&r.i, &[], seconds);
     }
 }

@@ -61,13 +61,13 @@ pub struct HttpCheck {
     /// `query`: added to the URL's own.
     pub query: Vec<(String, Given)>,
     /// `body`.
-    pub body: Option<Body>,
+    pub body: Option<Box<Body>>,
     /// `auth`.
-    pub auth: Option<Auth>,
+    pub auth: Option<Box<Auth>>,
     /// `ca`: a PEM file of roots trusted besides the shared ones, read at use.
     pub ca: Option<PathBuf>,
     /// `client`: what we show where we are asked who we are.
-    pub own: Option<OwnCertificate>,
+    pub own: Option<Box<OwnCertificate>>,
     /// `http_version`.
     pub version: HttpVersion,
     /// `redirects`: how many are followed.
@@ -105,7 +105,7 @@ impl HttpCheck {
         for (name, _) in &self.query {
             url.query_pairs_mut().append_pair(name, "");
         }
-        if let Some(Auth::ApiKey { place: KeyPlace::Query(name), .. }) = &self.auth {
+        if let Some(Auth::ApiKey { place: KeyPlace::Query(name), .. }) = self.auth.as_deref() {
             url.query_pairs_mut().append_pair(name, "");
         }
         format!("{}{}", self.url.shown(), masked_query(&url))
@@ -115,15 +115,15 @@ impl HttpCheck {
     pub fn secrets(&self) -> Vec<SecretRef> {
         let given = self.headers.iter().map(|(_, g)| g).chain(self.query.iter().map(|(_, g)| g));
         let mut all: Vec<SecretRef> = given.filter_map(Given::secret).cloned().collect();
-        all.extend(self.auth.iter().flat_map(Auth::secrets));
-        all.extend(self.body.iter().flat_map(Body::secrets));
+        all.extend(self.auth.iter().flat_map(|auth| auth.secrets()));
+        all.extend(self.body.iter().flat_map(|body| body.secrets()));
         all.extend(self.own.iter().map(|own| own.key.clone()));
         all
     }
 
     /// The first of the URL and the token endpoint's that is written as an address the guard would refuse.
     pub fn refused_literal(&self, allow_private: bool) -> Option<RefusedLiteral> {
-        let token = match &self.auth {
+        let token = match self.auth.as_deref() {
             Some(Auth::OAuth2(o)) => Some(("auth.oauth2.token_url", &o.token_url)),
             _ => None,
         };
@@ -133,7 +133,7 @@ impl HttpCheck {
     /// Those of its secrets that go into a header as they are, each with what it is called where it can't be sent.
     pub fn header_secrets(&self) -> Vec<(SecretRef, &'static str)> {
         let given = self.headers.iter().filter_map(|(_, g)| g.secret()).map(|s| (s.clone(), HEADER_SECRET));
-        given.chain(self.auth.as_ref().and_then(Auth::header_secret)).collect()
+        given.chain(self.auth.as_deref().and_then(Auth::header_secret)).collect()
     }
 
     /// The longest time it allows itself in `expect`, and where that stands in its table.
@@ -146,7 +146,7 @@ impl HttpCheck {
         let roots =
             self.ca.as_deref().and_then(|f| Some(("ca", format!("{} can't be used: {}", f.display(), read_roots_blocking(f).err()?))));
         let own = self.own.as_ref().and_then(|own| own.unusable_blocking(at));
-        let body = match &self.body {
+        let body = match self.body.as_deref() {
             Some(Body::File(file, _)) => body::read_file_blocking(file).err().map(|why| ("body.file", why)),
             _ => None,
         };
@@ -186,7 +186,7 @@ impl HttpCheck {
             redirects: self.redirects,
             max_body: self.max_body.map(|b| b.0),
             roots,
-            client: transport.own_certificate(self.own.as_ref(), context.now, context.redactor).await?,
+            client: transport.own_certificate(self.own.as_deref(), context.now, context.redactor).await?,
             timeout: context.check.timeout,
             dialect: context.check.integration.dialect,
             host: self.host(),
@@ -202,7 +202,7 @@ impl HttpCheck {
             token = Box::pin(transport.authorize(auth, &mut request, &options, None, context.redactor, observed)).await?;
         }
         let mut answer = Box::pin(transport.exchange(request.clone(), &options, None, context.redactor, observed)).await?;
-        if let Some(Auth::Digest(digest)) = &self.auth {
+        if let Some(Auth::Digest(digest)) = self.auth.as_deref() {
             answer = Box::pin(self.challenged(digest, answer, request.clone(), &options, context, observed)).await?;
         }
         let redactor = &mut *context.redactor;

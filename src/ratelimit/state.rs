@@ -99,28 +99,43 @@ impl PolicyState {
     }
 }
 
-/// The policies of one check, by name.
+/// The policies of one check, in order of their names. Most are told of one or two: a map would make room for eleven.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Limits(BTreeMap<String, PolicyState>);
+#[serde(from = "BTreeMap<String, PolicyState>", into = "BTreeMap<String, PolicyState>")]
+pub struct Limits(Vec<(String, PolicyState)>);
+
+impl From<BTreeMap<String, PolicyState>> for Limits {
+    fn from(map: BTreeMap<String, PolicyState>) -> Self {
+        Self(map.into_iter().collect())
+    }
+}
+
+impl From<Limits> for BTreeMap<String, PolicyState> {
+    fn from(limits: Limits) -> Self {
+        limits.0.into_iter().collect()
+    }
+}
 
 impl Limits {
     /// Takes in what a run read.
     pub fn apply(&mut self, readings: &[Reading]) {
         let Some(now) = readings.iter().map(|r| r.at).max() else { return };
-        self.0.retain(|_, p| {
+        self.0.retain(|(_, p)| {
             let window = p.window().map_or(0, |w| i64::try_from(w.as_millis()).unwrap_or(i64::MAX));
             // Also what lies ahead, since the clock was set back: else nothing new would find a place until then.
             now.0.saturating_sub(p.last.at.0).saturating_abs() <= window.clamp(KEPT_MS, LONGEST_KEPT_MS)
         });
         for reading in readings {
-            if let Some(known) = self.0.get_mut(&reading.policy) {
-                known.take(reading);
-            } else if self.0.len() < MOST_READINGS {
+            match self.0.binary_search_by(|(name, _)| name.cmp(&reading.policy)) {
+                Ok(place) => self.0.iter_mut().skip(place).take(1).for_each(|(_, known)| known.take(reading)),
+                Err(place) if self.0.len() < MOST_READINGS => {
+                    let mut fresh = PolicyState::default();
+                    fresh.take(reading);
+                    self.0.reserve_exact(1);
+                    self.0.insert(place, (reading.policy.clone(), fresh));
+                }
                 // A server that gives its policies a new name each time makes no new series each time.
-                let mut fresh = PolicyState::default();
-                fresh.take(reading);
-                self.0.insert(reading.policy.clone(), fresh);
+                Err(_) => {}
             }
         }
     }

@@ -8,7 +8,7 @@ use super::case::{Case, CheckCase, MaintenanceCase, SoakCase, WaiverCase};
 use super::decide::{Situation, decide};
 use super::log::{Known, Log};
 use super::seen;
-use crate::board::{CheckEntry, Departed, IntegrationEntry};
+use crate::board::{CheckEntry, IntegrationEntry};
 use crate::clock::UnixMs;
 use crate::config::model::{Config, Integration};
 use crate::evidence::Checked;
@@ -45,7 +45,7 @@ pub fn assemble(
         for def in config.checks().filter(|c| c.integration.id == i.id) {
             checks.push(CheckEntry { def: Arc::clone(def), state: reader.state(&def.id)?.unwrap_or_default() });
         }
-        Ok(IntegrationEntry { def: Arc::clone(i), checks, departed: Departed::default() })
+        Ok(IntegrationEntry { def: Arc::clone(i), checks, departed: None, apart: Default::default() })
     };
     let here = |i: &&Arc<Integration>| i.id.customer() == customer && i.id.environment() == environment;
     let entries = config.integrations().filter(here).map(entry).collect::<Result<Vec<_>, _>>()?;

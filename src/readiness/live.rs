@@ -133,7 +133,7 @@ impl Soaks {
     pub fn each_judged(&self, entries: &[IntegrationEntry], now: UnixMs, mut f: impl FnMut(&IntegrationEntry, &Input<'_>, &Verdict)) {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let mut next = 0;
-        for entry in entries {
+        for entry in entries.iter().filter(|e| e.def.soak.is_some()) {
             let Some(soak) = inner.place(entry, &mut next).and_then(|n| inner.soaks.get(n)) else { continue };
             inner.judged(soak, entry, now, |input, verdict| f(entry, input, verdict));
         }
@@ -209,8 +209,8 @@ impl Soaks {
     /// How often each soak began again because what is judged was changed; `None`: it has none.
     pub fn restarts(&self, entries: &[IntegrationEntry]) -> Vec<Option<u64>> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let of = |e: &IntegrationEntry| inner.soak(&e.def.id).map(|_| inner.log.known(&e.def.id).map_or(0, |k| k.restarts));
-        entries.iter().map(of).collect()
+        let known = |id| inner.soak(id).map(|_| inner.log.known(id).map_or(0, |k| k.restarts));
+        entries.iter().map(|e| e.def.soak.as_ref().and_then(|_| known(&e.def.id))).collect()
     }
 
     /// The runs that soaks are still judged by, which the store must not delete: of each check those from a time on. Until go-live they are those of the

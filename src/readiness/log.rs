@@ -1,7 +1,7 @@
 //! What the records of the evidence log mean for soaks: since when runs count and by which fingerprint, what was excluded and attested, what was
 //! already said. A fold over records in their order; a record that can't be understood changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::case::{AttestedCase, ExclusionCase};
 use super::incidents::ToldIncidents;
@@ -69,7 +69,7 @@ struct Bundled {
 /// What the log knows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Log {
-    soaks: BTreeMap<(String, String, String), Known>,
+    soaks: HashMap<IntegrationId, Known>,
     attested: BTreeMap<(String, String), BTreeMap<String, AttestedCase>>,
     bundles: BTreeMap<(String, String), Bundled>,
     config: Option<String>,
@@ -105,8 +105,9 @@ impl Log {
                     let waits = of.asked.filter(|(at, _)| Some(*at) > of.written).is_some_and(|(_, frozen)| frozen);
                     of.asked = r.time().map(|at| (at, frozen || waits)).or(of.asked);
                 }
-                let known = self.soaks.entry((customer.clone(), environment.clone(), integration.clone())).or_default();
-                known.take(kind, r);
+                // Of what is no id nobody can ask.
+                let Ok(id) = format!("{customer}/{environment}/{integration}").parse() else { return };
+                self.soaks.entry(id).or_default().take(kind, r);
             }
             _ => {}
         }
@@ -119,7 +120,7 @@ impl Log {
 
     /// What it knows of an integration.
     pub fn known(&self, id: &IntegrationId) -> Option<&Known> {
-        self.soaks.get(&(id.customer().to_owned(), id.environment().to_owned(), id.integration().to_owned()))
+        self.soaks.get(id)
     }
 
     /// What was attested in an environment, the newest of each name, by name.

@@ -466,14 +466,15 @@ fn a_record_that_says_nothing_readable_changes_nothing() {
 
 #[test]
 fn documents_bring_certificates_and_open_changes() {
-    use crate::board::{CheckEntry, CheckState, Departed, IntegrationEntry};
+    use crate::board::{CheckEntry, CheckState, IntegrationEntry};
     use crate::finding::{DocumentFacts, Level, Party, Rule, Severity};
     const SWAP: Rule = Rule::new("X-KEY-06", Severity::Critical, Party::CustomerIdp, crate::outcome::Class::Drift, "");
     let config = config(CUSTOMER, MAIL);
     let def = std::sync::Arc::clone(config.checks().find(|c| c.judged).unwrap());
     let state = CheckState { certificate_expiry: Some(UnixMs(9_000)), ..CheckState::default() };
     let check = CheckEntry { def: std::sync::Arc::clone(&def), state };
-    let mut entry = IntegrationEntry { def: std::sync::Arc::clone(&def.integration), checks: vec![check], departed: Departed::default() };
+    let mut entry =
+        IntegrationEntry { def: std::sync::Arc::clone(&def.integration), checks: vec![check], departed: None, apart: Default::default() };
     let seen = |entry: &IntegrationEntry| {
         let o = super::seen::observations(entry, UnixMs(1));
         (o.certificate_expiry, o.open_drifts)

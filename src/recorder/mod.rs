@@ -421,6 +421,8 @@ impl Recorder {
 
     /// What could not be done comes before what was asked for since.
     fn retry(&mut self, mut what: Vec<After>) {
+        // As a rule all was done; the list still has room for all there ever was.
+        what.shrink_to_fit();
         what.append(&mut self.after);
         self.after = what;
     }

@@ -39,7 +39,8 @@ pub(super) struct Entry {
 /// All of it.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    pub(super) entries: HashMap<u64, Entry>,
+    /// Boxed: a map has up to twice the room that it needs.
+    pub(super) entries: HashMap<u64, Box<Entry>>,
     /// Keys of the checks seen, so that a digest is made once per check and not per record.
     keys: HashMap<CheckId, u64>,
     /// (time, key): when checks are due for sealing.
@@ -66,7 +67,7 @@ impl Memory {
             return Some(*key);
         }
         let key = id.key();
-        let entry = self.entries.entry(key).or_insert_with(|| Entry::new(id.clone()));
+        let entry = self.entries.entry(key).or_insert_with(|| Box::new(Entry::new(id.clone())));
         if entry.id != *id {
             return None;
         }
@@ -76,7 +77,7 @@ impl Memory {
 
     /// Takes over a name of the file.
     pub(super) fn adopt(&mut self, key: u64, id: CheckId) {
-        self.entries.entry(key).or_insert_with(|| Entry::new(id)).named = true;
+        self.entries.entry(key).or_insert_with(|| Box::new(Entry::new(id))).named = true;
     }
 
     /// A run stands in journal row `seq`, and its check's name in the file.

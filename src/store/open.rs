@@ -58,6 +58,8 @@ impl Open {
             None => {
                 let mut packer = Packer::new(hour);
                 packer.push(&run);
+                // One hour is open, or two: room for four would be the most of what is held.
+                self.hours.reserve_exact(1);
                 self.hours.push(OpenHour { vantage, first_seq: seq, packer });
             }
         }

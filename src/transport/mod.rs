@@ -30,7 +30,6 @@ mod family;
 pub mod guard;
 mod kept;
 mod listen;
-mod md5;
 mod oauth2;
 mod proxy;
 mod resolve;

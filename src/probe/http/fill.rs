@@ -11,7 +11,7 @@ impl HttpCheck {
         let (mut filled, mut any) = (self.clone(), false);
         let given = filled.headers.iter_mut().map(|(_, g)| g).chain(filled.query.iter_mut().map(|(_, g)| g));
         given.for_each(|g| fill_given(g, placeholder, text, &mut any));
-        match &mut filled.body {
+        match filled.body.as_deref_mut() {
             None => {}
             Some(Body::Text(body)) => fill(body, placeholder, text, &mut any),
             Some(Body::Json(document, _)) => fill_json(document, placeholder, text, &mut any),

@@ -28,28 +28,28 @@ impl HttpCheck {
         let url = read_url(&mut t);
         let headers = read_headers(&mut t);
         let query = t.map("query").into_iter().filter_map(|(name, v)| given::read(&v, secret_name(&name)).map(|g| (name, g))).collect();
-        let body = t.table("body").and_then(Body::read);
+        let body = t.table("body").and_then(Body::read).map(Box::new);
         let method = read_method(&mut t, body.is_some());
-        let auth = t.table("auth").and_then(Auth::read);
+        let auth = t.table("auth").and_then(Auth::read).map(Box::new);
         let mut ca = t.opt::<std::path::PathBuf>("ca").map(|p| t.source().dir.join(p));
-        let mut own = t.table("client").and_then(OwnCertificate::read);
+        let mut own = t.table("client").and_then(OwnCertificate::read).map(Box::new);
         let version = t.word("http_version", &[("auto", HttpVersion::Auto), ("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)]);
         let redirects = t.between("redirects", 0, MAX_REDIRECTS);
         let max_body = t.between("max_body", MIN_BODY, MAX_BODY);
         let expect = t.table("expect").map(Expect::read).unwrap_or_default();
         let observe = read_observe(&mut t);
-        together(&t, url.as_ref(), &headers, (auth.as_ref(), redirects), &expect);
-        if t.has("ca") && never_tls(url.as_ref(), auth.as_ref(), redirects) {
+        together(&t, url.as_ref(), &headers, (auth.as_deref(), redirects), &expect);
+        if t.has("ca") && never_tls(url.as_ref(), auth.as_deref(), redirects) {
             let what = "is never used: a plain http URL has no certificate to check";
             t.problem("ca", what, "expected a URL that starts with https://, or no ca");
             ca = None;
         }
         // After a redirect to another origin it is no longer shown.
-        if t.has("client") && never_tls(url.as_ref(), auth.as_ref(), None) {
+        if t.has("client") && never_tls(url.as_ref(), auth.as_deref(), None) {
             never_shown(&t);
             own = None;
         }
-        shows_itself(&t, auth.as_ref());
+        shows_itself(&t, auth.as_deref());
         t.finish();
         Some(Self {
             url: url?,

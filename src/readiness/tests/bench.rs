@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde_json::json;
 
-use crate::board::{CheckEntry, CheckState, Departed, IntegrationEntry};
+use crate::board::{CheckEntry, CheckState, IntegrationEntry};
 use crate::clock::{HOUR_MS, UnixMs};
 use crate::config::model::{CheckDef, Config, Integration};
 use crate::config::{LoadOptions, load};
@@ -162,7 +162,8 @@ impl Bench {
         let entry = |def: &Arc<Integration>| IntegrationEntry {
             def: Arc::clone(def),
             checks: config.checks().filter(|c| c.integration.id == def.id).map(check).collect(),
-            departed: Departed::default(),
+            departed: None,
+            apart: Default::default(),
         };
         config.integrations().map(entry).collect()
     }

@@ -3,7 +3,6 @@
 
 use aws_lc_rs::digest::{SHA256, SHA512_256, digest};
 
-use crate::transport::md5::md5;
 
 /// No header is read further than this.
 const MOST_BYTES: usize = 8192;
@@ -32,7 +31,7 @@ impl Algorithm {
     pub(super) fn hex(self, text: &[u8]) -> String {
         let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect();
         match self {
-            Self::Md5 => hex(&md5(text)),
+            Self::Md5 => hex(&*md5::compute(text)),
             Self::Sha256 => hex(digest(&SHA256, text).as_ref()),
             Self::Sha512_256 => hex(digest(&SHA512_256, text).as_ref()),
         }

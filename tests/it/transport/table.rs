@@ -24,7 +24,7 @@ expect = { status = [200], json = [{ path = "$.orders", is = "array" }], within 
     assert_eq!(check.host(), "api.example.com:443");
     assert_eq!(check.url_shown(), "https://api.example.com/v1/orders?limit=…");
     assert_eq!(check.secrets(), [SecretRef::Env("ACME_CRM_SECRET".into())]);
-    assert!(matches!(check.auth, Some(Auth::OAuth2(_))));
+    assert!(matches!(check.auth.as_deref(), Some(Auth::OAuth2(_))));
     assert_eq!(check.expectations(), ["status is 200", "$.orders is array", "answers within 2s"]);
     assert_eq!(check.method, Method::GET);
 }
