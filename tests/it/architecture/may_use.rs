@@ -316,6 +316,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "record",
             "evidence",
             "soak",
+            "slots",
             "config::model",
             "config::diff",
             "config::outline",
