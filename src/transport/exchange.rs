@@ -116,7 +116,7 @@ impl Transport {
                     (Ok(answered), _) => break answered,
                     // It ended while nobody looked, or was forgotten on the way: that is no answer, and a request that may be repeated is.
                     (Err(unanswered), Some(new)) if patience.is_some() && unanswered.gone => {
-                        (*hop(observed), started) = (*new, monotonic())
+                        (*hop(observed), started) = (*new, monotonic());
                     }
                     (Err(unanswered), _) => return Err(unanswered.failure),
                 }
