@@ -89,7 +89,7 @@ async fn an_own_ca_is_trusted_by_its_check_alone() {
     // The file is read at use: without it we can't judge, and it is not the target's fault.
     std::fs::remove_file(pki.file()).unwrap();
     let ran = run(&transport, &with_ca).await;
-    assert_eq!(ran.failure().unwrap().cause, Some(Cause::Secret), "{ran:?}");
+    assert_eq!(ran.failure().unwrap().cause, Some(Cause::File), "{ran:?}");
 }
 
 #[tokio::test]
