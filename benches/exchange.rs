@@ -1,13 +1,13 @@
 //! What a run costs at the evenly spread rate of 10,000 checks every 30 s: the daemon, a bare hyper client that makes the same exchanges, and
 //! blackbox_exporter that is asked for them; over HTTP and over HTTPS with full handshakes. And how late the daemon's runs are, beside a bare heap of timers.
 //!
-//! `cargo bench --bench exchange [-- --seconds 20 --rounds 2 --checks 10000 --every 30 --soaks 0 --https 1]` (eight minutes; `--rounds 1` four).
+//! `cargo bench --bench exchange [-- --seconds 20 --rounds 2 --checks 10000 --every 30 --soaks 0 --https 1]` (ten minutes; `--rounds 1` five).
 //! One program after the other has a window, again and again; all keep the same slots, every exchange is a new connection, and the target is a process of
 //! its own that counts them. Nobody scrapes. CPU is user and system time of the program measured; the median of its windows. Not in a window: start, sealing hours.
+//! Latency is what a run measures itself, in a window of its own in which the same checks are run on one thread, for the store keeps no phase below 0.1 ms.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and stops at the first error")]
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,7 +18,11 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use soakwatch::clock::monotonic;
+use soakwatch::clock::{Clock, monotonic};
+use soakwatch::config::LoadOptions;
+use soakwatch::memory::Memories;
+use soakwatch::observed::Phases;
+use soakwatch::run::run_once;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -51,6 +55,7 @@ fn main() {
         Some("target") => runtime.block_on(bed::target(false)),
         Some("bare") => runtime.block_on(bare(&args[2], Path::new(&args[3]))),
         Some("heap") => heap(&args[2]),
+        Some("latency") => latency(Path::new(&args[2])),
         _ => compare(&runtime),
     }
 }
@@ -109,6 +114,43 @@ async fn request<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, 
     Some(status)
 }
 
+// --- latency as a run measures it
+
+/// The role `latency DIR`: the runs of the daemon's checks at their slots, on one thread as there, and nothing else of the daemon. Prints the middle of
+/// what they measured, and of each phase, before it is rounded to what the store keeps (steps of 5 %, and none below 0.1 ms).
+fn latency(dir: &Path) {
+    let options = LoadOptions { check_secrets: true, env: Vec::new(), now: Clock::System.now() };
+    let config = soakwatch::config::load(dir, &options).config.unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let until = wall_us() / 1000 + (WARM_UP + Duration::from_secs(option("--seconds", 20))).as_millis() as i64;
+    let all: Arc<Mutex<Vec<Phases>>> = Arc::default();
+    runtime.block_on(async {
+        let transport = soakwatch::app::make_transport(&config, None, None).await.unwrap();
+        let (defs, memories) = (config.checks().cloned().collect::<Vec<_>>(), Arc::new(Memories::default()));
+        let walk = estate().walk(until, |n| {
+            let (transport, memories, all) = (Arc::clone(&transport), Arc::clone(&memories), Arc::clone(&all));
+            let def = Arc::clone(&defs[n as usize % defs.len()]);
+            tokio::spawn(async move {
+                let report = Box::pin(run_once(&def, (&transport, &memories), Clock::System.now(), None)).await;
+                assert_eq!(report.record.outcome, soakwatch::outcome::Outcome::Pass, "{:?}", report.record.detail);
+                all.lock().unwrap().push(report.attempts[0].observed.phases());
+            });
+        });
+        walk.await;
+    });
+    let all = all.lock().unwrap();
+    let us = |took: Option<Duration>| took.map_or(0.0, |t| t.as_secs_f64() * 1e6);
+    let middle = |of: &dyn Fn(&Phases) -> f64| median(all.iter().map(of).collect());
+    println!(
+        "{} connect {:.0}, tls {:.0}, processing {:.0}, transfer {:.0}",
+        middle(&|p| us(p.connect) + us(p.tls) + us(p.processing) + us(p.transfer)),
+        middle(&|p| us(p.connect)),
+        middle(&|p| us(p.tls)),
+        middle(&|p| us(p.processing)),
+        middle(&|p| us(p.transfer)),
+    );
+}
+
 // --- the bare heap of timers
 
 /// The role `heap ADDRESS`: a thread that sleeps until the next slot and begins a request for it; another one reads the answers. No runtime.
@@ -150,6 +192,8 @@ struct Windows {
     cpu: Vec<f64>,
     /// Microseconds.
     p50: Vec<f64>,
+    /// The middle of each phase in the last window, microseconds.
+    phases: String,
     per_s: Vec<f64>,
     resident: f64,
 }
@@ -172,6 +216,9 @@ impl Windows {
             windows.join(" "),
             median(self.per_s.clone())
         );
+        if !self.phases.is_empty() {
+            println!("    of it, the middle of each phase: {} us", self.phases);
+        }
     }
 }
 
@@ -213,8 +260,12 @@ fn compare(runtime: &tokio::runtime::Runtime) {
             if scheme == "HTTP" {
                 lags.extend(target.lags(estate));
             }
-            ours.p50.push(last_latency(&daemon.get("/metrics")));
             assert_eq!(daemon.stop(), Some(0));
+
+            let words = role(&["latency".to_owned(), home.display().to_string()], seconds, estate);
+            let (p50, phases) = words.trim().split_once(' ').unwrap();
+            ours.p50.push(p50.parse().unwrap());
+            phases.clone_into(&mut ours.phases);
 
             if let Some(program) = &blackbox {
                 let exporter = Blackbox::start(program, dir.path(), &target.ca, Duration::from_secs(10));
@@ -282,15 +333,4 @@ fn window(target: &Target, pid: u32, seconds: u64, during: impl FnOnce()) -> (f6
     std::thread::sleep(Duration::from_secs(seconds).saturating_sub(began.elapsed()));
     let (after, now_served) = (cpu_of(pid), target.served());
     (after - before, now_served - served, began.elapsed().as_secs_f64())
-}
-
-/// The middle of the checks' last latencies in a scrape, in microseconds: the sum of a run's phases, which are stored in steps of 5 %.
-fn last_latency(scrape: &str) -> f64 {
-    let mut of_check: HashMap<&str, f64> = HashMap::new();
-    for line in scrape.lines().filter(|l| l.starts_with("soakwatch_run_phase_duration_seconds{")) {
-        let (labels, value) = line.rsplit_once(' ').unwrap();
-        let (check, _) = labels.split_once(",phase=").unwrap();
-        *of_check.entry(check).or_default() += value.parse::<f64>().unwrap() * 1e6;
-    }
-    median(of_check.into_values().collect())
 }
