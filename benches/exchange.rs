@@ -1,7 +1,7 @@
 //! What a run costs at the evenly spread rate of 10,000 checks every 30 s: the daemon, a bare hyper client that makes the same exchanges, and
 //! blackbox_exporter that is asked for them; over HTTP and over HTTPS with full handshakes. And how late the daemon's runs are, beside a bare heap of timers.
 //!
-//! `cargo bench --bench exchange [-- --seconds 20 --rounds 2 --checks 10000 --every 30 --soaks 0 --https 1]` (ten minutes; `--rounds 1` five).
+//! `cargo bench --bench exchange [-- --seconds 20 --rounds 2 --checks 10000 --every 30 --soaks 0 --https 1]` (twelve minutes; `--rounds 1` six).
 //! One program after the other has a window, again and again; all keep the same slots, every exchange is a new connection, and the target is a process of
 //! its own that counts them. Nobody scrapes. CPU is user and system time of the program measured; the median of its windows. Not in a window: start, sealing hours.
 //! Latency is what a run measures itself, in a window of its own in which the same checks are run on one thread, for the store keeps no phase below 0.1 ms.
@@ -203,6 +203,11 @@ impl Windows {
         self.cpu.push(used / exchanges as f64 * 1e6);
         self.per_s.push(exchanges as f64 / seconds);
     }
+    fn of_bare(&mut self, words: &str, seconds: u64) {
+        let numbers: Vec<f64> = words.split_whitespace().map(|w| w.parse().unwrap()).collect();
+        self.add(numbers[0], numbers[1] as u64, seconds as f64);
+        self.p50.push(numbers[2]);
+    }
     fn cpu(&self) -> f64 {
         median(self.cpu.clone())
     }
@@ -235,17 +240,15 @@ fn compare(runtime: &tokio::runtime::Runtime) {
     let (mut lags, mut on_tokio) = (Vec::new(), Vec::new());
     let schemes = [("HTTP", &target.http[0], (1.25, 3.0)), ("HTTPS", &target.https, (1.15, 2.0))];
     for (scheme, base, goals) in schemes.into_iter().take(if option("--https", 1) > 0 { 2 } else { 1 }) {
-        let (mut theirs, mut ours, mut asked) = (Windows::default(), Windows::default(), Windows::default());
+        let (mut theirs, mut alone, mut ours, mut asked) = (Windows::default(), Windows::default(), Windows::default(), Windows::default());
         for round in 0..rounds {
             let args = ["bare", base, &target.ca.display().to_string()].map(str::to_owned);
             target.lags(estate);
-            let words = role(&args, seconds, estate);
+            theirs.of_bare(&role(&args, seconds, estate, THREADS), seconds);
             if scheme == "HTTP" {
                 on_tokio.extend(target.lags(estate));
             }
-            let numbers: Vec<f64> = words.split_whitespace().map(|w| w.parse().unwrap()).collect();
-            theirs.add(numbers[0], numbers[1] as u64, seconds as f64);
-            theirs.p50.push(numbers[2]);
+            alone.of_bare(&role(&args, seconds, estate, "1"), seconds);
 
             let home = dir.path().join(format!("{scheme}{round}"));
             let settings = format!("[probe]\nca = \"{}\"\n", target.ca.display());
@@ -262,7 +265,7 @@ fn compare(runtime: &tokio::runtime::Runtime) {
             }
             assert_eq!(daemon.stop(), Some(0));
 
-            let words = role(&["latency".to_owned(), home.display().to_string()], seconds, estate);
+            let words = role(&["latency".to_owned(), home.display().to_string()], seconds, estate, THREADS);
             let (p50, phases) = words.trim().split_once(' ').unwrap();
             ours.p50.push(p50.parse().unwrap());
             phases.clone_into(&mut ours.phases);
@@ -290,19 +293,19 @@ fn compare(runtime: &tokio::runtime::Runtime) {
         }
         println!("{scheme}, every exchange a new connection:");
         theirs.line("bare hyper client");
+        alone.line("  on one thread");
         ours.line("soakwatch");
-        println!("    CPU: {:.2} x the bare client's (goal: at most {})", ours.cpu() / theirs.cpu(), goals.0);
-        println!(
-            "    latency p50: {:+.0} % of the bare client's (goal: within 10)",
-            (median(ours.p50.clone()) / median(theirs.p50.clone()) - 1.0) * 100.0
-        );
+        let (cpu, p50) =
+            (|w: &Windows| ours.cpu() / w.cpu(), |w: &Windows| (median(ours.p50.clone()) / median(w.p50.clone()) - 1.0) * 100.0);
+        println!("    CPU: {:.2} x the bare client's (goal: at most {}), {:.2} x on one thread", cpu(&theirs), goals.0, cpu(&alone));
+        println!("    latency p50: {:+.0} % of the bare client's (goal: within 10), {:+.0} % on one thread", p50(&theirs), p50(&alone));
         if blackbox.is_some() {
             asked.line("blackbox_exporter");
             println!("    CPU: soakwatch takes 1/{:.1} of it (goal: at most 1/{})", asked.cpu() / ours.cpu(), goals.1);
         }
     }
     target.lags(estate);
-    role(&["heap".to_owned(), target.http[0].strip_prefix("http://").unwrap().to_owned()], seconds * rounds, estate);
+    role(&["heap".to_owned(), target.http[0].strip_prefix("http://").unwrap().to_owned()], seconds * rounds, estate, THREADS);
     let bare = target.lags(estate);
     lags.sort_by(f64::total_cmp);
     on_tokio.sort_by(f64::total_cmp);
@@ -318,12 +321,21 @@ fn compare(runtime: &tokio::runtime::Runtime) {
     );
 }
 
-/// Runs this program in a role to its end; what it printed.
-fn role(args: &[String], seconds: u64, estate: Estate) -> String {
+/// As many as tokio takes where nobody says: one for each core.
+const THREADS: &str = "";
+
+/// Runs this program in a role to its end, its runtime with so many threads; what it printed.
+fn role(args: &[String], seconds: u64, estate: Estate, threads: &str) -> String {
     let numbers = [("--seconds", seconds), ("--checks", estate.checks), ("--every", estate.every.as_secs())];
     let options: Vec<String> = numbers.iter().flat_map(|(name, n)| [(*name).to_owned(), n.to_string()]).collect();
     let all: Vec<&str> = args.iter().chain(&options).map(String::as_str).collect();
-    String::from_utf8(again(&all).output().unwrap().stdout).unwrap()
+    let mut program = again(&all);
+    if threads.is_empty() {
+        program.env_remove("TOKIO_WORKER_THREADS");
+    } else {
+        program.env("TOKIO_WORKER_THREADS", threads);
+    }
+    String::from_utf8(program.output().unwrap().stdout).unwrap()
 }
 
 /// What a process used in a window, how many exchanges the target saw meanwhile, and how long it was.
