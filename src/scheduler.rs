@@ -418,12 +418,15 @@ impl Drop for InFlight<'_> {
     }
 }
 
+/// So long at least a failure is taken to last: a machine that stood still for a few seconds is not a check that is no longer run.
+const STILL_TOLD: Duration = Duration::from_secs(30);
+
 /// Why a check waits for another one, if it does: that one's last run did not pass, and it is still being run.
 fn blocked(board: &Board, def: &CheckDef, now: UnixMs) -> Option<String> {
     let by = board.check(def.blocked_by.as_ref()?)?;
     let last = by.state.last_run.filter(|_| by.state.consecutive_failures > 0)?;
     // What is told of it must be of now: a check that is paused or held itself holds nobody back.
-    let recent = last.plus(by.def.every.0 * 3) > now;
+    let recent = last.plus((by.def.every.0 * 3).max(STILL_TOLD)) > now;
     let class = by.state.last.as_ref().and_then(|l| l.class).map_or("", |c| c.as_str());
     recent.then(|| format!("{} fails ({class}), and this depends on it", by.def.id.check()))
 }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tempfile::NamedTempFile;
 
 use super::schema::{self, BUSY};
-use super::writer::{beside, lock};
+use super::writer::{Lock, beside, lock};
 use super::{StoreError, evidence};
 use crate::clock::UnixMs;
 use crate::evidence::Checked;
@@ -39,7 +39,7 @@ pub struct Contents {
 #[derive(Debug)]
 pub struct Held {
     path: PathBuf,
-    _lock: Option<File>,
+    _lock: Option<Lock>,
 }
 
 /// Copies a store, whoever writes to it meanwhile, into a new file in `dir` that only its owner may read, and examines the copy. What is committed while

@@ -21,8 +21,6 @@ const TIDY: i64 = 64;
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
-    /// Held while this lives; goes with the process, however it ends.
-    _lock: Option<File>,
     /// `None` after an error that asks for a fresh connection.
     pub(super) conn: Option<Connection>,
     /// The last journal row.
@@ -40,6 +38,8 @@ pub struct Store {
     pub(super) tidied: i64,
     /// Where the evidence log ends; `None`: not looked up yet.
     pub(super) evidence: Option<Head>,
+    /// Held while this lives; goes with the process, however it ends. Last, so that the connection is closed under it.
+    pub(super) lock: Option<Lock>,
 }
 
 /// What a seal wrote.
@@ -59,7 +59,6 @@ impl Store {
         let (memory, last_seq) = restore::load(&conn, &mut damaged)?;
         Ok(Self {
             path: path.to_owned(),
-            _lock: lock,
             conn: Some(conn),
             last_seq,
             memory,
@@ -69,6 +68,7 @@ impl Store {
             tidies: true,
             tidied: i64::MIN,
             evidence: None,
+            lock,
         })
     }
 
@@ -350,11 +350,22 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// The lock that says "I write", until this is dropped.
+#[derive(Debug)]
+pub(super) struct Lock(pub(super) File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing alone would leave it with a process that is just being started and still has all our files.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Takes the lock that says "I write". On a file system that knows no locks there is none.
-pub(super) fn lock(path: &Path) -> Result<Option<File>, StoreError> {
+pub(super) fn lock(path: &Path) -> Result<Option<Lock>, StoreError> {
     let Ok(file) = File::options().write(true).create(true).truncate(false).open(beside(path, "-lock")) else { return Ok(None) };
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => Ok(Some(Lock(file))),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.to_owned())),
         Err(TryLockError::Error(_)) => Ok(None),
     }
