@@ -10,7 +10,7 @@
 use std::cmp::Reverse;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
@@ -73,7 +73,7 @@ async fn bare(base: &str, ca: &Path) {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let tls = base.starts_with("https").then(|| tokio_rustls::TlsConnector::from(Arc::new(config)));
     let address: Arc<str> = base.rsplit('/').next().unwrap().into();
-    let took = Arc::new(Mutex::new(Vec::new()));
+    let took: Arc<Mutex<Vec<(f64, f64)>>> = Arc::default();
     let window = Duration::from_secs(option("--seconds", 20));
     let (begin, mut before) = (wall_us() / 1000 + WARM_UP.as_millis() as i64, None);
     let walk = estate().walk(begin + window.as_millis() as i64, |n| {
@@ -84,24 +84,29 @@ async fn bare(base: &str, ca: &Path) {
         let (address, tls, took) = (Arc::clone(&address), tls.clone(), Arc::clone(&took));
         tokio::spawn(async move {
             let began = monotonic();
-            if exchange(&address, tls, n).await.is_some_and(|status| status == 200) {
-                took.lock().unwrap().push(began.elapsed().as_secs_f64() * 1e6);
+            if let Some((200, connected)) = exchange(&address, tls, n).await {
+                let us = |took: Duration| took.as_secs_f64() * 1e6;
+                took.lock().unwrap().push((us(began.elapsed()), us(connected.duration_since(began))));
             }
         });
     });
     walk.await;
     let used = cpu() - before.unwrap();
     let took = std::mem::take(&mut *took.lock().unwrap());
-    println!("{} {} {}", used.as_secs_f64(), took.len(), median(took));
+    let middle = |of: fn(&(f64, f64)) -> f64| median(took.iter().map(of).collect());
+    println!("{} {} {} {}", used.as_secs_f64(), took.len(), middle(|t| t.0), middle(|t| t.1));
 }
 
-async fn exchange(address: &str, tls: Option<tokio_rustls::TlsConnector>, n: u64) -> Option<u16> {
+/// The status, and when the connection was there.
+async fn exchange(address: &str, tls: Option<tokio_rustls::TlsConnector>, n: u64) -> Option<(u16, Instant)> {
     let stream = TcpStream::connect(address).await.ok()?;
+    let connected = monotonic();
     let _ = stream.set_nodelay(true);
-    match tls {
+    let status = match tls {
         None => request(stream, address, n).await,
         Some(tls) => request(tls.connect(ServerName::try_from("127.0.0.1").ok()?, stream).await.ok()?, address, n).await,
-    }
+    };
+    Some((status?, connected))
 }
 
 async fn request<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, address: &str, n: u64) -> Option<u16> {
@@ -207,6 +212,7 @@ impl Windows {
         let numbers: Vec<f64> = words.split_whitespace().map(|w| w.parse().unwrap()).collect();
         self.add(numbers[0], numbers[1] as u64, seconds as f64);
         self.p50.push(numbers[2]);
+        self.phases = format!("connect {:.0}", numbers[3]);
     }
     fn cpu(&self) -> f64 {
         median(self.cpu.clone())
