@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::outcome::{Attribution, Cause, Class, Lack, Owner};
+use crate::outcome::{Attribution, Cause, Class, Lack, Owner, Reason};
 
 use Attribution::{
     Configuration as Conf, CustomerEnvironment as Cust, Monitor as Ours, Network as Net, ProductDefect as Prod, ThirdParty as Third,
@@ -63,6 +63,34 @@ const fn whom(attribution: Attribution, owner: Owner) -> &'static str {
         (Attribution::CustomerEnvironment, _) | (_, Owner::Customer) => "the customer's IT",
         (_, Owner::Vendor) => "the vendor",
         (_, Owner::Partner) => "the partner",
+    }
+}
+
+/// One line of advice where more is known of a failure than its class or cause.
+pub fn reasoned(reason: Reason, owner: Owner) -> String {
+    let them = whom(Attribution::Configuration, owner);
+    match reason {
+        Reason::Md5Only => {
+            format!("The server offers Digest with MD5 alone. Ask {them} for SHA-256, or set md5 = true in the check's auth.digest.")
+        }
+        Reason::NoSuchFamily => format!(
+            "The name resolves, but not to the address family that is asked for. Ask {them} to publish such an address, or change address_family (or source_address)."
+        ),
+        Reason::OwnCertificate => {
+            "Our own client certificate does not hold now, or is not of its key; nothing was sent. Put a valid certificate and its key where `client` points.".into()
+        }
+        Reason::OwnKey => {
+            "The key can be read, but can't sign for the client. Put a private key as the details ask for where `key` points, and give its public half to them if it is new.".into()
+        }
+        Reason::AssertionRefused => format!(
+            "What our own key signed is not accepted. See that {them} has the public half of this key under this `kid`, and compare client_id and assertion_audience with them."
+        ),
+        Reason::ProxyLogin => {
+            "Our own proxy does not let us in. Set or correct the proxy's username and password in the configuration; ask whoever runs the proxy for them.".into()
+        }
+        Reason::NoCertificate => format!(
+            "The endpoint demands a client certificate, and the check has none. Set `client` (certificate and key) of the check; ask {them} which authority they accept."
+        ),
     }
 }
 
@@ -273,6 +301,12 @@ mod tests {
             let advice = Lack::ALL.iter().flat_map(|lack| [true, false].map(|batches| quota_advice(*lack, batches, *owner)));
             for text in advice.chain([too_much_declared(Attribution::ThirdParty, *owner)]) {
                 assert!(text.len() < 220 && text.contains(whom(Attribution::ThirdParty, *owner)) && text.ends_with('.'), "{text}");
+            }
+        }
+        for owner in Owner::ALL {
+            for reason in Reason::ALL {
+                let text = reasoned(*reason, *owner);
+                assert!(text.len() > 20 && text.len() < 220 && !text.contains('\n') && text.ends_with('.'), "{reason}: {text}");
             }
         }
         assert!(remediation(Class::ServerError, Attribution::ProductDefect, Owner::Us).contains("the product team"));

@@ -14,7 +14,7 @@ use crate::config::model::{CheckDef, Config, Integration};
 use crate::fields::{CheckId, IntegrationId};
 use crate::finding::{DocumentFacts, Finding};
 use crate::incident::Recent;
-use crate::outcome::{Attribution, Cause, Class, Outcome, Phase};
+use crate::outcome::{Attribution, Cause, Class, Outcome, Phase, Reason};
 use crate::ratelimit::Limits;
 use crate::record::{DurationCode, Facts, Record, Spoken};
 
@@ -69,12 +69,15 @@ pub struct LastFacts {
     pub certificate_expiry: Option<UnixMs>,
     /// As in [`Facts`].
     pub spoken: Option<Spoken>,
+    /// As in [`Facts`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
 }
 
 impl LastFacts {
     fn of(facts: &Facts) -> Self {
-        let Facts { codes, phases, certificate_expiry, spoken, .. } = facts;
-        Self { codes: codes.as_slice().into(), phases: *phases, certificate_expiry: *certificate_expiry, spoken: *spoken }
+        let Facts { codes, phases, certificate_expiry, spoken, reason, .. } = facts;
+        Self { codes: codes.as_slice().into(), phases: *phases, certificate_expiry: *certificate_expiry, spoken: *spoken, reason: *reason }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::attribution::{cause_advice, limit_not_told, remediation};
+use crate::attribution::{cause_advice, limit_not_told, reasoned, remediation};
 use crate::clock::{DAY_MS, UnixMs};
 use crate::config::model::CheckDef;
 use crate::fields::Span;
@@ -183,6 +183,9 @@ fn hop_text(out: &mut String, n: usize, hop: &Hop, told: Option<&Heard>, unfinis
     if let Some(to) = &hop.location {
         put(out, format!("     redirects to {}", plain(to)));
     }
+    if let Some(asks) = &hop.asks_for {
+        put(out, format!("     asks for {}", plain(asks)));
+    }
     if let Some(told) = told.and_then(limits::told) {
         put(out, format!("     rate limit: {told}"));
     }
@@ -241,6 +244,9 @@ fn conclusion(out: &mut String, def: &CheckDef, report: &RunReport) {
 
 /// One line on what to do about a run that did not pass.
 fn advice(def: &CheckDef, r: &Record) -> Option<String> {
+    if let Some(reason) = r.facts.reason {
+        return Some(reasoned(reason, def.integration.owner));
+    }
     match (r.cause, r.class.zip(r.attribution)) {
         (Some(cause), _) => Some(cause_advice(cause).to_owned()),
         (None, Some((Class::Throttled, attribution))) if r.facts.limits.is_empty() => {
@@ -360,6 +366,7 @@ fn failure_value(f: &Failure) -> Value {
         "detail": f.detail,
         "retry_after_seconds": f.retry_after.map(|d| d.as_secs_f64()),
         "egress_rule": f.egress_rule,
+        "reason": f.reason,
     })
 }
 
@@ -389,6 +396,7 @@ fn hop_value(h: &Hop, now: UnixMs) -> Value {
         "version": h.version,
         "status": h.status,
         "location": h.location,
+        "asks_for": h.asks_for,
         "phases": phases,
         "tls": h.tls.as_ref().map(|t| json!({
             "version": t.version,

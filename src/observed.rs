@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::clock::UnixMs;
 use crate::finding::{DocumentFacts, Findings};
-use crate::outcome::{Cause, Class, HttpSpoken, TlsSpoken};
+use crate::outcome::{Cause, Class, HttpSpoken, Reason, TlsSpoken};
 use crate::ratelimit::RateLimit;
 use crate::run_id::TraceParent;
 
@@ -154,6 +154,9 @@ pub struct Hop {
     pub status: Option<u16>,
     /// Where it redirected to, shown likewise.
     pub location: Option<String>,
+    /// What a 401 asks for (`WWW-Authenticate`): each scheme with its realm and its reason, redacted, at most 200 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asks_for: Option<String>,
 }
 
 /// What one response said of rate limits. Every response is read: of redirects and token endpoints too.
@@ -261,6 +264,9 @@ pub struct Failure {
     /// The guard's rule, when our own address guard refused the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub egress_rule: Option<&'static str>,
+    /// What is known beyond the class, where it changes what is to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
     /// Somebody answered, if only to refuse: a reset connection, a DNS answer that says there is no such name. Silence may be our own network's.
     #[serde(skip)]
     pub answered: bool,
@@ -269,10 +275,22 @@ pub struct Failure {
 impl Failure {
     /// A failure of the target or the path to it.
     pub fn new(class: Class, detail: impl Into<String>) -> Self {
-        Self { class, cause: None, detail: bounded(detail.into(), 300), retry_after: None, egress_rule: None, answered: false }
+        Self {
+            class,
+            cause: None,
+            detail: bounded(detail.into(), 300),
+            retry_after: None,
+            egress_rule: None,
+            reason: None,
+            answered: false,
+        }
     }
     /// A failure of ours.
     pub fn ours(cause: Cause, detail: impl Into<String>) -> Self {
         Self { cause: Some(cause), ..Self::new(Class::Internal, detail) }
+    }
+    /// The same, with what is known beyond its class.
+    pub fn because(self, reason: Reason) -> Self {
+        Self { reason: Some(reason), ..self }
     }
 }

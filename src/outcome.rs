@@ -158,6 +158,26 @@ impl Cause {
 }
 
 closed_set! {
+    /// What is known of a failure beyond its class or cause, where it changes what is to be done. Given where it is known, never read out of a text.
+    Reason {
+        /// The server offers digest authentication with MD5 alone.
+        Md5Only => "md5_only",
+        /// The name resolves, but has no address of a family that is asked for.
+        NoSuchFamily => "no_such_family",
+        /// Our own client certificate has ended, is not valid yet, or does not go with its key.
+        OwnCertificate => "own_certificate",
+        /// The key that signs for us can be read, and can't sign.
+        OwnKey => "own_key",
+        /// The token endpoint does not accept what our key signed.
+        AssertionRefused => "assertion_refused",
+        /// Our own proxy wants a user name and a password, or other ones.
+        ProxyLogin => "proxy_login",
+        /// The server wants a client certificate, and the check has none.
+        NoCertificate => "no_certificate",
+    }
+}
+
+closed_set! {
     /// Who owns the far side of an integration.
     Owner {
         /// The customer who goes live.

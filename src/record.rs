@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::UnixMs;
 use crate::fields::CheckId;
 use crate::finding::{DocumentFacts, Findings};
-use crate::outcome::{Attribution, Cause, Class, HttpSpoken, Outcome, TlsSpoken};
+use crate::outcome::{Attribution, Cause, Class, HttpSpoken, Outcome, Reason, TlsSpoken};
 use crate::ratelimit::Reading;
 use crate::run_id::RunId;
 
@@ -111,6 +111,9 @@ pub struct Facts {
     /// What the last attempt's last request was answered in; `None`: it was not answered, so none of `codes` is its status.
     #[serde(default)]
     pub spoken: Option<Spoken>,
+    /// What is known of the failure beyond its class, where it changes what is to be done.
+    #[serde(default)]
+    pub reason: Option<Reason>,
 }
 
 impl Record {

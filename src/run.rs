@@ -261,6 +261,7 @@ fn record(def: &CheckDef, slot: UnixMs, took: Duration, attempts: &[Attempt]) ->
             findings: last.and_then(|a| a.observed.findings.clone()),
             document: last.and_then(|a| a.observed.document),
             spoken: last.and_then(|a| a.observed.spoken()).map(|(http, tls)| Spoken { http, tls }),
+            reason: failure.and_then(|f| f.reason),
         },
         detail: failure.map(|f| f.detail.clone()),
     }

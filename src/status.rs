@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::arrivals::Expected;
-use crate::attribution::{cause_advice, limit_not_told, quota_advice, remediation, too_much_declared};
+use crate::attribution::{cause_advice, limit_not_told, quota_advice, reasoned, remediation, too_much_declared};
 use crate::board::{CheckEntry, Counts, IntegrationEntry};
 use crate::budget::{Hold as AskedAway, Views};
 use crate::clock::UnixMs;
@@ -239,6 +239,7 @@ fn trouble(check: &CheckEntry, state: State, views: &Views, now: UnixMs) -> Opti
     let throttled = last.class == Some(Class::Throttled);
     let too_much = limits::check_headroom(check, now).filter(|h| throttled && *h < FITS);
     let remediation = match (last.cause, last.class) {
+        _ if last.facts.reason.is_some() => last.facts.reason.map(|reason| reasoned(reason, owner)).unwrap_or_default(),
         (Some(cause), _) => cause_advice(cause).to_owned(),
         (None, Some(_)) if too_much.is_some() => too_much_declared(last.attribution.unwrap_or(Attribution::Unknown), owner),
         (None, Some(_)) if throttled && check.state.limits.is_empty() => {

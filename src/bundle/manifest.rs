@@ -72,11 +72,15 @@ impl Manifest {
         canonical(&value)
     }
 
+    /// Nobody signed it: it has no part of a signature.
+    pub fn is_unsigned(&self) -> bool {
+        self.key_id.is_none() && self.public_key.is_none() && self.signature.is_none()
+    }
+
     /// What is wrong with the signature, by this key or else by the one it names itself; `None`: nothing, or there is none and nobody asked.
     pub fn signature_problem(&self, key: Option<&PublicKey>) -> Option<String> {
         let (Some(id), Some(pem), Some(signature)) = (&self.key_id, &self.public_key, &self.signature) else {
-            let halves = self.key_id.is_some() || self.public_key.is_some() || self.signature.is_some();
-            return match (halves, key) {
+            return match (!self.is_unsigned(), key) {
                 (true, _) => Some("it has a part of a signature, and not all of it".to_owned()),
                 (false, Some(_)) => Some("it is not signed".to_owned()),
                 (false, None) => None,

@@ -50,6 +50,10 @@ pub(super) fn run(args: &Probe) -> CliResult {
         let mut outcomes = Vec::new();
         let mut values = Vec::new();
         for def in &checks {
+            if let Some((_, what, _)) = def.kind.doubts_blocking(clock.now()).iter().find(|(path, ..)| path.ends_with("client.certificate"))
+            {
+                complain(format!("soakwatch: {}: {what}", def.id));
+            }
             let report = Box::pin(run_once(def, (&transport, &memories), clock.now(), None)).await;
             outcomes.push(report.record.outcome);
             if args.json {

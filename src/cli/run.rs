@@ -90,21 +90,20 @@ impl Signals {
 async fn watch(running: Running, mut signals: Signals) -> CliResult {
     let (stop, reload) = (running.stop.clone(), running.reload.clone());
     let mut ended = Box::pin(running.ended());
-    loop {
-        let hup = tokio::select! {
+    let signal = loop {
+        let asked = tokio::select! {
             biased;
             result = &mut ended => return result.map(|()| Exit::Yes).map_err(|e| Exit::Internal.with(e)),
-            _ = signals.term.recv() => false,
-            _ = signals.int.recv() => false,
-            _ = signals.hup.recv() => true,
+            _ = signals.term.recv() => Some("SIGTERM"),
+            _ = signals.int.recv() => Some("SIGINT"),
+            _ = signals.hup.recv() => None,
         };
-        if hup {
-            ask_for_reload(&reload);
-        } else {
-            break;
+        match asked {
+            None => ask_for_reload(&reload),
+            Some(signal) => break signal,
         }
-    }
-    tracing::info!("stopping: no new runs, runs in flight may end");
+    };
+    tracing::info!(signal, "stopping: no new runs, runs in flight may end");
     stop.cancel();
     drop(reload);
     // A second signal means: now.

@@ -131,7 +131,7 @@ pub(super) fn run(args: &Runs) -> CliResult {
         ));
     } else if let Some(id) = args.run.filter(|_| histories.is_empty()) {
         complain(format!(
-            "soakwatch: no run from {} to {} has the id {id}; --since 40d looks further back",
+            "soakwatch: no run from {} to {} has the id {id}; --since 40d looks further back; what `soakwatch probe` sends is stored nowhere",
             since.whole_seconds(),
             until.whole_seconds()
         ));

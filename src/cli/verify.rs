@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::progress::{during, size_of};
 use super::{CliError, CliResult, Exit, say};
 use crate::bundle::key::PublicKey;
+use crate::bundle::manifest::Manifest;
 use crate::bundle::{Unreadable, Verified, verify};
 use crate::files;
 
@@ -27,6 +28,10 @@ pub(super) fn run(args: &Verify) -> CliResult {
             Unreadable::NoBundle { .. } => Exit::BadInput.with(e),
             Unreadable::Io { .. } => Exit::Io.with(e),
         })?;
+    if verified.findings.len() == 1 && key.is_some() && verified.manifest.as_ref().is_some_and(Manifest::is_unsigned) {
+        say(format_args!("{}: not signed: everything else fits, but no key says who wrote it", args.dir.display()));
+        return Ok(Exit::No);
+    }
     for finding in &verified.findings {
         say(format_args!("BROKEN  {finding}"));
     }

@@ -18,7 +18,7 @@ use crate::secret::SecretRef;
 use crate::soak::gate::Answer;
 use crate::soak::{Criterion, Ruling};
 use crate::transport::auth::unsendable;
-use crate::transport::{guard, read_roots_blocking};
+use crate::transport::{AssertionKey, guard, read_roots_blocking};
 
 /// Lines of an integration: its histograms, its classes and causes, room for some statuses, classes and retries that appear on first use, and for
 /// two policies of rate limits. Who tells more of them (ten are shown) takes what others do not need.
@@ -263,12 +263,17 @@ impl Judge {
         self.keys(check, kind);
         for (path, why) in kind.unusable_files_blocking(self.now) {
             let expected = match path.rsplit('.').next() {
+                Some("key") if path.ends_with("oauth2.key") => AssertionKey::EXPECTED,
+                Some("certificate") => "expected a PEM file of a certificate of ours that holds now, with its chain behind it",
                 Some("key") => "expected the private key that belongs to the certificate",
                 Some("file") => "expected a file of at most 1MiB that can be sent as it is",
                 Some("schema") => "expected a JSON Schema, draft 2020-12 or draft 7, that refers to nothing outside of its file",
                 _ => "expected a file of certificates in PEM form",
             };
             check.source().report(check.place_of(&path), &check.path_of(&path), why, expected, !self.check_secrets);
+        }
+        for (path, what, expected) in kind.doubts_blocking(self.now) {
+            check.source().report(check.place_of(&path), &check.path_of(&path), what, expected, true);
         }
     }
 

@@ -203,7 +203,11 @@ impl Field for Address {
         "an address such as \"192.0.2.10\" or \"2001:db8::10\"".into()
     }
     fn read(value: &DeValue<'_>, _lenient: bool) -> Result<Self, Expected> {
-        let address: Option<IpAddr> = value.as_str().and_then(|text| text.parse().ok());
+        let text = value.as_str().unwrap_or_default();
+        if text.parse::<std::net::SocketAddr>().is_ok() {
+            return Err(Expected(format!("{} without a port: the port is that of the URL", Self::expected())));
+        }
+        let address: Option<IpAddr> = text.parse().ok();
         address.filter(|a| !a.is_unspecified() && !a.is_multicast()).map(Self).ok_or_else(|| Expected(Self::expected()))
     }
 }

@@ -99,6 +99,7 @@ fn hop(status: Option<u16>) -> Hop {
         }),
         status,
         location: None,
+        asks_for: (status == Some(401)).then(|| "Digest realm=\"x\"".to_owned()),
         via: None,
         reused: false,
         families: Vec::new(),

@@ -27,6 +27,7 @@ use crate::transport::auth::{Auth, Digest, KeyPlace, reveal, sensitive};
 use crate::transport::{Answer, HttpVersion, Options, OwnCertificate, Request, hex_sha256, read_roots_blocking};
 
 mod body;
+mod doubts;
 mod expect;
 mod fill;
 mod given;
@@ -37,6 +38,7 @@ mod schema;
 mod table;
 
 pub use body::Body;
+pub(super) use doubts::own_certificate_blocking;
 pub use expect::{Expect, HeaderTest, JsonTest, JsonType, Observe, StatusRange};
 pub(super) use expect::{path as read_path, read_status};
 pub use given::Given;
@@ -151,7 +153,8 @@ impl HttpCheck {
             _ => None,
         };
         let schema = self.expect.schema.as_deref().and_then(|file| Schema::read_blocking(file).err().map(|why| ("expect.schema", why)));
-        roots.into_iter().chain(own).chain(body).chain(schema).collect()
+        let key = self.auth.as_deref().and_then(Auth::unusable_key_blocking);
+        roots.into_iter().chain(own).chain(body).chain(schema).chain(key).collect()
     }
 
     /// What of it is judged.

@@ -21,7 +21,7 @@ use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef};
 use crate::soak::Judge;
 use crate::transport::auth::Auth;
-use crate::transport::{Transport, guard};
+use crate::transport::{OwnCertificate, Transport, guard};
 use crate::webhook::Scheme;
 use material::Material;
 
@@ -342,6 +342,23 @@ impl Kind {
         };
         let below = if matches!(self, Self::RoundTrip(_)) { ".trigger" } else { "" };
         found.into_iter().map(|(key, why)| (format!("{}{below}.{key}", self.name()), why)).collect()
+    }
+
+    /// What can be run and hardly does what was meant, or ends soon, by that time: where it stands in the check's table, what it is, and what is expected.
+    /// Reads the files it names: blocking.
+    pub fn doubts_blocking(&self, at: UnixMs) -> Vec<(String, String, &'static str)> {
+        let own = |own: Option<&OwnCertificate>| own.and_then(|own| http::own_certificate_blocking(own, at)).into_iter().collect();
+        let found = match self {
+            Self::Http(c) => c.doubts_blocking(at),
+            Self::RoundTrip(c) => c.trigger.doubts_blocking(at),
+            Self::Scim(c) => own(c.own.as_ref()),
+            Self::Webhook(c) => own(c.own.as_ref()),
+            Self::Oidc(_) | Self::OAuth2(_) | Self::Saml(_) | Self::WebhookArrival(_) => Vec::new(),
+            #[cfg(test)]
+            Self::Told(_) => Vec::new(),
+        };
+        let below = if matches!(self, Self::RoundTrip(_)) { ".trigger" } else { "" };
+        found.into_iter().map(|(key, what, expected)| (format!("{}{below}.{key}", self.name()), what, expected)).collect()
     }
 
     /// The shortest interval that spares the far side, and what it is spared; shorter ones are warned of.

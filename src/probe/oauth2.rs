@@ -25,7 +25,7 @@ use crate::clock::UnixMs;
 use crate::fields::{HttpUrl, Span, bounded};
 use crate::finding::{DocumentFacts, Finding, Findings, oauth as rule};
 use crate::observed::{Failure, Observed, Step};
-use crate::outcome::Class;
+use crate::outcome::{Class, Reason};
 use crate::secret::{SecretRef, SecretValue};
 use crate::sso::oauth;
 use crate::transport::{
@@ -160,7 +160,11 @@ impl OAuth2Check {
             Proves::Certificate { file, .. } => Some(("certificate", file.as_path(), read_chain_blocking(file).err()?)),
             _ => None,
         };
-        roots.or_else(own).map(|(key, file, why)| (key, format!("{} can't be used: {why}", file.display())))
+        let key = || match &self.proves {
+            Proves::Key(by) => by.unusable_blocking().map(|why| ("key", why)),
+            _ => None,
+        };
+        roots.or_else(own).map(|(key, file, why)| (key, format!("{} can't be used: {why}", file.display()))).or_else(key)
     }
 
     /// The token endpoint.
@@ -228,7 +232,12 @@ impl OAuth2Check {
         observed.findings = observed.findings.take().map(|f| f.but(unjudged));
         match concluded {
             Ok(()) => undecided.map_or(Ok(()), Err),
-            Err(failure) => Err(explained(failure, &answer, &said, context)),
+            Err(failure) => {
+                let by_key = matches!(self.proves, Proves::Key(_)) && !answer.status.is_success();
+                let refused = by_key && said.get("error").and_then(Value::as_str) == Some("invalid_client");
+                let reason = refused.then_some(Reason::AssertionRefused);
+                Err(explained(Failure { reason, ..failure }, &answer, &said, context))
+            }
         }
     }
 

@@ -109,7 +109,8 @@ impl ScimCheck {
         let roots =
             self.ca.as_deref().and_then(|f| Some(("ca", format!("{} can't be used: {}", f.display(), read_roots_blocking(f).err()?))));
         let own = self.own.as_ref().and_then(|own| own.unusable_blocking(at));
-        roots.into_iter().chain(own).collect()
+        let key = self.auth.as_ref().and_then(Auth::unusable_key_blocking);
+        roots.into_iter().chain(own).chain(key).collect()
     }
 
     /// Requests of a run.

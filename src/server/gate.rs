@@ -60,7 +60,14 @@ pub(super) async fn pass(State(shared): State<Shared>, request: Request, next: N
             }
             response
         }
-        Err(problem) => problem.into(),
+        Err(problem) => {
+            let mut response: Response = problem.into();
+            // Known, and not allowed to.
+            if let Some(actor) = head.extensions.get::<Actor>() {
+                response.extensions_mut().insert(Who(actor.name.clone()));
+            }
+            response
+        }
     };
     let headers = response.headers_mut();
     for (name, value) in [
@@ -94,15 +101,16 @@ async fn admit(shared: &Shared, request: &mut Parts) -> Result<(), Problem> {
     check_host(settings, request, local)?;
     let actor = check_actor(shared, settings, request, peer).await?;
     let needed = needed(&request.method, request.uri.path());
-    if actor.role < needed {
-        return Err(Problem::new(
+    let refused = (actor.role < needed).then(|| {
+        Problem::new(
             StatusCode::FORBIDDEN,
             format!("the token \"{}\" has the role {}; this needs {needed}", actor.name, actor.role),
             format!("Use a token made with `soakwatch token NAME --role {needed}`."),
-        ));
-    }
+        )
+    });
+    // Of who is refused too: the access log names him.
     request.extensions.insert(actor);
-    Ok(())
+    refused.map_or(Ok(()), Err)
 }
 
 fn check_host(settings: &ServerSettings, request: &Parts, local: SocketAddr) -> Result<(), Problem> {

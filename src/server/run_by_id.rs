@@ -110,7 +110,11 @@ pub(super) async fn run(State(shared): State<Shared>, Path(id): Path<String>, Qu
         return Err(Problem::new(StatusCode::NOT_FOUND, error, hint).with("pending", json!({ "check": check, "slot": slot.to_string() })));
     }
     let error = format!("no run from {} to {} has this id", since.whole_seconds(), until.whole_seconds());
-    Err(Problem::new(StatusCode::NOT_FOUND, error, "An earlier since looks further back, up to 40d."))
+    Err(Problem::new(
+        StatusCode::NOT_FOUND,
+        error,
+        "An earlier since looks further back, up to 40d. What `soakwatch probe` sends is stored nowhere.",
+    ))
 }
 
 /// Whether a check is one of a customer, an environment or an integration, or itself the one that is meant; `None`: all are.

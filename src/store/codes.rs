@@ -2,7 +2,7 @@
 //!
 //! Owns nothing else. 0 means "none" wherever a word may be absent, so every word starts at 1.
 
-use crate::outcome::{Attribution, Cause, Class, HttpSpoken, Outcome, TlsSpoken};
+use crate::outcome::{Attribution, Cause, Class, HttpSpoken, Outcome, Reason, TlsSpoken};
 use crate::record::Spoken;
 
 /// A closed set's numbers, both ways. A word added to the set does not compile until it has a number here.
@@ -29,6 +29,10 @@ codes!(Cause: of_cause, cause {
 });
 codes!(Attribution: of_attribution, attribution {
     Configuration = 1, ProductDefect = 2, CustomerEnvironment = 3, ThirdParty = 4, Network = 5, Monitor = 6, Unknown = 7,
+});
+
+codes!(Reason: of_reason, reason {
+    Md5Only = 1, NoSuchFamily = 2, OwnCertificate = 3, OwnKey = 4, AssertionRefused = 5, ProxyLogin = 6, NoCertificate = 7,
 });
 
 codes!(HttpSpoken: of_http, http { Http10 = 1, Http11 = 2, Http2 = 3, });
@@ -64,6 +68,7 @@ mod tests {
         assert!(Class::ALL.iter().all(|w| class(of_class(*w)) == Some(*w)));
         assert!(Cause::ALL.iter().all(|w| cause(of_cause(*w)) == Some(*w)));
         assert!(Attribution::ALL.iter().all(|w| attribution(of_attribution(*w)) == Some(*w)));
+        assert!(Reason::ALL.iter().all(|w| reason(of_reason(*w)) == Some(*w)));
         for http in HttpSpoken::ALL {
             for tls in TlsSpoken::ALL.iter().copied().map(Some).chain([None]) {
                 let said = Spoken { http: *http, tls };
@@ -82,6 +87,7 @@ mod tests {
         assert_eq!((of_outcome(Outcome::Pass), of_outcome(Outcome::NotDue)), (1, 6));
         assert_eq!((of_class(Class::Dns), of_class(Class::Throttled), of_class(Class::Internal)), (1, 13, 21));
         assert_eq!((of_cause(Cause::RateLimit), of_cause(Cause::Down), of_cause(Cause::Paused)), (1, 12, 15));
+        assert_eq!((of_reason(Reason::Md5Only), of_reason(Reason::NoCertificate)), (1, 7));
         assert_eq!((of_attribution(Attribution::Configuration), of_attribution(Attribution::Unknown)), (1, 7));
         assert_eq!(of_spoken(Spoken { http: HttpSpoken::Http11, tls: Some(TlsSpoken::Tls13) }), 0x22);
     }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::Run;
 use crate::clock::{HOUR_MS, UnixMs};
 use crate::finding::{DocumentFacts, Findings, Party, Rule, Severity};
-use crate::outcome::{Attribution, Cause, Class, HttpSpoken, Outcome, TlsSpoken};
+use crate::outcome::{Attribution, Cause, Class, HttpSpoken, Outcome, Reason, TlsSpoken};
 use crate::ratelimit::Reading;
 use crate::record::{DurationCode, Facts, Record, Spoken};
 
@@ -109,6 +109,7 @@ pub(super) fn any_record(check: &'static str) -> impl Strategy<Value = Record> {
             let http = if at % 2 == 0 { HttpSpoken::Http11 } else { HttpSpoken::Http2 };
             (n % 2 == 0).then(|| Spoken { http, tls: (n % 4 == 0).then_some(TlsSpoken::Tls13) })
         }),
+        reason: pace.and_then(|(_, n, ..)| Reason::ALL.get((n % 20) as usize).copied()),
     });
     let plain = prop_oneof![Just(Facts::default()), facts];
     (any_run(490_000), any::<u16>(), plain, proptest::option::of(".{0,20}")).prop_map(move |(run, vantage, facts, detail)| Record {

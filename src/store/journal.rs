@@ -15,13 +15,15 @@ use crate::ratelimit::Reading;
 use crate::record::{DurationCode, Facts, Record};
 
 /// First byte of a row's batch.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 /// The first version: it had no limits, and its checksum did not cover it.
 const FIRST: u8 = 1;
 /// The second version: it had no findings.
 const SECOND: u8 = 2;
 /// The third version: it did not say what answers were spoken in.
 const THIRD: u8 = 3;
+/// The fourth version: it had no reasons.
+const FOURTH: u8 = 4;
 /// Version and checksum.
 const HEAD: usize = 5;
 
@@ -49,6 +51,9 @@ struct Kind {
     /// Stands in a list of its own, behind all kinds: so the kinds themselves are those of earlier versions.
     #[serde(skip)]
     spoken: u8,
+    /// Likewise.
+    #[serde(skip)]
+    reason: u8,
 }
 
 impl Kind {
@@ -64,6 +69,7 @@ impl Kind {
             first_attempt_passed: r.first_attempt_passed,
             codes: r.facts.codes.clone(),
             spoken: codes::or_none(r.facts.spoken, codes::of_spoken),
+            reason: codes::or_none(r.facts.reason, codes::of_reason),
         }
     }
 
@@ -73,6 +79,7 @@ impl Kind {
             && self.interval_ms == r.interval_ms
             && self.codes == r.facts.codes
             && self.spoken == codes::or_none(r.facts.spoken, codes::of_spoken)
+            && self.reason == codes::or_none(r.facts.reason, codes::of_reason)
             && (self.vantage, self.attempts, self.first_attempt_passed) == (r.vantage, r.attempts, r.first_attempt_passed)
             && self.class == codes::or_none(r.class, codes::of_class)
             && self.cause == codes::or_none(r.cause, codes::of_cause)
@@ -239,6 +246,7 @@ impl<'a> Line<'a> {
             phases: self.phases,
             certificate_expiry: self.certificate_expiry.map(UnixMs),
             spoken: codes::maybe(self.kind.spoken, codes::spoken).ok_or(UNKNOWN)?,
+            reason: codes::maybe(self.kind.reason, codes::reason).ok_or(UNKNOWN)?,
             ..Facts::default()
         };
         if let Some(m) = &self.more {
@@ -296,7 +304,8 @@ pub(super) fn pack(records: &[(u64, &Record)]) -> Result<Batch, Damage> {
     }
     let mut bytes = vec![VERSION, 0, 0, 0, 0];
     let spoken: Vec<u8> = kinds.iter().map(|k| k.spoken).collect();
-    bytes = postcard::to_extend(&(&kinds, spoken), bytes).map_err(|_| Damage("a record could not be packed"))?;
+    let reasons: Vec<u8> = kinds.iter().map(|k| k.reason).collect();
+    bytes = postcard::to_extend(&(&kinds, spoken, reasons), bytes).map_err(|_| Damage("a record could not be packed"))?;
     bytes.append(&mut lines);
     if let Some((head, body)) = bytes.split_at_mut_checked(HEAD) {
         head[1..].copy_from_slice(&checksum(VERSION, body));
@@ -373,6 +382,11 @@ pub(super) fn unpack_of(wanted: Option<&Marks>, bytes: &[u8], each: &mut EachLin
     if head[0] > THIRD {
         let (spoken, behind) = postcard::take_from_bytes::<Vec<u8>>(rest).map_err(|_| KINDS)?;
         kinds.iter_mut().zip(spoken).for_each(|(kind, spoken)| kind.spoken = spoken);
+        rest = behind;
+    }
+    if head[0] > FOURTH {
+        let (reasons, behind) = postcard::take_from_bytes::<Vec<u8>>(rest).map_err(|_| KINDS)?;
+        kinds.iter_mut().zip(reasons).for_each(|(kind, reason)| kind.reason = reason);
         rest = behind;
     }
     let mut rest = Bytes(rest);
@@ -457,11 +471,11 @@ mod tests {
 
     #[test]
     fn versions_before_are_read_and_the_next_is_not() {
-        // As an earlier version wrote it: without the list of what was spoken, which is that of one kind here.
+        // As an earlier version wrote it: without the lists of what was spoken and of reasons, which are those of one kind here.
         let written_by = |version: u8, record: &Record, less: usize| {
             let mut bytes = pack(&[(7, record)]).unwrap().bytes;
-            let kinds = postcard::to_allocvec(&[Kind::of(record)]).unwrap().len() + 1;
-            bytes.drain(HEAD + kinds..HEAD + kinds + 2);
+            let kinds = HEAD + postcard::to_allocvec(&[Kind::of(record)]).unwrap().len() + 1;
+            bytes.drain(kinds + if version == FOURTH { 2 } else { 0 }..kinds + 4);
             bytes.truncate(bytes.len() - less);
             bytes[0] = version;
             let sum = checksum(version, &bytes[HEAD..]);
@@ -470,7 +484,7 @@ mod tests {
         };
         let record = Record::not_run("a/b/c/d".parse().unwrap(), UnixMs(60_000), 60_000, 1, crate::outcome::Cause::Down);
         // A record that was told nothing of rate limits and found nothing was written the same way then.
-        for version in [FIRST, SECOND, THIRD] {
+        for version in [FIRST, SECOND, THIRD, FOURTH] {
             assert_eq!(back(&written_by(version, &record, 0)).unwrap(), [(7, record.clone())]);
         }
         // One with limits had nothing after them in the second version: the two bytes that say that nothing was found.

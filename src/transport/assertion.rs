@@ -6,7 +6,7 @@ use super::auth::{reveal, rooted};
 use crate::clock::UnixMs;
 use crate::config::table::Table;
 use crate::observed::Failure;
-use crate::outcome::Cause;
+use crate::outcome::{Cause, Reason};
 use crate::secret::{Redactor, SecretRef, SecretValue};
 use crate::sso::oauth::{Assertion, SigningKey};
 
@@ -30,6 +30,9 @@ pub struct AssertionKey {
 }
 
 impl AssertionKey {
+    /// What is expected of the key.
+    pub const EXPECTED: &'static str = SigningKey::EXPECTED;
+
     /// Reads `key`, `kid`, `alg` and `assertion_audience`; whether they may stand there is for the caller to say. `None`: there is no key.
     pub fn read(t: &mut Table<'_>) -> Option<Self> {
         let key = t.opt::<SecretRef>("key").map(|s| rooted(s, t));
@@ -37,6 +40,17 @@ impl AssertionKey {
         let alg = t.word("alg", &SigningKey::ALGORITHMS.map(|a| (a, a)));
         let audience = t.opt::<String>("assertion_audience");
         Some(Self { key: key?, kid, alg, audience })
+    }
+
+    /// Why the key can't sign, and what is expected; `None` also where it can't be read at all, which is said elsewhere. Blocking.
+    pub fn unusable_blocking(&self) -> Option<String> {
+        let pem = self.key.read_blocking().ok()?;
+        let why = self.signing(&pem).err()?;
+        Some(format!("{} can't be used for private_key_jwt: {why}", self.key))
+    }
+
+    fn signing(&self, pem: &SecretValue) -> Result<SigningKey, &'static str> {
+        SigningKey::from_pem(pem.expose()).and_then(|key| key.by(self.alg))
     }
 
     /// An assertion of this client, made now and used once, with what it says.
@@ -47,9 +61,12 @@ impl AssertionKey {
         now: UnixMs,
         redactor: &mut Redactor,
     ) -> Result<(SecretValue, Value), Failure> {
-        let unusable = |why: &str| Failure::ours(Cause::Secret, format!("the key of private_key_jwt: {why}"));
+        let unusable = |why: &str| {
+            let detail = format!("the key of private_key_jwt can't be used: {why}; {}", SigningKey::EXPECTED);
+            Failure::ours(Cause::Secret, detail).because(Reason::OwnKey)
+        };
         let pem = reveal(&self.key, redactor).await?;
-        let key = SigningKey::from_pem(pem.expose()).and_then(|key| key.by(self.alg)).map_err(unusable)?;
+        let key = self.signing(&pem).map_err(unusable)?;
         let mut once = [0u8; 16];
         aws_lc_rs::rand::fill(&mut once).map_err(|_| Failure::ours(Cause::Internal, "there are no random numbers"))?;
         let jti = once.iter().map(|b| format!("{b:02x}")).collect();

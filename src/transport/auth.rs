@@ -157,6 +157,17 @@ impl Auth {
         }
     }
 
+    /// Why the key that signs for the client can't be used: where it stands below `auth`, and why. Blocking.
+    pub fn unusable_key_blocking(&self) -> Option<(&'static str, String)> {
+        match self {
+            Self::OAuth2(o) => match &o.proves {
+                Proves::Key(by) => by.unusable_blocking().map(|why| ("auth.oauth2.key", why)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The secret that goes into a header as it is, and what it is called there. A password and a client secret are coded first.
     pub fn header_secret(&self) -> Option<(SecretRef, &'static str)> {
         match self {
@@ -244,7 +255,12 @@ fn read_oauth2(mut t: Table<'_>) -> Option<Auth> {
 fn read_proves(t: &mut Table<'_>) -> Option<Proves> {
     const METHODS: [(&str, &str); 4] =
         [("basic", "basic"), ("post", "post"), ("private_key_jwt", "private_key_jwt"), ("tls_client_auth", "tls_client_auth")];
-    let method = t.word("auth_method", &METHODS).unwrap_or("basic");
+    let wrong = t.has("auth_method");
+    let Some(method) = t.word("auth_method", &METHODS).or((!wrong).then_some("basic")) else {
+        // Which keys belong to it can't be said: they are read for their own sake.
+        let _ = (t.opt::<SecretRef>("client_secret"), AssertionKey::read(t));
+        return None;
+    };
     let by_secret = matches!(method, "basic" | "post");
     let client_secret = if by_secret { secret(t, "client_secret") } else { t.opt::<SecretRef>("client_secret") };
     let key = AssertionKey::read(t);

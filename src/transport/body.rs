@@ -154,7 +154,7 @@ pub(super) async fn read(
     let over = || Failure::new(Class::Protocol, format!("{host}: the body is larger than {} (max_body)", Size(max)));
     let mut on_wire = 0usize;
     while let Some(frame) = body.frame().await {
-        let Ok(chunk) = frame.map_err(|e| wire(host, &e, "the body"))?.into_data() else { continue };
+        let Ok(chunk) = frame.map_err(|e| wire(host, &e, "the body", true))?.into_data() else { continue };
         if chunk.is_empty() {
             continue;
         }

@@ -13,7 +13,7 @@ use super::{Transport, certificate, hex_sha256};
 use crate::clock::UnixMs;
 use crate::config::table::Table;
 use crate::observed::Failure;
-use crate::outcome::Cause;
+use crate::outcome::{Cause, Reason};
 use crate::secret::{Redactor, SecretRef, SecretValue};
 
 /// A file of certificates may hold this much.
@@ -63,7 +63,18 @@ impl OwnCertificate {
         }
         holding(&chain, at).err().map(|why| ("client.certificate", format!("{file} can't be used: {why}")))
     }
+
+    /// That it ends within a month of that time, and when; `None` also where it can't be read, or has ended. Blocking.
+    pub fn ends_soon_blocking(&self, at: UnixMs) -> Option<String> {
+        let chain = read_chain_blocking(&self.file).ok()?;
+        let ends = first_end(chain.get(..1)?).filter(|ends| *ends > at)?;
+        let days = at.whole_days_until(ends);
+        (days < SOON_DAYS).then(|| format!("our own client certificate {} ends at {ends} (in {days} days)", self.file.display()))
+    }
 }
+
+/// So long before its end a certificate of ours is spoken of.
+const SOON_DAYS: i64 = 30;
 
 /// The certificates with their key; the key is read as PEM: PKCS#8, SEC1 or PKCS#1.
 fn fit(chain: Vec<CertificateDer<'static>>, key: &SecretValue) -> Result<CertifiedKey, &'static str> {
@@ -130,7 +141,7 @@ impl Transport {
         let own = facts.first().ok_or_else(|| unusable("it can't be read"))?;
         let (not_before, not_after) = (own.not_before, own.not_after);
         let sha256 = chain.first().map(|own| hex_sha256(own)).unwrap_or_default();
-        let certified = fit(chain, key).map_err(unusable)?;
+        let certified = fit(chain, key).map_err(|why| unusable(why).because(Reason::OwnCertificate))?;
         Ok(Arc::new(ClientCertificate { resolver: Arc::new(SingleCertAndKey::from(certified)), not_before, not_after, sha256 }))
     }
 
@@ -146,7 +157,10 @@ impl Transport {
         let read = self.client_certificate(&own.file, &key).await?;
         match dated(read.not_before, read.not_after, now) {
             None => Ok(Some(read)),
-            Some(why) => Err(Failure::ours(Cause::Secret, format!("client certificate {}: {why}", own.file.display()))),
+            Some(why) => {
+                let detail = format!("client certificate {}: {why}", own.file.display());
+                Err(Failure::ours(Cause::Secret, detail).because(Reason::OwnCertificate))
+            }
         }
     }
 }

@@ -13,12 +13,12 @@ use tokio::net::{TcpSocket, TcpStream};
 use url::Host;
 
 use super::client::ClientCertificate;
-use super::tls::{Captured, refusal};
+use super::tls::{Captured, Refusal, refusal};
 use super::{HttpVersion, Options, Transport, certificate, family, guard};
 use crate::clock::monotonic;
 use crate::fields::host_port;
 use crate::observed::{Failure, Hop, Observed, Step, TlsFacts, bounded};
-use crate::outcome::{Cause, Class};
+use crate::outcome::{Cause, Class, Reason};
 use crate::route::{Family, Prefers};
 use crate::secret::Redactor;
 
@@ -111,9 +111,12 @@ impl Transport {
             let name = if v4 { "IPv4" } else { "IPv6" };
             let addresses: Vec<SocketAddr> = found.iter().copied().filter(|a| a.is_ipv4() == v4).collect();
             if addresses.is_empty() {
+                let guarded = hop(observed).families.iter().any(|f| f.family == family::name(v4));
+                let reason = (!guarded).then_some(Reason::NoSuchFamily);
                 let why = format!("the name has no {name} address that may be connected to");
                 family::note(observed, v4, None, None, Some(why.clone()));
-                failed = failed.or(Some(Failure::new(Class::Dns, format!("{host} over {name}: {why}"))));
+                let failure = Failure { reason, ..Failure::new(Class::Dns, format!("{host} over {name}: {why}")) };
+                failed = failed.or(Some(failure));
                 continue;
             }
             let started = monotonic();
@@ -183,10 +186,9 @@ impl Transport {
         };
         let addresses = family::arranged(addresses, wanted, options.way.source);
         if addresses.is_empty() {
-            return Err(Failure {
-                answered: true,
-                ..Failure::new(Class::Dns, format!("{host}: {}", family::lacks(wanted, options.way.source)))
-            });
+            let (why, of_family) = family::lacks(wanted, options.way.source);
+            let reason = of_family.then_some(Reason::NoSuchFamily);
+            return Err(Failure { answered: true, reason, ..Failure::new(Class::Dns, format!("{host}: {why}")) });
         }
         observed.step = Step::Connect;
         let mut open = Vec::with_capacity(addresses.len());
@@ -262,7 +264,7 @@ impl Transport {
                 Ok((Box::new(stream), h2))
             }
             Err(e) => {
-                let failure = broken_handshake(host, &e, redactor);
+                let failure = broken_handshake(host, &e, client.is_some(), redactor);
                 if failure.class == Class::Certificate {
                     facts.refused = Some(failure.detail.clone());
                 }
@@ -398,10 +400,10 @@ pub(super) fn why_not(error: &io::Error) -> String {
     }
 }
 
-fn broken_handshake(host: &Host, error: &io::Error, redactor: &Redactor) -> Failure {
+fn broken_handshake(host: &Host, error: &io::Error, shown: bool, redactor: &Redactor) -> Failure {
     if let Some(e) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        let (class, words) = refusal(&host.to_string(), e);
-        return Failure::new(class, redactor.clean(&words));
+        let Refusal { class, words, reason } = refusal(&host.to_string(), e, shown);
+        return Failure { reason, ..Failure::new(class, redactor.clean(&words)) };
     }
     if is_ours(error) {
         return Failure::ours(Cause::Capacity, format!("no TLS with {host}, this machine is out of means: {error}"));

@@ -14,13 +14,13 @@ use super::auth::{Digest, reveal, sensitive};
 use super::exchange::{Answer, Request, full_url, shown_host};
 use super::{Transport, hex_sha256};
 use crate::observed::{Failure, bounded};
-use crate::outcome::{Cause, Class};
+use crate::outcome::{Cause, Class, Reason};
 use crate::secret::{Redactor, SecretValue};
 
 mod challenge;
 
 pub(super) use challenge::{Algorithm, Challenge};
-use challenge::{Qop, challenges};
+use challenge::{Qop, challenges, in_words};
 
 /// So many servers' challenges are kept; any one goes when there are more.
 const MOST: usize = 4096;
@@ -85,9 +85,9 @@ impl Transport {
         self.nonces.forget(&key);
         let challenge = match chosen(&refused.headers, digest.md5) {
             Ok(challenge) => challenge,
-            Err(why) => {
+            Err((why, reason)) => {
                 let detail = format!("{} answered 401, and {why}", shown_host(&request.url));
-                return Err(Failure::new(Class::Unauthorized, bounded(redactor.clean(&detail), 300)));
+                return Err(Failure { reason, ..Failure::new(Class::Unauthorized, bounded(redactor.clean(&detail), 300)) });
             }
         };
         // What was remembered may have been forgotten over there; what was just answered is wrong unless it came too late.
@@ -101,19 +101,31 @@ impl Transport {
     }
 }
 
-/// The challenge to answer, or why none can be.
-fn chosen(headers: &HeaderMap, md5: bool) -> Result<Challenge, String> {
+/// The lines of `WWW-Authenticate` as one.
+fn asked(headers: &HeaderMap) -> String {
     let lines: Vec<&str> = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|v| v.to_str().ok()).collect();
-    let offered = challenges(&lines.join(", "));
+    lines.join(", ")
+}
+
+/// What a refusal asks for, for people: redacted, one line, at most 200 characters.
+pub(super) fn asks_for(headers: &HeaderMap, redactor: &Redactor) -> Option<String> {
+    in_words(&asked(headers)).map(|words| bounded(redactor.clean(&words), 200))
+}
+
+/// The challenge to answer, or why none can be.
+fn chosen(headers: &HeaderMap, md5: bool) -> Result<Challenge, (&'static str, Option<Reason>)> {
+    let offered = challenges(&asked(headers));
     if offered.is_empty() {
-        return Err("offers no Digest (WWW-Authenticate)".to_owned());
+        return Err(("offers no Digest (WWW-Authenticate)", None));
     }
     let good: Vec<Challenge> = offered.into_iter().filter_map(|offer| offer.ok()).collect();
     let strong = good.iter().find(|c| c.algorithm != Algorithm::Md5);
     match strong.or(good.first().filter(|_| md5)) {
         Some(challenge) => Ok(challenge.clone()),
-        None if !good.is_empty() => Err("offers Digest with MD5 only; expected SHA-256, or md5 = true in auth.digest".to_owned()),
-        None => Err("offers Digest in no way that is spoken here; expected SHA-256, SHA-512-256 or MD5, with qop=auth".to_owned()),
+        None if !good.is_empty() => {
+            Err(("offers Digest with MD5 only; expected SHA-256, or md5 = true in auth.digest", Some(Reason::Md5Only)))
+        }
+        None => Err(("offers Digest in no way that is spoken here; expected SHA-256, SHA-512-256 or MD5, with qop=auth", None)),
     }
 }
 

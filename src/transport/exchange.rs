@@ -21,6 +21,7 @@ use super::away::Endpoint;
 use super::connect::{Sent, hop, is_ours};
 use super::kept::{Link, Live, MAX_HEADERS, Place};
 use super::listen::Listener;
+use super::tls::Refusal;
 use super::{Options, Transport, body};
 use crate::clock::monotonic;
 use crate::fields::masked_query;
@@ -112,7 +113,10 @@ impl Transport {
                     }
                 };
                 let patience = (reused && request.method.is_idempotent()).then_some(options.timeout / SHARE_OF_A_KEPT_ONE);
-                match (heard(patience, Box::pin(self.converse(link, request, &url, &host, observed))).await, fresh.take()) {
+                match (
+                    heard(patience, Box::pin(self.converse(link, request, &url, (&host, client.is_some()), observed))).await,
+                    fresh.take(),
+                ) {
                     (Ok(answered), _) => break answered,
                     // It ended while nobody looked, or was forgotten on the way: that is no answer, and a request that may be repeated is.
                     (Err(unanswered), Some(new)) if patience.is_some() && unanswered.gone => {
@@ -123,6 +127,9 @@ impl Transport {
             };
             let (parts, incoming) = response.into_parts();
             hop(observed).status = Some(parts.status.as_u16());
+            if parts.status == StatusCode::UNAUTHORIZED && !observed.brief {
+                hop(observed).asks_for = super::digest::asks_for(&parts.headers, redactor);
+            }
             if token.is_none() {
                 observed.status = Some(parts.status.as_u16());
             }
@@ -169,7 +176,7 @@ impl Transport {
         link: Link,
         request: &Request,
         url: &Url,
-        host: &str,
+        (host, shown): (&str, bool),
         observed: &mut Observed,
     ) -> Result<(http::Response<Incoming>, Live), Unanswered> {
         observed.step = Step::Processing;
@@ -179,7 +186,7 @@ impl Transport {
         let hop = hop(observed);
         hop.phases.processing = Some(started.elapsed());
         let (response, live) =
-            answered.map_err(|e| Unanswered { failure: wire(host, &e, "the response"), gone: !e.is_parse() && !e.is_user() })?;
+            answered.map_err(|e| Unanswered { failure: wire(host, &e, "the response", shown), gone: !e.is_parse() && !e.is_user() })?;
         hop.version = Some(version_text(response.version()).to_owned());
         // HTTP/2 has no cap on the number of headers of its own.
         if response.headers().len() > MAX_HEADERS {
@@ -353,8 +360,8 @@ fn turn(request: &mut Request, status: StatusCode, from: &Url, mut to: Url, reda
     Ok(())
 }
 
-/// What went wrong on the wire after the connection stood.
-pub(super) fn wire(host: &str, error: &hyper::Error, what: &str) -> Failure {
+/// What went wrong on the wire after the connection stood; `shown`: we had a certificate of our own to show.
+pub(super) fn wire(host: &str, error: &hyper::Error, what: &str, shown: bool) -> Failure {
     if error.is_parse_too_large() {
         return Failure::new(
             Class::Protocol,
@@ -375,8 +382,8 @@ pub(super) fn wire(host: &str, error: &hyper::Error, what: &str) -> Failure {
         if let Some(io) = e.downcast_ref::<io::Error>() {
             if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
                 // After the handshake there are only alerts: nothing a stranger worded.
-                let (class, words) = super::tls::refusal(host, tls);
-                return Failure::new(class, words);
+                let Refusal { class, words, reason } = super::tls::refusal(host, tls, shown);
+                return Failure { reason, ..Failure::new(class, words) };
             }
             if is_ours(io) {
                 return Failure::ours(Cause::Capacity, format!("{host}: this machine is out of means: {io}"));

@@ -34,16 +34,16 @@ pub(super) fn arranged(found: Vec<SocketAddr>, family: Family, source: Option<Ip
     wanted
 }
 
-/// What a host lacks, where nothing is left of its addresses.
-pub(super) fn lacks(family: Family, source: Option<IpAddr>) -> &'static str {
+/// What a host lacks, where nothing is left of its addresses; `true`: it may have some of the other family.
+pub(super) fn lacks(family: Family, source: Option<IpAddr>) -> (&'static str, bool) {
     let v4 = match (family, source) {
         (Family::Only(f), _) => Some(f == Prefers::Ipv4),
         (_, source) => source.map(|s| s.is_ipv4()),
     };
     match v4 {
-        Some(true) => "the name has no IPv4 address, and no other is to be used",
-        Some(false) => "the name has no IPv6 address, and no other is to be used",
-        None => "the name has no addresses",
+        Some(true) => ("the name has no IPv4 address, and no other is to be used", true),
+        Some(false) => ("the name has no IPv6 address, and no other is to be used", true),
+        None => ("the name has no addresses", false),
     }
 }
 

@@ -22,7 +22,7 @@ use super::exchange::{Answer, Request, shown};
 use super::{HttpVersion, Options, Transport, hex_sha256, status};
 use crate::clock::{Clock, monotonic};
 use crate::observed::{Failure, Observed, Step, bounded};
-use crate::outcome::{Cause, Class};
+use crate::outcome::{Cause, Class, Reason};
 use crate::secret::{Redactor, SecretValue};
 
 /// So many different tokens are kept; the one unused for longest goes first.
@@ -208,7 +208,7 @@ impl Transport {
             f.detail = bounded(format!("token endpoint {url}: {}", f.detail), 300);
             f
         })?;
-        read(&answer, &url, redactor)
+        read(&answer, (&url, matches!(oauth2.proves, Proves::Key(_))), redactor)
     }
 }
 
@@ -306,7 +306,7 @@ async fn request(oauth2: &OAuth2, secret: Option<&SecretValue>, redactor: &mut R
     }
 }
 
-fn read(answer: &Answer, url: &str, redactor: &mut Redactor) -> Result<Issued, Failure> {
+fn read(answer: &Answer, (url, by_key): (&str, bool), redactor: &mut Redactor) -> Result<Issued, Failure> {
     let json: Option<Value> = serde_json::from_slice(&answer.body).ok();
     let text = |name: &str| json.as_ref().and_then(|j| j.get(name)).and_then(Value::as_str);
     let issues = text("access_token").is_some_and(|t| !t.is_empty());
@@ -326,7 +326,8 @@ fn read(answer: &Answer, url: &str, redactor: &mut Redactor) -> Result<Issued, F
         if let Some(more) = text("error_description") {
             detail.push_str(&format!(": {more}"));
         }
-        return Err(Failure { retry_after, ..Failure::new(class, redactor.clean(&detail)) });
+        let reason = (error == "invalid_client" && by_key).then_some(Reason::AssertionRefused);
+        return Err(Failure { retry_after, reason, ..Failure::new(class, redactor.clean(&detail)) });
     }
     let unusable = |why: &str| Failure::new(Class::Assertion, format!("token endpoint {url} answered {} {why}", answer.status.as_u16()));
     let token = text("access_token").filter(|t| !t.is_empty()).ok_or_else(|| unusable("without an access_token"))?;

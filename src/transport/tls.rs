@@ -17,7 +17,7 @@ use super::HttpVersion;
 use super::certificate::MAX_CHAIN;
 use super::client::ClientCertificate;
 use crate::clock::UnixMs;
-use crate::outcome::Class;
+use crate::outcome::{Class, Reason};
 
 /// A CA file may hold this much.
 const MAX_CA_BYTES: u64 = 1024 * 1024;
@@ -186,17 +186,30 @@ impl ServerCertVerifier for Capturing {
     }
 }
 
-/// A refused handshake: its class, and what is wrong with the certificate or with the rest. The words hold names a stranger chose: to be
-/// redacted before they are cut to length.
-pub(super) fn refusal(host: &str, error: &rustls::Error) -> (Class, String) {
+/// A refused handshake: its class, and what is wrong with the certificate or with the rest.
+#[derive(Debug, PartialEq)]
+pub(super) struct Refusal {
+    pub(super) class: Class,
+    /// They hold names a stranger chose: to be redacted before they are cut to length.
+    pub(super) words: String,
+    pub(super) reason: Option<Reason>,
+}
+
+/// What a refused handshake means; `shown`: we had a certificate of our own to show.
+pub(super) fn refusal(host: &str, error: &rustls::Error, shown: bool) -> Refusal {
     use rustls::AlertDescription as Alert;
+    // A server judges no other certificate than ours.
+    let wants_ours = matches!(error, rustls::Error::AlertReceived(Alert::CertificateRequired | Alert::BadCertificate));
+    if wants_ours && !shown {
+        let words = format!("{host}: the server wants a client certificate, and the check has none (client)");
+        return Refusal { class: Class::Tls, words, reason: Some(Reason::NoCertificate) };
+    }
     let (class, why) = match error {
         rustls::Error::InvalidCertificate(e) => (Class::Certificate, certificate_words(e)),
         rustls::Error::NoCertificatesPresented => (Class::Certificate, "the server sent no certificate".into()),
-        rustls::Error::AlertReceived(Alert::CertificateRequired | Alert::BadCertificate) => {
-            (Class::Tls, "the server wants a client certificate, or did not accept ours".into())
+        rustls::Error::AlertReceived(alert @ (Alert::CertificateRequired | Alert::BadCertificate)) => {
+            (Class::Tls, format!("the server did not accept our client certificate ({alert:?})"))
         }
-        // A server judges no other certificate than ours.
         rustls::Error::AlertReceived(
             alert @ (Alert::UnknownCA
             | Alert::CertificateExpired
@@ -213,12 +226,12 @@ pub(super) fn refusal(host: &str, error: &rustls::Error) -> (Class, String) {
         rustls::Error::InvalidMessage(_) => (Class::Tls, "what the server sent is not TLS".into()),
         other => (Class::Tls, format!("the TLS handshake failed ({other})")),
     };
-    (class, format!("{host}: {why}"))
+    Refusal { class, words: format!("{host}: {why}"), reason: None }
 }
 
 /// What went wrong in a handshake of our own, for people. The words may hold names that a stranger chose.
 pub fn tls_words(host: &str, error: &rustls::Error) -> String {
-    refusal(host, error).1
+    refusal(host, error, true).words
 }
 
 fn certificate_words(error: &CertificateError) -> String {
@@ -270,9 +283,13 @@ mod tests {
             time: UnixTime::since_unix_epoch(std::time::Duration::from_secs(2)),
             not_after: UnixTime::since_unix_epoch(std::time::Duration::from_secs(1)),
         });
-        assert_eq!(refusal("x", &expired), (Class::Certificate, "x: a certificate expired at 1970-01-01T00:00:01Z".into()));
+        let words = "x: a certificate expired at 1970-01-01T00:00:01Z".to_owned();
+        assert_eq!(refusal("x", &expired, true), Refusal { class: Class::Certificate, words, reason: None });
         let alert = rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);
-        assert_eq!(refusal("x", &alert).0, Class::Tls);
+        assert_eq!(refusal("x", &alert, false).class, Class::Tls);
+        let wanted = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
+        assert_eq!(refusal("x", &wanted, false).reason, Some(Reason::NoCertificate));
+        assert_eq!(refusal("x", &wanted, true).reason, None);
         for (presented, name) in
             [("DnsName(\"a.example\")", "a.example"), ("IpAddress(127.0.0.1)", "127.0.0.1"), ("a.example", "a.example")]
         {

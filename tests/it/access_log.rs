@@ -34,8 +34,9 @@ fn each_request_is_told_once_by_its_template_and_the_name_of_its_token() {
     request("GET", &format!("{}/api/v1/incidents/hunter23", daemon.url), &[("authorization", &bearer)]);
     request("GET", &format!("{}/hunter24?x=hunter25", daemon.url), &[("authorization", "Bearer hunter26")]);
     request("HUNTER27", &format!("{hooks}/hooks/hunter28/x/y"), &[]);
-    let told = eventually("four lines", || Some(lines(&daemon)).filter(|l| l.len() >= 4));
-    assert_eq!(told.len(), 4, "{told:#?}");
+    assert_eq!(request("POST", &format!("{}/-/reload", daemon.url), &[("authorization", &bearer)]).0, 403);
+    let told = eventually("five lines", || Some(lines(&daemon)).filter(|l| l.len() >= 5));
+    assert_eq!(told.len(), 5, "{told:#?}");
     let shown = |n: usize, key: &str| told[n][key].clone();
     let about = |n: usize| ["listener", "method", "path", "status", "who"].map(|key| shown(n, key));
     assert_eq!(about(0), ["server".into(), "GET".into(), "/".into(), 200.into(), "grafana".into()] as [Value; 5]);
@@ -44,6 +45,7 @@ fn each_request_is_told_once_by_its_template_and_the_name_of_its_token() {
     assert_eq!(about(1), ["server".into(), "GET".into(), "/api/v1/incidents/{id}".into(), 404.into(), "grafana".into()] as [Value; 5]);
     assert_eq!(about(2), ["server".into(), "GET".into(), "other".into(), 401.into(), "-".into()] as [Value; 5]);
     assert_eq!(about(3), ["receiver".into(), "other".into(), "other".into(), 404.into(), "-".into()] as [Value; 5]);
+    assert_eq!(about(4), ["server".into(), "POST".into(), "/-/reload".into(), 403.into(), "grafana".into()] as [Value; 5]);
     let all = daemon.log();
     assert!(!all.contains("hunter2") && !all.contains(&token), "{all}");
 
@@ -53,6 +55,6 @@ fn each_request_is_told_once_by_its_template_and_the_name_of_its_token() {
     daemon.signal("HUP");
     eventually("it is in force", || daemon.log().contains("configuration taken over").then_some(()));
     request("GET", &format!("{}/-/healthy", daemon.url), &[]);
-    assert_eq!(lines(&daemon).len(), 4);
+    assert_eq!(lines(&daemon).len(), 5);
     assert_eq!(daemon.stop(), Some(0));
 }

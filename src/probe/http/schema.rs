@@ -10,6 +10,7 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, ReferencingError, ValidationError, Validator};
 use serde_json::Value;
 
+use crate::config::table::nearest;
 use crate::observed::{Failure, bounded};
 use crate::outcome::Cause;
 
@@ -63,6 +64,114 @@ const WORDS: [&str; 40] = [
     "maximum",
     "multipleOf",
 ];
+
+/// The words that ask nothing, of both drafts and of OpenAPI.
+const SAYING: [&str; 23] = [
+    "$schema",
+    "$id",
+    "$anchor",
+    "$dynamicAnchor",
+    "$vocabulary",
+    "$comment",
+    "$defs",
+    "definitions",
+    "title",
+    "description",
+    "default",
+    "example",
+    "examples",
+    "deprecated",
+    "readOnly",
+    "writeOnly",
+    "contentEncoding",
+    "contentMediaType",
+    "contentSchema",
+    "nullable",
+    "discriminator",
+    "externalDocs",
+    "xml",
+];
+
+/// The first keyword in a schema that no draft knows, such as a misspelt one, in words: it asks nothing. Blocking; `None` also where the file is no schema.
+pub(super) fn strange_keyword_blocking(file: &Path) -> Option<String> {
+    let document: Value = serde_json::from_slice(&crate::files::read_blocking(file, MOST_BYTES).ok()?).ok()?;
+    strange_keyword(&document, &mut String::new())
+}
+
+/// `place`: of the schema in its document, by which what is found is named.
+fn strange_keyword(schema: &Value, place: &mut String) -> Option<String> {
+    let object = schema.as_object()?;
+    for (key, value) in object {
+        let known = WORDS.contains(&key.as_str()) || SAYING.contains(&key.as_str()) || key.starts_with("x-");
+        if !known {
+            let words: Vec<&str> = WORDS.iter().chain(&SAYING).copied().collect();
+            let near = nearest(key, &words).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            let at = if place.is_empty() { "its root" } else { place.as_str() };
+            return Some(bounded(format!("{key:?} at {at} is no keyword of JSON Schema, and asks nothing{near}"), 300));
+        }
+        let before = place.len();
+        place.push_str(&format!("/{key}"));
+        let found = match (key.as_str(), value) {
+            ("properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas" | "dependencies", Value::Object(inner)) => {
+                inner.iter().find_map(|(name, inner)| below(inner, name, place))
+            }
+            ("allOf" | "anyOf" | "oneOf" | "prefixItems" | "items", Value::Array(inner)) => {
+                inner.iter().enumerate().find_map(|(n, inner)| below(inner, &n.to_string(), place))
+            }
+            (
+                "items"
+                | "additionalItems"
+                | "unevaluatedItems"
+                | "contains"
+                | "additionalProperties"
+                | "unevaluatedProperties"
+                | "propertyNames"
+                | "not"
+                | "if"
+                | "then"
+                | "else"
+                | "contentSchema",
+                inner,
+            ) => strange_keyword(inner, place),
+            _ => None,
+        };
+        place.truncate(before);
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
+}
+
+fn below(schema: &Value, name: &str, place: &mut String) -> Option<String> {
+    let before = place.len();
+    place.push_str(&format!("/{name}"));
+    let found = strange_keyword(schema, place);
+    place.truncate(before);
+    found
+}
+
+/// What is wrong with a schema itself, at its place, where its checker's words would not help.
+fn wrong_schema(e: &ValidationError<'_>) -> Option<String> {
+    let last = e.instance_path().as_str().rsplit('/').next().unwrap_or_default().to_owned();
+    match e.kind() {
+        ValidationErrorKind::AnyOf { .. } if last == "type" => Some(format!(
+            "{} is no type; expected \"array\", \"boolean\", \"integer\", \"null\", \"number\", \"object\" or \"string\", or a list of them",
+            e.instance()
+        )),
+        ValidationErrorKind::Format { format } if format == "regex" => {
+            let text = e.instance().as_str().unwrap_or_default();
+            let looks = ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|start| text.contains(start));
+            let why = if looks {
+                "look-around ((?=...), (?!...), (?<=...), (?<!...)) is not supported"
+            } else {
+                "it can't be read, or asks for what is not supported, such as \\1"
+            };
+            Some(format!("{} can't be used as a regular expression: {why}", e.instance()))
+        }
+        _ => None,
+    }
+}
 
 /// A schema, ready to judge.
 #[derive(Debug)]
@@ -122,7 +231,7 @@ impl Schema {
         let at = |place: &str| if place.is_empty() { "its root".to_owned() } else { place.to_owned() };
         let why = |e: &ValidationError<'_>| match e.kind() {
             ValidationErrorKind::Referencing(wrong) => format!("a $ref leads nowhere: {}", nowhere(wrong)),
-            _ => format!("at {}: {e}", at(e.instance_path().as_str())),
+            _ => format!("at {}: {}", at(e.instance_path().as_str()), wrong_schema(e).unwrap_or_else(|| e.to_string())),
         };
         options.build(document).map(Self).map_err(|e| bounded(why(&e), 300))
     }
@@ -249,6 +358,32 @@ mod tests {
             }
             Ok(())
         });
+    }
+
+    #[test]
+    fn a_keyword_that_nobody_knows_is_told_with_its_place() {
+        let said = |schema: Value| strange_keyword(&schema, &mut String::new());
+        let good = json!({
+            "$schema": "x", "type": "object", "x-own": 1, "properties": { "requierd": { "type": "string", "examples": [{ "foo": 1 }] } },
+            "default": { "foo": 1 }, "dependencies": { "a": ["b"] }, "anyOf": [true, { "const": { "foo": 1 } }]
+        });
+        assert_eq!(said(good), None);
+        let why = "\"requierd\" at its root is no keyword of JSON Schema, and asks nothing; did you mean required?";
+        assert_eq!(said(json!({ "type": "object", "requierd": ["a"] })).as_deref(), Some(why));
+        let deep = said(json!({ "properties": { "a": { "items": { "anyOf": [{}, { "minumum": 1 }] } } } })).unwrap();
+        assert!(
+            deep.starts_with("\"minumum\" at /properties/a/items/anyOf/1 is no keyword") && deep.ends_with("did you mean minimum?"),
+            "{deep}"
+        );
+    }
+
+    #[test]
+    fn what_a_schema_gets_wrong_is_said_in_plain_words() {
+        let said = |schema: Value| Schema::new(&schema).unwrap_err();
+        let of_type = said(json!({ "type": "objekt" }));
+        assert!(of_type.starts_with("at /type: \"objekt\" is no type; expected \"array\","), "{of_type}");
+        let of_pattern = said(json!({ "properties": { "a": { "pattern": "(?=x)" } } }));
+        assert!(of_pattern.contains("at /properties/a/pattern: ") && of_pattern.contains("look-around"), "{of_pattern}");
     }
 
     #[test]

@@ -74,6 +74,9 @@ impl fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
+    /// What is expected of a key in PEM form.
+    pub const EXPECTED: &'static str =
+        "expected a private key in PEM form, PKCS#8 (BEGIN PRIVATE KEY) without a password: RSA from 2048 bits, P-256, P-384 or Ed25519";
     /// Every algorithm there is a key for.
     pub const ALGORITHMS: [&'static str; 5] = ["RS256", "PS256", "ES256", "ES384", "EdDSA"];
 
@@ -82,7 +85,13 @@ impl SigningKey {
         match (self, alg) {
             (Self::Rsa(key), Some("PS256")) => Ok(Self::RsaPss(key)),
             (key, alg) if alg.is_none_or(|a| a == key.alg()) => Ok(key),
-            _ => Err("it is of another kind than alg asks for"),
+            (key, Some(alg)) => Err(match (key.alg(), alg) {
+                ("RS256", _) => "it is an RSA key, which can't sign by the alg that is written (RSA: RS256 or PS256)",
+                ("ES256", _) => "it is a P-256 key, which can't sign by the alg that is written (P-256: ES256)",
+                ("ES384", _) => "it is a P-384 key, which can't sign by the alg that is written (P-384: ES384)",
+                _ => "it is an Ed25519 key, which can't sign by the alg that is written (Ed25519: EdDSA)",
+            }),
+            (_, None) => Err("it is of another kind than alg asks for"),
         }
     }
 
@@ -92,13 +101,13 @@ impl SigningKey {
         let p256 = || EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).ok().map(|k| Self::P256(Box::new(k)));
         let p384 = || EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, der).ok().map(|k| Self::P384(Box::new(k)));
         let ed = || Ed25519KeyPair::from_pkcs8(der).ok().map(|k| Self::Ed25519(Box::new(k)));
-        rsa().or_else(p256).or_else(p384).or_else(ed).ok_or("expected a private key in PKCS#8: RSA from 2048 bits, P-256, P-384 or Ed25519")
+        rsa().or_else(p256).or_else(p384).or_else(ed).ok_or_else(|| not_taken(der))
     }
 
-    /// The same in PEM form.
+    /// The same in PEM form. An error says what it is instead, and nothing of what it holds.
     pub fn from_pem(text: &str) -> Result<Self, &'static str> {
         let key = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes());
-        Self::from_pkcs8(key.map_err(|_| "expected a private key in PEM form, PKCS#8 without a password")?.secret_pkcs8_der())
+        Self::from_pkcs8(key.map_err(|_| instead_of_a_key(text))?.secret_pkcs8_der())
     }
 
     /// The algorithm it signs by.
@@ -132,6 +141,41 @@ impl SigningKey {
             Self::Ed25519(key) => key.sign(text.as_bytes()).as_ref().to_vec(),
         };
         Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+}
+
+/// Why a key in PKCS#8 is not taken, by the kind of key it says it is.
+fn not_taken(der: &[u8]) -> &'static str {
+    // rsaEncryption and id-ecPublicKey as they stand near the beginning; and what the shortest RSA key of 2048 bits takes up in any case.
+    const RSA: [u8; 11] = [6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+    const ELLIPTIC: [u8; 9] = [6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+    const SHORTEST_RSA: usize = 1100;
+    let says = |oid: &[u8]| der.get(..der.len().min(40)).is_some_and(|head| head.windows(oid.len()).any(|w| w == oid));
+    if says(&RSA) && der.len() < SHORTEST_RSA {
+        "it is an RSA key of fewer than 2048 bits"
+    } else if says(&RSA) {
+        "it is an RSA key that can't be used"
+    } else if says(&ELLIPTIC) {
+        "it is a key on another curve than P-256 and P-384"
+    } else {
+        "it is a key of a kind that is not known here"
+    }
+}
+
+/// What stands where a private key in PKCS#8 is to stand, by its first line.
+fn instead_of_a_key(text: &str) -> &'static str {
+    let label = text.split_once("-----BEGIN ").and_then(|(_, rest)| rest.split_once("-----")).map(|(label, _)| label);
+    match label {
+        Some("PRIVATE KEY") => "it is damaged: what stands between its first and its last line is no PEM",
+        Some("ENCRYPTED PRIVATE KEY") => "it is locked with a password",
+        Some("RSA PRIVATE KEY") => "it is a key in PKCS#1 (BEGIN RSA PRIVATE KEY); openssl pkcs8 -topk8 -nocrypt makes PKCS#8 of it",
+        Some("EC PRIVATE KEY" | "EC PARAMETERS") => {
+            "it is a key in SEC1 (BEGIN EC PRIVATE KEY); openssl pkcs8 -topk8 -nocrypt makes PKCS#8 of it"
+        }
+        Some("PUBLIC KEY" | "RSA PUBLIC KEY") => "it is a public key, which can't sign",
+        Some("CERTIFICATE") => "it is a certificate, which can't sign",
+        Some(_) => "it is PEM of another kind",
+        None => "it is not PEM",
     }
 }
 
@@ -200,4 +244,32 @@ fn audience(claims: &Value, accepted: &Accepted<'_>) -> Option<String> {
     }
     let near = all.iter().find_map(|a| known.iter().find_map(|k| difference(k, a)));
     Some(format!("aud is neither the issuer nor the token endpoint{}", near.map(|d| format!("; they differ {d}")).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_key_to_sign_with_is_told_by_what_it_is() {
+        let pem = |label: &str| format!("-----BEGIN {label}-----\nc2VjcmV0IGtleQ==\n-----END {label}-----\n");
+        for (label, why) in [
+            ("PUBLIC KEY", "a public key"),
+            ("RSA PRIVATE KEY", "PKCS#1"),
+            ("EC PRIVATE KEY", "SEC1"),
+            ("ENCRYPTED PRIVATE KEY", "a password"),
+            ("CERTIFICATE", "a certificate"),
+            ("DH PARAMETERS", "another kind"),
+            ("PRIVATE KEY", "not known here"),
+        ] {
+            let said = SigningKey::from_pem(&pem(label)).unwrap_err();
+            assert!(said.contains(why) && !said.contains("secret key"), "{label}: {said}");
+        }
+        assert_eq!(SigningKey::from_pem("hunter2").unwrap_err(), "it is not PEM");
+        assert!(SigningKey::from_pem("-----BEGIN PRIVATE KEY-----\n!!!").unwrap_err().contains("damaged"));
+        let rsa = [6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+        assert!(SigningKey::from_pkcs8(&[&[0x30, 0x82, 1, 1][..], &rsa].concat()).unwrap_err().contains("fewer than 2048 bits"));
+        let secp256k1 = [6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+        assert!(SigningKey::from_pkcs8(&secp256k1).unwrap_err().contains("another curve"));
+    }
 }

@@ -63,8 +63,29 @@ pub(in crate::transport) struct Challenge {
     pub(super) stale: bool,
 }
 
+/// What a 401 asks for: each scheme with what people want to know of it. `None`: no scheme is named.
+pub(in crate::transport) fn in_words(text: &str) -> Option<String> {
+    const TOLD: [&str; 4] = ["realm", "algorithm", "error", "error_description"];
+    let told = |(scheme, parameters): &(String, Vec<(String, String)>)| {
+        let all: Vec<String> = parameters
+            .iter()
+            .filter(|(name, _)| TOLD.contains(&name.as_str()))
+            .map(|(name, value)| format!("{name}=\"{value}\""))
+            .collect();
+        format!("{scheme} {}", all.join(", ")).trim_end().to_owned()
+    };
+    let all: Vec<String> = schemes(text).iter().map(told).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
 /// The digest challenges in a header, in order; `Err`: one that can't be answered.
 pub(super) fn challenges(text: &str) -> Vec<Result<Challenge, ()>> {
+    let all = schemes(text);
+    all.iter().filter(|(scheme, _)| scheme.eq_ignore_ascii_case("digest")).map(|(_, parameters)| one(parameters).ok_or(())).collect()
+}
+
+/// The schemes in a header, in order, each with its parameters.
+fn schemes(text: &str) -> Vec<(String, Vec<(String, String)>)> {
     let mut all: Vec<(String, Vec<(String, String)>)> = Vec::new();
     // A header is ASCII; of one that is not, nothing is taken.
     for item in items(text.get(..text.len().min(MOST_BYTES)).unwrap_or_default()).take(MOST_PARAMETERS) {
@@ -76,13 +97,13 @@ pub(super) fn challenges(text: &str) -> Vec<Result<Challenge, ()>> {
             None => (None, before),
         };
         if let Some(scheme) = scheme {
-            all.push((scheme.to_ascii_lowercase(), Vec::new()));
+            all.push((scheme.to_owned(), Vec::new()));
         }
         if let (Some((_, parameters)), Some(value)) = (all.last_mut(), value) {
             parameters.push((name.to_ascii_lowercase(), unquoted(value)));
         }
     }
-    all.iter().filter(|(scheme, _)| scheme == "digest").map(|(_, parameters)| one(parameters).ok_or(())).collect()
+    all
 }
 
 fn one(parameters: &[(String, String)]) -> Option<Challenge> {

@@ -9,6 +9,19 @@ const RFC: &str = "Digest realm=\"http-auth@example.org\", qop=\"auth, auth-int\
     Digest realm=\"http-auth@example.org\", qop=\"auth, auth-int\", algorithm=MD5, \
     nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\", opaque=\"FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS\"";
 
+#[test]
+fn what_is_asked_for_is_told_without_nonces() {
+    let known = Redactor::default();
+    let said = asks_for(&headers("Basic realm=\"a, b\", Digest realm=\"c\", nonce=\"n\", algorithm=MD5, Negotiate"), &known).unwrap();
+    assert_eq!(said, "Basic realm=\"a, b\"; Digest realm=\"c\", algorithm=\"MD5\"; Negotiate");
+    let bearer = "Bearer error=\"invalid_token\", error_description=\"The token expired\"";
+    assert_eq!(asks_for(&headers(bearer), &known).as_deref(), Some(bearer));
+    assert_eq!(asks_for(&HeaderMap::new(), &known), None);
+    let mut knowing = Redactor::default();
+    knowing.add(&SecretValue::new("hunter22-hunter22"));
+    assert!(!asks_for(&headers("Basic realm=\"no user hunter22-hunter22\""), &knowing).unwrap().contains("hunter22"));
+}
+
 fn headers(text: &str) -> HeaderMap {
     HeaderMap::from_iter([(WWW_AUTHENTICATE, HeaderValue::from_str(text).unwrap())])
 }
@@ -55,7 +68,8 @@ fn the_user_s_name_may_be_hashed_or_foreign() {
 fn a_challenge_without_qop_is_answered_the_old_way() {
     let said =
         "Digest realm=\"testrealm@host.com\", nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\", opaque=\"5ccc069c403ebaf9f0171e9517f40e41\"";
-    assert!(chosen(&headers(said), false).unwrap_err().contains("md5 = true"));
+    assert!(chosen(&headers(said), false).unwrap_err().0.contains("md5 = true"));
+    assert_eq!(chosen(&headers(said), false).unwrap_err().1, Some(Reason::Md5Only));
     let challenge = chosen(&headers(said), true).unwrap();
     let text = header("Mufasa", &SecretValue::new("CircleOfLife"), &challenge, (1, "c"), ("GET", "/dir/index.html"));
     assert!(
@@ -79,7 +93,7 @@ fn headers_are_read_as_servers_write_them() {
         ("Digest", "in no way that is spoken here"),
         ("\"\",=,==, ,Digest\"", "offers no Digest"),
     ] {
-        assert!(chosen(&headers(said), true).unwrap_err().contains(why), "{said}");
+        assert!(chosen(&headers(said), true).unwrap_err().0.contains(why), "{said}");
     }
     // As long as a header may be: nothing is read without end.
     assert!(challenges(&"Digest a=\"\\\"".repeat(10_000)).len() <= 64);

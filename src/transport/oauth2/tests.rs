@@ -40,7 +40,7 @@ fn refusals_are_the_token_endpoints() {
         (200, r#"{"access_token":"a\nb"}"#, Class::Assertion, "can't be sent"),
         (200, r#"{"access_token":"x","token_type":"mac"}"#, Class::Assertion, "not a bearer"),
     ] {
-        let failure = read(&answer(status, body), "https://login.example.com/token", &mut Redactor::default()).unwrap_err();
+        let failure = read(&answer(status, body), ("https://login.example.com/token", false), &mut Redactor::default()).unwrap_err();
         assert_eq!(failure.class, class, "{body}");
         assert!(
             failure.detail.starts_with("token endpoint https://login.example.com/token") && failure.detail.contains(words),
@@ -59,7 +59,7 @@ fn life_is_bounded_and_renewed_before_its_end() {
         (r#"{"access_token":"tok-1","expires_in":1e300}"#, 86_400),
     ] {
         let mut redactor = Redactor::default();
-        let issued = read(&answer(200, body), "u", &mut redactor).unwrap();
+        let issued = read(&answer(200, body), ("u", false), &mut redactor).unwrap();
         let life = issued.ends_at - monotonic();
         assert!(life <= Duration::from_secs(most) && life > Duration::from_secs(most - 5), "{body}: {life:?}");
         assert!(issued.renew_at < issued.ends_at);
@@ -234,7 +234,7 @@ fn whatever_a_token_endpoint_answers_is_a_token_or_a_failure() {
     let status = prop::sample::select(vec![200u16, 201, 204, 302, 400, 401, 403, 429, 500, 503]);
     crate::seeds::tried(24, &(status, body), |(status, body)| {
         let mut redactor = Redactor::default();
-        match read(&answer(status, &body), "https://login.example.com/token", &mut redactor) {
+        match read(&answer(status, &body), ("https://login.example.com/token", false), &mut redactor) {
             Ok(issued) => {
                 let life = issued.ends_at.saturating_duration_since(monotonic());
                 prop_assert!((200..300).contains(&status) && life <= Duration::from_secs(86_400) && issued.renew_at <= issued.ends_at);

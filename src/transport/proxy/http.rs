@@ -24,7 +24,7 @@ use super::super::way::Opened;
 use super::super::{Options, Transport};
 use super::{Target, ours};
 use crate::observed::{Failure, Observed, Step};
-use crate::outcome::{Cause, Class};
+use crate::outcome::{Cause, Class, Reason};
 
 /// The head of a proxy's answer may have so many headers, and so many bytes.
 const MAX_HEADERS: usize = 100;
@@ -113,7 +113,7 @@ fn refused(answer: &Response<Incoming>, target: Target<'_>, proxy: &str) -> Fail
         return target.failed(class, answered, proxy, why);
     }
     match status {
-        407 => ours(proxy, "it wants to know who we are, or does not accept the user name and password (407)"),
+        407 => ours(proxy, "it wants to know who we are, or does not accept the user name and password (407)").because(Reason::ProxyLogin),
         403 | 405 => {
             ours(proxy, format!("its rules don't let us connect to {authority} ({status}); many proxies allow CONNECT to port 443 alone"))
         }

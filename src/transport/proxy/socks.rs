@@ -10,7 +10,7 @@ use super::super::connect::Stream;
 use super::super::way::Opened;
 use super::{Target, broken, ours};
 use crate::observed::{Failure, Observed, Step};
-use crate::outcome::{Cause, Class};
+use crate::outcome::{Cause, Class, Reason};
 
 const VERSION: u8 = 5;
 const NO_LOGIN: u8 = 0;
@@ -71,10 +71,16 @@ async fn greet(tcp: &mut TcpStream, opened: &Opened, proxy: &str) -> Result<(), 
             tcp.write_all(&said).await.map_err(io)?;
             let mut answer = [0; 2];
             tcp.read_exact(&mut answer).await.map_err(io)?;
-            if answer[1] == 0 { Ok(()) } else { Err(ours(proxy, "it does not accept the user name and password")) }
+            if answer[1] == 0 {
+                Ok(())
+            } else {
+                Err(ours(proxy, "it does not accept the user name and password").because(Reason::ProxyLogin))
+            }
         }
         ([VERSION, _], Some(_)) => Err(ours(proxy, "it takes no user name and password")),
-        ([VERSION, _], None) => Err(ours(proxy, "it wants to know who we are; give it a user name and a password")),
+        ([VERSION, _], None) => {
+            Err(ours(proxy, "it wants to know who we are; give it a user name and a password").because(Reason::ProxyLogin))
+        }
         _ => Err(ours(proxy, "what it answers is not SOCKS 5")),
     }
 }

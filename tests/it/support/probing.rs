@@ -11,7 +11,7 @@ use soakwatch::config::table::{Source, Table};
 use soakwatch::fields::{Bytes, Span};
 use soakwatch::memory::{Memories, Memory};
 use soakwatch::observed::{Failure, Observed};
-use soakwatch::outcome::Class;
+use soakwatch::outcome::{Class, Reason};
 use soakwatch::probe::http::HttpCheck;
 use soakwatch::probe::{Kind, ProbeContext};
 use soakwatch::secret::Redactor;
@@ -119,6 +119,10 @@ impl Ran {
     /// The failure's text; empty if there is none.
     pub(crate) fn detail(&self) -> &str {
         self.failure().map_or("", |f| f.detail.as_str())
+    }
+    /// What is known beyond its class.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        self.failure().and_then(|f| f.reason)
     }
     /// The failure, unless it passed or was cut off.
     pub(crate) fn failure(&self) -> Option<&Failure> {

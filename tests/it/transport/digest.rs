@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use soakwatch::config::model::CheckDef;
-use soakwatch::outcome::{Cause, Class};
+use soakwatch::outcome::{Cause, Class, Reason};
 
 use crate::support::fake::{Fake, Reply, Seen};
 use crate::support::probing::{check, read, run, transport};
@@ -115,7 +115,11 @@ async fn md5_is_answered_where_it_is_allowed_and_what_can_t_be_is_told() {
     };
     let transport = transport(None);
     let weak = offer("Digest realm=\"x\", nonce=\"n\", algorithm=MD5, qop=\"auth\"").await;
-    run(&transport, &with(dir.path(), &weak.url("/"), PASSWORD, "")).await.failed(Class::Unauthorized, "offers Digest with MD5 only");
+    let refused = run(&transport, &with(dir.path(), &weak.url("/"), PASSWORD, "")).await;
+    refused.failed(Class::Unauthorized, "offers Digest with MD5 only");
+    assert_eq!(refused.reason(), Some(Reason::Md5Only));
+    let asked = refused.observed.hops[0].asks_for.as_deref();
+    assert_eq!(asked, Some("Digest realm=\"x\", algorithm=\"MD5\""));
     run(&transport, &with(dir.path(), &weak.url("/"), PASSWORD, ", md5 = true")).await.passed();
     let other = offer("Basic realm=\"x\"").await;
     run(&transport, &with(dir.path(), &other.url("/"), PASSWORD, "")).await.failed(Class::Unauthorized, "offers no Digest");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use soakwatch::config::model::CheckDef;
 use soakwatch::observed::OnFamily;
-use soakwatch::outcome::{Cause, Class};
+use soakwatch::outcome::{Cause, Class, Reason};
 use soakwatch::route::{Family, Prefers, Route};
 use soakwatch::transport::{Resolver, Transport};
 
@@ -70,7 +70,9 @@ async fn one_family_alone_takes_no_other() {
     let [_, closed6] = closed().await;
     let only6 = of(Family::Only(Prefers::Ipv6), "http://dual.test/");
     run(&dual(&[v4.at, closed6], None), &only6).await.failed(Class::Connect, "nothing listens there");
-    run(&dual(&[v4.at], None), &only6).await.failed(Class::Dns, "the name has no IPv6 address");
+    let lacking = run(&dual(&[v4.at], None), &only6).await;
+    lacking.failed(Class::Dns, "the name has no IPv6 address");
+    assert_eq!(lacking.reason(), Some(Reason::NoSuchFamily));
     assert!(v4.log().is_empty());
     run(&dual(&[closed6, v4.at], None), &of(Family::Only(Prefers::Ipv4), "http://dual.test/")).await.passed();
 }
@@ -92,7 +94,9 @@ async fn both_must_work_and_one_request_is_made() {
     assert_eq!(told(&ran), [("ipv4", false), ("ipv6", true)], "the other one is tried all the same");
     run(&dual(&[v4.at, closed6], Some(&pki)), &both).await.failed(Class::Connect, "over IPv6: dual.test");
     run(&dual(&[closed4, v6.at], Some(&pki)), &both).await.failed(Class::Connect, "over IPv4: dual.test");
-    run(&dual(&[v4.at], Some(&pki)), &both).await.failed(Class::Dns, "no IPv6 address");
+    let lacking = run(&dual(&[v4.at], Some(&pki)), &both).await;
+    lacking.failed(Class::Dns, "no IPv6 address");
+    assert_eq!(lacking.reason(), Some(Reason::NoSuchFamily));
     assert_eq!(v6.log().len(), 1, "no request goes out where one family fails");
 }
 

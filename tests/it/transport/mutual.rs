@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use soakwatch::clock::UnixMs;
 use soakwatch::config::model::CheckDef;
-use soakwatch::outcome::{Cause, Class};
+use soakwatch::outcome::{Cause, Class, Reason};
 use soakwatch::route::Route;
 
 use crate::support::fake::{Fake, Reply, Seen};
@@ -46,10 +46,14 @@ async fn the_right_certificate_is_let_in_and_others_are_told_why_not() {
     let check_with = shows(dir.path(), &url, "");
     own(dir.path(), &pki, VALID);
     run(&transport, &check_with).await.passed();
-    run(&transport, &check(&format!("url = \"{url}\""))).await.failed(Class::Tls, "wants a client certificate");
+    let bare = run(&transport, &check(&format!("url = \"{url}\""))).await;
+    bare.failed(Class::Tls, "wants a client certificate, and the check has none");
+    assert_eq!(bare.reason(), Some(Reason::NoCertificate));
     // The same check from now on: each pair is taken as it lies there.
     own(dir.path(), &stranger, VALID);
-    run(&transport, &check_with).await.failed(Class::Tls, "did not accept our client certificate (UnknownCA)");
+    let strange = run(&transport, &check_with).await;
+    strange.failed(Class::Tls, "did not accept our client certificate (UnknownCA)");
+    assert_eq!(strange.reason(), None);
     own(dir.path(), &pki, VALID);
     run(&transport, &check_with).await.passed();
     assert_eq!(fake.log().len(), 2, "a request goes out only to whom we were let in by");
@@ -168,4 +172,14 @@ fn what_is_wrong_is_said_when_it_is_loaded() {
     pem(dir.path(), "client-key.pem", "PRIVATE KEY", &rsa(1).pkcs8);
     let other = said();
     assert!(other.len() == 1 && other[0].0 == "client.key" && other[0].1.contains("another one's"), "{other:?}");
+    // A month before its end it is spoken of, and not earlier.
+    own(dir.path(), &pki, VALID);
+    let check = read_in(table, dir.path()).unwrap();
+    assert_eq!(check.doubts_blocking(UnixMs(1_764_547_200_000)), []);
+    own(dir.path(), &pki, 2020..2026);
+    let check = read_in(table, dir.path()).unwrap();
+    let days = |n: i64| UnixMs(1_767_225_600_000 - n * 86_400_000);
+    assert_eq!(check.doubts_blocking(days(31)), []);
+    let soon = check.doubts_blocking(days(29));
+    assert!(soon.len() == 1 && soon[0].0 == "client.certificate" && soon[0].1.contains("ends at 20"), "{soon:?}");
 }
