@@ -56,4 +56,5 @@ pub mod store;
 pub mod supervisor;
 pub mod time_server;
 pub mod transport;
+pub mod varint;
 pub mod webhook;

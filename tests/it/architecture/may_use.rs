@@ -10,6 +10,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ("fields", &["clock"]),
     ("run_id", &["clock", "fields"]),
     ("files", &[]),
+    ("varint", &[]),
     ("secret", &["files"]),
     ("route", &["secret"]),
     ("attribution", &["outcome"]),
@@ -126,8 +127,8 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ("config::outline", &["config", "config::diff", "config::fingerprint", "config::model", "fields"]),
     // What is kept, and what is shown of it.
     ("arrivals", &["clock", "fields", "outcome", "attribution", "record", "webhook", "config::model", "probe", "slots", "slots::cron"]),
-    ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "incident", "config::model"]),
-    ("store", &["clock", "fields", "finding", "outcome", "ratelimit", "record", "evidence", "incident", "board"]),
+    ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "incident", "varint", "config::model"]),
+    ("store", &["clock", "fields", "finding", "outcome", "ratelimit", "record", "evidence", "incident", "varint", "board"]),
     ("limits", &["clock", "fields", "outcome", "ratelimit", "budget", "config::model", "board"]),
     (
         "readiness",
