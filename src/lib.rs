@@ -18,6 +18,7 @@ pub mod fields;
 pub mod files;
 pub mod finding;
 pub mod health;
+pub mod hex;
 pub mod hypercare;
 pub mod incident;
 pub mod limits;
