@@ -42,6 +42,7 @@ pub mod route;
 pub mod rules;
 pub mod run;
 pub mod run_id;
+pub mod runtime;
 pub mod scheduler;
 pub mod secret;
 #[cfg(test)]

@@ -264,6 +264,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ),
     // The tasks.
     ("supervisor", &["clock", "health"]),
+    ("runtime", &[]),
     ("time_server", &["config::model", "transport", "metrics"]),
     ("self_check", &["clock", "fields", "outcome", "observed", "config::model", "transport", "metrics"]),
     (
@@ -354,6 +355,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "memory",
             "metrics",
             "probe",
+            "runtime",
             "server",
         ],
     ),
@@ -363,6 +365,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "arrivals",
             "receiver",
+            "runtime",
             "memory",
             "clock",
             "fields",
