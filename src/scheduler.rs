@@ -42,7 +42,7 @@ const MOST_WAITING: usize = 100_000;
 /// Runs that ended are looked at together, and handed to the recorder together, at most this often: to wake two tasks for each of them costs more than
 /// to take them in.
 const TOGETHER: Duration = Duration::from_millis(20);
-/// Outcomes handed on at once.
+/// Outcomes handed on at once; the recorder reckons with no more in an event.
 const MOST_TOGETHER: usize = 256;
 
 /// A wait in the pace shorter than this is none.
