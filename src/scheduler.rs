@@ -22,6 +22,7 @@ use crate::fields::CheckId;
 use crate::health::Health;
 use crate::memory::Memories;
 use crate::metrics::own::OwnMetrics;
+use crate::observed::Noted;
 use crate::outcome::Cause;
 use crate::record::{DurationCode, Record};
 use crate::recorder::{Arrived, Place, RecorderHandle};
@@ -461,7 +462,7 @@ impl Job {
                     let ran = tokio::select! {
                         biased;
                         () = self.cut.cancelled() => (Box::new(self.not_run(Cause::Shutdown)), false),
-                        report = Box::pin(run_once(&self.def, (&self.transport, &self.memories), self.slot, pace)) => {
+                        report = Box::pin(run_once(&self.def, (&self.transport, &self.memories), self.slot, pace, Noted::Unmet)) => {
                             let answered = report.answered();
                             let mut record = report.record;
                             record.facts.throttle_wait = (waited >= WORTH_TELLING).then(|| DurationCode::of(waited));

@@ -293,6 +293,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "clock",
             "fields",
             "outcome",
+            "observed",
             "record",
             "config::model",
             "transport",
