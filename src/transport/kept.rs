@@ -109,8 +109,8 @@ type Asked = Result<(Response, Live), hyper::Error>;
 
 /// Where a request is sent.
 pub(super) enum Link {
-    /// Over a connection just opened, which speaks HTTP/2 or does not.
-    Opened(Box<dyn Stream>, bool),
+    /// Over a connection opened at this moment, which speaks HTTP/2 or does not.
+    Opened { stream: Box<dyn Stream>, h2: bool, at: Instant },
     /// Over one that was kept.
     Kept(Live),
 }
@@ -119,7 +119,7 @@ impl Link {
     /// Whether it speaks HTTP/2.
     pub(super) fn is_h2(&self) -> bool {
         match self {
-            Self::Opened(_, h2) => *h2,
+            Self::Opened { h2, .. } => *h2,
             Self::Kept(live) => matches!(live.sender, Sender::Http2(_)),
         }
     }
@@ -128,15 +128,17 @@ impl Link {
     pub(super) fn ask(self, request: http::Request<Bytes>, limits: &Limits) -> impl Future<Output = Asked> {
         // Not an async function, which would hold the request twice for as long as its target is silent.
         let waiting = match self {
-            Self::Opened(stream, false) => Waits::First(request.method().clone(), Asking::new(stream, request)),
-            Self::Opened(stream, true) => Waits::Http(Box::pin(async move { Live::http2(stream, limits).await?.ask(request).await })),
+            Self::Opened { stream, h2: false, at } => Waits::First(request.method().clone(), at, Asking::new(stream, request)),
+            Self::Opened { stream, h2: true, at } => {
+                Waits::Http(Box::pin(async move { Live::http2(stream, at, limits).await?.ask(request).await }))
+            }
             Self::Kept(live) => Waits::Http(Box::pin(live.ask(request))),
         };
         async move {
             match waiting {
-                Waits::First(method, asking) => {
+                Waits::First(method, at, asking) => {
                     let answered = asking.await;
-                    Box::pin(Live::hear(answered, method, limits)).await
+                    Box::pin(Live::hear(answered, at, method, limits)).await
                 }
                 Waits::Http(asked) => asked.await,
             }
@@ -146,7 +148,7 @@ impl Link {
 
 /// What is waited for. Over HTTP/1 on a connection just opened hyper is not there before something came back.
 enum Waits<'a> {
-    First(Method, Asking),
+    First(Method, Instant, Asking),
     Http(Pin<Box<dyn Future<Output = Asked> + Send + 'a>>),
 }
 
@@ -154,12 +156,13 @@ enum Waits<'a> {
 pub(super) struct Live {
     sender: Sender,
     driver: Driver,
+    /// When the connection was made, not when something came back.
     opened: Instant,
 }
 
 impl Live {
     /// HTTP/1 over a stream over which a request was sent and something came back: waits for the head of the response.
-    async fn hear(answered: Answered, method: Method, limits: &Limits) -> Asked {
+    async fn hear(answered: Answered, opened: Instant, method: Method, limits: &Limits) -> Asked {
         let (mut sender, connection) = http1::Builder::new()
             .max_headers(MAX_HEADERS)
             .max_header_size(limits.max_headers)
@@ -172,11 +175,11 @@ impl Live {
         let ended = poll_fn(|cx| Poll::Ready(connection.as_mut().poll(cx).is_ready())).await;
         let mut driver = Driver::Waiting((!ended).then_some(connection));
         let response = driver.until(response).await?;
-        Ok((response, Self { sender: Sender::Http1(sender), driver, opened: monotonic() }))
+        Ok((response, Self { sender: Sender::Http1(sender), driver, opened }))
     }
 
     /// HTTP/2 over a stream just opened.
-    async fn http2(stream: Box<dyn Stream>, limits: &Limits) -> Result<Self, hyper::Error> {
+    async fn http2(stream: Box<dyn Stream>, opened: Instant, limits: &Limits) -> Result<Self, hyper::Error> {
         let driving = Driving::default();
         let (sender, driver) = http2::Builder::new(driving.executor())
             .max_header_list_size(u32::try_from(limits.max_headers).unwrap_or(u32::MAX))
@@ -185,7 +188,7 @@ impl Live {
             .handshake(TokioIo::new(stream))
             .await?;
         driving.spawn(driver);
-        Ok(Self { sender: Sender::Http2(sender), driver: Driver::Tasks(driving), opened: monotonic() })
+        Ok(Self { sender: Sender::Http2(sender), driver: Driver::Tasks(driving), opened })
     }
 
     /// Sends a request and waits for the head of its response.
@@ -285,5 +288,40 @@ impl Kept {
             kept.retain(|_, waiting| waiting.live.opened.elapsed() < LIFE);
         }
         kept.insert(place.check, Waiting { like: place.like, live, opened });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits { max_body: 1 << 20, max_headers: 16 * 1024, user_agent: HeaderValue::from_static("x"), traceparent: false }
+    }
+
+    /// A connection made at this moment, after its first answer, and its far end.
+    async fn answered(at: Instant) -> (Live, DuplexStream) {
+        let (near, mut far) = duplex(4096);
+        let request = http::Request::builder().uri("/").header("host", "x").body(Bytes::new()).unwrap();
+        let (limits, link) = (limits(), Link::Opened { stream: Box::new(near), h2: false, at });
+        let answer = async {
+            let _ = far.read(&mut [0; 1000]).await.unwrap();
+            far.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+        };
+        let (asked, ()) = tokio::join!(link.ask(request, &limits), answer);
+        let (response, mut live) = asked.unwrap();
+        live.until(http_body_util::BodyExt::collect(response.into_body())).await.unwrap();
+        (live, far)
+    }
+
+    #[tokio::test]
+    async fn its_age_counts_from_when_it_was_made() {
+        let made = monotonic();
+        assert_eq!(answered(made).await.0.opened, made);
+        let (near, _far) = duplex(4096);
+        assert_eq!(Live::http2(Box::new(near), made, &limits()).await.unwrap().opened, made);
     }
 }
