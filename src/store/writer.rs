@@ -39,6 +39,7 @@ pub struct Store {
     /// Where the evidence log ends; `None`: not looked up yet.
     pub(super) evidence: Option<Head>,
     /// Held while this lives; goes with the process, however it ends. Last, so that the connection is closed under it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "held, not read"))]
     pub(super) lock: Option<Lock>,
 }
 
