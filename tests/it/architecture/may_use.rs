@@ -100,7 +100,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "retry",
         ],
     ),
-    ("slots", &["run_id", "clock", "fields", "outcome", "record", "config::model"]),
+    ("slots", &["clock", "fields", "outcome", "record", "config::model"]),
     // Reading the configuration: knows the kinds' tables, runs nothing.
     (
         "config",
