@@ -20,6 +20,7 @@ pub mod finding;
 pub mod health;
 pub mod hypercare;
 pub mod incident;
+pub mod large;
 pub mod limits;
 pub mod listener_tls;
 pub mod log;

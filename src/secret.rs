@@ -91,7 +91,7 @@ impl fmt::Display for SecretValue {
 }
 
 /// Takes known secrets out of texts. One for each run; knows only what that run used.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Redactor {
     /// Forms of short secrets: found as they stand.
     exact: Forms,
@@ -113,7 +113,7 @@ const SHORTEST_LOOSE: usize = 8;
 const MAX_NESTED: usize = 4;
 
 /// Texts that are looked for all at once.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Forms {
     patterns: BTreeSet<String>,
     built: Option<aho_corasick::AhoCorasick>,

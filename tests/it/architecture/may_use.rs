@@ -19,6 +19,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ("finding", &["clock", "fields", "outcome"]),
     ("sso", &["clock", "fields", "outcome", "finding"]),
     ("observed", &["clock", "fields", "finding", "outcome", "ratelimit", "run_id"]),
+    ("large", &["clock", "outcome", "observed"]),
     ("webhook", &["clock", "secret"]),
     ("record", &["run_id", "clock", "fields", "finding", "outcome", "ratelimit"]),
     ("evidence", &["clock", "fields", "outcome", "observed"]),
@@ -44,6 +45,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "clock",
             "fields",
             "files",
+            "large",
             "outcome",
             "observed",
             "secret",
@@ -58,6 +60,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
         "probe",
         &[
             "files",
+            "large",
             "callbacks",
             "clock",
             "fields",
