@@ -1,16 +1,16 @@
 //! What a run costs at the evenly spread rate of 10,000 checks every 30 s: the daemon, a bare hyper client that makes the same exchanges, and
 //! blackbox_exporter that is asked for them; over HTTP and over HTTPS with full handshakes. And how late the daemon's runs are, beside a bare heap of timers.
 //!
-//! `cargo bench --bench exchange [-- --seconds 20 --rounds 2 --checks 10000 --every 30 --soaks 0 --https 1]` (twelve minutes; `--rounds 1` six).
+//! `cargo bench --bench exchange [-- --seconds 20 --rounds 2 --checks 10000 --every 30 --soaks 0 --https 1]` (eighteen minutes; `--rounds 1` nine).
 //! One program after the other has a window, again and again; all keep the same slots, every exchange is a new connection, and the target is a process of
 //! its own that counts them. Nobody scrapes. CPU is user and system time of the program measured; the median of its windows. Not in a window: start, sealing hours.
-//! Latency is what a run measures itself, in a window of its own in which the same checks are run on one thread, for the store keeps no phase below 0.1 ms.
+//! Latency is what a run measures itself, in windows of their own in which the same checks are run on one thread, for the store keeps no phase below 0.1 ms.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and stops at the first error")]
 
 use std::cmp::Reverse;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
@@ -40,6 +40,10 @@ mod prometheus;
 use bed::{Blackbox, Estate, Target, again, cpu_of, median, quantile, resident_of, wall_us};
 use measure::{cpu, option};
 
+/// Windows of each program in a round in which latency is looked at, by turns.
+const PAIRS: usize = 6;
+/// How long each is.
+const PAIR_SECONDS: u64 = 5;
 /// Before a window begins.
 const WARM_UP: Duration = Duration::from_secs(3);
 
@@ -73,7 +77,7 @@ async fn bare(base: &str, ca: &Path) {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let tls = base.starts_with("https").then(|| tokio_rustls::TlsConnector::from(Arc::new(config)));
     let address: Arc<str> = base.rsplit('/').next().unwrap().into();
-    let took = Arc::new(Mutex::new(Vec::new()));
+    let took: Arc<Mutex<Vec<(f64, f64)>>> = Arc::default();
     let window = Duration::from_secs(option("--seconds", 20));
     let (begin, mut before) = (wall_us() / 1000 + WARM_UP.as_millis() as i64, None);
     let walk = estate().walk(begin + window.as_millis() as i64, |n| {
@@ -84,24 +88,29 @@ async fn bare(base: &str, ca: &Path) {
         let (address, tls, took) = (Arc::clone(&address), tls.clone(), Arc::clone(&took));
         tokio::spawn(async move {
             let began = monotonic();
-            if exchange(&address, tls, n).await.is_some_and(|status| status == 200) {
-                took.lock().unwrap().push(began.elapsed().as_secs_f64() * 1e6);
+            if let Some((200, connected)) = exchange(&address, tls, n).await {
+                let us = |took: Duration| took.as_secs_f64() * 1e6;
+                took.lock().unwrap().push((us(began.elapsed()), us(connected.duration_since(began))));
             }
         });
     });
     walk.await;
     let used = cpu() - before.unwrap();
     let took = std::mem::take(&mut *took.lock().unwrap());
-    println!("{} {} {}", used.as_secs_f64(), took.len(), median(took));
+    let middle = |of: fn(&(f64, f64)) -> f64| median(took.iter().map(of).collect());
+    println!("{} {} {} {}", used.as_secs_f64(), took.len(), middle(|t| t.0), middle(|t| t.1));
 }
 
-async fn exchange(address: &str, tls: Option<tokio_rustls::TlsConnector>, n: u64) -> Option<u16> {
+/// The status, and when the connection was there.
+async fn exchange(address: &str, tls: Option<tokio_rustls::TlsConnector>, n: u64) -> Option<(u16, Instant)> {
     let stream = TcpStream::connect(address).await.ok()?;
+    let connected = monotonic();
     let _ = stream.set_nodelay(true);
-    match tls {
+    let status = match tls {
         None => request(stream, address, n).await,
         Some(tls) => request(tls.connect(ServerName::try_from("127.0.0.1").ok()?, stream).await.ok()?, address, n).await,
-    }
+    };
+    Some((status?, connected))
 }
 
 async fn request<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, address: &str, n: u64) -> Option<u16> {
@@ -206,7 +215,11 @@ impl Windows {
     fn of_bare(&mut self, words: &str, seconds: u64) {
         let numbers: Vec<f64> = words.split_whitespace().map(|w| w.parse().unwrap()).collect();
         self.add(numbers[0], numbers[1] as u64, seconds as f64);
+    }
+    fn latency(&mut self, words: &str) {
+        let numbers: Vec<f64> = words.split_whitespace().map(|w| w.parse().unwrap()).collect();
         self.p50.push(numbers[2]);
+        self.phases = format!("connect {:.0}", numbers[3]);
     }
     fn cpu(&self) -> f64 {
         median(self.cpu.clone())
@@ -265,10 +278,16 @@ fn compare(runtime: &tokio::runtime::Runtime) {
             }
             assert_eq!(daemon.stop(), Some(0));
 
-            let words = role(&["latency".to_owned(), home.display().to_string()], seconds, estate, THREADS);
-            let (p50, phases) = words.trim().split_once(' ').unwrap();
-            ours.p50.push(p50.parse().unwrap());
-            phases.clone_into(&mut ours.phases);
+            // Short windows by turns, for this machine is at times half as fast as at others.
+            for _ in 0..PAIRS {
+                for (of, threads) in [(&mut theirs, THREADS), (&mut alone, "1")] {
+                    of.latency(&role(&args, PAIR_SECONDS, estate, threads));
+                }
+                let words = role(&["latency".to_owned(), home.display().to_string()], PAIR_SECONDS, estate, THREADS);
+                let (p50, phases) = words.trim().split_once(' ').unwrap();
+                ours.p50.push(p50.parse().unwrap());
+                phases.clone_into(&mut ours.phases);
+            }
 
             if let Some(program) = &blackbox {
                 let exporter = Blackbox::start(program, dir.path(), &target.ca, Duration::from_secs(10));
@@ -295,8 +314,9 @@ fn compare(runtime: &tokio::runtime::Runtime) {
         theirs.line("bare hyper client");
         alone.line("  on one thread");
         ours.line("soakwatch");
-        let (cpu, p50) =
-            (|w: &Windows| ours.cpu() / w.cpu(), |w: &Windows| (median(ours.p50.clone()) / median(w.p50.clone()) - 1.0) * 100.0);
+        let cpu = |w: &Windows| ours.cpu() / w.cpu();
+        // Of each pair of windows, and of these the middle.
+        let p50 = |w: &Windows| (median(ours.p50.iter().zip(&w.p50).map(|(ours, theirs)| ours / theirs).collect()) - 1.0) * 100.0;
         println!("    CPU: {:.2} x the bare client's (goal: at most {}), {:.2} x on one thread", cpu(&theirs), goals.0, cpu(&alone));
         println!("    latency p50: {:+.0} % of the bare client's (goal: within 10), {:+.0} % on one thread", p50(&theirs), p50(&alone));
         if blackbox.is_some() {

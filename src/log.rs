@@ -1,14 +1,18 @@
 //! The log: text for people on a terminal, JSON otherwise, on standard error. Owns the level and the filter, and counts every message.
 //! Dependencies are capped at `warn`: their finer levels show request headers, and headers hold credentials.
 
+use std::fmt;
 use std::io::IsTerminal as _;
 
+use tracing::field::{Field, Visit};
+use tracing::span::Record;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
+use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
-use tracing_subscriber::fmt::{MakeWriter, layer};
+use tracing_subscriber::fmt::{FormatFields, FormattedFields, MakeWriter, layer};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -31,7 +35,8 @@ where
 {
     // A log that can't be written must not take the daemon with it: no messages about messages.
     let base = layer().with_writer(writer).with_timer(UtcTime(clock)).with_ansi(ansi).log_internal_errors(false);
-    let format: Box<dyn Layer<_> + Send + Sync> = if json { base.json().flatten_event(true).boxed() } else { base.boxed() };
+    let format: Box<dyn Layer<_> + Send + Sync> =
+        if json { base.json().flatten_event(true).fmt_fields(SpanFields).boxed() } else { base.boxed() };
     tracing_subscriber::registry().with(filter(level)).with(format).with(Count(counters))
 }
 
@@ -46,6 +51,55 @@ struct UtcTime(Clock);
 impl FormatTime for UtcTime {
     fn format_time(&self, w: &mut Writer<'_>) -> std::fmt::Result {
         write!(w, "{:.3}", self.0.now().timestamp())
+    }
+}
+
+/// Writes what a span says of itself as JSON, for when something is logged in it. Every run has a span, and hardly any logs something: the library's own
+/// makes a tree of values first.
+struct SpanFields;
+
+impl<'w> FormatFields<'w> for SpanFields {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
+        let mut object = Object { text: "{".to_owned() };
+        fields.record(&mut object);
+        writer.write_str(&object.text)?;
+        writer.write_char('}')
+    }
+
+    fn add_fields(&self, current: &'w mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        let mut object = Object { text: std::mem::take(&mut current.fields) };
+        // The object there is, opened again.
+        object.text.pop();
+        fields.record(&mut object);
+        object.text.push('}');
+        current.fields = object.text;
+        Ok(())
+    }
+}
+
+/// A JSON object as far as it is written.
+struct Object {
+    text: String,
+}
+
+impl Visit for Object {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let text = format!("{value:?}");
+        let simple = |text: &str| text.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'"' && b != b'\\');
+        if !self.text.ends_with('{') {
+            self.text.push(',');
+        }
+        for (part, end) in [(field.name(), ":"), (&text, "")] {
+            match simple(part) {
+                true => self.text.extend(["\"", part, "\""]),
+                false => self.text.push_str(&serde_json::Value::from(part).to_string()),
+            }
+            self.text.push_str(end);
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
     }
 }
 
@@ -102,6 +156,23 @@ mod tests {
         for line in ["{level=\"info\"} 1\n", "{level=\"debug\"} 1\n", "{level=\"trace\"} 0\n", "{level=\"warn\"} 1\n"] {
             assert!(metrics.contains(line), "{line} in {metrics}");
         }
+    }
+
+    #[test]
+    fn what_is_logged_in_a_span_says_which_as_json() {
+        let sink = Sink::default();
+        let out = sink.clone();
+        let (own, clock) = (OwnMetrics::new().unwrap(), Clock::simulated(UnixMs(0)));
+        tracing::subscriber::with_default(subscriber(Level::INFO, true, false, own.log_counters(), clock, move || out.clone()), || {
+            let odd = "a \"quote\", a \\ and\na line é";
+            let span = tracing::error_span!("run", run = %"00ff", check = odd, n = 7, later = tracing::field::Empty);
+            span.record("later", "x");
+            span.in_scope(|| tracing::warn!("said"));
+        });
+        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let span = serde_json::json!({ "name": "run", "run": "00ff", "check": "a \"quote\", a \\ and\na line é", "n": "7", "later": "x" });
+        assert_eq!((&line["span"], &line["spans"][0]), (&span, &span), "{text}");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Owns positions, the host's turns, the cap over all runs, overlap, and what becomes of slots nobody ran. Never judges a run and never stores:
 //! every slot ends as a record at the recorder. A check never overlaps itself; a run is a task of its own, so a panic costs one outcome.
 
+mod alarm;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::pin::pin;
@@ -11,9 +13,10 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use self::alarm::Alarm;
 use crate::board::Board;
 use crate::budget::{Budgets, HOLD_NOTE};
 use crate::clock::{Clock, UnixMs};
@@ -137,6 +140,7 @@ impl Scheduler {
         let recorder = self.means.recorder.clone();
         // Kept over the rounds: whoever asks anew each time stands behind all others each time.
         let mut place = pin!(recorder.place());
+        let mut alarm = Alarm::new();
         loop {
             self.means.health.beat();
             self.collect();
@@ -154,7 +158,7 @@ impl Scheduler {
                 }
                 Some(ended) = self.runs.join_next_with_id(), if is_open && self.has_room() => self.ended(ended),
                 changed = self.means.config.changed() => { if changed.is_err() { break } self.plan(); }
-                () = sleep_until(wake) => {}
+                () = alarm.at(wake) => {}
             }
         }
         self.wind_down().await;

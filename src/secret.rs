@@ -3,13 +3,13 @@
 //! A value is never written to the store, a log, a metric, a page or an error. [`Redactor`] is given every secret a run used and takes them out
 //! of whatever the run says, also where a target sends them back base64- or percent-encoded, or broken by white space.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use memchr::memmem::Finder;
 
 /// What stands where a secret stood.
 pub const REDACTED: &str = "[secret]";
@@ -101,7 +101,7 @@ pub struct Redactor {
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redactor({} forms)", self.exact.patterns.len() + self.loose.patterns.len())
+        write!(f, "Redactor({} forms)", self.exact.0.len() + self.loose.0.len())
     }
 }
 
@@ -112,28 +112,53 @@ const SHORTEST_LOOSE: usize = 8;
 /// How often an address may be percent-encoded in itself.
 const MAX_NESTED: usize = 4;
 
-/// Texts that are looked for all at once.
+/// Texts that are looked for.
 #[derive(Clone, Default)]
-struct Forms {
-    patterns: BTreeSet<String>,
-    built: Option<aho_corasick::AhoCorasick>,
-}
+struct Forms(Vec<Finder<'static>>);
 
 impl Forms {
     fn extend(&mut self, forms: impl Iterator<Item = String>) {
-        self.patterns.extend(forms);
-        // Never the DFA it would choose for few patterns: a long token would cost each run many megabytes.
-        let kind = Some(aho_corasick::AhoCorasickKind::ContiguousNFA);
-        self.built = aho_corasick::AhoCorasick::builder().kind(kind).build(&self.patterns).ok();
-    }
-
-    /// Every place where one of them stands, ordered by its end; `None` if the automaton could not be built.
-    fn find(&self, text: &str) -> Option<Vec<Range<usize>>> {
-        match &self.built {
-            None => self.patterns.is_empty().then(Vec::new),
-            Some(ac) => Some(ac.find_overlapping_iter(text).map(|m| m.range()).collect()),
+        for form in forms {
+            // Most forms of most secrets are alike.
+            if self.0.iter().all(|known| known.needle() != form.as_bytes()) {
+                self.0.push(Finder::new(&form).into_owned());
+            }
         }
     }
+
+    /// Every place where one of them stands. What overlaps itself is one place.
+    fn find(&self, text: &str) -> Vec<Range<usize>> {
+        let mut found = Vec::new();
+        for form in &self.0 {
+            let (text, len) = (text.as_bytes(), form.needle().len());
+            let mut from = 0;
+            while let Some(at) = text.get(from..).and_then(|rest| form.find(rest)) {
+                let (start, mut end) = (from + at, from + at + len);
+                // It can stand again inside itself only a period later, where the text goes on as it began.
+                let period = period(form.needle());
+                while period < len && text.get(end).is_some_and(|next| *next == text[end - period]) {
+                    end += 1;
+                }
+                end -= (end - start - len) % period;
+                found.push(start..end);
+                from = end - len + period;
+            }
+        }
+        found
+    }
+}
+
+/// The shortest distance at which a text may stand in itself (its length, if it can't), as Knuth, Morris and Pratt count it.
+fn period(text: &[u8]) -> usize {
+    let mut border = vec![0; text.len()];
+    for at in 1..text.len() {
+        let mut len: usize = border[at - 1];
+        while len > 0 && text[at] != text[len] {
+            len = border[len - 1];
+        }
+        border[at] = len + usize::from(text[at] == text[len]);
+    }
+    text.len() - border.last().copied().unwrap_or(0)
 }
 
 /// White space, and what is shown as a space or not at all: control and zero-width characters, soft hyphens.
@@ -182,14 +207,15 @@ impl Redactor {
         let mut forms = vec![raw.to_owned()];
         let bytes = raw.as_bytes();
         let percent = |upper: bool, keep: fn(u8) -> bool| -> String {
-            bytes
-                .iter()
-                .map(|b| match (keep(*b), upper) {
-                    (true, _) => char::from(*b).to_string(),
-                    (false, true) => format!("%{b:02X}"),
-                    (false, false) => format!("%{b:02x}"),
-                })
-                .collect()
+            let digits = if upper { b"0123456789ABCDEF" } else { b"0123456789abcdef" };
+            let mut out = String::with_capacity(bytes.len() * 3);
+            for b in bytes {
+                match keep(*b) {
+                    true => out.push(char::from(*b)),
+                    false => out.extend(['%', char::from(digits[usize::from(b >> 4)]), char::from(digits[usize::from(b & 15)])]),
+                }
+            }
+            out
         };
         let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
         let alnum = |b: u8| b.is_ascii_alphanumeric();
@@ -226,11 +252,18 @@ impl Redactor {
         }
     }
 
-    /// Where known secrets stand, in order, none touching the inside of another; `None` if that can't be told.
-    fn find(&self, text: &str) -> Option<Vec<Range<usize>>> {
-        let mut found = self.exact.find(text)?;
-        let squeezed = Squeezed::new(text);
-        found.extend(self.loose.find(&squeezed.text)?.into_iter().map(|r| squeezed.origin(r.start)..squeezed.origin(r.end - 1) + 1));
+    /// Whether no secret is known: then every text is clean as it is.
+    pub fn is_empty(&self) -> bool {
+        self.exact.0.is_empty() && self.loose.0.is_empty()
+    }
+
+    /// Where known secrets stand, in order, none touching the inside of another.
+    fn find(&self, text: &str) -> Vec<Range<usize>> {
+        let mut found = self.exact.find(text);
+        if !self.loose.0.is_empty() {
+            let squeezed = Squeezed::new(text);
+            found.extend(self.loose.find(&squeezed.text).into_iter().map(|r| squeezed.origin(r.start)..squeezed.origin(r.end - 1) + 1));
+        }
         found.sort_by_key(|r| r.end);
         let mut apart: Vec<Range<usize>> = Vec::new();
         for mut next in found {
@@ -239,12 +272,15 @@ impl Redactor {
             }
             apart.push(next);
         }
-        Some(apart)
+        apart
     }
 
     /// Whether an address holds a known secret: as it stands, or percent-decoded, also when it was encoded several times (an address in an address).
     pub fn holds(&self, text: &str) -> bool {
-        let known = |text: &str| self.find(text).is_none_or(|found| !found.is_empty());
+        if self.is_empty() {
+            return false;
+        }
+        let known = |text: &str| !self.find(text).is_empty();
         let decoded = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
         let mut text = text.to_owned();
         for _ in 0..MAX_NESTED {
@@ -263,11 +299,9 @@ impl Redactor {
 
     /// The text without any known secret. Run over every text that came from a target or was made with a secret at hand.
     pub fn clean(&self, text: &str) -> String {
-        // It can't be told: show nothing rather than a secret.
-        let Some(found) = self.find(text) else { return REDACTED.to_owned() };
         let mut out = String::with_capacity(text.len());
         let mut from = 0;
-        for place in found {
+        for place in self.find(text) {
             out.push_str(text.get(from..place.start).unwrap_or_default());
             out.push_str(REDACTED);
             from = place.end;
@@ -343,6 +377,12 @@ mod tests {
         assert_eq!(r.clean("x abcd-efghijklm y abcd-efgh efghijklm z"), "x [secret] y [secret] [secret] z");
         let r = knowing(&["tail1234", "1234"]);
         assert_eq!(r.clean("tail1234 1234 ta il12341234"), "[secret] [secret] [secret][secret]");
+        // One that overlaps itself, once and often.
+        let r = knowing(&["abcabcab"]);
+        assert_eq!(r.clean("-abcabcabcabcab- abcabcabcab abcabcabcabca"), "-[secret]- [secret] [secret]ca");
+        let r = knowing(&["aabaa"]);
+        assert_eq!(r.clean("aabaaabaa aabaaxaabaabaa"), "[secret] [secret]x[secret]");
+        assert_eq!(knowing(&["aaaaaaaaaa"]).clean(&"a".repeat(1_000_000)), "[secret]");
     }
 
     #[test]

@@ -269,10 +269,15 @@ pub(super) fn shown(url: &Url, redactor: &Redactor) -> String {
     // Both only fail for URLs without a host, which we have none of.
     let _ = url.set_username("");
     let _ = url.set_password(None);
+    let query = masked_query(&url);
+    if redactor.is_empty() {
+        url.set_query(None);
+        url.set_fragment(None);
+        return bounded(format!("{url}{query}"), 300);
+    }
     // A secret may stand across path and query, or with some characters encoded and others not: the whole is decoded and looked at first.
     let decoded = percent_encoding::percent_decode_str(url.as_str()).decode_utf8_lossy().into_owned();
     let clean = redactor.clean(&decoded);
-    let query = masked_query(&url);
     let had_query = url.query().is_some();
     url.set_query(None);
     url.set_fragment(None);
