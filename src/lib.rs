@@ -21,6 +21,7 @@ pub mod health;
 pub mod hex;
 pub mod hypercare;
 pub mod incident;
+pub mod large;
 pub mod limits;
 pub mod listener_tls;
 pub mod log;

@@ -41,11 +41,11 @@ impl Step {
     /// The class of a run whose deadline passed in this step (product.md: waiting that ends nowhere).
     pub const fn class(self) -> Class {
         match self {
-            Self::Prepare | Self::Proxy => Class::Internal,
+            Self::Prepare | Self::Proxy | Self::Judge => Class::Internal,
             Self::Resolve => Class::Dns,
             Self::Connect => Class::Connect,
             Self::Tls => Class::Tls,
-            Self::Processing | Self::Transfer | Self::Judge => Class::Timeout,
+            Self::Processing | Self::Transfer => Class::Timeout,
         }
     }
 }
@@ -224,6 +224,9 @@ pub struct Observed {
     /// Who its requests say they belong to, where they are to say so; `None`: the attempt has no name.
     #[serde(skip)]
     pub trace: Option<TraceParent>,
+    /// How long it waited for a thread of ours: no part of what it took.
+    #[serde(skip)]
+    pub waited: Duration,
 }
 
 impl Observed {

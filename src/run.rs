@@ -139,6 +139,8 @@ async fn attempts(
     let mut redactor = Redactor::default();
     let mut again = Again { retries: def.retries, waits: def.retries.max(THROTTLED_WAITS), pauses: Pauses::within(def.timeout) };
     let mut attempts: Vec<Attempt> = Vec::new();
+    // For threads of ours, also of attempts that are not kept.
+    let mut waited = Duration::ZERO;
     for number in 0.. {
         let turns = pace.map(|pace| RunTurns { pace, def, deadline });
         let mut context = ProbeContext {
@@ -152,6 +154,7 @@ async fn attempts(
             deadline: Some(deadline),
         };
         let attempt = attempt(&mut context, (run.attempt(number), noted), began, deadline).await;
+        waited += attempt.observed.waited;
         if let Some(pace) = pace {
             pace.budgets.heard(def, &attempt.observed.heard, Instant::now().into_std());
             if let Some(Failure { cause: Some(Cause::RateLimit), retry_after: Some(left), .. }) = &attempt.failure {
@@ -171,7 +174,7 @@ async fn attempts(
             break;
         }
     }
-    RunReport { record: record(def, slot, began.elapsed(), &attempts), attempts }
+    RunReport { record: record(def, slot, began.elapsed().saturating_sub(waited), &attempts), attempts }
 }
 
 /// In a box: its place would be kept in the run while the attempt still waits.
@@ -183,7 +186,12 @@ async fn attempt(context: &mut ProbeContext<'_>, (trace, noted): (TraceParent, N
         Ok(result) => result,
         Err(_) => Err(deadline_passed(def, &observed)),
     };
-    Box::new(Attempt { started_after: start - began, duration: start.elapsed(), observed, failure: result.err() })
+    Box::new(Attempt {
+        started_after: start - began,
+        duration: start.elapsed().saturating_sub(observed.waited),
+        observed,
+        failure: result.err(),
+    })
 }
 
 /// What a deadline means in the step it struck (product.md: waiting that ends nowhere).
@@ -196,7 +204,8 @@ fn deadline_passed(def: &CheckDef, observed: &Observed) -> Failure {
         Step::Tls => "in the TLS handshake",
         Step::Processing => "for the response",
         Step::Transfer => "for the rest of the response's body",
-        Step::Judge => "while judging the response",
+        // Everything had come by then.
+        Step::Judge => return Failure::ours(Cause::Capacity, "the run's deadline passed while what came was judged here"),
     };
     // Without a request of its own it waited for the answer to another run's, which asked for the same token.
     let token = if observed.hops.last().is_none_or(|h| h.token) { "token endpoint: " } else { "" };

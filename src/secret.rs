@@ -93,7 +93,7 @@ impl fmt::Display for SecretValue {
 }
 
 /// Takes known secrets out of texts. One for each run; knows only what that run used.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Redactor {
     /// Forms of short secrets: found as they stand.
     exact: Forms,
@@ -115,7 +115,7 @@ const SHORTEST_LOOSE: usize = 8;
 const MAX_NESTED: usize = 4;
 
 /// Texts that are looked for.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Forms(Vec<Finder<'static>>);
 
 impl Forms {

@@ -182,7 +182,9 @@ impl ScimCheck {
             stop_if_refused(ask, &seen, &session, observed)?;
         }
         let of_pages = |f: &Finding| OF_PAGES.contains(&&*f.id);
-        let doubtful: BTreeSet<_> = judge(&seen, &session.known).into_iter().filter(of_pages).map(|f| f.id).collect();
+        let found;
+        (seen, found) = session.found_in(seen, observed).await?;
+        let doubtful: BTreeSet<_> = found.into_iter().filter(of_pages).map(|f| f.id).collect();
         if !doubtful.is_empty() {
             for (ask, before) in asks.iter().zip(&mut seen).filter(|(a, _)| PAGES.contains(&a.name)) {
                 *before = session.ask(ask, context, observed).await?;
@@ -192,7 +194,7 @@ impl ScimCheck {
         if writes {
             self.write(&mut session, &mut seen, context, observed).await?;
         }
-        let mut found = judge(&seen, &session.known);
+        let (_, mut found) = session.found_in(seen, observed).await?;
         // What showed itself once only may have been somebody who came or went.
         found.retain(|f| !of_pages(f) || doubtful.contains(&f.id));
         if left > 0 {

@@ -21,6 +21,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ("finding", &["clock", "fields", "outcome"]),
     ("sso", &["hex", "clock", "fields", "outcome", "finding"]),
     ("observed", &["clock", "fields", "finding", "outcome", "ratelimit", "run_id"]),
+    ("large", &["clock", "outcome", "observed"]),
     ("webhook", &["hex", "clock", "secret"]),
     ("record", &["run_id", "clock", "fields", "finding", "outcome", "ratelimit"]),
     ("evidence", &["hex", "clock", "fields", "outcome", "observed"]),
@@ -47,6 +48,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "clock",
             "fields",
             "files",
+            "large",
             "outcome",
             "observed",
             "secret",
@@ -62,6 +64,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "hex",
             "files",
+            "large",
             "callbacks",
             "clock",
             "fields",
@@ -104,7 +107,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "retry",
         ],
     ),
-    ("slots", &["run_id", "clock", "fields", "outcome", "record", "config::model"]),
+    ("slots", &["clock", "fields", "outcome", "record", "config::model"]),
     // Reading the configuration: knows the kinds' tables, runs nothing.
     (
         "config",
