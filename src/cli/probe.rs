@@ -14,6 +14,7 @@ use crate::config::model::{CheckDef, Config};
 use crate::config::{self, LoadOptions};
 use crate::explain;
 use crate::memory::{MEMORY_NOTE, Memories};
+use crate::observed::Noted;
 use crate::outcome::Outcome;
 use crate::run::run_once;
 use crate::store::Reader;
@@ -54,7 +55,7 @@ pub(super) fn run(args: &Probe) -> CliResult {
             {
                 complain(format!("soakwatch: {}: {what}", def.id));
             }
-            let report = Box::pin(run_once(def, (&transport, &memories), clock.now(), None)).await;
+            let report = Box::pin(run_once(def, (&transport, &memories), clock.now(), None, Noted::All)).await;
             outcomes.push(report.record.outcome);
             if args.json {
                 values.push(explain::value(def, &report, clock.now()));

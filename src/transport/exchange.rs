@@ -25,7 +25,7 @@ use super::tls::Refusal;
 use super::{Options, Transport, body};
 use crate::clock::monotonic;
 use crate::fields::masked_query;
-use crate::observed::{Failure, Hop, Observed, Step, bounded};
+use crate::observed::{Failure, Hop, Noted, Observed, Step, bounded};
 use crate::outcome::{Cause, Class};
 use crate::ratelimit::{Dialect, RateLimit};
 use crate::run_id::TraceParent;
@@ -109,7 +109,7 @@ impl Transport {
                     Some(live) => Link::Kept(live),
                     None => {
                         let (stream, h2) = Box::pin(self.open(&url, options, (sent, client), redactor, observed)).await?;
-                        Link::Opened(stream, h2)
+                        Link::Opened { stream, h2, at: monotonic() }
                     }
                 };
                 let patience = (reused && request.method.is_idempotent()).then_some(options.timeout / SHARE_OF_A_KEPT_ONE);
@@ -127,7 +127,7 @@ impl Transport {
             };
             let (parts, incoming) = response.into_parts();
             hop(observed).status = Some(parts.status.as_u16());
-            if parts.status == StatusCode::UNAUTHORIZED && !observed.brief {
+            if parts.status == StatusCode::UNAUTHORIZED && observed.noted == Noted::All {
                 hop(observed).asks_for = super::digest::asks_for(&parts.headers, redactor);
             }
             if token.is_none() {
@@ -158,15 +158,21 @@ impl Transport {
             let max = options.max_body.unwrap_or(self.limits.max_body);
             let read = live.until(Box::pin(body::read(incoming, &parts.headers, max, own_encoding, &host, observed))).await;
             hop(observed).phases.transfer = Some(first_byte.elapsed());
+            // What it takes us to unpack it is not the target's.
+            let took = started.elapsed();
             // One that answers as slowly could not be told from one that is dead.
             let prompt = hop(observed).phases.processing.is_some_and(|took| took <= options.timeout / (2 * SHARE_OF_A_KEPT_ONE));
             match place.filter(|_| read.is_ok() && prompt) {
                 Some(place) => self.kept.put(place, live, hop(observed)).await,
                 None => drop(live),
             }
+            let read = match read {
+                Ok(came) => Box::pin(body::unpack(came, max, &host, observed)).await,
+                Err(failure) => Err(failure),
+            };
             // Where the body can't be read, the headers still speak.
             let (limits, dialect) = listener.hear(parts.status, &parts.headers, read.as_deref().unwrap_or_default(), observed);
-            return Ok(Answer { status: parts.status, body: read?, took: started.elapsed(), limits, dialect, headers: parts.headers });
+            return Ok(Answer { status: parts.status, body: read?, took, limits, dialect, headers: parts.headers });
         }
     }
 

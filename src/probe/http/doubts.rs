@@ -13,7 +13,7 @@ use crate::clock::UnixMs;
 use crate::transport::OwnCertificate;
 
 /// A warning: where it stands in the check's own table, what is doubtful, and what is expected instead.
-pub type Doubt = (&'static str, String, &'static str);
+pub(in crate::probe) type Doubt = (&'static str, String, &'static str);
 
 impl HttpCheck {
     /// What is doubtful about it by that time. Reads the files it names: blocking.
@@ -60,7 +60,7 @@ fn not_json(file: &Path, bytes: &[u8]) -> Option<String> {
 }
 
 /// A certificate of ours that ends soon. One that has ended is an error already.
-pub fn own_certificate_blocking(own: &OwnCertificate, at: UnixMs) -> Option<Doubt> {
+pub(in crate::probe) fn own_certificate_blocking(own: &OwnCertificate, at: UnixMs) -> Option<Doubt> {
     Some(("client.certificate", own.ends_soon_blocking(at)?, "expected a renewed certificate in its place: it is read anew for every run"))
 }
 
