@@ -182,6 +182,7 @@ const OURS: &[(&str, &str)] = &[
     ("secret.rs", "writes forms of a secret"),
     ("server/page_soak.rs", "a time of ours"),
     ("server/scrape.rs", "writes"),
+    ("probe/http/doubts.rs", "the operator's own file"),
     ("sso/oauth/assertion.rs", "the operator's own key"),
     ("sso/scim/journal.rs", "what a check remembers, in the store"),
     ("transport/assertion.rs", "the operator's own key"),

@@ -74,7 +74,7 @@ async fn a_signed_assertion_takes_the_place_of_the_secret() {
         run(&first, &check).await.failed(Class::Unauthorized, "invalid_client");
         pem(dir.path(), "key.pem", "PRIVATE KEY", &crate::support::jose::p256().pkcs8);
         let ran = run(&first, &check).await;
-        ran.failed(Class::Internal, "another kind than alg asks for");
+        ran.failed(Class::Internal, "which can't sign by the alg that is written");
         assert_eq!(ran.failure().and_then(|f| f.cause), Some(Cause::Secret));
         std::fs::write(dir.path().join("key.pem"), "no key").unwrap();
         run(&first, &check).await.failed(Class::Internal, "expected a private key in PEM form");
