@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::config::diff::{self, AtStart};
 use crate::config::model::{CheckDef, Config};
+use crate::config::stamp::Stamp;
 use crate::fields::CheckId;
 use crate::health::Health;
 use crate::incident::live::Incidents;
@@ -169,6 +170,7 @@ impl App {
         let config = Arc::new(config);
         let (config_sender, config_now) = watch::channel(Arc::clone(&config));
         let (transport_sender, transport_now) = watch::channel(Arc::clone(&transport));
+        let (read, last_read) = watch::channel(config.stamp.clone());
         let (reload, reloads) = mpsc::channel(4);
         let (decisions, decided) = mpsc::channel(16);
 
@@ -314,11 +316,12 @@ impl App {
             memories,
             config: config_sender,
             transport: transport_sender,
+            read,
             notifier: notifier.clone(),
             address: (secure, address),
         };
         supervisor.spawn("reload", reloader.run(reloads, stop.clone()));
-        supervisor.spawn("watching", watching::run(config_now.clone(), reload.downgrade(), stop.clone()));
+        supervisor.spawn("watching", watching::run(config_now.clone(), last_read, reload.downgrade(), stop.clone()));
         health.set_ready(true);
         if let Some(receiver) = receiver {
             tracing::info!(%receiver, "messages are received on {}://{receiver}/hooks", scheme(config.settings.receiver.tls.is_some()));
@@ -381,6 +384,8 @@ struct Reloader {
     memories: Arc<Memories>,
     config: watch::Sender<Arc<Config>>,
     transport: watch::Sender<Arc<Transport>>,
+    /// How the files looked that were read last.
+    read: watch::Sender<Stamp>,
     notifier: Notifier,
     /// Whether it speaks TLS, and where.
     address: (bool, SocketAddr),
@@ -418,6 +423,7 @@ impl Reloader {
                 return ReloadAnswer::Refused(Vec::new());
             }
         };
+        self.read.send_replace(loaded.stamp);
         let Some(new) = loaded.config else {
             return self.refuse(actor, loaded.problems);
         };

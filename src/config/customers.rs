@@ -253,8 +253,8 @@ fn check(
     let blocked_by = blocked.read(&mut t, integration, id.as_ref());
     let route = route::of_check(&mut t, route, judge);
     let before = t.source().errors();
-    let kind = Kind::read(&mut t);
-    match &kind {
+    let mut kind = Kind::read(&mut t);
+    match &mut kind {
         Some(kind) => {
             judge.secrets(&t, kind);
             let usual = || every.map(|e| default_timeout(kind.usual_timeout(), e));

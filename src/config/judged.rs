@@ -26,7 +26,7 @@ const MAX_BYTES: u64 = 16 << 20;
 pub(super) struct Contents(HashMap<PathBuf, Option<String>>);
 
 impl Contents {
-    fn hash_blocking(&mut self, path: &Path) -> Option<String> {
+    pub(super) fn hash_blocking(&mut self, path: &Path) -> Option<String> {
         let read = || files::read_blocking(path, MAX_BYTES).ok().map(|bytes| hex_sha256(&bytes));
         self.0.entry(path.to_owned()).or_insert_with(read).clone()
     }

@@ -212,6 +212,8 @@ pub struct ProbeSettings {
     pub dns: Vec<SocketAddr>,
     /// `ca`: a PEM file of roots trusted besides the system's.
     pub ca: Option<PathBuf>,
+    /// What that file held when it was read (SHA-256, hex): a changed one makes another transport.
+    pub ca_sha256: Option<String>,
     /// `proxy`: for checks whose files name none.
     pub proxy: Option<Proxy>,
 }

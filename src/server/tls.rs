@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::model::ListenerTls;
-use crate::listener_tls::{Look, first_end_blocking, holding_blocking, looks_blocking, made_blocking};
+use crate::files::Look;
+use crate::listener_tls::{first_end_blocking, holding_blocking, looks_blocking, made_blocking};
 use crate::metrics::own::{Listening, OwnMetrics};
 
 /// Between two looks at the files.

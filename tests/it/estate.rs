@@ -53,6 +53,7 @@ pub(crate) fn settings() -> Settings {
             traceparent: false,
             dns: Vec::new(),
             ca: None,
+            ca_sha256: None,
             proxy: None,
         },
         receiver: ReceiverSettings {

@@ -30,7 +30,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ("soak", &["clock", "fields", "outcome", "record", "slots::grid"]),
     ("incident", &["clock", "fields", "outcome", "observed", "record", "evidence", "run_id"]),
     ("config::fingerprint", &[]),
-    ("config::stamp", &[]),
+    ("config::stamp", &["files"]),
     ("hypercare", &["clock", "fields", "outcome", "record", "incident", "soak"]),
     (
         "config::model",
@@ -77,7 +77,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "webhook",
         ],
     ),
-    ("listener_tls", &["clock", "secret", "config::model", "transport"]),
+    ("listener_tls", &["clock", "files", "secret", "config::model", "transport"]),
     ("retry", &[]),
     ("budget", &["clock", "fields", "outcome", "ratelimit", "observed", "config::model"]),
     (
@@ -304,6 +304,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
         "server",
         &[
             "listener_tls",
+            "files",
             "run_id",
             "finding",
             "attribution",
