@@ -477,6 +477,7 @@ impl Reloader {
             removed = diff.removed.len(),
             changed = diff.changed.len(),
             unchanged = diff.unchanged,
+            settings_changed = diff.settings_changed.join(", "),
             soaks_restarted = soaks_restarted.len(),
             hash,
             "configuration taken over"
@@ -489,6 +490,7 @@ impl Reloader {
             removed: diff.removed.len(),
             changed: diff.changed.len(),
             unchanged: diff.unchanged,
+            settings_changed: diff.settings_changed,
             restart_needed,
             soaks_restarted,
             hash,

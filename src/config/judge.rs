@@ -122,7 +122,9 @@ pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: 
         named.look(ca);
         match read_roots_blocking(ca) {
             Ok((_, sha256)) => s.probe.ca_sha256 = Some(sha256),
-            Err(why) => say("probe.ca", format!("{} can't be used: {why}", ca.display()), "expected a file of certificates in PEM form".into()),
+            Err(why) => {
+                say("probe.ca", format!("{} can't be used: {why}", ca.display()), "expected a file of certificates in PEM form".into())
+            }
         }
     }
 }

@@ -144,8 +144,10 @@ pub(super) async fn reload(State(shared): State<Shared>, Extension(actor): Exten
     // Full: reloads are waiting already, and one more would read the same files.
     shared.state.reload.send(ReloadRequest { actor: actor.name, answer }).await.map_err(|_| stopping())?;
     match answered.await.map_err(|_| stopping())? {
-        ReloadAnswer::Applied { added, removed, changed, unchanged, restart_needed, soaks_restarted, hash } => {
-            Ok(Json(Reloaded { applied: true, added, removed, changed, unchanged, restart_needed, soaks_restarted, hash }).into_response())
+        ReloadAnswer::Applied { added, removed, changed, unchanged, settings_changed, restart_needed, soaks_restarted, hash } => {
+            let body =
+                Reloaded { applied: true, added, removed, changed, unchanged, settings_changed, restart_needed, soaks_restarted, hash };
+            Ok(Json(body).into_response())
         }
         ReloadAnswer::Refused(problems) => {
             let body = NotReloaded {
@@ -212,6 +214,8 @@ pub(super) struct Reloaded {
     changed: usize,
     /// Checks that went on undisturbed.
     unchanged: usize,
+    /// Settings that changed with it.
+    settings_changed: Vec<String>,
     /// Settings that are not those the daemon was started with and take effect only after a restart.
     restart_needed: Vec<String>,
     /// Soaks that begin again, because what they judge was changed.

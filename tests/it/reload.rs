@@ -169,15 +169,22 @@ fn soaks_that_begin_again_are_named_before_and_when_they_do() {
     assert!(!against().contains("the soak") && !reload().contains("the soak"), "once");
 
     // Another way out is another way for all, and what waits for a restart goes on waiting.
-    settings("max_connections = 99\n");
+    settings("max_connections = 99\ntimeout = \"9s\"\n[scheduler]\nvantage = \"north\"\n");
     write("customers/acme.toml", &customer.replacen("allow_private", "proxy = \"http://127.0.0.1:3128\"\nallow_private", 1));
     let both =
         "restart the soak of 2 integrations:\n    acme/production/crm (check.list.proxy)\n    acme/production/erp (check.list.proxy)\n";
+    let now = "settings that change now: scheduler.vantage, server.timeout\n";
     let (said, waits) = (against(), "these settings take effect at the next start: server.max_connections\n");
-    assert!(said.contains(both) && said.contains(waits), "{said}");
-    assert!(reload().contains(&both.replace("restart", "restarts")));
+    assert!(said.contains(both) && said.contains(waits) && said.contains(now), "{said}");
+    let said = reload();
+    assert!(
+        said.contains(&both.replace("restart", "restarts"))
+            && said.contains("settings that change now: server.timeout, scheduler.vantage\n"),
+        "{said}"
+    );
+    assert!(daemon.log().contains("server.timeout, scheduler.vantage"), "{}", daemon.log());
     let said = against();
-    assert!(!said.contains("the soak") && said.contains(waits), "still waiting: {said}");
+    assert!(!said.contains("the soak") && !said.contains("change now") && said.contains(waits), "still waiting: {said}");
     let again = output(soakwatch().args(["reload", "--url", &daemon.url]));
     assert!(String::from_utf8_lossy(&again.stderr).contains(waits.trim_end()), "{again:?}");
 }
