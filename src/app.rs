@@ -371,6 +371,9 @@ pub async fn make_transport(
     made.await.map_err(|e| StartError::Internal(e.into()))?.map(Arc::new).map_err(StartError::Network)
 }
 
+/// So many soaks that begin again, and so many keys of each, are named in the log.
+const MOST_NAMED: usize = 20;
+
 /// Takes a new configuration over, whole or not at all.
 struct Reloader {
     started: Arc<AtStart>,
@@ -482,6 +485,13 @@ impl Reloader {
             hash,
             "configuration taken over"
         );
+        for Restarted { integration, changed } in soaks_restarted.iter().take(MOST_NAMED) {
+            let because = match changed.as_slice() {
+                [] => "it was recorded by another version of Soakwatch".to_owned(),
+                keys => keys.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join(", "),
+            };
+            tracing::warn!(%integration, actor, because, keys = changed.len(), "its soak begins again: what it judges has changed");
+        }
         if !restart_needed.is_empty() {
             tracing::warn!(settings = restart_needed.join(", "), "these settings take effect at the next start");
         }

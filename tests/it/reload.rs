@@ -166,6 +166,9 @@ fn soaks_that_begin_again_are_named_before_and_when_they_do() {
     assert!(said.contains("leave 2 as they are") && said.contains(schema), "{said}");
     let said = reload();
     assert!(said.contains("0 changed, 2 as before") && said.contains(&schema.replace("restart", "restarts")), "{said}");
+    let log = daemon.log();
+    let why = log.lines().find(|line| line.contains("its soak begins again")).unwrap_or_default();
+    assert!(why.contains("acme/production/crm") && why.contains("check.list.http.expect.schema"), "{log}");
     assert!(!against().contains("the soak") && !reload().contains("the soak"), "once");
 
     // Another way out is another way for all, and what waits for a restart goes on waiting.
