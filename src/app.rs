@@ -167,6 +167,7 @@ impl App {
         let transport = make_transport(&config, resolver.clone(), None).await?;
         let (supervisor, health) = (Supervisor::default(), Arc::new(Health::default()));
         let stop = supervisor.stop_signal();
+        health.config_accepted(clock.now());
         let config = Arc::new(config);
         let (config_sender, config_now) = watch::channel(Arc::clone(&config));
         let (transport_sender, transport_now) = watch::channel(Arc::clone(&transport));
@@ -312,6 +313,7 @@ impl App {
             soaks: Arc::clone(&soaks),
             recorder: recorder.clone(),
             own: Arc::clone(&own),
+            health: Arc::clone(&health),
             clock,
             memories,
             config: config_sender,
@@ -383,6 +385,7 @@ struct Reloader {
     soaks: Arc<Soaks>,
     recorder: RecorderHandle,
     own: Arc<OwnMetrics>,
+    health: Arc<Health>,
     clock: Clock,
     memories: Arc<Memories>,
     config: watch::Sender<Arc<Config>>,
@@ -422,7 +425,7 @@ impl Reloader {
             Ok(loaded) => loaded,
             Err(e) => {
                 tracing::error!(error = %e, "reading the configuration ended by a defect of ours; the old one stays");
-                self.own.config_refused();
+                self.refused(0, "it could not be read, by a defect of Soakwatch's own; the log has more");
                 return ReloadAnswer::Refused(Vec::new());
             }
         };
@@ -440,7 +443,7 @@ impl Reloader {
                 }
                 Err(e) => {
                     tracing::error!(actor, error = %e, "the new configuration was refused; the old one stays");
-                    self.own.config_refused();
+                    self.refused(0, &e.to_string());
                     return ReloadAnswer::Refused(loaded.problems);
                 }
             }
@@ -473,6 +476,7 @@ impl Reloader {
         evidence::reloaded(&old, &new, &diff, actor, self.clock.now(), &self.recorder).await;
         self.own.integrations_removed.inc_by(removed);
         self.own.config_accepted(&hash, self.clock.now());
+        self.health.config_accepted(self.clock.now());
         let restart_needed: Vec<String> = diff.restart_needed.clone();
         tracing::info!(
             actor,
@@ -512,7 +516,13 @@ impl Reloader {
         // The answer and `soakwatch validate` have all of them.
         let first = errors.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(" | ");
         tracing::error!(actor, errors = errors.len(), first, "the new configuration was refused; the old one stays");
-        self.own.config_refused();
+        self.refused(errors.len(), errors.first().map_or("", String::as_str));
         ReloadAnswer::Refused(problems)
+    }
+
+    /// Tells whoever looks: metrics, pages and API.
+    fn refused(&self, problems: usize, first: &str) {
+        self.own.config_refused();
+        self.health.config_refused(self.clock.now(), problems, first);
     }
 }

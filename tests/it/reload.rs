@@ -209,9 +209,20 @@ fn watched_files_are_read_again_by_themselves() {
     let good = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, good.replacen("every", "evry", 1)).unwrap();
     eventually("the refusal is on the gauge", || (loaded() == Some(0.0)).then_some(()));
+    let status = || String::from_utf8(output(soakwatch().args(["status", "--url", &daemon.url])).stdout).unwrap();
+    for told in [daemon.get("/"), daemon.get("/api/v1/status"), status()] {
+        assert!(told.contains("refused") && told.contains("acme.toml:") && told.contains("evry"), "{told}");
+    }
+    // What looks like a secret is not repeated.
+    std::fs::write(&path, good.clone() + "headers = { Authorization = \"Bearer c4nary-4711\" }\n").unwrap();
+    eventually("another refusal", || daemon.get("/").contains("uthorization").then_some(()));
+    for told in [daemon.get("/"), daemon.get("/api/v1/status"), status(), daemon.log()] {
+        assert!(told.contains("refused") && !told.contains("c4nary"), "{told}");
+    }
     assert!(daemon.get("/metrics").contains("check=\"comes\""), "the old one goes on");
     std::fs::write(&path, good.replacen("comes", "other", 1)).unwrap();
     eventually("mended", || (loaded() == Some(1.0) && daemon.get("/metrics").contains("check=\"other\"")).then_some(()));
+    assert!(![daemon.get("/"), daemon.get("/api/v1/status"), status()].iter().any(|told| told.contains("refused")));
     // Switched off, it is by signal again.
     std::fs::write(dir.path().join("soakwatch.toml"), "[server]\nlisten = \"127.0.0.1:0\"\n").unwrap();
     eventually("watching was switched off", || daemon.log().matches("configuration taken over").count().ge(&3).then_some(()));
