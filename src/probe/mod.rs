@@ -363,13 +363,15 @@ impl Kind {
     }
 
     /// Notes what the files hold now that are sent as bodies: no run sends another. `hash`: the SHA-256 of a file, hex.
-    pub fn take_bodies(&mut self, hash: impl FnMut(&Path) -> Option<String>) {
+    pub fn take_bodies(&mut self, hash: impl FnOnce(&Path) -> Option<String>) {
         let body = match self {
             Self::Http(c) => c.body.as_deref_mut(),
             Self::RoundTrip(c) => c.trigger.body.as_deref_mut(),
             _ => None,
         };
-        body.into_iter().for_each(|body| body.take(hash));
+        if let Some(body) = body {
+            body.take(hash);
+        }
     }
 
     /// The shortest interval that spares the far side, and what it is spared; shorter ones are warned of.

@@ -109,7 +109,7 @@ impl Body {
     }
 
     /// Notes what its file holds, as far as it is one that can be read.
-    pub(in crate::probe) fn take(&mut self, mut hash: impl FnMut(&Path) -> Option<String>) {
+    pub(in crate::probe) fn take(&mut self, hash: impl FnOnce(&Path) -> Option<String>) {
         if let Self::File(file, _) = self {
             file.loaded = hash(&file.path);
         }
