@@ -18,7 +18,7 @@ use crate::checkpoint::Live;
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::config::diff::{self, AtStart};
-use crate::config::model::{CheckDef, Config};
+use crate::config::model::{CheckDef, Config, Settings};
 use crate::config::stamp::Stamp;
 use crate::fields::CheckId;
 use crate::health::Health;
@@ -30,6 +30,7 @@ use crate::readiness::{Restarted, Soaks};
 use crate::recorder::{self, RecorderHandle};
 use crate::scheduler::{Means, Scheduler};
 use crate::self_check;
+use crate::server::tls::Tls;
 use crate::server::{self, ReloadAnswer, ReloadRequest, ServerState};
 use crate::store::StoreError;
 use crate::supervisor::Supervisor;
@@ -206,6 +207,7 @@ impl App {
             listening::tls(keep_tls, Listening::Receiver, &mut supervisor).await?,
         );
         let secure = tls.is_some();
+        let listening = [tls.clone(), receiver_tls.clone()];
         let serving = server::serve(listener, tls, state, stop.clone());
         supervisor.spawn("http", async { Ok(serving.await?) });
 
@@ -314,6 +316,7 @@ impl App {
             recorder: recorder.clone(),
             own: Arc::clone(&own),
             health: Arc::clone(&health),
+            listening,
             clock,
             memories,
             config: config_sender,
@@ -386,6 +389,8 @@ struct Reloader {
     recorder: RecorderHandle,
     own: Arc<OwnMetrics>,
     health: Arc<Health>,
+    /// The TLS of the server, and of the receiver.
+    listening: [Option<Arc<Tls>>; 2],
     clock: Clock,
     memories: Arc<Memories>,
     config: watch::Sender<Arc<Config>>,
@@ -464,6 +469,12 @@ impl Reloader {
         }
         let new = Arc::new(new);
         self.config.send_replace(Arc::clone(&new));
+        let of = |settings: &Settings| [settings.server.tls.clone(), settings.receiver.tls.clone()];
+        for ((tls, before), now) in self.listening.iter().zip(of(&old.settings)).zip(of(&new.settings)) {
+            if let (Some(tls), Some(now)) = (tls, now.filter(|now| before.as_ref() != Some(now))) {
+                tls.take_now(now, self.clock.now()).await;
+            }
+        }
         let receives = |def: &CheckDef| def.kind.receiving().is_some();
         let unheard: Vec<CheckId> =
             old.checks().filter(|d| receives(d) && !new.checks().any(|n| n.id == d.id && receives(n))).map(|d| d.id.clone()).collect();

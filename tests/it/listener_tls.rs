@@ -246,6 +246,12 @@ fn clients_show_a_certificate_of_the_right_authority() {
     std::fs::write(&identity, both).unwrap();
     let ca = pki.file();
     assert_eq!(told(&daemon.url, &["health"], &[("--ca", &ca), ("--identity", &identity)]).0, Some(0));
+    // What a reload asks for holds for the next handshake.
+    std::fs::write(dir.path().join("soakwatch.toml"), settings.replace("\"optional\"", "\"required\"")).unwrap();
+    let (code, said) = told(&daemon.url, &["reload"], &[("--ca", &ca), ("--identity", &identity)]);
+    assert!(code == Some(0) && said.contains("settings that change now: receiver.tls"), "{code:?} {said}");
+    assert!(ask(&hooks, None).is_err(), "required from now on");
+    assert_eq!(ask(&hooks, Some(clients.identity("client", YEARS))).unwrap().0, 404);
     let (code, said) = told(&daemon.url, &["gate", "acme/production"], &[("--ca", &ca), ("--identity", &identity)]);
     assert!(code == Some(65) && said.contains("acme/production"), "{code:?} {said}");
     let (code, said) = told(&daemon.url, &["health"], &[("--ca", &ca)]);
