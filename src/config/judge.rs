@@ -49,7 +49,13 @@ const YEARS: u64 = 3;
 const FAR: Span = Span::days(YEARS * 366);
 
 /// What must hold within the merged settings. Sections in `skip` are wrong already: nothing is concluded from them.
-pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: &BTreeSet<String>, named: &mut Named) {
+pub(super) fn settings(
+    source: &Source,
+    s: &mut Settings,
+    counts: Counts,
+    skip: &BTreeSet<String>,
+    (named, check_secrets): (&mut Named, bool),
+) {
     let say = |path: &str, what: String, expected: String| {
         if !skip.contains(path.split('.').next().unwrap_or_default()) {
             source.report(0..0, path, what, expected, false);
@@ -110,10 +116,12 @@ pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: 
         source.report(0..0, "heartbeat.url", why, expected, true);
     }
     for (listener, tls) in [("server", &s.server.tls), ("receiver", &s.receiver.tls)] {
-        if let Some(why) = tls.as_ref().and_then(|tls| listener_tls::made_blocking(tls).err()) {
-            // No error: a daemon that runs keeps the certificate it has, and what else was changed takes effect.
-            let expected = "expected files that can be read where soakwatch runs: it does not start without".to_owned();
-            source.report(0..0, &format!("{listener}.tls"), why, expected, true);
+        let Some(tls) = tls else { continue };
+        if let Err(why) = listener_tls::made_blocking(tls) {
+            // Only then: files that can be used are read again by the listener itself.
+            listener_tls::files(tls).for_each(|file| named.look(file));
+            let expected = "expected files that can be read where soakwatch runs: it does not start without";
+            source.report(0..0, &format!("{listener}.tls"), why, expected, !check_secrets);
         }
     }
     s.store.path = source.dir.join(&s.store.path);
@@ -224,7 +232,7 @@ impl<'s> Addresses<'s> {
 #[derive(Debug)]
 pub struct Judge {
     now: UnixMs,
-    check_secrets: bool,
+    pub(super) check_secrets: bool,
     /// Each secret is tried once, however many checks use it.
     secrets: HashMap<SecretRef, Tried>,
     /// What the checks read so far want of each host.

@@ -62,7 +62,7 @@ pub(super) fn read(
     // What is already told is not told again, and nothing is concluded from a section that is wrong in itself.
     let told: BTreeSet<String> = problems.iter().filter(|p| !p.warning).map(|p| section(&p.path).to_owned()).collect();
     if whole {
-        judge::settings(&source, &mut settings, counts, &told, &mut judge.named);
+        judge::settings(&source, &mut settings, counts, &told, (&mut judge.named, judge.check_secrets));
     }
     let found = source.problems.take();
     if whole && !found.iter().any(|p| section(&p.path) == section(MAX_RATE)) {
