@@ -1,10 +1,10 @@
 //! What a run costs at the evenly spread rate of 10,000 checks every 30 s: the daemon, a bare hyper client that makes the same exchanges, and
 //! blackbox_exporter that is asked for them; over HTTP and over HTTPS with full handshakes. And how late the daemon's runs are, beside a bare heap of timers.
 //!
-//! `cargo bench --bench exchange [-- --seconds 20 --rounds 2 --checks 10000 --every 30 --soaks 0 --https 1]` (twelve minutes; `--rounds 1` six).
+//! `cargo bench --bench exchange [-- --seconds 20 --rounds 2 --checks 10000 --every 30 --soaks 0 --https 1]` (eighteen minutes; `--rounds 1` nine).
 //! One program after the other has a window, again and again; all keep the same slots, every exchange is a new connection, and the target is a process of
 //! its own that counts them. Nobody scrapes. CPU is user and system time of the program measured; the median of its windows. Not in a window: start, sealing hours.
-//! Latency is what a run measures itself, in a window of its own in which the same checks are run on one thread, for the store keeps no phase below 0.1 ms.
+//! Latency is what a run measures itself, in windows of their own in which the same checks are run on one thread, for the store keeps no phase below 0.1 ms.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and stops at the first error")]
 
 use std::cmp::Reverse;
@@ -21,7 +21,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use soakwatch::clock::{Clock, monotonic};
 use soakwatch::config::LoadOptions;
 use soakwatch::memory::Memories;
-use soakwatch::observed::Phases;
+use soakwatch::observed::{Noted, Phases};
 use soakwatch::run::run_once;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -40,6 +40,10 @@ mod prometheus;
 use bed::{Blackbox, Estate, Target, again, cpu_of, median, quantile, resident_of, wall_us};
 use measure::{cpu, option};
 
+/// Windows of each program in a round in which latency is looked at, by turns.
+const PAIRS: usize = 6;
+/// How long each is.
+const PAIR_SECONDS: u64 = 5;
 /// Before a window begins.
 const WARM_UP: Duration = Duration::from_secs(3);
 
@@ -136,7 +140,7 @@ fn latency(dir: &Path) {
             let (transport, memories, all) = (Arc::clone(&transport), Arc::clone(&memories), Arc::clone(&all));
             let def = Arc::clone(&defs[n as usize % defs.len()]);
             tokio::spawn(async move {
-                let report = Box::pin(run_once(&def, (&transport, &memories), Clock::System.now(), None)).await;
+                let report = Box::pin(run_once(&def, (&transport, &memories), Clock::System.now(), None, Noted::All)).await;
                 assert_eq!(report.record.outcome, soakwatch::outcome::Outcome::Pass, "{:?}", report.record.detail);
                 all.lock().unwrap().push(report.attempts[0].observed.phases());
             });
@@ -211,6 +215,9 @@ impl Windows {
     fn of_bare(&mut self, words: &str, seconds: u64) {
         let numbers: Vec<f64> = words.split_whitespace().map(|w| w.parse().unwrap()).collect();
         self.add(numbers[0], numbers[1] as u64, seconds as f64);
+    }
+    fn latency(&mut self, words: &str) {
+        let numbers: Vec<f64> = words.split_whitespace().map(|w| w.parse().unwrap()).collect();
         self.p50.push(numbers[2]);
         self.phases = format!("connect {:.0}", numbers[3]);
     }
@@ -271,10 +278,16 @@ fn compare(runtime: &tokio::runtime::Runtime) {
             }
             assert_eq!(daemon.stop(), Some(0));
 
-            let words = role(&["latency".to_owned(), home.display().to_string()], seconds, estate, THREADS);
-            let (p50, phases) = words.trim().split_once(' ').unwrap();
-            ours.p50.push(p50.parse().unwrap());
-            phases.clone_into(&mut ours.phases);
+            // Short windows by turns, for this machine is at times half as fast as at others.
+            for _ in 0..PAIRS {
+                for (of, threads) in [(&mut theirs, THREADS), (&mut alone, "1")] {
+                    of.latency(&role(&args, PAIR_SECONDS, estate, threads));
+                }
+                let words = role(&["latency".to_owned(), home.display().to_string()], PAIR_SECONDS, estate, THREADS);
+                let (p50, phases) = words.trim().split_once(' ').unwrap();
+                ours.p50.push(p50.parse().unwrap());
+                phases.clone_into(&mut ours.phases);
+            }
 
             if let Some(program) = &blackbox {
                 let exporter = Blackbox::start(program, dir.path(), &target.ca, Duration::from_secs(10));
@@ -301,8 +314,9 @@ fn compare(runtime: &tokio::runtime::Runtime) {
         theirs.line("bare hyper client");
         alone.line("  on one thread");
         ours.line("soakwatch");
-        let (cpu, p50) =
-            (|w: &Windows| ours.cpu() / w.cpu(), |w: &Windows| (median(ours.p50.clone()) / median(w.p50.clone()) - 1.0) * 100.0);
+        let cpu = |w: &Windows| ours.cpu() / w.cpu();
+        // Of each pair of windows, and of these the middle.
+        let p50 = |w: &Windows| (median(ours.p50.iter().zip(&w.p50).map(|(ours, theirs)| ours / theirs).collect()) - 1.0) * 100.0;
         println!("    CPU: {:.2} x the bare client's (goal: at most {}), {:.2} x on one thread", cpu(&theirs), goals.0, cpu(&alone));
         println!("    latency p50: {:+.0} % of the bare client's (goal: within 10), {:+.0} % on one thread", p50(&theirs), p50(&alone));
         if blackbox.is_some() {

@@ -314,8 +314,21 @@ pub fn value(def: &CheckDef, report: &RunReport, now: UnixMs) -> Value {
 }
 
 fn attempt_value(a: &Attempt, now: UnixMs) -> Value {
-    let Observed { step, hops, heard, expectations, values, status, body_bytes, egress_rule, findings, document, trace: _, brief: _ } =
-        &a.observed;
+    let Observed {
+        step,
+        hops,
+        heard,
+        expectations,
+        values,
+        status,
+        body_bytes,
+        egress_rule,
+        findings,
+        document,
+        trace: _,
+        noted: _,
+        waited: _,
+    } = &a.observed;
     json!({
         "started_after_seconds": a.started_after.as_secs_f64(),
         "duration_seconds": a.duration.as_secs_f64(),

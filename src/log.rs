@@ -2,7 +2,6 @@
 //! Dependencies are capped at `warn`: their finer levels show request headers, and headers hold credentials.
 
 use std::fmt;
-use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
 use tracing::field::{Field, Visit};

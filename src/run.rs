@@ -15,7 +15,7 @@ use crate::budget::Budgets;
 use crate::clock::{Clock, UnixMs};
 use crate::config::model::CheckDef;
 use crate::memory::{Memories, Memory};
-use crate::observed::{Failure, Heard, Observed, Step, bounded};
+use crate::observed::{Failure, Heard, Noted, Observed, Step, bounded};
 use crate::outcome::{Attribution, Cause, Class, Outcome};
 use crate::probe::{ProbeContext, Turns};
 use crate::ratelimit::{self, Reading};
@@ -112,11 +112,18 @@ impl Turns for RunTurns<'_> {
     }
 }
 
-/// Runs a check once, now, for a slot. Its first turn has been taken; without `pace` nobody counts. Whatever is logged meanwhile carries the run's id.
-pub async fn run_once(def: &Arc<CheckDef>, means: (&Transport, &Memories), slot: UnixMs, pace: Option<Pace<'_>>) -> RunReport {
+/// Runs a check once, now, for a slot. Its first turn has been taken; without `pace` nobody counts. `noted`: what its attempts write down of the
+/// expectations. Whatever is logged meanwhile carries the run's id.
+pub async fn run_once(
+    def: &Arc<CheckDef>,
+    means: (&Transport, &Memories),
+    slot: UnixMs,
+    pace: Option<Pace<'_>>,
+    noted: Noted,
+) -> RunReport {
     let run = RunId::of(&def.id, slot);
     // Of the highest level, so that it stands with every line that is written.
-    Box::pin(attempts(def, means, (run, slot), pace)).instrument(error_span!("run", %run, check = %def.id)).await
+    Box::pin(attempts(def, means, (run, slot), pace, noted)).instrument(error_span!("run", %run, check = %def.id)).await
 }
 
 async fn attempts(
@@ -124,6 +131,7 @@ async fn attempts(
     (transport, memories): (&Transport, &Memories),
     (run, slot): (RunId, UnixMs),
     pace: Option<Pace<'_>>,
+    noted: Noted,
 ) -> RunReport {
     let began = Instant::now();
     let now = || pace.map_or_else(|| slot.plus(began.elapsed()), |p| p.clock.now());
@@ -131,6 +139,8 @@ async fn attempts(
     let mut redactor = Redactor::default();
     let mut again = Again { retries: def.retries, waits: def.retries.max(THROTTLED_WAITS), pauses: Pauses::within(def.timeout) };
     let mut attempts: Vec<Attempt> = Vec::new();
+    // For threads of ours, also of attempts that are not kept.
+    let mut waited = Duration::ZERO;
     for number in 0.. {
         let turns = pace.map(|pace| RunTurns { pace, def, deadline });
         let mut context = ProbeContext {
@@ -143,7 +153,8 @@ async fn attempts(
             turns: turns.as_ref().map(|t| t as &dyn Turns),
             deadline: Some(deadline),
         };
-        let attempt = attempt(&mut context, run.attempt(number), began, deadline).await;
+        let attempt = attempt(&mut context, (run.attempt(number), noted), began, deadline).await;
+        waited += attempt.observed.waited;
         if let Some(pace) = pace {
             pace.budgets.heard(def, &attempt.observed.heard, Instant::now().into_std());
             if let Some(Failure { cause: Some(Cause::RateLimit), retry_after: Some(left), .. }) = &attempt.failure {
@@ -163,19 +174,24 @@ async fn attempts(
             break;
         }
     }
-    RunReport { record: record(def, slot, began.elapsed(), &attempts), attempts }
+    RunReport { record: record(def, slot, began.elapsed().saturating_sub(waited), &attempts), attempts }
 }
 
 /// In a box: its place would be kept in the run while the attempt still waits.
-async fn attempt(context: &mut ProbeContext<'_>, trace: TraceParent, began: Instant, deadline: Instant) -> Box<Attempt> {
+async fn attempt(context: &mut ProbeContext<'_>, (trace, noted): (TraceParent, Noted), began: Instant, deadline: Instant) -> Box<Attempt> {
     let start = Instant::now();
-    let mut observed = Observed { trace: Some(trace), brief: context.turns.is_some(), ..Observed::default() };
+    let mut observed = Observed { trace: Some(trace), noted, ..Observed::default() };
     let def = context.check;
     let result = match timeout_at(deadline, def.kind.run(context, &mut observed)).await {
         Ok(result) => result,
         Err(_) => Err(deadline_passed(def, &observed)),
     };
-    Box::new(Attempt { started_after: start - began, duration: start.elapsed(), observed, failure: result.err() })
+    Box::new(Attempt {
+        started_after: start - began,
+        duration: start.elapsed().saturating_sub(observed.waited),
+        observed,
+        failure: result.err(),
+    })
 }
 
 /// What a deadline means in the step it struck (product.md: waiting that ends nowhere).
@@ -188,7 +204,8 @@ fn deadline_passed(def: &CheckDef, observed: &Observed) -> Failure {
         Step::Tls => "in the TLS handshake",
         Step::Processing => "for the response",
         Step::Transfer => "for the rest of the response's body",
-        Step::Judge => "while judging the response",
+        // Everything had come by then.
+        Step::Judge => return Failure::ours(Cause::Capacity, "the run's deadline passed while what came was judged here"),
     };
     // Without a request of its own it waited for the answer to another run's, which asked for the same token.
     let token = if observed.hops.last().is_none_or(|h| h.token) { "token endpoint: " } else { "" };

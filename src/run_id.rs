@@ -1,6 +1,7 @@
 //! A run's name: the same in the log, the API, the pages, incidents and, where that is set, in the probe's own requests (`traceparent`, W3C Trace Context).
 //!
-//! Derived from what the store keys a run by, the check and its slot, so that it costs no byte on disk and is the same after a restart. Owns no lookup.
+//! Derived from what the store keys a run by, the check and its slot, so that it costs no byte on disk and is the same after a restart. The slot can be
+//! read in it, so that to find a run is one digest for each check, however old it is. Owns no lookup.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,8 +11,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::clock::UnixMs;
 use crate::fields::{CheckId, Expected};
+use crate::hex::Hex;
 
-/// The name of a run: 16 bytes, written as 32 hex digits in lower case. It is the trace-id of the run's requests, and never all zero.
+/// The name of a run: 16 bytes, written as 32 hex digits in lower case: the slot's second since 1970 (4 bytes, where AWS X-Ray has a trace's time) and its
+/// milliseconds (2), then a digest of check and slot (10). It is the trace-id of the run's requests, and never all zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RunId([u8; 16]);
 
@@ -45,7 +48,25 @@ fn derived<const N: usize>(domain: &str, of: &[&[u8]]) -> [u8; N] {
 impl RunId {
     /// The run of a check for a slot.
     pub fn of(check: &CheckId, slot: UnixMs) -> Self {
-        Self(derived("soakwatch run", &[check.as_str().as_bytes(), &slot.0.to_be_bytes()]))
+        let digest: [u8; 10] = derived("soakwatch run", &[check.as_str().as_bytes(), &slot.0.to_be_bytes()]);
+        // Four bytes of seconds last until 2106.
+        let second = u32::try_from(slot.0.div_euclid(1000)).unwrap_or(0);
+        let ms = u16::try_from(slot.0.rem_euclid(1000)).unwrap_or(0);
+        let mut id = [0; 16];
+        let parts = second.to_be_bytes().into_iter().chain(ms.to_be_bytes()).chain(digest);
+        id.iter_mut().zip(parts).for_each(|(byte, from)| *byte = from);
+        Self(id)
+    }
+
+    /// The slot that stands in it. Anybody's 32 digits have one: only [`RunId::is_of`] tells whether a run of it has this name.
+    pub fn slot(self) -> UnixMs {
+        let [a, b, c, d, e, f, ..] = self.0;
+        UnixMs(i64::from(u32::from_be_bytes([a, b, c, d])) * 1000 + i64::from(u16::from_be_bytes([e, f])))
+    }
+
+    /// Whether it names a run of this check.
+    pub fn is_of(self, check: &CheckId) -> bool {
+        Self::of(check, self.slot()) == self
     }
 
     /// What the requests of one of its attempts carry; the first attempt is 0.
@@ -54,25 +75,15 @@ impl RunId {
     }
 }
 
-/// In one piece: every run writes its id into its span.
-fn hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = [0; 32];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-    }
-    f.write_str(std::str::from_utf8(&text[..2 * bytes.len().min(16)]).unwrap_or_default())
-}
-
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        hex(f, &self.0)
+        Hex(&self.0).fmt(f)
     }
 }
 
 impl fmt::Debug for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        hex(f, &self.0)
+        Hex(&self.0).fmt(f)
     }
 }
 
@@ -81,7 +92,7 @@ impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "00-{}-", self.run)?;
         // Only here: most runs send none.
-        hex(f, &derived::<8>("soakwatch attempt", &[&self.run.0, &(self.attempt as u64).to_be_bytes()]))?;
+        Hex(&derived::<8>("soakwatch attempt", &[&self.run.0, &(self.attempt as u64).to_be_bytes()])).fmt(f)?;
         f.write_str("-01")
     }
 }
@@ -146,11 +157,24 @@ mod tests {
     #[test]
     fn a_run_has_one_name_for_good() {
         let run = RunId::of(&check(), UnixMs(1_796_112_000_000));
-        assert_eq!(run.to_string(), "cdfa03490cab98591fe4f7b4ee3b5aea");
-        assert_eq!(run.attempt(0).to_string(), "00-cdfa03490cab98591fe4f7b4ee3b5aea-e9cbc635310e254a-01");
+        assert_eq!(run.to_string(), "6b0e7e800000cdfa03490cab98591fe4");
+        assert_eq!(run.attempt(0).to_string(), "00-6b0e7e800000cdfa03490cab98591fe4-6eb61295c50fdb03-01");
         assert_ne!(run, RunId::of(&check(), UnixMs(1_796_112_000_001)), "each slot has its own");
         assert_ne!(run, RunId::of(&"acme/production/crm/order".parse().unwrap(), UnixMs(1_796_112_000_000)));
         assert_ne!(run.attempt(0), run.attempt(1), "each attempt has its own");
+    }
+
+    #[test]
+    fn its_slot_can_be_read_in_it_and_whose_it_is_be_tried() {
+        for slot in [0, 1_796_112_000_000, 1_796_112_000_999, 4_294_967_295_999].map(UnixMs) {
+            let run = RunId::of(&check(), slot);
+            assert_eq!((run.slot(), run.is_of(&check())), (slot, true));
+            assert!(!run.is_of(&"acme/production/crm/order".parse().unwrap()));
+        }
+        // Another's trace id, and a time that no slot has.
+        for text in ["0af7651916cd43dd8448eb211c80319c", "ffffffffffff43dd8448eb211c80319c"] {
+            assert!(!text.parse::<RunId>().unwrap().is_of(&check()), "{text}");
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Owns positions, the host's turns, the cap over all runs, overlap, and what becomes of slots nobody ran. Never judges a run and never stores:
 //! every slot ends as a record at the recorder. A check never overlaps itself; a run is a task of its own, so a panic costs one outcome.
 
+mod alarm;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::pin::pin;
@@ -11,9 +13,10 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use self::alarm::Alarm;
 use crate::board::Board;
 use crate::budget::{Budgets, HOLD_NOTE};
 use crate::clock::{Clock, UnixMs};
@@ -22,6 +25,7 @@ use crate::fields::CheckId;
 use crate::health::Health;
 use crate::memory::Memories;
 use crate::metrics::own::OwnMetrics;
+use crate::observed::Noted;
 use crate::outcome::Cause;
 use crate::record::{DurationCode, Record};
 use crate::recorder::{Arrived, Place, RecorderHandle};
@@ -42,7 +46,7 @@ const MOST_WAITING: usize = 100_000;
 /// Runs that ended are looked at together, and handed to the recorder together, at most this often: to wake two tasks for each of them costs more than
 /// to take them in.
 const TOGETHER: Duration = Duration::from_millis(20);
-/// Outcomes handed on at once.
+/// Outcomes handed on at once; the recorder reckons with no more in an event.
 const MOST_TOGETHER: usize = 256;
 
 /// A wait in the pace shorter than this is none.
@@ -137,6 +141,7 @@ impl Scheduler {
         let recorder = self.means.recorder.clone();
         // Kept over the rounds: whoever asks anew each time stands behind all others each time.
         let mut place = pin!(recorder.place());
+        let mut alarm = Alarm::new();
         loop {
             self.means.health.beat();
             self.collect();
@@ -154,7 +159,7 @@ impl Scheduler {
                 }
                 Some(ended) = self.runs.join_next_with_id(), if is_open && self.has_room() => self.ended(ended),
                 changed = self.means.config.changed() => { if changed.is_err() { break } self.plan(); }
-                () = sleep_until(wake) => {}
+                () = alarm.at(wake) => {}
             }
         }
         self.wind_down().await;
@@ -461,7 +466,7 @@ impl Job {
                     let ran = tokio::select! {
                         biased;
                         () = self.cut.cancelled() => (Box::new(self.not_run(Cause::Shutdown)), false),
-                        report = Box::pin(run_once(&self.def, (&self.transport, &self.memories), self.slot, pace)) => {
+                        report = Box::pin(run_once(&self.def, (&self.transport, &self.memories), self.slot, pace, Noted::Unmet)) => {
                             let answered = report.answered();
                             let mut record = report.record;
                             record.facts.throttle_wait = (waited >= WORTH_TELLING).then(|| DurationCode::of(waited));

@@ -7,10 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMs;
 use crate::config::model::{CheckDef, Integration};
-use crate::fields::CheckId;
 use crate::outcome::Cause;
 use crate::record::Record;
-use crate::run_id::RunId;
 
 pub mod cron;
 pub mod grid;
@@ -32,16 +30,11 @@ pub fn not_due(integration: &Integration, slot: UnixMs) -> Option<Cause> {
 /// A run waits for its turn for at most its timeout, takes as long again, is held for the self-check and written within this, milliseconds.
 const STORED_WITHIN_MS: i64 = 30_000;
 
-/// Whose run has this id, and for which slot, among those that may be going on at `now` or have ended and are not stored yet.
-pub fn under_way<'c>(mut checks: impl Iterator<Item = &'c CheckDef>, run: RunId, now: UnixMs) -> Option<(CheckId, UnixMs)> {
-    checks.find_map(|def| {
-        let grid = Grid::of(def);
-        let timeout = i64::try_from(def.timeout.as_millis()).unwrap_or(i64::MAX);
-        let since = UnixMs(now.0.saturating_sub(timeout.saturating_mul(2)).saturating_sub(STORED_WITHIN_MS));
-        let slots = std::iter::successors(Some(grid.at_or_before(now)), |slot| Some(UnixMs(slot.0 - grid.interval())));
-        let mut slots = slots.take_while(|slot| *slot >= since);
-        slots.find(|slot| RunId::of(&def.id, *slot) == run).map(|slot| (def.id.clone(), slot))
-    })
+/// Whether a run of a check for this slot may be going on at `now`, or have ended and not be stored yet.
+pub fn under_way(def: &CheckDef, slot: UnixMs, now: UnixMs) -> bool {
+    let timeout = i64::try_from(def.timeout.as_millis()).unwrap_or(i64::MAX);
+    let since = UnixMs(now.0.saturating_sub(timeout.saturating_mul(2)).saturating_sub(STORED_WITHIN_MS));
+    (since..=now).contains(&slot)
 }
 
 /// What was known of a check's slots at some time: what decides about slots that come while nobody is there. A window declared afterwards

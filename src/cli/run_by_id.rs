@@ -17,8 +17,7 @@ use crate::store::{FailureRow, Run};
 /// The run as a history of one, or the exit code where there is none, which is said.
 pub(super) fn asked(args: &Runs, url: &Url, run: RunId) -> Result<Result<History, Exit>, CliError> {
     let mut path = format!("/api/v1/runs/{run}?");
-    let given = [("since", Some(&args.since)), ("until", args.until.as_ref()), ("id", args.id.as_ref())];
-    let given = given.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    let given = args.id.as_ref().map(|id| ("id", id));
     path.push_str(&url::form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish());
     let credential: Credential = args.credential.clone();
     let (status, body) = block_on(Daemon::at(url.clone(), credential).call(Method::GET, &path))?;

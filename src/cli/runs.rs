@@ -30,15 +30,15 @@ pub(super) struct Runs {
     /// customer/environment/integration/check, or customer/environment/integration for all of its checks; with --id all there are unless given.
     #[arg(required_unless_present = "run")]
     pub(super) id: Option<String>,
-    /// Only the run of this id: 32 hex digits, or a whole traceparent out of somebody's log. Looked for from --since to --until.
+    /// Only the run of this id: 32 hex digits, or a whole traceparent out of somebody's log. Its time stands in it.
     #[arg(long = "id", value_name = "RUN", value_parser = |text: &str| text.parse::<RunId>().map_err(|e| format!("expected {e}")))]
     run: Option<RunId>,
     /// From when: a span back from now (90m, 24h, 7d), a time (2026-12-01T08:00:00Z) or a day (2026-12-01).
-    #[arg(long, value_name = "SPAN|TIME", default_value = "24h")]
-    pub(super) since: String,
+    #[arg(long, value_name = "SPAN|TIME", default_value = "24h", conflicts_with = "run")]
+    since: String,
     /// Until when, likewise; now if not given.
-    #[arg(long, value_name = "SPAN|TIME")]
-    pub(super) until: Option<String>,
+    #[arg(long, value_name = "SPAN|TIME", conflicts_with = "run")]
+    until: Option<String>,
     /// A JSON array instead of a table.
     #[arg(long)]
     json: bool,
@@ -86,8 +86,11 @@ pub(super) struct History {
 pub(super) fn run(args: &Runs) -> CliResult {
     let now = Clock::System.now();
     let wanted = args.id.as_deref().map(Wanted::parse).transpose()?;
-    let since = point("--since", &args.since, now)?;
-    let until = args.until.as_ref().map_or(Ok(now), |text| point("--until", text, now))?;
+    let (since, until) = match args.run {
+        // One slot; a second, so that it can be seen.
+        Some(run) => (run.slot(), UnixMs(run.slot().0.saturating_add(1000))),
+        None => (point("--since", &args.since, now)?, args.until.as_ref().map_or(Ok(now), |text| point("--until", text, now))?),
+    };
     if since > until {
         return Err(Exit::Usage.with(anyhow::anyhow!("--since ({since}) is later than --until ({until})")));
     }
@@ -103,38 +106,28 @@ pub(super) fn run(args: &Runs) -> CliResult {
         };
     }
     let (path, configured) = locate(args, now)?;
-    let pending = args
-        .run
-        .and_then(|run| under_way(configured.iter().map(|c| &**c).filter(|c| wanted.as_ref().is_none_or(|w| w.is(&c.id))), run, now));
-    let configured = configured.iter().map(|c| c.id.clone());
     let reader = Reader::open(&path).map_err(trouble)?;
     let mut known: BTreeSet<CheckId> = reader.checks().map_err(trouble)?.into_iter().collect();
-    known.extend(configured);
+    known.extend(configured.iter().map(|c| c.id.clone()));
     let mut histories = Vec::new();
-    let checks = wanted.map_or_else(|| Ok(known.iter().cloned().collect()), |wanted| find(&wanted, &known))?;
-    for check in checks {
-        let mut runs = reader.runs(&check, 0, since, until).map_err(trouble)?;
+    let mut checks = wanted.map_or_else(|| Ok(known.iter().cloned().collect()), |wanted| find(&wanted, &known))?;
+    if let Some(id) = args.run {
+        checks.retain(|check| id.is_of(check));
+    }
+    for check in &checks {
+        let mut runs = reader.runs(check, 0, since, until).map_err(trouble)?;
         if let Some(id) = args.run {
-            // One check's runs at a time: what is looked through is never held whole.
-            runs.retain(|r| r.id(&check) == Some(id));
+            runs.retain(|r| r.id(check) == Some(id));
             if runs.is_empty() {
                 continue;
             }
         }
-        let failures = reader.failures(&check, since, until).map_err(trouble)?;
-        histories.push(History { check, runs, failures });
+        let failures = reader.failures(check, since, until).map_err(trouble)?;
+        histories.push(History { check: check.clone(), runs, failures });
     }
-    if let Some((check, slot)) = pending.as_ref().filter(|_| histories.is_empty()) {
-        complain(format!(
-            "soakwatch: nothing is stored yet of this run: it is that of {check} for the slot {slot}; it goes on, or has just ended and is written \
-             within a second of its end, or of the self-check it waits for; ask again then"
-        ));
-    } else if let Some(id) = args.run.filter(|_| histories.is_empty()) {
-        complain(format!(
-            "soakwatch: no run from {} to {} has the id {id}; --since 40d looks further back",
-            since.whole_seconds(),
-            until.whole_seconds()
-        ));
+    let missing = args.run.filter(|_| histories.is_empty()).map(|id| missing(id, checks.first(), &configured, now));
+    if let Some((_, words)) = &missing {
+        complain(format!("soakwatch: {words}"));
     }
     shows(args, &histories, (since, until), now)?;
     let damaged = reader.damaged();
@@ -143,11 +136,24 @@ pub(super) fn run(args: &Runs) -> CliResult {
         complain(format!("soakwatch: {} stored rows can't be read and are missing above; the first: {first}", damaged.count));
         return Ok(Exit::Io);
     }
-    Ok(match (args.run, histories.is_empty()) {
-        (Some(_), true) if pending.is_some() => Exit::Undecided,
-        (Some(_), true) => Exit::No,
-        _ => Exit::Yes,
-    })
+    Ok(missing.map_or(Exit::Yes, |(exit, _)| exit))
+}
+
+/// Why there is no run of an id: the exit code, and in words. `whose`: the check it is of, where one is known.
+fn missing(id: RunId, whose: Option<&CheckId>, configured: &[Arc<CheckDef>], now: UnixMs) -> (Exit, String) {
+    let slot = id.slot();
+    let Some(check) = whose else {
+        let what = format!("no check that is known here has a run of the id {id}; its slot would be {slot}");
+        return (Exit::No, what);
+    };
+    if configured.iter().any(|c| c.id == *check && under_way(c, slot, now)) {
+        let what = format!(
+            "nothing is stored yet of this run: it is that of {check} for the slot {slot}; it goes on, or has just ended and is written within a \
+             second of its end, or of the self-check it waits for; ask again then"
+        );
+        return (Exit::Undecided, what);
+    }
+    (Exit::No, format!("nothing is stored of this run: it is that of {check} for the slot {slot}; runs are kept for [store] keep_runs"))
 }
 
 fn shows(args: &Runs, histories: &[History], (since, until): (UnixMs, UnixMs), now: UnixMs) -> Result<(), CliError> {
@@ -371,10 +377,10 @@ mod tests {
         let want = "\
 acme/production/crm/orders from 2026-12-01T08:00:00Z to 2026-12-01T09:00:00Z
 slot (UTC)                outcome           why           attribution  took    tries  run
-2026-12-01T08:00:00.000Z  pass                                         246 ms  1      cdfa03490cab98591fe4f7b4ee3b5aea
-2026-12-01T08:00:30.000Z  fail              server_error  third_party  246 ms  1      dbe3de9df086863e3ae1dcbdb92c7330  answered 503 Service Unavailable
-2026-12-01T08:01:00.000Z  pass                                         246 ms  2      94e73241eea6367c595071cb2f615c33  passed on retry
-2026-12-01T08:01:30.000Z  pass                                         246 ms  1      96333241136ebb155c3786f37b447ae9
+2026-12-01T08:00:00.000Z  pass                                         246 ms  1      6b0e7e800000cdfa03490cab98591fe4
+2026-12-01T08:00:30.000Z  fail              server_error  third_party  246 ms  1      6b0e7e9e0000dbe3de9df086863e3ae1  answered 503 Service Unavailable
+2026-12-01T08:01:00.000Z  pass                                         246 ms  2      6b0e7ebc000094e73241eea6367c5950  passed on retry
+2026-12-01T08:01:30.000Z  pass                                         246 ms  1      6b0e7eda000096333241136ebb155c37
 2026-12-01T08:02:00.000Z  14 slots unknown  down          monitor                                                       until 2026-12-01T08:08:30.000Z
 due 18: pass 3, fail 1, throttled 0, unknown 14, skipped 0; success ratio 75.00 %, coverage 22.22 %";
         assert_eq!(text, want);
@@ -399,7 +405,7 @@ due 18: pass 3, fail 1, throttled 0, unknown 14, skipped 0; success ratio 75.00 
         let dir = tempfile::tempdir().unwrap();
         let h = history(&store(&dir));
         let want = serde_json::json!({
-            "check": ID, "run": "dbe3de9df086863e3ae1dcbdb92c7330", "slot": "2026-12-01T08:00:30Z", "interval_ms": 30_000, "count": 1, "outcome": "fail", "class": "server_error", "cause": null,
+            "check": ID, "run": "6b0e7e9e0000dbe3de9df086863e3ae1", "slot": "2026-12-01T08:00:30Z", "interval_ms": 30_000, "count": 1, "outcome": "fail", "class": "server_error", "cause": null,
             "attribution": "third_party", "duration_s": 0.2456, "attempts": 1, "first_attempt_passed": false,
             "detail": "answered 503 Service Unavailable",
         });
@@ -413,7 +419,10 @@ due 18: pass 3, fail 1, throttled 0, unknown 14, skipped 0; success ratio 75.00 
         let dir = tempfile::tempdir().unwrap();
         let path = store(&dir);
         let of = |run: &str| Runs { id: None, run: Some(run.parse().unwrap()), ..args(ID, path.clone()) };
-        assert_eq!(run(&of("dbe3de9df086863e3ae1dcbdb92c7330")).unwrap(), Exit::No, "it is older than the last 7 days");
+        let slot = |n: i64| RunId::of(&ID.parse().unwrap(), UnixMs(START + n * 30_000)).to_string();
+        assert_eq!(run(&of(&slot(1))).unwrap(), Exit::Yes, "however long ago that was");
+        assert_eq!(run(&of(&slot(9))).unwrap(), Exit::No, "it has no run of that slot");
+        assert_eq!(run(&of("0af7651916cd43dd8448eb211c80319c")).unwrap(), Exit::No, "nobody's");
         let fails = |args: &Runs| run(args).err().map(|e| (e.exit, e.to_string()));
         assert!(matches!(fails(&args("Acme", path.clone())), Some((Exit::Usage, _))));
         let (exit, text) = fails(&args("acme/production/crm/ordres", path.clone())).unwrap();

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::hex;
+
 /// Stands before the hash. A change of what the words mean, or of how they are hashed, needs another.
 const VERSION: &str = "1";
 
@@ -81,8 +83,7 @@ impl Fingerprint {
             whole.push_str(&format!("{}:{key}{}:{value}", key.len(), value.len()));
             parts.push((key.into(), sha256(&value).iter().take(8).fold(0, |n, b| (n << 8) | u64::from(*b))));
         }
-        let digest: String = sha256(&whole).iter().map(|b| format!("{b:02x}")).collect();
-        Self { fingerprint: format!("{VERSION}:{digest}"), parts: Parts(parts.into()), unread }
+        Self { fingerprint: format!("{VERSION}:{}", hex::sha256(whole.as_bytes())), parts: Parts(parts.into()), unread }
     }
 
     /// `1:` and 64 hex digits.

@@ -162,7 +162,7 @@ fn a_run_that_passed_on_its_second_attempt() {
         "\
 acme/production/crm/list: Acme Corporation, CRM contacts
 http check, every 1m, timeout 10s, 1 retry; owner vendor, criticality high, phase build
-Run 52d1b2a297b69482fc569ebc0ebe8f98
+Run 6553f100000052d1b2a297b69482fc56
 
 Attempt 1, took 160 ms: did not pass (assertion)
   1. GET https://crm.example.com/v1/contacts
@@ -224,7 +224,7 @@ fn an_expired_certificate_shows_its_dates_and_who_should_act() {
         "\
 acme/production/crm/list: Acme Corporation, CRM contacts
 http check, every 1m, timeout 10s, no retries; owner vendor, criticality high, phase build
-Run 52d1b2a297b69482fc569ebc0ebe8f98
+Run 6553f100000052d1b2a297b69482fc56
 
 Attempt 1, took 5.00 ms: did not pass (certificate)
   1. GET https://crm.example.com/v1/contacts

@@ -20,11 +20,13 @@ use super::material::Material;
 use super::{ProbeContext, RefusedLiteral, refused_address};
 use crate::clock::UnixMs;
 use crate::fields::{Bytes as Size, HttpUrl, Span, masked_query};
+use crate::hex;
+use crate::large::{self, LARGE};
 use crate::observed::{Failure, Observed, Step, bounded};
 use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef};
 use crate::transport::auth::{Auth, Digest, KeyPlace, reveal, sensitive};
-use crate::transport::{Answer, HttpVersion, Options, OwnCertificate, Request, hex_sha256, read_roots_blocking};
+use crate::transport::{Answer, HttpVersion, Options, OwnCertificate, Request, read_roots_blocking};
 
 mod body;
 mod expect;
@@ -40,6 +42,7 @@ pub use body::Body;
 pub use expect::{Expect, HeaderTest, JsonTest, JsonType, Observe, StatusRange};
 pub(super) use expect::{path as read_path, read_status};
 pub use given::Given;
+use judge::OfBody;
 pub(super) use material::authorized;
 pub use pattern::{Path, Pattern};
 use schema::Schema;
@@ -90,7 +93,7 @@ impl HttpCheck {
     pub fn credential(&self) -> String {
         match (&self.auth, self.secrets()) {
             (None, secrets) if secrets.is_empty() => "none".to_owned(),
-            (auth, secrets) => hex_sha256(format!("{auth:?} {secrets:?}").as_bytes()).chars().take(16).collect(),
+            (auth, secrets) => hex::sha256(format!("{auth:?} {secrets:?}").as_bytes()).chars().take(16).collect(),
         }
     }
 
@@ -219,11 +222,28 @@ impl HttpCheck {
             *answer = Box::pin(transport.exchange(&request, &options, None, redactor, observed)).await?;
         }
         observed.step = Step::Judge;
-        let fits = match schema {
-            Some(schema) if self.expect.accepts(answer.status) => Some(Box::pin(schema.judge(answer.body.clone())).await?),
-            _ => None,
+        let of_body = match self.expect.accepts(answer.status) {
+            true => Some(self.judge_body(std::mem::take(&mut answer.body), schema, redactor, observed).await?),
+            false => None,
         };
-        judge::judge(self, &answer, fits, redactor, observed)
+        judge::judge(self, &answer, of_body, redactor, observed)
+    }
+
+    /// What is said of the body: a large one is looked at beside the runs, and so is what a schema is to judge.
+    async fn judge_body(
+        &self,
+        body: Vec<u8>,
+        schema: Option<Schema>,
+        redactor: &Redactor,
+        observed: &mut Observed,
+    ) -> Result<OfBody, Failure> {
+        let noted = observed.noted;
+        if schema.is_none() && body.len() < LARGE {
+            return Ok(judge::judge_body((&self.expect, &self.observe), None, &body, noted, redactor));
+        }
+        let (expect, observe, redactor) = (self.expect.clone(), self.observe.clone(), redactor.clone());
+        let judging = move || judge::judge_body((&expect, &observe), schema.as_ref(), &body, noted, &redactor);
+        Box::pin(large::aside(observed, judging)).await
     }
 
     /// Answers the server's digest challenges, each request in its turn: once, and once more where the challenge was too old.
@@ -289,5 +309,45 @@ impl HttpCheck {
             headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(body.content_type()));
         }
         Ok(Request { method: self.method.clone(), url, headers, secret_query, body: bytes, secret_body })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// On one thread: while every turn is taken, a large body waits, and other runs go on.
+    #[tokio::test]
+    async fn a_large_body_is_judged_beside_the_runs() {
+        let json = JsonTest::Equals(Value::from("there"));
+        let check = HttpCheck {
+            url: "https://api.example.com/".parse().unwrap(),
+            method: Method::GET,
+            headers: Vec::new(),
+            query: Vec::new(),
+            body: None,
+            auth: None,
+            ca: None,
+            own: None,
+            version: HttpVersion::default(),
+            redirects: 0,
+            max_body: None,
+            expect: Expect { json: vec![(Path::new("$.word").unwrap(), json)], ..Expect::default() },
+            observe: Vec::new(),
+        };
+        let redactor = Redactor::default();
+        let of = |length: usize| format!("{{\"word\": \"here\", \"more\": \"{}\"}}", "x".repeat(length)).into_bytes();
+        let (mut first, mut second) = (Observed::default(), Observed::default());
+        let turns = large::all_turns().await;
+        let little = async {
+            let said = check.judge_body(of(10), None, &redactor, &mut second).await.unwrap();
+            drop(turns);
+            said
+        };
+        let (much, little) = tokio::join!(check.judge_body(of(LARGE), None, &redactor, &mut first), little);
+        assert_eq!(much.unwrap(), little, "the same is said of it");
+        assert_eq!((first.waited.is_zero(), second.waited.is_zero()), (false, true));
     }
 }

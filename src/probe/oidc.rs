@@ -7,6 +7,8 @@
 //! issuer = "https://login.example.com/realms/acme"
 //! ```
 
+use std::sync::Arc;
+
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, Method, StatusCode};
 use url::Url;
@@ -18,6 +20,7 @@ use super::{Accepted, NothingToAccept, ProbeContext, RefusedLiteral, refused_add
 use crate::config::table::Table;
 use crate::fields::{HttpUrl, bounded};
 use crate::finding::{DocumentFacts, Finding, Findings, oidc as rule};
+use crate::large;
 use crate::observed::{Failure, Observed};
 use crate::sso::{jwks, oidc};
 use crate::transport::read_roots_blocking;
@@ -157,7 +160,8 @@ impl OidcCheck {
             }
             Err(failure) => return Err(failure),
         };
-        let judged = oidc::lint(&document.body, &self.expected());
+        let (body, expected) = (Arc::clone(&document.body), self.expected());
+        let judged = large::of(body.len(), observed, move || oidc::lint(&body, &expected)).await?;
         let Some(discovery) = judged.snapshot else {
             // A log-in page, most likely: no discovery document is there, and what was found in the last one stays.
             let failed = document::failure(&judged.findings);
@@ -250,7 +254,12 @@ impl OidcCheck {
             Err(failure) if is_definite(&failure) => return Keys::Refused(crate::finding::jwks::GET_01.found(&failure.detail)),
             Err(failure) => return Keys::Undecided(failure),
         };
-        let judged = jwks::lint(&got.body, &jwks::Expected { algs: self.algorithm.iter().cloned().collect() }, context.now);
+        let (body, at) = (Arc::clone(&got.body), context.now);
+        let expected = jwks::Expected { algs: self.algorithm.iter().cloned().collect() };
+        let judged = match large::of(body.len(), observed, move || jwks::lint(&body, &expected, at)).await {
+            Ok(judged) => judged,
+            Err(failure) => return Keys::Undecided(failure),
+        };
         if judged.findings.iter().any(|f| f.id == crate::finding::jwks::PRIV_01.id) {
             context.memory.uncache(place.url.url().as_str());
         }

@@ -18,6 +18,7 @@ use crate::clock::UnixMs;
 use crate::fields::{HttpUrl, Span};
 use crate::finding::scim::{AUT_03, DEL_01, GET_01, PAG_01, PAG_03, PAG_04};
 use crate::finding::{Finding, Findings, MOST_DETAIL};
+use crate::hex;
 use crate::observed::{Failure, Observed, bounded};
 use crate::outcome::{Cause, Class};
 use crate::secret::SecretRef;
@@ -26,7 +27,7 @@ use crate::sso::scim::plan::{PAGES, plan};
 use crate::sso::scim::write::{Move, Write};
 use crate::sso::scim::{Exchange, Idp, judge};
 use crate::transport::auth::Auth;
-use crate::transport::{OwnCertificate, hex_sha256, read_roots_blocking};
+use crate::transport::{OwnCertificate, read_roots_blocking};
 use session::Session;
 
 mod left;
@@ -84,7 +85,7 @@ impl ScimCheck {
             None => "none".to_owned(),
             Some(auth) => {
                 let secrets = auth.secrets();
-                hex_sha256(format!("{:?} {secrets:?}", Some(auth)).as_bytes()).chars().take(16).collect()
+                hex::sha256(format!("{:?} {secrets:?}", Some(auth)).as_bytes()).chars().take(16).collect()
             }
         }
     }
@@ -181,7 +182,9 @@ impl ScimCheck {
             stop_if_refused(ask, &seen, &session, observed)?;
         }
         let of_pages = |f: &Finding| OF_PAGES.contains(&&*f.id);
-        let doubtful: BTreeSet<_> = judge(&seen, &session.known).into_iter().filter(of_pages).map(|f| f.id).collect();
+        let found;
+        (seen, found) = session.found_in(seen, observed).await?;
+        let doubtful: BTreeSet<_> = found.into_iter().filter(of_pages).map(|f| f.id).collect();
         if !doubtful.is_empty() {
             for (ask, before) in asks.iter().zip(&mut seen).filter(|(a, _)| PAGES.contains(&a.name)) {
                 *before = session.ask(ask, context, observed).await?;
@@ -191,7 +194,7 @@ impl ScimCheck {
         if writes {
             self.write(&mut session, &mut seen, context, observed).await?;
         }
-        let mut found = judge(&seen, &session.known);
+        let (_, mut found) = session.found_in(seen, observed).await?;
         // What showed itself once only may have been somebody who came or went.
         found.retain(|f| !of_pages(f) || doubtful.contains(&f.id));
         if left > 0 {

@@ -190,13 +190,9 @@ pub(super) const ALL: &[Operation] = &[
         "/api/v1/runs/{run}",
         "run",
         Content::Json(of::<run_by_id::Found>),
-        "The run of an id (32 hex digits, or a whole traceparent); 404 with `pending` while it is not stored yet.",
+        "The run of an id (32 hex digits, or a whole traceparent), however old; 404 with `pending` while it is not stored yet.",
     )
-    .query(&[
-        may("since", "Looked for from this slot on: a time, a day, or a span back from now (24h, which is the default)."),
-        may("until", "To this slot, exclusive, likewise; now by default."),
-        may("id", "Looked for among checks of a customer, of customer/environment, an integration, or one alone."),
-    ]),
+    .query(&[may("id", "Looked for among checks of a customer, of customer/environment, an integration, or one alone.")]),
 ];
 
 /// The one at a path.

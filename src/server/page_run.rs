@@ -81,8 +81,8 @@ fn body(check: &CheckId, slot: UnixMs, stored: &Stored, now: UnixMs) -> Option<M
     })
 }
 
-/// A run's id as a link to its page, shortened.
+/// A run's id as a link to its page, shortened to its end: it begins with the time.
 pub(super) fn link(check: &CheckId, slot: UnixMs) -> Markup {
     let id = RunId::of(check, slot).to_string();
-    html! { a href=(href(check, slot)) title=(id) { code { (id.get(..8).unwrap_or_default()) "…" } } }
+    html! { a href=(href(check, slot)) title=(id) { code { "…" (id.get(24..).unwrap_or_default()) } } }
 }

@@ -1,9 +1,7 @@
-//! `/api/v1/runs/{run}`: the stored run of an id. Ids are derived, not stored: what the store holds of a span of time is looked through, check by check.
+//! `/api/v1/runs/{run}`: the stored run of an id. Ids are derived, not stored: the slot stands in it, and whose it is is tried, one check after the other.
 
-use std::collections::BTreeSet;
 use std::path::Path as FilePath;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Json;
 use axum::extract::{Path, Query as QueryOf, State};
@@ -13,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::api::Problem;
-use super::runs::{DEFAULT, LONGEST, point};
 use super::{Query, Shared};
 use crate::clock::UnixMs;
+use crate::config::model::Config;
 use crate::fields::CheckId;
 use crate::outcome::{Attribution, Cause, Class, Outcome};
 use crate::run_id::RunId;
@@ -52,23 +50,13 @@ pub struct Found {
     pub detail: Option<String>,
 }
 
-/// Set when nobody waits for the answer any more, so that nobody goes on looking.
-struct Abandoned(Arc<AtomicBool>);
-
-impl Drop for Abandoned {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// What is looked through.
-struct Search {
-    run: RunId,
-    /// The start of the ids of the checks that are meant, whole parts of them; `None`: all.
-    below: Option<String>,
-    since: UnixMs,
-    until: UnixMs,
-    abandoned: Arc<AtomicBool>,
+/// What became of looking for a run.
+enum Looked {
+    Found(Box<Found>),
+    /// Whose it is; nothing is stored of it.
+    Whose(CheckId),
+    /// No check that is known has it.
+    Nobodys,
 }
 
 pub(super) async fn run(State(shared): State<Shared>, Path(id): Path<String>, QueryOf(query): Query) -> Result<Json<Found>, Problem> {
@@ -76,23 +64,16 @@ pub(super) async fn run(State(shared): State<Shared>, Path(id): Path<String>, Qu
         Problem::new(StatusCode::BAD_REQUEST, "this is no id of a run", "Give 32 hex digits, or a whole traceparent out of somebody's log.")
     })?;
     let now = shared.state.clock.now();
-    let until = query.get("until").map_or(Ok(now), |text| point("until", text, now))?;
-    let since = query.get("since").map_or(Ok(until.minus(DEFAULT.0)), |text| point("since", text, now))?;
-    if since > until || until.since(since) > LONGEST.0 {
-        let what = format!("since must be earlier than until, and not by more than {LONGEST}");
-        return Err(Problem::new(StatusCode::BAD_REQUEST, what, "Give since alone (7d), or both."));
-    }
-    let _turn = shared.readings.clone().acquire_owned().await.map_err(|_| Problem::ours("the daemon is stopping"))?;
-    let abandoned = Arc::new(AtomicBool::new(false));
-    let _left = Abandoned(Arc::clone(&abandoned));
-    let below = query.get("id").cloned();
-    let search = Search { run, below: below.clone(), since, until, abandoned };
-    let (path, state) = (shared.state.store.clone(), shared.state.clone());
-    let configured: BTreeSet<CheckId> = state.config.borrow().checks().map(|c| c.id.clone()).collect();
-    let found = tokio::task::spawn_blocking(move || look_blocking(&path, &search, configured)).await;
-    match found {
-        Ok(Ok(Some(found))) => return Ok(Json(found)),
-        Ok(Ok(None)) => {}
+    let turn = shared.readings.clone().acquire_owned().await.map_err(|_| Problem::ours("the daemon is stopping"))?;
+    let config = Arc::clone(&shared.state.config.borrow());
+    let (path, below, known) = (shared.state.store.clone(), query.get("id").cloned(), Arc::clone(&config));
+    let looking = move || {
+        let looked = look_blocking(&path, run, below.as_deref(), &known);
+        drop(turn);
+        looked
+    };
+    let looked = match tokio::task::spawn_blocking(looking).await {
+        Ok(Ok(looked)) => looked,
         Ok(Err(e)) => {
             tracing::error!(error = %e, "stored runs can't be read");
             return Err(Problem::ours("the store can't be read"));
@@ -101,16 +82,27 @@ pub(super) async fn run(State(shared): State<Shared>, Path(id): Path<String>, Qu
             tracing::error!(error = %e, "reading stored runs was cut off");
             return Err(Problem::ours("the store can't be read"));
         }
+    };
+    let (slot, missing) = (run.slot(), |error: String, hint: &str| Problem::new(StatusCode::NOT_FOUND, error, hint));
+    match looked {
+        Looked::Found(found) => Ok(Json(*found)),
+        Looked::Whose(check) if config.checks().any(|c| c.id == check && under_way(c, slot, now)) => {
+            let error = format!("nothing is stored yet of this run: it is that of {check} for the slot {slot}");
+            let hint = "It goes on, or has just ended: it is written within a second of its end, or of the self-check it waits for. Ask again then.";
+            Err(missing(error, hint).with("pending", json!({ "check": check, "slot": slot.to_string() })))
+        }
+        Looked::Whose(check) => {
+            let error = format!("nothing is stored of this run: it is that of {check} for the slot {slot}");
+            Err(missing(error, "Runs are kept for [store] keep_runs; what was not written before a crash is lost."))
+        }
+        Looked::Nobodys => {
+            let error = format!("no check that is known here has a run of this id; its slot would be {slot}");
+            Err(missing(
+                error,
+                "If that time can't be, it is somebody else's trace id; otherwise another daemon's, or that of a check renamed since.",
+            ))
+        }
     }
-    let config = Arc::clone(&state.config.borrow());
-    if let Some((check, slot)) = under_way(config.checks().map(|c| &**c).filter(|c| is_meant(below.as_deref(), &c.id)), run, now) {
-        let error = format!("nothing is stored yet of this run: it is that of {check} for the slot {slot}");
-        let hint =
-            "It goes on, or has just ended: it is written within a second of its end, or of the self-check it waits for. Ask again then.";
-        return Err(Problem::new(StatusCode::NOT_FOUND, error, hint).with("pending", json!({ "check": check, "slot": slot.to_string() })));
-    }
-    let error = format!("no run from {} to {} has this id", since.whole_seconds(), until.whole_seconds());
-    Err(Problem::new(StatusCode::NOT_FOUND, error, "An earlier since looks further back, up to 40d."))
 }
 
 /// Whether a check is one of a customer, an environment or an integration, or itself the one that is meant; `None`: all are.
@@ -119,25 +111,24 @@ fn is_meant(below: Option<&str>, check: &CheckId) -> bool {
     below.is_none_or(among)
 }
 
-/// One check's runs at a time: what is looked through is never held whole.
-fn look_blocking(path: &FilePath, search: &Search, mut checks: BTreeSet<CheckId>) -> Result<Option<Found>, StoreError> {
+/// One digest for each check, those that were removed and are still stored included; then one slot of one check is read.
+fn look_blocking(path: &FilePath, run: RunId, below: Option<&str>, config: &Config) -> Result<Looked, StoreError> {
+    let is_it = |check: &&CheckId| is_meant(below, check) && run.is_of(check);
+    let mut whose = config.checks().map(|c| &c.id).find(is_it).cloned();
     let reader = match Reader::open(path) {
         // The daemon has not written anything yet.
-        Err(StoreError::Missing(_)) => return Ok(None),
+        Err(StoreError::Missing(_)) => return Ok(whose.map_or(Looked::Nobodys, Looked::Whose)),
         reader => reader?,
     };
-    checks.extend(reader.checks()?);
-    for check in checks.iter().filter(|c| is_meant(search.below.as_deref(), c)) {
-        if search.abandoned.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        let runs = reader.runs(check, 0, search.since, search.until)?;
-        if let Some(run) = runs.iter().find(|r| r.id(check) == Some(search.run)) {
-            let failures = reader.failures(check, run.slot, UnixMs(run.slot.0.saturating_add(1)))?;
-            return Ok(Some(found(check, search.run, run, &failures)));
-        }
+    if whose.is_none() {
+        whose = reader.checks()?.iter().find(is_it).cloned();
     }
-    Ok(None)
+    let Some(check) = whose else { return Ok(Looked::Nobodys) };
+    let (slot, next) = (run.slot(), UnixMs(run.slot().0.saturating_add(1)));
+    let runs = reader.runs(&check, 0, slot, next)?;
+    let Some(stored) = runs.iter().find(|r| r.id(&check) == Some(run)) else { return Ok(Looked::Whose(check)) };
+    let failures = reader.failures(&check, slot, next)?;
+    Ok(Looked::Found(Box::new(found(&check, run, stored, &failures))))
 }
 
 fn found(check: &CheckId, id: RunId, run: &Run, failures: &[FailureRow]) -> Found {

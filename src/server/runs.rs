@@ -19,11 +19,11 @@ use crate::run_id::RunId;
 use crate::store::{FailureRow, Reader, Run, StoreError};
 
 /// The longest span of one answer: what the store keeps unless told otherwise.
-pub(super) const LONGEST: Span = Span::days(40);
+const LONGEST: Span = Span::days(40);
 /// The most runs of one answer; the newest are kept.
 const MOST: usize = 20_000;
 /// The span when none is asked for.
-pub(super) const DEFAULT: Span = Span::seconds(24 * 3600);
+const DEFAULT: Span = Span::seconds(24 * 3600);
 
 /// A run.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -130,7 +130,7 @@ fn continued(after: &str, query: &std::collections::BTreeMap<String, String>) ->
     ends.ok_or_else(|| bad("cursor is not one of this list", "Give what `next` said, or leave it out to begin anew."))
 }
 
-pub(super) fn point(name: &str, text: &str, now: UnixMs) -> Result<UnixMs, Problem> {
+fn point(name: &str, text: &str, now: UnixMs) -> Result<UnixMs, Problem> {
     // A + that was not escaped arrives as a space.
     text.replace(' ', "+")
         .parse::<Point>()

@@ -285,7 +285,7 @@ fn a_second_daemon_is_refused_and_readers_are_not() {
     assert!(matches!(Store::open(&file(&dir)), Err(StoreError::InUse(_))));
     assert!(Reader::open(&file(&dir)).is_ok());
     // A process that is just being started has all our files until it is another program; it writes nothing.
-    let child = store.lock.as_ref().unwrap().0.try_clone().unwrap();
+    let child = store._lock.as_ref().unwrap().0.try_clone().unwrap();
     drop(store);
     assert!(Store::open(&file(&dir)).is_ok());
     drop(child);

@@ -39,7 +39,7 @@ pub struct Store {
     /// Where the evidence log ends; `None`: not looked up yet.
     pub(super) evidence: Option<Head>,
     /// Held while this lives; goes with the process, however it ends. Last, so that the connection is closed under it.
-    pub(super) lock: Option<Lock>,
+    pub(super) _lock: Option<Lock>,
 }
 
 /// What a seal wrote.
@@ -68,7 +68,7 @@ impl Store {
             tidies: true,
             tidied: i64::MIN,
             evidence: None,
-            lock,
+            _lock: lock,
         })
     }
 

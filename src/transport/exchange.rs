@@ -108,7 +108,7 @@ impl Transport {
                     Some(live) => Link::Kept(live),
                     None => {
                         let (stream, h2) = Box::pin(self.open(&url, options, (sent, client), redactor, observed)).await?;
-                        Link::Opened(stream, h2)
+                        Link::Opened { stream, h2, at: monotonic() }
                     }
                 };
                 let patience = (reused && request.method.is_idempotent()).then_some(options.timeout / SHARE_OF_A_KEPT_ONE);
@@ -151,15 +151,21 @@ impl Transport {
             let max = options.max_body.unwrap_or(self.limits.max_body);
             let read = live.until(Box::pin(body::read(incoming, &parts.headers, max, own_encoding, &host, observed))).await;
             hop(observed).phases.transfer = Some(first_byte.elapsed());
+            // What it takes us to unpack it is not the target's.
+            let took = started.elapsed();
             // One that answers as slowly could not be told from one that is dead.
             let prompt = hop(observed).phases.processing.is_some_and(|took| took <= options.timeout / (2 * SHARE_OF_A_KEPT_ONE));
             match place.filter(|_| read.is_ok() && prompt) {
                 Some(place) => self.kept.put(place, live, hop(observed)).await,
                 None => drop(live),
             }
+            let read = match read {
+                Ok(came) => Box::pin(body::unpack(came, max, &host, observed)).await,
+                Err(failure) => Err(failure),
+            };
             // Where the body can't be read, the headers still speak.
             let (limits, dialect) = listener.hear(parts.status, &parts.headers, read.as_deref().unwrap_or_default(), observed);
-            return Ok(Answer { status: parts.status, body: read?, took: started.elapsed(), limits, dialect, headers: parts.headers });
+            return Ok(Answer { status: parts.status, body: read?, took, limits, dialect, headers: parts.headers });
         }
     }
 

@@ -60,6 +60,9 @@ fn one_id_in_requests_log_store_api_and_pages() {
     let none = found("0af7651916cd43dd8448eb211c80319c", &[]);
     assert_eq!((none.status.code(), none.stdout.is_empty()), (Some(1), true), "{none:?}");
     assert_eq!(found("0af76", &[]).status.code(), Some(64));
+    assert_eq!(found(&id, &["--since", "7d"]).status.code(), Some(64), "its time stands in it");
+    let earlier = slot.checked_add(jiff::SignedDuration::from_hours(-1)).unwrap();
+    let gone = RunId::of(&check, earlier.into()).to_string();
 
     // The same where the store is not at hand, by the daemon's API.
     let asked = |what: &str, more: &[&str]| output(soakwatch().args(["runs", "--id", what, "--url", &daemon.url]).args(more));
@@ -70,7 +73,12 @@ fn one_id_in_requests_log_store_api_and_pages() {
     assert_eq!(asked(&id, &["acme/staging/crm/own"]).status.code(), Some(1), "of another check");
     let none = asked("0af7651916cd43dd8448eb211c80319c", &["--json"]);
     assert_eq!((none.status.code(), String::from_utf8_lossy(&none.stdout).trim()), (Some(1), "[]"), "{none:?}");
-    assert!(String::from_utf8_lossy(&none.stderr).contains("no run from"), "{none:?}");
+    assert!(String::from_utf8_lossy(&none.stderr).contains("its slot would be 1975-10-31"), "{none:?}");
+    for none in [found(&gone, &[]), asked(&gone, &[])] {
+        let words = String::from_utf8_lossy(&none.stderr).into_owned();
+        assert_eq!(none.status.code(), Some(1), "{words}");
+        assert!(words.contains(&format!("nothing is stored of this run: it is that of {check} for the slot {earlier}")), "{words}");
+    }
     assert_eq!(output(soakwatch().args(["runs", &check.to_string(), "--url", &daemon.url])).status.code(), Some(64), "only of an id");
     assert_eq!(get(&format!("{}/api/v1/runs/0af76", daemon.url)).0, 400);
 

@@ -9,11 +9,11 @@ use url::form_urlencoded;
 
 use super::given::{self, Given, secret_name};
 use crate::config::table::{self, Field, Table};
+use crate::hex;
 use crate::observed::Failure;
 use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef};
 use crate::transport::auth::reveal;
-use crate::transport::hex_sha256;
 
 /// A body, as written.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +63,7 @@ impl FileBody {
     /// The bytes to send; an error where they are not those the configuration was loaded with.
     fn read_blocking(&self) -> Result<Vec<u8>, String> {
         let bytes = read_file_blocking(&self.path)?;
-        if self.loaded.as_ref().is_some_and(|loaded| *loaded != hex_sha256(&bytes)) {
+        if self.loaded.as_ref().is_some_and(|loaded| *loaded != hex::sha256(&bytes)) {
             let path = self.path.display();
             return Err(format!("{path} has changed since the configuration was loaded, and was not sent: a reload takes it over"));
         }

@@ -5,11 +5,11 @@ use http::HeaderMap;
 use serde_json::Value;
 
 use super::HttpCheck;
-use super::expect::{HeaderTest, JsonTest, JsonType};
-use super::schema::Fits;
+use super::expect::{Expect, HeaderTest, JsonTest, JsonType, Observe};
+use super::schema::{Fits, Schema};
 use crate::clock::Clock;
 use crate::fields::{Bytes, Span};
-use crate::observed::{Expectation, Failure, Observed, bounded};
+use crate::observed::{Expectation, Failure, Noted, Observed, bounded};
 use crate::outcome::Class;
 use crate::secret::Redactor;
 use crate::transport::{Answer, status};
@@ -29,7 +29,7 @@ struct Notes<'a> {
 impl Notes<'_> {
     /// `words`: what was expected, and what was seen; not asked for where nobody would read it.
     fn note(&mut self, met: bool, class: Class, words: impl FnOnce(&Redactor) -> (String, String)) {
-        if met && self.observed.brief {
+        if met && self.observed.noted == Noted::Unmet {
             return;
         }
         let text = |t: String| bounded(self.redactor.clean(&t), MAX_SEEN);
@@ -42,11 +42,36 @@ impl Notes<'_> {
     }
 }
 
-/// Judges the answer. `fits`: what the schema says of its body, where there is one.
+/// What is said of a body.
+#[derive(Debug, PartialEq)]
+pub(super) struct OfBody {
+    expectations: Vec<Expectation>,
+    values: Vec<(String, f64)>,
+    first: Option<Failure>,
+}
+
+/// Judges a body alone. Pure; of a large one, or by a schema, it takes long.
+pub(super) fn judge_body(
+    (expect, observe): (&Expect, &[Observe]),
+    schema: Option<&Schema>,
+    bytes: &[u8],
+    noted: Noted,
+    redactor: &Redactor,
+) -> OfBody {
+    let mut observed = Observed { noted, ..Observed::default() };
+    let mut notes = Notes { redactor, observed: &mut observed, first: None };
+    body((expect, observe), bytes, &mut notes);
+    if let Some(Fits { met, seen }) = schema.map(|s| s.judge(bytes)) {
+        notes.note(met, Class::Assertion, |_| (SCHEMA_WORDS.to_owned(), seen));
+    }
+    OfBody { first: notes.first, expectations: observed.expectations, values: observed.values }
+}
+
+/// Judges the answer. `of_body`: what is said of its body, where its status lets that be looked at.
 pub(super) fn judge(
     check: &HttpCheck,
     answer: &Answer,
-    fits: Option<Fits>,
+    of_body: Option<OfBody>,
     redactor: &Redactor,
     observed: &mut Observed,
 ) -> Result<(), Failure> {
@@ -80,9 +105,10 @@ pub(super) fn judge(
             (header_words(name.as_str(), test), seen.unwrap_or_else(|| "not there".to_owned()))
         });
     }
-    body(check, answer, &mut notes);
-    if let Some(Fits { met, seen }) = fits {
-        notes.note(met, Class::Assertion, |_| (SCHEMA_WORDS.to_owned(), seen));
+    if let Some(OfBody { expectations, values, first }) = of_body {
+        notes.observed.expectations.extend(expectations);
+        notes.observed.values.extend(values);
+        notes.first = notes.first.or(first);
     }
     if let Some(days) = expect.certificate_days {
         // Exact times of a certificate are in `hops`; here the days left, as a person counts them.
@@ -130,9 +156,8 @@ fn status_words(check: &HttpCheck) -> String {
     format!("status is {}", all.join(" or "))
 }
 
-fn body(check: &HttpCheck, answer: &Answer, notes: &mut Notes<'_>) {
-    let expect = &check.expect;
-    let size = answer.body.len() as u64;
+fn body((expect, observe): (&Expect, &[Observe]), body: &[u8], notes: &mut Notes<'_>) {
+    let size = body.len() as u64;
     for (min, max) in [(expect.size_min, None), (None, expect.size_max)] {
         let (bound, limit, met) = match (min, max) {
             (Some(min), _) => ("least", min, size >= min.0),
@@ -143,23 +168,23 @@ fn body(check: &HttpCheck, answer: &Answer, notes: &mut Notes<'_>) {
     }
     for (texts, wanted) in [(&expect.contains, true), (&expect.not_contains, false)] {
         for text in texts {
-            let found = holds(&answer.body, text);
+            let found = holds(body, text);
             notes.note(found == wanted, Class::Assertion, |_| {
                 (format!("the body {} {text:?}", if wanted { "holds" } else { "does not hold" }), found_in(found, size))
             });
         }
     }
     if let Some(pattern) = &expect.matches {
-        let found = pattern.found_in(&answer.body);
+        let found = pattern.found_in(body);
         notes.note(found, Class::Assertion, |_| (format!("the body matches {}", pattern.source()), found_in(found, size)));
     }
-    if expect.json.is_empty() && check.observe.is_empty() {
+    if expect.json.is_empty() && observe.is_empty() {
         return;
     }
-    let document = match serde_json::from_slice::<Value>(&answer.body) {
+    let document = match serde_json::from_slice::<Value>(body) {
         Ok(document) => document,
         Err(e) => {
-            if !expect.json.is_empty() || check.observe.iter().any(|o| o.required) {
+            if !expect.json.is_empty() || observe.iter().any(|o| o.required) {
                 notes.note(false, Class::Assertion, |_| ("the body is JSON".into(), format!("not JSON ({e})")));
             }
             return;
@@ -170,7 +195,7 @@ fn body(check: &HttpCheck, answer: &Answer, notes: &mut Notes<'_>) {
         let (met, shows) = json(&selected, test);
         notes.note(met, Class::Assertion, |redactor| (json_words(path.source(), test), seen(shows, redactor)));
     }
-    for observe in &check.observe {
+    for observe in observe {
         let selected = observe.path.select(&document);
         let number = selected.iter().find_map(|v| v.as_f64()).filter(|n| n.is_finite());
         if let Some(number) = number {

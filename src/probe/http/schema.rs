@@ -1,8 +1,8 @@
 //! `expect.schema`: a JSON Schema that the body must fit. Reads it from its file for every run, like every other file a check names; what does not fit is
 //! told by the place in the body and in the schema, never by the value that stands there.
 //!
-//! Bounds: the size of the file, regular expressions in linear time, and no way out of the file: a `$ref` elsewhere is an error when it is read. Judging
-//! is off the runtime's threads, so that a run's deadline holds.
+//! Bounds: the size of the file, regular expressions in linear time, and no way out of the file: a `$ref` elsewhere is an error when it is read. How long
+//! judging takes is not bounded: `http` does it off the runtime's threads, so that a run's deadline holds.
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +10,7 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, ReferencingError, ValidationError, Validator};
 use serde_json::Value;
 
-use crate::observed::{Failure, bounded};
-use crate::outcome::Cause;
+use crate::observed::bounded;
 
 /// A schema may be this large.
 const MOST_BYTES: u64 = 256 * 1024;
@@ -127,13 +126,8 @@ impl Schema {
         options.build(document).map(Self).map_err(|e| bounded(why(&e), 300))
     }
 
-    /// Judges a body. A failure where it could not be judged at all.
-    pub(super) async fn judge(self, body: Vec<u8>) -> Result<Fits, Failure> {
-        let judged = tokio::task::spawn_blocking(move || self.judge_blocking(&body)).await;
-        judged.map_err(|_| Failure::ours(Cause::Internal, "the JSON Schema could not be applied"))
-    }
-
-    fn judge_blocking(&self, body: &[u8]) -> Fits {
+    /// Judges a body. May take long.
+    pub(super) fn judge(&self, body: &[u8]) -> Fits {
         let document: Value = match serde_json::from_slice(body) {
             Ok(document) => document,
             Err(_) if body.is_empty() => return Fits { met: false, seen: "an empty body".to_owned() },
@@ -189,7 +183,7 @@ mod tests {
     fn told(schema: &Value, body: &[u8]) -> Result<(), TestCaseError> {
         match Schema::new(schema) {
             Ok(schema) => {
-                let fits = schema.judge_blocking(body);
+                let fits = schema.judge(body);
                 prop_assert!(!fits.seen.contains("c4nary"), "{fits:?}");
             }
             Err(why) => prop_assert!(why.chars().count() <= 301 && !why.contains("feature") && !why.contains("registry"), "{why}"),

@@ -1,11 +1,14 @@
 //! What is asked beside the token itself, each only where it is configured: the keys a token is verified with, a client that does not exist, the
 //! issuer's metadata.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::{Found, OAuth2Check, Proves};
 use crate::fields::HttpUrl;
 use crate::finding::{jwks as keys, oauth as rule};
+use crate::large;
 use crate::observed::{Failure, Observed};
 use crate::outcome::Class;
 use crate::probe::ProbeContext;
@@ -59,7 +62,15 @@ impl OAuth2Check {
                 return;
             }
         };
-        let judged = jwks::lint(&got.body, &jwks::Expected::default(), context.now);
+        let (body, at) = (Arc::clone(&got.body), context.now);
+        let judged = match large::of(body.len(), observed, move || jwks::lint(&body, &jwks::Expected::default(), at)).await {
+            Ok(judged) => judged,
+            Err(failure) => {
+                found.undecided = Some(failure);
+                found.unjudged.extend(unjudged);
+                return;
+            }
+        };
         if judged.findings.iter().any(|f| f.id == keys::PRIV_01.id) {
             context.memory.uncache(verify.place.url.url().as_str());
         }
@@ -126,7 +137,10 @@ impl OAuth2Check {
             undecided |= got.is_err();
             // What is not served contradicts nothing.
             let Ok(Got::Document(got)) = got else { continue };
-            read.extend(oidc::lint(&got.body, &oidc::Expected::of(issuer)).snapshot);
+            let (body, expected) = (got.body, oidc::Expected::of(issuer));
+            let judged = large::of(body.len(), observed, move || oidc::lint(&body, &expected)).await;
+            undecided |= judged.is_err();
+            read.extend(judged.ok().and_then(|j| j.snapshot));
         }
         if let [oidc, oauth] = &read[..] {
             found.list.extend(oauth::agreement(oidc, oauth));

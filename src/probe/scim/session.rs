@@ -10,7 +10,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
 use super::ScimCheck;
-use crate::finding::Findings;
+use crate::finding::{Finding, Findings};
+use crate::hex;
+use crate::large;
 use crate::observed::{Failure, Observed, Step};
 use crate::outcome::{Cause, Class};
 use crate::probe::ProbeContext;
@@ -37,6 +39,7 @@ pub(super) struct Session<'a> {
     /// Letters and digits nobody's name has, new for each run.
     pub(super) marker: String,
     asked: usize,
+    /// Of all answers so far.
     bytes: u64,
 }
 
@@ -95,7 +98,7 @@ impl<'a> Session<'a> {
             answer = Box::pin(context.transport.exchange(&request, &self.options, None, context.redactor, observed)).await?;
         }
         observed.step = Step::Judge;
-        self.judged(ask, answer, observed)
+        self.judged(ask, answer, observed).await
     }
 
     async fn turn(&mut self, context: &ProbeContext<'_>, observed: &mut Observed) -> Result<(), Failure> {
@@ -117,8 +120,18 @@ impl<'a> Session<'a> {
         Ok(Request { method, url, headers, secret_query: Vec::new(), body, secret_body: false })
     }
 
+    /// What the rules say of exchanges, which are given back.
+    pub(super) async fn found_in(&self, seen: Vec<Exchange>, observed: &mut Observed) -> Result<(Vec<Exchange>, Vec<Finding>), Failure> {
+        let (known, bytes) = (self.known.clone(), usize::try_from(self.bytes).unwrap_or(usize::MAX));
+        let judging = move || {
+            let found = judge(&seen, &known);
+            (seen, found)
+        };
+        Box::pin(large::of(bytes, observed, judging)).await
+    }
+
     /// The exchange; a failure where the answer says nothing about how the server keeps to the rules.
-    fn judged(&mut self, ask: &Ask, answer: transport::Answer, observed: &mut Observed) -> Result<Exchange, Failure> {
+    async fn judged(&mut self, ask: &Ask, answer: transport::Answer, observed: &mut Observed) -> Result<Exchange, Failure> {
         self.bytes += answer.body.len() as u64;
         observed.body_bytes = Some(self.bytes);
         if self.bytes > MOST_OF_ALL {
@@ -133,7 +146,9 @@ impl<'a> Session<'a> {
         // Without making the connection: identity providers keep theirs.
         let took = observed.hops.last().and_then(|h| Some(h.phases.processing? + h.phases.transfer.unwrap_or_default()));
         let headers = answer.headers.iter().map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned())).collect();
-        let exchange = ask.answered(Answer { status: code.as_u16(), headers, body: answer.body, took }, &self.known);
+        let (ask_again, known, bytes) = (ask.clone(), self.known.clone(), answer.body.len());
+        let answer = Answer { status: code.as_u16(), headers, body: answer.body, took };
+        let exchange = Box::pin(large::of(bytes, observed, move || ask_again.answered(answer, &known))).await?;
         if class == Class::Throttled {
             if code == StatusCode::TOO_MANY_REQUESTS {
                 observed.findings = Some(Findings::partial(judge(std::slice::from_ref(&exchange), &Known::default())));
@@ -176,5 +191,5 @@ fn wrong(auth: Option<&Auth>, marker: &str, request: &mut Request) -> Result<(),
 fn marker() -> Result<String, Failure> {
     let mut bytes = [0u8; 6];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::ours(Cause::Internal, "the system gave no random bytes"))?;
-    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+    Ok(hex::encode(&bytes))
 }

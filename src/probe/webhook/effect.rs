@@ -8,6 +8,7 @@ use url::Url;
 
 use super::message::given;
 use super::{Effect, Path, round};
+use crate::large;
 use crate::observed::{Failure, Observed, Step};
 use crate::outcome::{Cause, Class};
 use crate::probe::ProbeContext;
@@ -46,7 +47,8 @@ pub(super) async fn read(
         let detail = format!("effect: {} answered {}", effect.url.shown_host(), super::answer::status_words(answer.status));
         return Err(Failure { retry_after, answered: true, ..Failure::new(class, detail) });
     }
-    value(&answer.body, &effect.path)
+    let (body, path) = (answer.body, effect.path.clone());
+    large::of(body.len(), observed, move || value(&body, &path)).await?
 }
 
 /// The value at a path of what was answered.

@@ -8,20 +8,23 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("outcome", &[]),
     ("fields", &["clock"]),
-    ("run_id", &["clock", "fields"]),
+    ("varint", &[]),
+    ("hex", &[]),
+    ("run_id", &["hex", "clock", "fields"]),
     ("files", &[]),
-    ("secret", &["files"]),
+    ("secret", &["hex", "files"]),
     ("route", &["secret"]),
     ("attribution", &["outcome"]),
     ("ratelimit", &["clock", "fields", "outcome"]),
     ("callbacks", &["fields"]),
     ("memory", &["callbacks", "fields"]),
     ("finding", &["clock", "fields", "outcome"]),
-    ("sso", &["clock", "fields", "outcome", "finding"]),
+    ("sso", &["hex", "clock", "fields", "outcome", "finding"]),
     ("observed", &["clock", "fields", "finding", "outcome", "ratelimit", "run_id"]),
-    ("webhook", &["clock", "secret"]),
+    ("large", &["clock", "outcome", "observed"]),
+    ("webhook", &["hex", "clock", "secret"]),
     ("record", &["run_id", "clock", "fields", "finding", "outcome", "ratelimit"]),
-    ("evidence", &["clock", "fields", "outcome", "observed"]),
+    ("evidence", &["hex", "clock", "fields", "outcome", "observed"]),
     // The shape of the configuration. How files are read stands further down.
     ("config::table", &["clock", "fields", "outcome", "secret"]),
     // Verdicts over records: pure, and known to the configuration, which holds their policy.
@@ -29,7 +32,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ("slots::cron", &["clock"]),
     ("soak", &["clock", "fields", "outcome", "record", "slots::grid"]),
     ("incident", &["clock", "fields", "outcome", "observed", "record", "evidence", "run_id"]),
-    ("config::fingerprint", &[]),
+    ("config::fingerprint", &["hex"]),
     ("config::stamp", &["files"]),
     ("hypercare", &["clock", "fields", "outcome", "record", "incident", "soak"]),
     (
@@ -40,10 +43,12 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "transport",
         &[
+            "hex",
             "run_id",
             "clock",
             "fields",
             "files",
+            "large",
             "outcome",
             "observed",
             "secret",
@@ -57,7 +62,9 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "probe",
         &[
+            "hex",
             "files",
+            "large",
             "callbacks",
             "clock",
             "fields",
@@ -100,11 +107,12 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "retry",
         ],
     ),
-    ("slots", &["run_id", "clock", "fields", "outcome", "record", "config::model"]),
+    ("slots", &["clock", "fields", "outcome", "record", "config::model"]),
     // Reading the configuration: knows the kinds' tables, runs nothing.
     (
         "config",
         &[
+            "hex",
             "listener_tls",
             "clock",
             "fields",
@@ -123,11 +131,11 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("config::diff", &["config::model", "fields"]),
-    ("config::outline", &["config", "config::diff", "config::fingerprint", "config::model", "fields"]),
+    ("config::outline", &["hex", "config", "config::diff", "config::fingerprint", "config::model", "fields"]),
     // What is kept, and what is shown of it.
     ("arrivals", &["clock", "fields", "outcome", "attribution", "record", "webhook", "config::model", "probe", "slots", "slots::cron"]),
-    ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "incident", "config::model"]),
-    ("store", &["clock", "fields", "finding", "outcome", "ratelimit", "record", "evidence", "incident", "board"]),
+    ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "incident", "varint", "config::model"]),
+    ("store", &["clock", "fields", "finding", "outcome", "ratelimit", "record", "evidence", "incident", "varint", "board"]),
     ("limits", &["clock", "fields", "outcome", "ratelimit", "budget", "config::model", "board"]),
     (
         "readiness",
@@ -259,6 +267,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ),
     // The tasks.
     ("supervisor", &["clock", "health"]),
+    ("runtime", &[]),
     ("time_server", &["config::model", "transport", "metrics"]),
     ("self_check", &["clock", "fields", "outcome", "observed", "config::model", "transport", "metrics"]),
     (
@@ -287,6 +296,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "clock",
             "fields",
             "outcome",
+            "observed",
             "record",
             "config::model",
             "transport",
@@ -303,6 +313,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "hex",
             "listener_tls",
             "files",
             "run_id",
@@ -349,6 +360,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "memory",
             "metrics",
             "probe",
+            "runtime",
             "server",
         ],
     ),
@@ -358,6 +370,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "arrivals",
             "receiver",
+            "runtime",
             "memory",
             "clock",
             "fields",
@@ -416,6 +429,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "hex",
             "run_id",
             "sso",
             "finding",
