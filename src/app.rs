@@ -533,7 +533,7 @@ impl Reloader {
 
     /// Tells whoever looks: metrics, pages and API.
     fn refused(&self, problems: usize, first: &str) {
-        self.own.config_refused();
         self.health.config_refused(self.clock.now(), problems, first);
+        self.own.config_refused();
     }
 }

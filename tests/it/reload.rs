@@ -176,7 +176,8 @@ fn soaks_that_begin_again_are_named_before_and_when_they_do() {
     write("customers/acme.toml", &customer.replacen("allow_private", "proxy = \"http://127.0.0.1:3128\"\nallow_private", 1));
     let both =
         "restart the soak of 2 integrations:\n    acme/production/crm (check.list.proxy)\n    acme/production/erp (check.list.proxy)\n";
-    let now = "settings that change now: scheduler.vantage, server.timeout\n";
+    // The test's daemon has a pace of its own, by a variable.
+    let now = "scheduler.vantage, server.timeout\n";
     let (said, waits) = (against(), "these settings take effect at the next start: server.max_connections\n");
     assert!(said.contains(both) && said.contains(waits) && said.contains(now), "{said}");
     let said = reload();
@@ -211,7 +212,7 @@ fn watched_files_are_read_again_by_themselves() {
     eventually("the refusal is on the gauge", || (loaded() == Some(0.0)).then_some(()));
     let status = || String::from_utf8(output(soakwatch().args(["status", "--url", &daemon.url])).stdout).unwrap();
     for told in [daemon.get("/"), daemon.get("/api/v1/status"), status()] {
-        assert!(told.contains("refused") && told.contains("acme.toml:") && told.contains("evry"), "{told}");
+        assert!(told.contains("refused") && told.contains("acme.toml:") && told.contains("every: is missing"), "{told}");
     }
     // What looks like a secret is not repeated.
     std::fs::write(&path, good.clone() + "headers = { Authorization = \"Bearer c4nary-4711\" }\n").unwrap();
