@@ -197,6 +197,7 @@ mod tests {
             unchanged: 1,
             soaks_restarted: Vec::new(),
             soaks_unsure: vec![erp],
+            settings_changed: Vec::new(),
             restart_needed: Vec::new(),
         };
         let said = told(&changes).join("\n");
