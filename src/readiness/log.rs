@@ -8,6 +8,7 @@ use super::incidents::ToldIncidents;
 use super::said::{Began, text, waiver_key};
 use super::seen::{Noted, Past};
 use crate::clock::{HOUR_MS, UnixMs};
+use crate::config::fingerprint::Fingerprint;
 use crate::evidence::written::time_at;
 use crate::evidence::{Entry, Kind, Recorded};
 use crate::fields::{CheckId, IntegrationId};
@@ -116,6 +117,14 @@ impl Log {
     /// Takes an entry as it will stand in the log.
     pub fn expect(&mut self, entry: &Entry) {
         self.take(&entry.numbered(0));
+    }
+
+    /// Lets what it read be one with this fingerprint, where it is the same: of the configuration and of the log, one is held.
+    pub(super) fn share(&mut self, id: &IntegrationId, fingerprint: &Fingerprint) {
+        let began = self.soaks.get_mut(id).and_then(|known| known.began.as_mut());
+        if let Some(began) = began.filter(|began| began.fingerprint == *fingerprint) {
+            began.fingerprint = fingerprint.clone();
+        }
     }
 
     /// What it knows of an integration.
