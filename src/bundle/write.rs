@@ -89,7 +89,7 @@ impl<W: Write> Write for Hashing<W> {
 }
 
 /// Judges, and writes everything behind the answer into a directory, which is made or empty. `runs` is asked once for each check, in order. Blocking.
-pub fn write_bundle<E>(content: &Content, runs: &mut Runs<'_, E>, dir: &Path, key: Option<&SigningKey>) -> Result<Written, NotWritten<E>> {
+pub fn write_bundle<E>(content: Content, runs: &mut Runs<'_, E>, dir: &Path, key: Option<&SigningKey>) -> Result<Written, NotWritten<E>> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |error: io::Error| NotWritten::File { path, error }
@@ -99,9 +99,9 @@ pub fn write_bundle<E>(content: &Content, runs: &mut Runs<'_, E>, dir: &Path, ke
         return Err(NotWritten::NotEmpty(dir.to_owned()));
     }
     let Content { situation, log } = content;
-    let (gate, stats, runs_part, runs_entry) = write_runs(situation, runs, &dir.join(RUNS))?;
+    let (gate, stats, runs_part, runs_entry) = write_runs(&situation, runs, &dir.join(RUNS))?;
     let lines = runs_part.lines;
-    let document = Document::new(situation.clone(), &gate, LogPart::of(log), runs_part)?;
+    let document = Document::new(situation, &gate, LogPart::of(log), runs_part)?;
     let report = Report { document: &document, gate: &gate, stats: &stats };
     let page = readiness(&report);
     let mut files = vec![runs_entry];
@@ -113,9 +113,9 @@ pub fn write_bundle<E>(content: &Content, runs: &mut Runs<'_, E>, dir: &Path, ke
     let manifest = Manifest {
         schema: manifest::SCHEMA.to_owned(),
         program: Program::this(),
-        customer: situation.customer.clone(),
-        environment: situation.environment.clone(),
-        as_of: time_text(situation.as_of),
+        customer: document.given.customer.clone(),
+        environment: document.given.environment.clone(),
+        as_of: time_text(document.given.as_of),
         files,
         chain_head: document.log.head,
         chain_records: document.log.records.last().map_or(0, |r| r.seq),

@@ -52,7 +52,7 @@ pub fn assemble(
     if entries.is_empty() {
         return Err(Failed::Unknown(format!("{customer}/{environment}")));
     }
-    let known = Log::of(log.iter().filter_map(|l| l.record.as_ref()));
+    let known = Log::of(log.iter().filter_map(|l| l.record.as_deref()));
     Ok((situation(config, &entries, &known, damage(&checked), (customer, environment), as_of), log))
 }
 

@@ -67,9 +67,9 @@ pub struct LogItem {
     pub seq: u64,
     /// Its hash.
     pub hash: Hash,
-    /// What it says; absent: it is somebody else's.
+    /// What it says; absent: it is somebody else's. Boxed: most of them are, and take no room.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub record: Option<Recorded>,
+    pub record: Option<Box<Recorded>>,
 }
 
 /// The file of runs.
@@ -88,10 +88,10 @@ pub struct RunsPart {
 
 impl LogPart {
     /// From the store.
-    pub fn of(log: &[Logged]) -> Self {
-        let item = |l: &Logged| LogItem { seq: l.link.seq, hash: l.link.record, record: l.record.clone() };
+    pub fn of(log: Vec<Logged>) -> Self {
+        let item = |l: Logged| LogItem { seq: l.link.seq, hash: l.link.record, record: l.record };
         let head = log.last().map_or_else(chain::genesis, |l| l.link.chain);
-        Self { genesis: chain::genesis(), head, records: log.iter().map(item).collect() }
+        Self { genesis: chain::genesis(), head, records: log.into_iter().map(item).collect() }
     }
 
     /// Checks the chain from its beginning to its head.
@@ -100,14 +100,14 @@ impl LogPart {
         for item in &self.records {
             // The chain's hashes are not carried: each follows from the one before.
             let chain = chain::follow(checked.head, item.hash);
-            checked.next(chain::Link { seq: item.seq, record: item.hash, chain }, item.record.as_ref());
+            checked.next(chain::Link { seq: item.seq, record: item.hash, chain }, item.record.as_deref());
         }
         checked
     }
 
     /// The records that are whole.
     pub fn own(&self) -> impl Iterator<Item = &Recorded> {
-        self.records.iter().filter_map(|i| i.record.as_ref())
+        self.records.iter().filter_map(|i| i.record.as_deref())
     }
 }
 
