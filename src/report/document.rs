@@ -118,9 +118,26 @@ impl Document {
         Ok(Self { schema: SCHEMA.to_owned(), program: Program::this(), given, gate, log, runs })
     }
 
-    /// As canonical JSON.
-    pub fn bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
-        canonical(self)
+    /// Hands out its canonical JSON piece by piece: whole it is several times as large as it is here.
+    pub fn write<E: From<serde_json::Error>>(&self, put: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let Self { schema, program, given, gate, log: LogPart { genesis, head, records }, runs } = self;
+        let mut next = |before: &str, value: Result<Vec<u8>, serde_json::Error>| {
+            put(before.as_bytes())?;
+            put(&value?)
+        };
+        // In order of the keys.
+        next("{\"gate\":", canonical(gate))?;
+        next(",\"given\":", canonical(given))?;
+        next(",\"log\":{\"genesis\":", canonical(genesis))?;
+        next(",\"head\":", canonical(head))?;
+        next(",\"records\":", Ok(b"[".to_vec()))?;
+        for (n, item) in records.iter().enumerate() {
+            next(if n == 0 { "" } else { "," }, canonical(item))?;
+        }
+        next("]},\"program\":", canonical(program))?;
+        next(",\"runs\":", canonical(runs))?;
+        next(",\"schema\":", canonical(schema))?;
+        put(b"}")
     }
 }
 
