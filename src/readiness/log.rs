@@ -70,7 +70,8 @@ struct Bundled {
 /// What the log knows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Log {
-    soaks: HashMap<IntegrationId, Known>,
+    // Boxed: a map has places for twice as many as it holds.
+    soaks: HashMap<IntegrationId, Box<Known>>,
     attested: BTreeMap<(String, String), BTreeMap<String, AttestedCase>>,
     bundles: BTreeMap<(String, String), Bundled>,
     config: Option<String>,
@@ -129,7 +130,7 @@ impl Log {
 
     /// What it knows of an integration.
     pub fn known(&self, id: &IntegrationId) -> Option<&Known> {
-        self.soaks.get(id)
+        self.soaks.get(id).map(Box::as_ref)
     }
 
     /// What was attested in an environment, the newest of each name, by name.
