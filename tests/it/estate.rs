@@ -8,7 +8,7 @@ use soakwatch::attribution::attribute;
 use soakwatch::board::Board;
 use soakwatch::budget::Budgets;
 use soakwatch::clock::{Clock, UnixMs};
-use soakwatch::config::fingerprint::Fingerprint;
+use soakwatch::config::fingerprint::{Fingerprint, KeyLists};
 use soakwatch::config::model::{
     CheckDef, Config, Customer, DeclaredVolume, EvidenceSettings, Integration, LogSettings, Maintenance, MetricsSettings, Paused,
     ProbeSettings, RateLimitSettings, ReceiverSettings, ReloadSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings,
@@ -150,7 +150,7 @@ pub(crate) fn config(settings: Settings, made: Vec<(Arc<Integration>, Vec<Arc<Ch
         let c = customers.last_mut().unwrap();
         if i.soak.is_some() {
             // Another estate has another: what is judged stands in no text here.
-            c.fingerprints.insert(i.id.clone(), Fingerprint::of([("id", Some(i.id.to_string()))].into_iter()));
+            c.fingerprints.insert(i.id.clone(), Fingerprint::of([("id", Some(i.id.to_string()))].into_iter(), &mut KeyLists::default()));
         }
         c.integrations.push(i);
         c.checks.extend(checks);

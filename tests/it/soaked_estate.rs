@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use soakwatch::board::Board;
 use soakwatch::clock::UnixMs;
-use soakwatch::config::fingerprint::Fingerprint;
+use soakwatch::config::fingerprint::{Fingerprint, KeyLists};
 use soakwatch::config::model::{CheckDef, Config, Integration, Settings, SoakPolicy};
 use soakwatch::evidence::{Hash, Link};
 use soakwatch::fields::Span;
@@ -131,7 +131,7 @@ pub(crate) fn soaked(settings: Settings) -> Soaked {
     board.apply(&records);
     // What was judged before was something else in acme/staging/api.
     let mut before = config.clone();
-    let other = Fingerprint::of([("id", Some("another".to_owned()))].into_iter());
+    let other = Fingerprint::of([("id", Some("another".to_owned()))].into_iter(), &mut KeyLists::default());
     before.customers[0].fingerprints.insert("acme/staging/api".parse().unwrap(), other);
     soaks.configure(&before, NOW.minus(HOUR * 40));
     soaks.configure(&config, NOW);
