@@ -165,7 +165,7 @@ fn integration(
     let criticality = t.or("criticality", Criticality::Normal);
     let start_required = shared.soak.as_ref().is_none_or(|s| !s.has_start());
     let written = t.table("soak").map(|s| soak::read(s, start_required, judge));
-    let soak = written.and_then(|own| soak::policy(own, shared.soak.as_ref(), criticality));
+    let soak = written.and_then(|own| soak::policy(own, shared.soak.as_ref(), criticality)).map(Arc::new);
     let name = t.text("name", MAX_TEXT);
     let fallback = Slug::local();
     let mut windows = shared.maintenance.clone();

@@ -71,7 +71,7 @@ fn material(integration: &Integration, checks: &[Arc<CheckDef>]) -> Option<Mater
         throttled_excluded,
     } = integration;
     let mut m = Material::default();
-    m.below("soak", thresholds(soak.as_ref()?));
+    m.below("soak", thresholds(soak.as_deref()?));
     // What counts as throttled depends on it.
     m.unless(&Dialect::Auto, "dialect", dialect);
     if *throttled_excluded {

@@ -201,7 +201,8 @@ pub(crate) fn runs(check: &CheckDef, n: i64, mut ended: impl FnMut(i64) -> Ended
 /// A small estate that shows every state.
 pub(crate) fn estate(settings: Settings) -> (Config, Board) {
     let hour = Duration::from_secs(3_600);
-    let soak = |ratio| Some(SoakPolicy { success_ratio: Ratio(ratio), ..SoakPolicy::new(Criticality::Normal, NOW.minus(hour * 96)) });
+    let policy = |ratio| SoakPolicy { success_ratio: Ratio(ratio), ..SoakPolicy::new(Criticality::Normal, NOW.minus(hour * 96)) };
+    let soak = |ratio| Some(Arc::new(policy(ratio)));
     let orders = Integration {
         name: "CRM orders".into(),
         customer_name: "Acme Corporation".into(),
