@@ -21,7 +21,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use soakwatch::clock::{Clock, monotonic};
 use soakwatch::config::LoadOptions;
 use soakwatch::memory::Memories;
-use soakwatch::observed::Phases;
+use soakwatch::observed::{Noted, Phases};
 use soakwatch::run::run_once;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -140,7 +140,7 @@ fn latency(dir: &Path) {
             let (transport, memories, all) = (Arc::clone(&transport), Arc::clone(&memories), Arc::clone(&all));
             let def = Arc::clone(&defs[n as usize % defs.len()]);
             tokio::spawn(async move {
-                let report = Box::pin(run_once(&def, (&transport, &memories), Clock::System.now(), None)).await;
+                let report = Box::pin(run_once(&def, (&transport, &memories), Clock::System.now(), None, Noted::All)).await;
                 assert_eq!(report.record.outcome, soakwatch::outcome::Outcome::Pass, "{:?}", report.record.detail);
                 all.lock().unwrap().push(report.attempts[0].observed.phases());
             });

@@ -27,6 +27,7 @@ use crate::metrics::own::{Listening, OwnMetrics};
 use crate::notify::Notifier;
 use crate::readiness::{Restarted, Soaks};
 use crate::recorder::{self, RecorderHandle};
+use crate::runtime;
 use crate::scheduler::{Means, Scheduler};
 use crate::self_check;
 use crate::server::{self, ReloadAnswer, ReloadRequest, ServerState};
@@ -43,7 +44,6 @@ mod evidence;
 mod heartbeat;
 mod listening;
 mod memory;
-mod probing;
 mod restart;
 mod service;
 mod soaks;
@@ -301,7 +301,7 @@ impl App {
             clock: clock.clone(),
         };
         let threads = config.settings.scheduler.threads;
-        supervisor.spawn("scheduler", probing::apart(threads, Scheduler::new(means, stop.clone()).run()));
+        supervisor.spawn("scheduler", runtime::apart("probing", threads, Scheduler::new(means, stop.clone()).run()));
         let reloader = Reloader {
             started,
             loader,

@@ -314,7 +314,7 @@ pub fn value(def: &CheckDef, report: &RunReport, now: UnixMs) -> Value {
 }
 
 fn attempt_value(a: &Attempt, now: UnixMs) -> Value {
-    let Observed { step, hops, heard, expectations, values, status, body_bytes, egress_rule, findings, document, trace: _, brief: _ } =
+    let Observed { step, hops, heard, expectations, values, status, body_bytes, egress_rule, findings, document, trace: _, noted: _ } =
         &a.observed;
     json!({
         "started_after_seconds": a.started_after.as_secs_f64(),

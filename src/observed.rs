@@ -185,6 +185,16 @@ pub struct Expectation {
     pub class: Class,
 }
 
+/// Which of the expectations are written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Noted {
+    /// Every one: somebody is going to read them.
+    #[default]
+    All,
+    /// Those that were not met: what else there was nobody reads.
+    Unmet,
+}
+
 /// Everything one attempt saw.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Observed {
@@ -192,10 +202,10 @@ pub struct Observed {
     pub step: Step,
     /// Every request made, in order.
     pub hops: Vec<Hop>,
-    /// Nobody is going to read what was met: of the expectations only those that were not are written down, as a daemon's runs do it.
+    /// Which of the expectations are written down.
     #[serde(skip)]
-    pub brief: bool,
-    /// Every expectation that was looked at, in order.
+    pub noted: Noted,
+    /// The expectations that were looked at, in order; those that were met only where [`Noted::All`] are asked for.
     pub expectations: Vec<Expectation>,
     /// Numbers read by `observe`, by name.
     pub values: Vec<(String, f64)>,

@@ -15,7 +15,7 @@ use crate::budget::Budgets;
 use crate::clock::{Clock, UnixMs};
 use crate::config::model::CheckDef;
 use crate::memory::{Memories, Memory};
-use crate::observed::{Failure, Heard, Observed, Step, bounded};
+use crate::observed::{Failure, Heard, Noted, Observed, Step, bounded};
 use crate::outcome::{Attribution, Cause, Class, Outcome};
 use crate::probe::{ProbeContext, Turns};
 use crate::ratelimit::{self, Reading};
@@ -112,11 +112,18 @@ impl Turns for RunTurns<'_> {
     }
 }
 
-/// Runs a check once, now, for a slot. Its first turn has been taken; without `pace` nobody counts. Whatever is logged meanwhile carries the run's id.
-pub async fn run_once(def: &Arc<CheckDef>, means: (&Transport, &Memories), slot: UnixMs, pace: Option<Pace<'_>>) -> RunReport {
+/// Runs a check once, now, for a slot. Its first turn has been taken; without `pace` nobody counts. `noted`: what its attempts write down of the
+/// expectations. Whatever is logged meanwhile carries the run's id.
+pub async fn run_once(
+    def: &Arc<CheckDef>,
+    means: (&Transport, &Memories),
+    slot: UnixMs,
+    pace: Option<Pace<'_>>,
+    noted: Noted,
+) -> RunReport {
     let run = RunId::of(&def.id, slot);
     // Of the highest level, so that it stands with every line that is written.
-    Box::pin(attempts(def, means, (run, slot), pace)).instrument(error_span!("run", %run, check = %def.id)).await
+    Box::pin(attempts(def, means, (run, slot), pace, noted)).instrument(error_span!("run", %run, check = %def.id)).await
 }
 
 async fn attempts(
@@ -124,6 +131,7 @@ async fn attempts(
     (transport, memories): (&Transport, &Memories),
     (run, slot): (RunId, UnixMs),
     pace: Option<Pace<'_>>,
+    noted: Noted,
 ) -> RunReport {
     let began = Instant::now();
     let now = || pace.map_or_else(|| slot.plus(began.elapsed()), |p| p.clock.now());
@@ -143,7 +151,7 @@ async fn attempts(
             turns: turns.as_ref().map(|t| t as &dyn Turns),
             deadline: Some(deadline),
         };
-        let attempt = attempt(&mut context, run.attempt(number), began, deadline).await;
+        let attempt = attempt(&mut context, (run.attempt(number), noted), began, deadline).await;
         if let Some(pace) = pace {
             pace.budgets.heard(def, &attempt.observed.heard, Instant::now().into_std());
             if let Some(Failure { cause: Some(Cause::RateLimit), retry_after: Some(left), .. }) = &attempt.failure {
@@ -167,9 +175,9 @@ async fn attempts(
 }
 
 /// In a box: its place would be kept in the run while the attempt still waits.
-async fn attempt(context: &mut ProbeContext<'_>, trace: TraceParent, began: Instant, deadline: Instant) -> Box<Attempt> {
+async fn attempt(context: &mut ProbeContext<'_>, (trace, noted): (TraceParent, Noted), began: Instant, deadline: Instant) -> Box<Attempt> {
     let start = Instant::now();
-    let mut observed = Observed { trace: Some(trace), brief: context.turns.is_some(), ..Observed::default() };
+    let mut observed = Observed { trace: Some(trace), noted, ..Observed::default() };
     let def = context.check;
     let result = match timeout_at(deadline, def.kind.run(context, &mut observed)).await {
         Ok(result) => result,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::clock::UnixMs;
 use crate::fields::{CheckId, Expected};
+use crate::hex::Hex;
 
 /// The name of a run: 16 bytes, written as 32 hex digits in lower case. It is the trace-id of the run's requests, and never all zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,25 +55,15 @@ impl RunId {
     }
 }
 
-/// In one piece: every run writes its id into its span.
-fn hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = [0; 32];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-    }
-    f.write_str(std::str::from_utf8(&text[..2 * bytes.len().min(16)]).unwrap_or_default())
-}
-
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        hex(f, &self.0)
+        Hex(&self.0).fmt(f)
     }
 }
 
 impl fmt::Debug for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        hex(f, &self.0)
+        Hex(&self.0).fmt(f)
     }
 }
 
@@ -81,7 +72,7 @@ impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "00-{}-", self.run)?;
         // Only here: most runs send none.
-        hex(f, &derived::<8>("soakwatch attempt", &[&self.run.0, &(self.attempt as u64).to_be_bytes()]))?;
+        Hex(&derived::<8>("soakwatch attempt", &[&self.run.0, &(self.attempt as u64).to_be_bytes()])).fmt(f)?;
         f.write_str("-01")
     }
 }

@@ -25,6 +25,7 @@ use crate::fields::CheckId;
 use crate::health::Health;
 use crate::memory::Memories;
 use crate::metrics::own::OwnMetrics;
+use crate::observed::Noted;
 use crate::outcome::Cause;
 use crate::record::{DurationCode, Record};
 use crate::recorder::{Arrived, Place, RecorderHandle};
@@ -45,7 +46,7 @@ const MOST_WAITING: usize = 100_000;
 /// Runs that ended are looked at together, and handed to the recorder together, at most this often: to wake two tasks for each of them costs more than
 /// to take them in.
 const TOGETHER: Duration = Duration::from_millis(20);
-/// Outcomes handed on at once.
+/// Outcomes handed on at once; the recorder reckons with no more in an event.
 const MOST_TOGETHER: usize = 256;
 
 /// A wait in the pace shorter than this is none.
@@ -465,7 +466,7 @@ impl Job {
                     let ran = tokio::select! {
                         biased;
                         () = self.cut.cancelled() => (Box::new(self.not_run(Cause::Shutdown)), false),
-                        report = Box::pin(run_once(&self.def, (&self.transport, &self.memories), self.slot, pace)) => {
+                        report = Box::pin(run_once(&self.def, (&self.transport, &self.memories), self.slot, pace, Noted::Unmet)) => {
                             let answered = report.answered();
                             let mut record = report.record;
                             record.facts.throttle_wait = (waited >= WORTH_TELLING).then(|| DurationCode::of(waited));

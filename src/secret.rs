@@ -11,6 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use memchr::memmem::Finder;
 
+use crate::hex;
+
 /// What stands where a secret stood.
 pub const REDACTED: &str = "[secret]";
 /// A secret file may hold this much.
@@ -241,8 +243,8 @@ impl Redactor {
         if let Ok(json) = serde_json::to_string(raw) {
             forms.push(json.trim_matches('"').to_owned());
         }
-        forms.push(bytes.iter().map(|b| format!("{b:02x}")).collect());
-        forms.push(bytes.iter().map(|b| format!("{b:02X}")).collect());
+        forms.push(hex::encode(bytes));
+        forms.push(hex::encode(bytes).to_ascii_uppercase());
         // As a host name comes back.
         forms.push(raw.to_ascii_lowercase());
         if raw.chars().filter(|c| !gap(*c)).count() < SHORTEST_LOOSE {

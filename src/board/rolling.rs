@@ -2,6 +2,7 @@
 //! numbers of spans.
 
 use crate::record::Counts;
+use crate::varint;
 
 /// Counts of one span, in the order of the fields of [`Counts`].
 type Span = (i32, [u32; 5]);
@@ -17,7 +18,7 @@ pub struct Rolling {
     /// The numbers of the first and the last of those before it.
     oldest: i32,
     last: i32,
-    /// Those before it, oldest first. Of each a byte that says which of its counts are not 0 (and [`GAP`]), then the numbers, in sevens of bits: two
+    /// Those before it, oldest first. Of each a byte that says which of its counts are not 0 (and [`GAP`]), then the numbers, as varints: two
     /// bytes for an hour in which all passed.
     packed: Vec<u8>,
 }
@@ -76,7 +77,8 @@ impl Rolling {
             (self.oldest, self.last) = next.map_or((0, 0), |(span, _)| (span, self.last));
             if let Some(head) = self.packed.first_mut().filter(|head| **head & GAP != 0) {
                 *head &= !GAP;
-                let (_, after) = number(self.packed.get(1..).unwrap_or_default());
+                let mut after = self.packed.get(1..).unwrap_or_default();
+                number(&mut after);
                 let gap = self.packed.len() - 1 - after.len();
                 self.packed.drain(1..1 + gap);
             }
@@ -93,7 +95,7 @@ impl Rolling {
         let numbers = Some(gap.unsigned_abs()).filter(|gap| *gap > 0).into_iter().chain(n.into_iter().filter(|n| *n != 0));
         let mut entry = Vec::with_capacity(31);
         entry.push(there | if gap > 0 { GAP } else { 0 });
-        numbers.for_each(|n| put(&mut entry, n));
+        numbers.for_each(|n| varint::put(&mut entry, u64::from(n)));
         // By an eighth, not twice: it grows by a few bytes an hour, for a week.
         if self.packed.capacity() - self.packed.len() < entry.len() {
             self.packed.reserve_exact(entry.len().max(self.packed.len() / 8));
@@ -107,25 +109,9 @@ impl Rolling {
     }
 }
 
-/// Appends a number, seven bits a byte, the lowest first; the highest bit says that more follow.
-fn put(out: &mut Vec<u8>, mut n: u32) {
-    while n >= 0x80 {
-        out.push(n as u8 | 0x80);
-        n >>= 7;
-    }
-    out.push(n as u8);
-}
-
-/// The number at the beginning, and what follows it.
-fn number(bytes: &[u8]) -> (u32, &[u8]) {
-    let mut n = 0;
-    for (k, byte) in bytes.iter().enumerate().take(5) {
-        n |= u32::from(byte & 0x7f) << (7 * k);
-        if byte & 0x80 == 0 {
-            return (n, bytes.get(k + 1..).unwrap_or_default());
-        }
-    }
-    (n, &[])
+/// Takes the number at the beginning. There always is one: nobody else writes these bytes.
+fn number(bytes: &mut &[u8]) -> u32 {
+    varint::take(bytes).ok().and_then(|n| u32::try_from(n).ok()).unwrap_or_default()
 }
 
 /// Packed spans, one by one.
@@ -140,14 +126,9 @@ impl Iterator for Spans<'_> {
     fn next(&mut self) -> Option<Span> {
         let (head, rest) = self.rest.split_first()?;
         self.rest = rest;
-        let mut take = || {
-            let (n, rest) = number(self.rest);
-            self.rest = rest;
-            n
-        };
-        let gap = if head & GAP != 0 { take() } else { 0 };
+        let gap = if head & GAP != 0 { number(&mut self.rest) } else { 0 };
         let mut n = [0; 5];
-        n.iter_mut().enumerate().filter(|(k, _)| head & (1 << k) != 0).for_each(|(_, n)| *n = take());
+        n.iter_mut().enumerate().filter(|(k, _)| head & (1 << k) != 0).for_each(|(_, n)| *n = number(&mut self.rest));
         let span = self.next.saturating_add_unsigned(gap);
         self.next = span.saturating_add(1);
         Some((span, n))

@@ -14,6 +14,7 @@ use crate::config::model::{CheckDef, Config};
 use crate::config::{self, LoadOptions};
 use crate::explain;
 use crate::memory::{MEMORY_NOTE, Memories};
+use crate::observed::Noted;
 use crate::outcome::Outcome;
 use crate::run::run_once;
 use crate::store::Reader;
@@ -50,7 +51,7 @@ pub(super) fn run(args: &Probe) -> CliResult {
         let mut outcomes = Vec::new();
         let mut values = Vec::new();
         for def in &checks {
-            let report = Box::pin(run_once(def, (&transport, &memories), clock.now(), None)).await;
+            let report = Box::pin(run_once(def, (&transport, &memories), clock.now(), None, Noted::All)).await;
             outcomes.push(report.record.outcome);
             if args.json {
                 values.push(explain::value(def, &report, clock.now()));

@@ -1,12 +1,12 @@
 //! `soakwatch token`: makes a token for the server, shows it once, and gives the lines to paste. Stores nothing.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, ValueEnum};
 
 use super::{CliResult, Exit, say};
 use crate::fields::Slug;
+use crate::hex;
 use crate::outcome::Role;
 
 /// Makes a token for the server and shows it once.
@@ -46,8 +46,7 @@ fn fresh() -> Result<String, aws_lc_rs::error::Unspecified> {
 
 /// The hash of a token as the configuration wants it.
 fn hash(token: &str) -> String {
-    let hex: String = digest(&SHA256, token.as_bytes()).as_ref().iter().map(|b| format!("{b:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", hex::sha256(token.as_bytes()))
 }
 
 /// What goes into `soakwatch.toml`.

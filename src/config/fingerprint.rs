@@ -11,6 +11,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::hex;
+
 /// Stands before the hash. A change of what the words mean, or of how they are hashed, needs another.
 const VERSION: &str = "1";
 
@@ -138,8 +140,7 @@ impl Fingerprint {
             whole.push_str(&format!("{}:{key}{}:{value}", key.len(), value.len()));
             parts.push((key, sha256(&value).iter().take(8).fold(0, |n, b| (n << 8) | u64::from(*b))));
         }
-        let digest: String = sha256(&whole).iter().map(|b| format!("{b:02x}")).collect();
-        Self(Arc::new(Whole { fingerprint: format!("{VERSION}:{digest}").into(), parts: lists.parts(&parts), unread }))
+        Self(Arc::new(Whole { fingerprint: format!("{VERSION}:{}", hex::sha256(whole.as_bytes())).into(), parts: lists.parts(&parts), unread }))
     }
 
     /// `1:` and 64 hex digits.

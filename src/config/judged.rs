@@ -13,10 +13,10 @@ use serde_json::json;
 use super::fingerprint::{Fingerprint, KeyLists};
 use super::model::{CheckDef, IncidentPolicy, Integration, SoakPolicy};
 use crate::files;
+use crate::hex;
 use crate::probe::material::{Material, canonical};
 use crate::ratelimit::Dialect;
 use crate::route::{Family, Route, Via};
-use crate::transport::hex_sha256;
 
 /// A file that a check names may hold this much.
 const MAX_BYTES: u64 = 16 << 20;
@@ -31,7 +31,7 @@ pub(super) struct Contents {
 
 impl Contents {
     fn hash_blocking(&mut self, path: &Path) -> Option<String> {
-        let read = || files::read_blocking(path, MAX_BYTES).ok().map(|bytes| hex_sha256(&bytes));
+        let read = || files::read_blocking(path, MAX_BYTES).ok().map(|bytes| hex::sha256(&bytes));
         self.files.entry(path.to_owned()).or_insert_with(read).clone()
     }
 }

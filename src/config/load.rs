@@ -15,6 +15,7 @@ use super::{customers, layers, syntax};
 use crate::clock::UnixMs;
 use crate::fields::IntegrationId;
 use crate::files::{self, Unread};
+use crate::hex;
 
 /// The daemon's settings, in the configuration directory.
 pub(super) const SETTINGS: &str = "soakwatch.toml";
@@ -132,7 +133,7 @@ pub fn load(dir: &Path, options: &LoadOptions) -> Loaded {
         problems.truncate(MAX_PROBLEMS);
         problems.extend(error);
     }
-    let hash = reader.digest.finish().as_ref().iter().map(|b| format!("{b:02x}")).collect();
+    let hash = hex::encode(reader.digest.finish().as_ref());
     let config = problems.iter().all(|p| p.warning).then_some(Config { dir: reader.absolute, settings, customers, hash, stamp });
     Loaded { config, problems, counts }
 }

@@ -12,6 +12,7 @@ use super::diff::{self, AtStart, Diff};
 use super::fingerprint::Fingerprint;
 use super::model::Config;
 use crate::fields::{CheckId, IntegrationId};
+use crate::hex;
 
 /// What is known of a configuration from outside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -39,10 +40,7 @@ impl Outline {
     /// That of a daemon. `soaks`: what each of those judges that have begun.
     pub fn in_force(config: &Config, started: &AtStart, soaks: BTreeMap<IntegrationId, Fingerprint>) -> Self {
         let dir = config.dir.display().to_string();
-        let hash = |text: String| {
-            let all = digest(&SHA256, text.replace(&dir, ".").as_bytes());
-            all.as_ref().iter().take(16).map(|b| format!("{b:02x}")).collect::<String>()
-        };
+        let hash = |text: String| hex::encode(&digest(&SHA256, text.replace(&dir, ".").as_bytes()).as_ref()[..16]);
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             hash: config.hash.clone(),

@@ -19,12 +19,13 @@ use crate::clock::UnixMs;
 use crate::config::table::Table;
 use crate::fields::{HttpUrl, bounded};
 use crate::finding::{DocumentFacts, Finding, Findings, Level, Severity, worst};
+use crate::hex;
 use crate::memory::Cached;
 use crate::observed::{Failure, Observed, Step};
 use crate::outcome::{Cause, Class};
 use crate::ratelimit;
 use crate::sso::clock_offset::{self, Dated};
-use crate::transport::{HttpVersion, Options, Request, hex_sha256, status};
+use crate::transport::{HttpVersion, Options, Request, status};
 
 /// Redirects that are followed; none of them to plain http or to a private address.
 const REDIRECTS: u8 = 3;
@@ -269,7 +270,7 @@ pub fn accept(remembered: Option<&str>) -> Result<Accepted, NothingToAccept> {
     let kept =
         remembered.and_then(|text| serde_json::from_str::<Kept<serde_json::Value>>(text).ok()).ok_or(NothingToAccept::NothingSeen)?;
     let candidate = kept.candidate.ok_or(NothingToAccept::Unchanged)?;
-    let digest = |v: &serde_json::Value| hex_sha256(v.to_string().as_bytes());
+    let digest = |v: &serde_json::Value| hex::sha256(v.to_string().as_bytes());
     let what = json!({ "target": kept.target, "accepted_sha256": digest(&candidate), "before_sha256": kept.accepted.as_ref().map(digest), "accepted": candidate });
     let kept = Kept { target: kept.target, accepted: Some(candidate), candidate: None, by_hand: true };
     let memory = serde_json::to_string(&kept).map_err(|_| NothingToAccept::NothingSeen)?;

@@ -20,11 +20,12 @@ use super::material::Material;
 use super::{ProbeContext, RefusedLiteral, refused_address};
 use crate::clock::UnixMs;
 use crate::fields::{Bytes as Size, HttpUrl, Span, masked_query};
+use crate::hex;
 use crate::observed::{Failure, Observed, Step, bounded};
 use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef};
 use crate::transport::auth::{Auth, Digest, KeyPlace, reveal, sensitive};
-use crate::transport::{Answer, HttpVersion, Options, OwnCertificate, Request, hex_sha256, read_roots_blocking};
+use crate::transport::{Answer, HttpVersion, Options, OwnCertificate, Request, read_roots_blocking};
 
 mod body;
 mod expect;
@@ -90,7 +91,7 @@ impl HttpCheck {
     pub fn credential(&self) -> String {
         match (&self.auth, self.secrets()) {
             (None, secrets) if secrets.is_empty() => "none".to_owned(),
-            (auth, secrets) => hex_sha256(format!("{auth:?} {secrets:?}").as_bytes()).chars().take(16).collect(),
+            (auth, secrets) => hex::sha256(format!("{auth:?} {secrets:?}").as_bytes()).chars().take(16).collect(),
         }
     }
 

@@ -24,13 +24,12 @@ use super::{Accepted, NothingToAccept, ProbeContext, RefusedLiteral, refused_add
 use crate::clock::UnixMs;
 use crate::fields::{HttpUrl, Span, bounded};
 use crate::finding::{DocumentFacts, Finding, Findings, oauth as rule};
+use crate::hex;
 use crate::observed::{Failure, Observed, Step};
 use crate::outcome::Class;
 use crate::secret::{SecretRef, SecretValue};
 use crate::sso::oauth;
-use crate::transport::{
-    Answer, Asked, AssertionKey, ClientCertificate, Options, hex_sha256, read_chain_blocking, read_roots_blocking, status,
-};
+use crate::transport::{Answer, Asked, AssertionKey, ClientCertificate, Options, read_chain_blocking, read_roots_blocking, status};
 
 mod beside;
 mod prove;
@@ -134,7 +133,7 @@ impl OAuth2Check {
 
     /// Who we are to them: client, method and where the secret is to be found, hashed.
     pub fn credential(&self) -> String {
-        hex_sha256(format!("oauth2 {} {:?}", self.client_id, self.proves).as_bytes()).chars().take(16).collect()
+        hex::sha256(format!("oauth2 {} {:?}", self.client_id, self.proves).as_bytes()).chars().take(16).collect()
     }
 
     /// Every secret it refers to.

@@ -22,6 +22,7 @@ use super::webhook_arrival::json_path;
 use crate::callbacks::{Callback, Proof, Waiting};
 use crate::config::table::Table;
 use crate::fields::Span;
+use crate::hex::Hex;
 use crate::observed::{Expectation, Failure, Observed, Step};
 use crate::outcome::{Cause, Class};
 
@@ -235,5 +236,5 @@ fn read_named(t: &mut Table<'_>) -> Option<Named> {
 fn fresh_id() -> Result<String, Failure> {
     let mut bytes = [0u8; 16];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::ours(Cause::Internal, "the system gave no random bytes"))?;
-    Ok(bytes.iter().fold(ID_PREFIX.to_owned(), |id, b| format!("{id}{b:02x}")))
+    Ok(format!("{ID_PREFIX}{}", Hex(&bytes)))
 }

@@ -18,6 +18,7 @@ use crate::clock::UnixMs;
 use crate::fields::{HttpUrl, Span};
 use crate::finding::scim::{AUT_03, DEL_01, GET_01, PAG_01, PAG_03, PAG_04};
 use crate::finding::{Finding, Findings, MOST_DETAIL};
+use crate::hex;
 use crate::observed::{Failure, Observed, bounded};
 use crate::outcome::{Cause, Class};
 use crate::secret::SecretRef;
@@ -26,7 +27,7 @@ use crate::sso::scim::plan::{PAGES, plan};
 use crate::sso::scim::write::{Move, Write};
 use crate::sso::scim::{Exchange, Idp, judge};
 use crate::transport::auth::Auth;
-use crate::transport::{OwnCertificate, hex_sha256, read_roots_blocking};
+use crate::transport::{OwnCertificate, read_roots_blocking};
 use session::Session;
 
 mod left;
@@ -84,7 +85,7 @@ impl ScimCheck {
             None => "none".to_owned(),
             Some(auth) => {
                 let secrets = auth.secrets();
-                hex_sha256(format!("{:?} {secrets:?}", Some(auth)).as_bytes()).chars().take(16).collect()
+                hex::sha256(format!("{:?} {secrets:?}", Some(auth)).as_bytes()).chars().take(16).collect()
             }
         }
     }

@@ -23,11 +23,12 @@ use crate::clock::UnixMs;
 use crate::config::model::CheckDef;
 use crate::fields::{HttpUrl, Span, masked_query};
 use crate::finding::Findings;
+use crate::hex;
 use crate::observed::{Failure, Observed, Step, bounded};
 use crate::outcome::Cause;
 use crate::secret::SecretRef;
 use crate::transport::auth::Auth;
-use crate::transport::{HttpVersion, Options, OwnCertificate, hex_sha256, read_roots_blocking};
+use crate::transport::{HttpVersion, Options, OwnCertificate, read_roots_blocking};
 use crate::webhook::{Scheme, Template};
 use message::{Sender, Variant};
 
@@ -130,7 +131,7 @@ impl WebhookCheck {
 
     /// Who we are to them: where the secrets are to be found, hashed.
     pub fn credential(&self) -> String {
-        hex_sha256(format!("webhook {:?}", self.secrets).as_bytes()).chars().take(16).collect()
+        hex::sha256(format!("webhook {:?}", self.secrets).as_bytes()).chars().take(16).collect()
     }
 
     /// Requests of a run that does everything, to its own host.
@@ -272,6 +273,6 @@ impl WebhookCheck {
 
 /// The id of the run's message, or of another one of the same run: the same in each attempt, no other run's.
 fn message_id(context: &ProbeContext<'_>, which: &str) -> String {
-    let digest = hex_sha256(format!("{} {} {which}", context.check.id, context.slot.0).as_bytes());
+    let digest = hex::sha256(format!("{} {} {which}", context.check.id, context.slot.0).as_bytes());
     format!("msg_{}", digest.get(..32).unwrap_or_default())
 }

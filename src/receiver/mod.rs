@@ -19,7 +19,7 @@ use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::arrivals::{Heard, What};
@@ -29,6 +29,7 @@ use crate::config::model::{CheckDef, Config};
 use crate::fields::CheckId;
 use crate::memory::Memories;
 use crate::metrics::own::{Listening, OwnMetrics, Unheard};
+use crate::runtime;
 use crate::server::accept::{self, Limits, Serving, Turned};
 use crate::server::access::Names;
 use crate::server::tls::Tls;
@@ -67,17 +68,13 @@ impl Receiver {
 
     /// Serves until `stop`, on a thread of its own: a flood takes its turns from the operating system, not from the tasks of probes. Ends when it has drained.
     pub async fn serve_apart(self, listener: TcpListener, tls: Option<Arc<Tls>>, stop: CancellationToken) -> anyhow::Result<()> {
+        // It belongs to the runtime it was bound in, and moves to the one that serves it.
         let listener = listener.into_std()?;
-        let (ended, end) = oneshot::channel();
-        let serve = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(async {
-                self.serve(TcpListener::from_std(listener)?, tls, stop).await;
-                anyhow::Ok(())
-            })
+        let serve = async move {
+            self.serve(TcpListener::from_std(listener)?, tls, stop).await;
+            Ok(())
         };
-        std::thread::Builder::new().name("receiver".to_owned()).spawn(move || ended.send(serve()))?;
-        end.await.map_err(|_| anyhow::anyhow!("the receiver's thread ended"))?
+        runtime::apart("receiver", 1, serve).await
     }
 
     async fn serve(self, listener: TcpListener, tls: Option<Arc<Tls>>, stop: CancellationToken) {

@@ -41,8 +41,9 @@ use writer::{After, Writer};
 
 pub use evidence::Durable;
 
-/// Events that may wait; each holds some hundreds of outcomes at most.
-const EVENTS: usize = 256;
+/// Events that may wait. The largest, of the scheduler, holds 256 outcomes: some 16,000 in all, less than the outbox has room for by default. Whoever finds
+/// no place waits.
+const EVENTS: usize = 64;
 /// Outcomes in one commit at most.
 const BATCH: usize = 500;
 /// A commit at least this often while there is something to commit.
@@ -166,7 +167,7 @@ impl RecorderHandle {
 pub struct Place<'a>(mpsc::Permit<'a, Event>);
 
 impl Place<'_> {
-    /// Records outcomes: some hundreds at most.
+    /// Records outcomes: 256 at most, by which the channel is bounded.
     pub fn take(self, arrived: Vec<Arrived>) {
         self.0.send(Event::Outcomes(arrived));
     }

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::api::Problem;
+use crate::hex;
 
 /// Keys whose times say only when an answer was made. Two answers that differ in nothing else say the same.
 const ASKED_AT: [&str; 2] = ["\"now\":\"", "\"as_of\":\""];
@@ -64,7 +65,7 @@ fn tag(body: &[u8]) -> String {
     }
     hash.update(rest);
     let digest = hash.finish();
-    let text: String = digest.as_ref().iter().take(16).map(|b| format!("{b:02x}")).collect();
+    let text = hex::encode(&digest.as_ref()[..16]);
     if weak { format!("W/\"{text}\"") } else { format!("\"{text}\"") }
 }
 

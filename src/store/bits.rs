@@ -1,4 +1,6 @@
-//! Bytes, varints and bits, written and read. Reading never panics and never reads past the end.
+//! Bytes and bits, written and read. Reading never panics and never reads past the end.
+
+use crate::varint::{self, Unread};
 
 /// Why stored bytes could not be read. Static text: it ends up in reports, beside a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -6,15 +8,6 @@ pub(super) struct Damage(pub(super) &'static str);
 
 /// What bytes that end too early are reported as.
 const SHORT: Damage = Damage("it ends too early");
-
-/// Appends a number, 7 bits a byte, lowest first, the top bit meaning "more".
-pub(super) fn put_varint(out: &mut Vec<u8>, mut n: u64) {
-    while n >= 0x80 {
-        out.push((n & 0x7f) as u8 | 0x80);
-        n >>= 7;
-    }
-    out.push(n as u8);
-}
 
 /// Small numbers of either sign become small numbers without one: 0, -1, 1, -2 -> 0, 1, 2, 3.
 pub(super) const fn zigzag(n: i64) -> u64 {
@@ -44,19 +37,10 @@ impl<'a> Bytes<'a> {
     }
 
     pub(super) fn varint(&mut self) -> Result<u64, Damage> {
-        let mut n = 0u64;
-        for shift in (0..64).step_by(7) {
-            let b = self.byte()?;
-            let part = u64::from(b & 0x7f);
-            if shift == 63 && part > 1 {
-                break;
-            }
-            n |= part << shift;
-            if b & 0x80 == 0 {
-                return Ok(n);
-            }
-        }
-        Err(Damage("a number is too long"))
+        varint::take(&mut self.0).map_err(|e| match e {
+            Unread::Short => SHORT,
+            Unread::Long => Damage("a number is too long"),
+        })
     }
 
     pub(super) fn varint_u32(&mut self) -> Result<u32, Damage> {
@@ -160,8 +144,8 @@ mod tests {
         #[test]
         fn numbers_come_back(n in any::<u64>(), i in any::<i64>()) {
             let mut out = Vec::new();
-            put_varint(&mut out, n);
-            put_varint(&mut out, zigzag(i));
+            varint::put(&mut out, n);
+            varint::put(&mut out, zigzag(i));
             let mut b = Bytes(&out);
             prop_assert_eq!((b.varint(), b.varint().map(unzigzag)), (Ok(n), Ok(i)));
             prop_assert!(b.0.is_empty() && b.byte().is_err());

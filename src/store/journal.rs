@@ -6,13 +6,14 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::bits::{Bytes, Damage, put_varint, unzigzag, zigzag};
+use super::bits::{Bytes, Damage, unzigzag, zigzag};
 use super::{Run, codes};
 use crate::clock::UnixMs;
 use crate::fields::CheckId;
 use crate::finding::{DocumentFacts, Findings};
 use crate::ratelimit::Reading;
 use crate::record::{DurationCode, Facts, Record};
+use crate::varint;
 
 /// First byte of a row's batch.
 const VERSION: u8 = 4;
@@ -140,16 +141,16 @@ fn put_line(out: &mut Vec<u8>, key: u64, r: &Record, kind: usize, before: i64) -
     let rare = paced || f.findings.is_some() || f.document.is_some();
     let reached = f.phases.iter().enumerate().fold(0, |bits, (n, p)| bits | (u8::from(p.is_some()) << n));
     out.extend_from_slice(&key.to_le_bytes());
-    put_varint(out, zigzag(r.slot.0.wrapping_sub(before)));
-    put_varint(out, kind as u64);
+    varint::put(out, zigzag(r.slot.0.wrapping_sub(before)));
+    varint::put(out, kind as u64);
     let flags = [(f.certificate_expiry.is_some(), CERTIFICATE), (!plain, MORE), (rare, RARE)];
     out.push(flags.iter().filter(|(set, _)| *set).fold(reached, |bits, (_, flag)| bits | flag));
-    put_varint(out, u64::from(r.duration.0));
+    varint::put(out, u64::from(r.duration.0));
     for phase in f.phases.iter().flatten() {
-        put_varint(out, u64::from(phase.0));
+        varint::put(out, u64::from(phase.0));
     }
     if let Some(at) = f.certificate_expiry {
-        put_varint(out, zigzag(at.0));
+        varint::put(out, zigzag(at.0));
     }
     if !plain {
         let more = More {

@@ -5,11 +5,12 @@
 //! [`Packer`] takes runs as they come and is also what holds an open hour in memory. No I/O, no checksums (segment.rs).
 
 use super::Run;
-use super::bits::{BitReader, BitWriter, Bytes, Damage, put_varint, unzigzag, zigzag};
+use super::bits::{BitReader, BitWriter, Bytes, Damage, unzigzag, zigzag};
 use super::codes;
 use crate::clock::{HOUR_MS, UnixMs};
 use crate::outcome::{Attribution, Cause, Class, Outcome};
 use crate::record::DurationCode;
+use crate::varint;
 
 /// All of a run but its time and duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,7 +219,7 @@ impl Packer {
             put_group(&mut shape, g, &self.symbols);
         }
         let mut out = Vec::with_capacity(shape.len() + self.times.bytes.len() + 3);
-        put_varint(&mut out, shape.len() as u64);
+        varint::put(&mut out, shape.len() as u64);
         out.extend_from_slice(&shape);
         out.extend_from_slice(&self.times.bytes);
         out
@@ -231,22 +232,22 @@ fn put_group(out: &mut Vec<u8>, g: &Group, symbols: &[(Symbol, Guess)]) {
     let flags = flag(g.jump != 0, JUMP) | flag(g.interval_changed, INTERVAL) | flag(g.count != 1, COUNT) | flag(g.runs != 1, SEVERAL);
     out.push(flags | (symbol as u8) << 4);
     if symbol == FAR_SYMBOL {
-        put_varint(out, g.symbol as u64);
+        varint::put(out, g.symbol as u64);
     }
     if let Some((new, _)) = symbols.get(g.symbol).filter(|_| g.symbol_is_new) {
         new.put(out);
     }
     if g.jump != 0 {
-        put_varint(out, zigzag(g.jump));
+        varint::put(out, zigzag(g.jump));
     }
     if g.interval_changed {
-        put_varint(out, u64::from(g.interval_ms));
+        varint::put(out, u64::from(g.interval_ms));
     }
     if g.count != 1 {
-        put_varint(out, u64::from(g.count));
+        varint::put(out, u64::from(g.count));
     }
     if g.runs != 1 {
-        put_varint(out, g.runs);
+        varint::put(out, g.runs);
     }
 }
 

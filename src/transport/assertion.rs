@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::auth::{reveal, rooted};
 use crate::clock::UnixMs;
 use crate::config::table::Table;
+use crate::hex;
 use crate::observed::Failure;
 use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef, SecretValue};
@@ -52,7 +53,7 @@ impl AssertionKey {
         let key = SigningKey::from_pem(pem.expose()).and_then(|key| key.by(self.alg)).map_err(unusable)?;
         let mut once = [0u8; 16];
         aws_lc_rs::rand::fill(&mut once).map_err(|_| Failure::ours(Cause::Internal, "there are no random numbers"))?;
-        let jti = once.iter().map(|b| format!("{b:02x}")).collect();
+        let jti = hex::encode(&once);
         let audience = self.audience.clone().unwrap_or_else(|| token_url.to_string());
         let claims = Assertion { client_id: client_id.to_owned(), audience, at: now, life_s: LIFE_S, jti }.claims();
         let signed = SecretValue::new(key.sign(&claims, self.kid.as_deref()).map_err(unusable)?);

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::auth::OAuth2;
-use super::hex_sha256;
 use crate::clock::UnixMs;
+use crate::hex;
 use crate::observed::Heard;
 
 /// The kind of the notes that remember them in the store.
@@ -39,7 +39,7 @@ impl Endpoint {
 
     /// The endpoint at `host:port`, as this client sees it.
     pub(super) fn at(host_port: &str, client_id: &str) -> Self {
-        let client: String = hex_sha256(client_id.as_bytes()).chars().take(16).collect();
+        let client: String = hex::sha256(client_id.as_bytes()).chars().take(16).collect();
         Self(format!("{host_port} {client}"))
     }
 }

@@ -5,6 +5,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate, X509Version};
 
 use crate::clock::UnixMs;
+use crate::hex;
 use crate::observed::{CertificateFacts, bounded};
 use crate::secret::Redactor;
 
@@ -49,7 +50,7 @@ fn one(der: &CertificateDer<'_>, redactor: &Redactor) -> Option<CertificateFacts
         issuer: text(&cert.issuer().to_string()),
         not_before: at(validity.not_before.timestamp()),
         not_after: at(validity.not_after.timestamp()),
-        sha256: super::hex_sha256(der),
+        sha256: hex::sha256(der),
         names: names.unwrap_or_default(),
     })
 }

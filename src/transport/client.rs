@@ -9,9 +9,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use super::auth::{reveal, rooted};
-use super::{Transport, certificate, hex_sha256};
+use super::{Transport, certificate};
 use crate::clock::UnixMs;
 use crate::config::table::Table;
+use crate::hex;
 use crate::observed::Failure;
 use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef, SecretValue};
@@ -129,7 +130,7 @@ impl Transport {
         let facts = certificate::facts(&chain, &Redactor::default());
         let own = facts.first().ok_or_else(|| unusable("it can't be read"))?;
         let (not_before, not_after) = (own.not_before, own.not_after);
-        let sha256 = chain.first().map(|own| hex_sha256(own)).unwrap_or_default();
+        let sha256 = chain.first().map(|own| hex::sha256(own)).unwrap_or_default();
         let certified = fit(chain, key).map_err(unusable)?;
         Ok(Arc::new(ClientCertificate { resolver: Arc::new(SingleCertAndKey::from(certified)), not_before, not_after, sha256 }))
     }

@@ -10,9 +10,10 @@ use std::sync::{Mutex, PoisonError};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue};
 
+use super::Transport;
 use super::auth::{Digest, reveal, sensitive};
 use super::exchange::{Answer, Request, full_url, shown_host};
-use super::{Transport, hex_sha256};
+use crate::hex;
 use crate::observed::{Failure, bounded};
 use crate::outcome::{Cause, Class};
 use crate::secret::{Redactor, SecretValue};
@@ -57,7 +58,7 @@ impl Nonces {
 /// For whom a challenge was meant: a server, and who we are there.
 fn key(digest: &Digest, password: &SecretValue, request: &Request) -> String {
     let origin = request.url.origin().ascii_serialization();
-    hex_sha256(format!("{:?}", (origin, &digest.username, password.expose(), digest.md5)).as_bytes())
+    hex::sha256(format!("{:?}", (origin, &digest.username, password.expose(), digest.md5)).as_bytes())
 }
 
 impl Transport {
@@ -121,7 +122,7 @@ fn chosen(headers: &HeaderMap, md5: bool) -> Result<Challenge, String> {
 fn answer(digest: &Digest, password: &SecretValue, challenge: &Challenge, count: u32, request: &mut Request) -> Result<(), Failure> {
     let mut bytes = [0u8; 16];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::ours(Cause::Internal, "there are no random numbers"))?;
-    let cnonce: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let cnonce = hex::encode(&bytes);
     let url = full_url(request);
     let target = url.query().map_or_else(|| url.path().to_owned(), |q| format!("{}?{q}", url.path()));
     let text = header(&digest.username, password, challenge, (count, &cnonce), (request.method.as_str(), &target));

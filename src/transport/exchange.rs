@@ -108,7 +108,7 @@ impl Transport {
                     Some(live) => Link::Kept(live),
                     None => {
                         let (stream, h2) = Box::pin(self.open(&url, options, (sent, client), redactor, observed)).await?;
-                        Link::Opened(stream, h2)
+                        Link::Opened { stream, h2, at: monotonic() }
                     }
                 };
                 let patience = (reused && request.method.is_idempotent()).then_some(options.timeout / SHARE_OF_A_KEPT_ONE);

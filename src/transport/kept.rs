@@ -3,8 +3,8 @@
 //! HTTP/1 over a connection of one exchange is driven by who waits for the answer: no task, no timer, no wake-up of another thread. What outlives its
 //! exchange has tasks of its own.
 //!
-//! Of a check at most one is kept, for at most [`LIFE`] since it was opened, and only for exchanges that would have opened one just like it. A new
-//! transport, as a reload makes one, starts with none.
+//! Of a check at most one is kept, for at most [`LIFE`] since it was opened, and only for exchanges that would have opened one just like it. Those that
+//! ended by themselves or grew too old are looked for once a minute, when one more is kept. A new transport, as a reload makes one, starts with none.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -36,6 +36,8 @@ pub(super) const MAX_HEADERS: usize = 256;
 const H2_WINDOW: u32 = 256 * 1024;
 /// A connection that is older is not used again.
 pub const LIFE: Duration = Duration::from_secs(600);
+/// Those that are kept are looked through at most this often, and only when one more is: a run that keeps none pays nothing for it.
+const LOOK: Duration = Duration::from_secs(60);
 /// And it is closed by then, whoever holds it: no run takes as long as the difference.
 const LONGEST_LIFE: Duration = Duration::from_secs(1200);
 
@@ -109,8 +111,8 @@ type Asked = Result<(Response, Live), hyper::Error>;
 
 /// Where a request is sent.
 pub(super) enum Link {
-    /// Over a connection just opened, which speaks HTTP/2 or does not.
-    Opened(Box<dyn Stream>, bool),
+    /// Over a connection opened at this moment, which speaks HTTP/2 or does not.
+    Opened { stream: Box<dyn Stream>, h2: bool, at: Instant },
     /// Over one that was kept.
     Kept(Live),
 }
@@ -119,7 +121,7 @@ impl Link {
     /// Whether it speaks HTTP/2.
     pub(super) fn is_h2(&self) -> bool {
         match self {
-            Self::Opened(_, h2) => *h2,
+            Self::Opened { h2, .. } => *h2,
             Self::Kept(live) => matches!(live.sender, Sender::Http2(_)),
         }
     }
@@ -128,15 +130,17 @@ impl Link {
     pub(super) fn ask(self, request: http::Request<Bytes>, limits: &Limits) -> impl Future<Output = Asked> {
         // Not an async function, which would hold the request twice for as long as its target is silent.
         let waiting = match self {
-            Self::Opened(stream, false) => Waits::First(request.method().clone(), Asking::new(stream, request)),
-            Self::Opened(stream, true) => Waits::Http(Box::pin(async move { Live::http2(stream, limits).await?.ask(request).await })),
+            Self::Opened { stream, h2: false, at } => Waits::First(request.method().clone(), at, Asking::new(stream, request)),
+            Self::Opened { stream, h2: true, at } => {
+                Waits::Http(Box::pin(async move { Live::http2(stream, at, limits).await?.ask(request).await }))
+            }
             Self::Kept(live) => Waits::Http(Box::pin(live.ask(request))),
         };
         async move {
             match waiting {
-                Waits::First(method, asking) => {
+                Waits::First(method, at, asking) => {
                     let answered = asking.await;
-                    Box::pin(Live::hear(answered, method, limits)).await
+                    Box::pin(Live::hear(answered, at, method, limits)).await
                 }
                 Waits::Http(asked) => asked.await,
             }
@@ -146,7 +150,7 @@ impl Link {
 
 /// What is waited for. Over HTTP/1 on a connection just opened hyper is not there before something came back.
 enum Waits<'a> {
-    First(Method, Asking),
+    First(Method, Instant, Asking),
     Http(Pin<Box<dyn Future<Output = Asked> + Send + 'a>>),
 }
 
@@ -154,12 +158,13 @@ enum Waits<'a> {
 pub(super) struct Live {
     sender: Sender,
     driver: Driver,
+    /// When the connection was made, not when something came back.
     opened: Instant,
 }
 
 impl Live {
     /// HTTP/1 over a stream over which a request was sent and something came back: waits for the head of the response.
-    async fn hear(answered: Answered, method: Method, limits: &Limits) -> Asked {
+    async fn hear(answered: Answered, opened: Instant, method: Method, limits: &Limits) -> Asked {
         let (mut sender, connection) = http1::Builder::new()
             .max_headers(MAX_HEADERS)
             .max_header_size(limits.max_headers)
@@ -172,11 +177,11 @@ impl Live {
         let ended = poll_fn(|cx| Poll::Ready(connection.as_mut().poll(cx).is_ready())).await;
         let mut driver = Driver::Waiting((!ended).then_some(connection));
         let response = driver.until(response).await?;
-        Ok((response, Self { sender: Sender::Http1(sender), driver, opened: monotonic() }))
+        Ok((response, Self { sender: Sender::Http1(sender), driver, opened }))
     }
 
     /// HTTP/2 over a stream just opened.
-    async fn http2(stream: Box<dyn Stream>, limits: &Limits) -> Result<Self, hyper::Error> {
+    async fn http2(stream: Box<dyn Stream>, opened: Instant, limits: &Limits) -> Result<Self, hyper::Error> {
         let driving = Driving::default();
         let (sender, driver) = http2::Builder::new(driving.executor())
             .max_header_list_size(u32::try_from(limits.max_headers).unwrap_or(u32::MAX))
@@ -185,7 +190,7 @@ impl Live {
             .handshake(TokioIo::new(stream))
             .await?;
         driving.spawn(driver);
-        Ok(Self { sender: Sender::Http2(sender), driver: Driver::Tasks(driving), opened: monotonic() })
+        Ok(Self { sender: Sender::Http2(sender), driver: Driver::Tasks(driving), opened })
     }
 
     /// Sends a request and waits for the head of its response.
@@ -216,11 +221,21 @@ impl Live {
         }
     }
 
-    fn is_open(&self) -> bool {
+    /// Whether another request may go over it.
+    fn is_ready(&self) -> bool {
         match &self.sender {
-            Sender::Http1(sender) => sender.is_ready() && !sender.is_closed(),
-            Sender::Http2(sender) => sender.is_ready() && !sender.is_closed(),
+            Sender::Http1(sender) => sender.is_ready(),
+            Sender::Http2(sender) => sender.is_ready(),
         }
+    }
+
+    /// Whether no request will go over it any more: it has ended, or is too old.
+    fn is_over(&self, now: Instant) -> bool {
+        let has_ended = match &self.sender {
+            Sender::Http1(sender) => sender.is_closed(),
+            Sender::Http2(sender) => sender.is_closed(),
+        };
+        has_ended || now.duration_since(self.opened) >= LIFE
     }
 }
 
@@ -262,13 +277,32 @@ struct Waiting {
 
 /// The connections that wait for their check's next run, one of each.
 #[derive(Default)]
-pub(super) struct Kept(Mutex<HashMap<u64, Waiting>>);
+pub(super) struct Kept(Mutex<Table>);
+
+#[derive(Default)]
+struct Table {
+    of: HashMap<u64, Waiting>,
+    /// When they were looked through last.
+    looked: Option<Instant>,
+}
+
+impl Table {
+    /// Takes out those of which nothing will come any more, if it is time to look: what a server closed while nobody looked, or of a check that is never run
+    /// again. Each holds some KiB.
+    fn over(&mut self, now: Instant) -> Vec<Waiting> {
+        if self.looked.is_some_and(|at| now.duration_since(at) < LOOK) {
+            return Vec::new();
+        }
+        self.looked = Some(now);
+        self.of.extract_if(|_, waiting| waiting.live.is_over(now)).map(|(_, waiting)| waiting).collect()
+    }
+}
 
 impl Kept {
     /// The check's connection, if it can be used again. What it was opened with is written into the hop; it took no time now.
     pub(super) fn take(&self, place: &Place, hop: &mut Hop) -> Option<Live> {
-        let Waiting { like, live, opened } = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&place.check)?;
-        if like != place.like || live.opened.elapsed() >= LIFE || !live.is_open() {
+        let Waiting { like, live, opened } = self.0.lock().unwrap_or_else(PoisonError::into_inner).of.remove(&place.check)?;
+        if like != place.like || live.is_over(monotonic()) || !live.is_ready() {
             return None;
         }
         (hop.reused, hop.address, hop.via, hop.tls) = (true, opened.address, opened.via, opened.tls);
@@ -276,14 +310,108 @@ impl Kept {
     }
 
     /// Keeps the connection of a hop for the check's next run.
-    pub(super) async fn put(&self, place: Place, mut live: Live, hop: &Hop) {
+    pub(super) async fn put(&self, place: Place, live: Live, hop: &Hop) {
+        self.put_at(monotonic(), place, live, hop).await;
+    }
+
+    async fn put_at(&self, now: Instant, place: Place, mut live: Live, hop: &Hop) {
         live.let_go().await;
-        let opened = Opened { address: hop.address, via: hop.via.clone(), tls: hop.tls.clone() };
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A check that is never run again leaves one behind: they are looked through when the table would have to grow for one more.
-        if kept.len() == kept.capacity() {
-            kept.retain(|_, waiting| waiting.live.opened.elapsed() < LIFE);
+        if live.is_over(now) {
+            return;
         }
-        kept.insert(place.check, Waiting { like: place.like, live, opened });
+        let opened = Opened { address: hop.address, via: hop.via.clone(), tls: hop.tls.clone() };
+        let waiting = Waiting { like: place.like, live, opened };
+        let gone = {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            (kept.over(now), kept.of.insert(place.check, waiting))
+        };
+        // Closing them takes its time, which nobody waits for.
+        drop(gone);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits { max_body: 1 << 20, max_headers: 16 * 1024, user_agent: HeaderValue::from_static("x"), traceparent: false }
+    }
+
+    /// A connection made at this moment, after its first answer, and its far end.
+    async fn answered(at: Instant) -> (Live, DuplexStream) {
+        let (near, mut far) = duplex(4096);
+        let request = http::Request::builder().uri("/").header("host", "x").body(Bytes::new()).unwrap();
+        let (limits, link) = (limits(), Link::Opened { stream: Box::new(near), h2: false, at });
+        let answer = async {
+            let _ = far.read(&mut [0; 1000]).await.unwrap();
+            far.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+        };
+        let (asked, ()) = tokio::join!(link.ask(request, &limits), answer);
+        let (response, mut live) = asked.unwrap();
+        live.until(http_body_util::BodyExt::collect(response.into_body())).await.unwrap();
+        (live, far)
+    }
+
+    #[tokio::test]
+    async fn its_age_counts_from_when_it_was_made() {
+        let made = monotonic();
+        assert_eq!(answered(made).await.0.opened, made);
+        let (near, _far) = duplex(4096);
+        assert_eq!(Live::http2(Box::new(near), made, &limits()).await.unwrap().opened, made);
+    }
+
+    impl Kept {
+        async fn keep(&self, check: u64, now: Instant, live: Live) {
+            self.put_at(now, Place { check, like: String::new() }, live, &Hop::default()).await;
+        }
+
+        fn checks(&self) -> Vec<u64> {
+            let mut checks: Vec<u64> = self.0.lock().unwrap().of.keys().copied().collect();
+            checks.sort_unstable();
+            checks
+        }
+
+        /// Waits until the connection of a check is seen to have ended.
+        async fn ended(&self, check: u64, now: Instant) {
+            while !self.0.lock().unwrap().of[&check].live.is_over(now) {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn those_that_ended_by_themselves_or_grew_old_are_given_up_in_time() {
+        let (kept, now) = (Kept::default(), monotonic());
+        let (closed, far) = answered(now).await;
+        let (open, _far) = answered(now).await;
+        kept.keep(1, now, closed).await;
+        kept.keep(2, now, open).await;
+        drop(far);
+        kept.ended(1, now).await;
+        // Not before it is time to look again.
+        let (third, _far) = answered(now).await;
+        kept.keep(3, now + LOOK / 2, third).await;
+        assert_eq!(kept.checks(), [1, 2, 3]);
+        let (fourth, _far) = answered(now + LIFE).await;
+        kept.keep(4, now + LOOK, fourth).await;
+        assert_eq!(kept.checks(), [2, 3, 4]);
+        let (fifth, _far) = answered(now + LIFE).await;
+        kept.keep(5, now + LIFE, fifth).await;
+        assert_eq!(kept.checks(), [4, 5]);
+    }
+
+    #[tokio::test]
+    async fn one_that_has_ended_or_is_old_is_not_kept_at_all() {
+        let (kept, now) = (Kept::default(), monotonic());
+        let (closed, far) = answered(now).await;
+        drop(far);
+        kept.keep(1, now, closed).await;
+        let (old, _far) = answered(now).await;
+        kept.keep(2, now + LIFE, old).await;
+        assert_eq!(kept.checks(), [0; 0]);
     }
 }

@@ -196,9 +196,3 @@ impl Transport {
         self.tls.own_roots(file).await
     }
 }
-
-/// SHA-256, as hex.
-pub fn hex_sha256(bytes: &[u8]) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    digest.as_ref().iter().map(|b| format!("{b:02x}")).collect()
-}

@@ -19,8 +19,9 @@ use url::form_urlencoded;
 use super::auth::{OAuth2, Proves, basic, reveal};
 use super::away::{Endpoint, Stay};
 use super::exchange::{Answer, Request, shown};
-use super::{HttpVersion, Options, Transport, hex_sha256, status};
+use super::{HttpVersion, Options, Transport, status};
 use crate::clock::{Clock, monotonic};
+use crate::hex;
 use crate::observed::{Failure, Observed, Step, bounded};
 use crate::outcome::{Cause, Class};
 use crate::secret::{Redactor, SecretValue};
@@ -101,7 +102,7 @@ fn key(oauth2: &OAuth2, secret: Option<&SecretValue>, options: &Options) -> Stri
         roots,
         shown,
     );
-    hex_sha256(format!("{parts:?}").as_bytes())
+    hex::sha256(format!("{parts:?}").as_bytes())
 }
 
 impl Transport {

@@ -194,6 +194,11 @@ mod tests {
     use super::super::Limits;
     use super::super::kept::Link;
     use super::*;
+    use crate::clock::monotonic;
+
+    fn opened(near: impl Stream + 'static) -> Link {
+        Link::Opened { stream: Box::new(near), h2: false, at: monotonic() }
+    }
 
     fn request(method: Method, headers: &[(&'static str, &'static str)], body: &'static str) -> Request<Bytes> {
         let mut request = Request::builder().method(method).uri("/v1/orders?limit=1&q=%20x");
@@ -252,7 +257,7 @@ mod tests {
                 far
             });
             let limits = limits();
-            let asking = Link::Opened(Box::new(near), false).ask(request(Method::GET, &[("host", "x")], ""), &limits);
+            let asking = opened(near).ask(request(Method::GET, &[("host", "x")], ""), &limits);
             let (response, mut live) = asking.await.unwrap();
             assert_eq!(response.status(), 200);
             let all = live.until(http_body_util::BodyExt::collect(response.into_body())).await.unwrap().to_bytes();
@@ -272,7 +277,7 @@ mod tests {
         let mut large = request(Method::POST, &[("host", "x")], "");
         *large.body_mut() = Bytes::from(vec![b'x'; 100_000]);
         let limits = limits();
-        let (response, _live) = Link::Opened(Box::new(near), false).ask(large, &limits).await.unwrap();
+        let (response, _live) = opened(near).ask(large, &limits).await.unwrap();
         assert_eq!(response.status(), 413);
         drop(server.await.unwrap());
     }
@@ -286,7 +291,7 @@ mod tests {
                 far.write_all(answer.as_bytes()).await.unwrap();
             });
             let limits = limits();
-            let asked = Link::Opened(Box::new(near), false).ask(request(Method::GET, &[("host", "x")], ""), &limits).await;
+            let asked = opened(near).ask(request(Method::GET, &[("host", "x")], ""), &limits).await;
             assert!(asked.is_err_and(|e| e.is_incomplete_message()), "{answer:?}");
             server.await.unwrap();
         }
@@ -296,7 +301,7 @@ mod tests {
     async fn who_waits_for_an_answer_holds_little() {
         let (near, _far) = duplex(4096);
         let limits = limits();
-        let asking = Link::Opened(Box::new(near), false).ask(request(Method::GET, &[("host", "x")], ""), &limits);
+        let asking = opened(near).ask(request(Method::GET, &[("host", "x")], ""), &limits);
         // 72 bytes the head and the body, the rest is the request before it is written.
         assert!(size_of_val(&asking) <= 1024, "{}", size_of_val(&asking));
         assert!(size_of::<Asking>() <= 128, "{}", size_of::<Asking>());

@@ -17,6 +17,7 @@ use super::HttpVersion;
 use super::certificate::MAX_CHAIN;
 use super::client::ClientCertificate;
 use crate::clock::UnixMs;
+use crate::hex;
 use crate::outcome::Class;
 
 /// A CA file may hold this much.
@@ -119,7 +120,7 @@ pub fn read_roots_blocking(file: &Path) -> Result<(Vec<CertificateDer<'static>>,
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     match certificates {
         Ok(list) if list.is_empty() => Err("it holds no certificate (no line -----BEGIN CERTIFICATE-----)".into()),
-        Ok(list) => Ok((list, super::hex_sha256(&bytes))),
+        Ok(list) => Ok((list, hex::sha256(&bytes))),
         Err(e) => Err(format!("it is not PEM: {e}")),
     }
 }

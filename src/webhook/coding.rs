@@ -5,6 +5,8 @@ use base64::alphabet;
 use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use crate::hex;
+
 /// How bytes are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
@@ -31,20 +33,20 @@ impl Encoding {
 
     pub(super) fn encode(self, bytes: &[u8]) -> String {
         match self {
-            Self::Hex => bytes.iter().map(|b| format!("{b:02x}")).collect(),
+            Self::Hex => hex::encode(bytes),
             Self::Base64 => STANDARD.encode(bytes),
         }
     }
 
     pub(super) fn decode(self, text: &[u8]) -> Option<Vec<u8>> {
         match self {
-            Self::Hex => hex(text),
+            Self::Hex => unhex(text),
             Self::Base64 => STANDARD.decode(text).ok(),
         }
     }
 }
 
-fn hex(text: &[u8]) -> Option<Vec<u8>> {
+fn unhex(text: &[u8]) -> Option<Vec<u8>> {
     let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let (pairs, rest) = text.as_chunks::<2>();
     if !rest.is_empty() {

@@ -12,7 +12,7 @@ use soakwatch::config::table::Problem;
 use soakwatch::config::{LoadOptions, Loaded, load};
 use soakwatch::fields::{Ratio, Span};
 use soakwatch::memory::Memories;
-use soakwatch::observed::Heard;
+use soakwatch::observed::{Heard, Noted};
 use soakwatch::outcome::Outcome;
 use soakwatch::ratelimit::{Dialect, RateLimit};
 use soakwatch::run::run_once;
@@ -201,7 +201,12 @@ async fn answers_are_read_in_the_dialect_of_the_integration() {
     let config = config(&[("customers/a.toml", &text)], &[]);
     let mut outcomes = Vec::new();
     for def in config.checks() {
-        outcomes.push(Box::pin(run_once(&Arc::clone(def), (&transport(None), &Memories::default()), UnixMs(0), None)).await.record.outcome);
+        outcomes.push(
+            Box::pin(run_once(&Arc::clone(def), (&transport(None), &Memories::default()), UnixMs(0), None, Noted::All))
+                .await
+                .record
+                .outcome,
+        );
     }
     assert_eq!(outcomes, [Outcome::Fail, Outcome::Throttled]);
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use soakwatch::clock::UnixMs;
 use soakwatch::memory::Memories;
+use soakwatch::observed::Noted;
 use soakwatch::outcome::{Class, Outcome};
 use soakwatch::run::{RunReport, run_once};
 
@@ -23,7 +24,7 @@ async fn run(retry_after: Option<&'static str>, throttled: usize, retries: u8, t
     });
     let mut def = check(&format!("url = \"{}\"", api.url("/")));
     (def.retries, def.timeout) = (retries, timeout);
-    let report = Box::pin(run_once(&Arc::new(def), (&transport(None), &Memories::default()), UnixMs(0), None)).await;
+    let report = Box::pin(run_once(&Arc::new(def), (&transport(None), &Memories::default()), UnixMs(0), None, Noted::All)).await;
     (report, asked.load(Ordering::SeqCst))
 }
 

@@ -10,6 +10,7 @@ use soakwatch::config::model::CheckDef;
 use soakwatch::config::table::Source;
 use soakwatch::finding::Severity;
 use soakwatch::memory::Memories;
+use soakwatch::observed::Noted;
 use soakwatch::outcome::{Class, Outcome};
 use soakwatch::probe::Kind;
 use soakwatch::run::{RunReport, run_once};
@@ -78,7 +79,7 @@ impl Hook {
     }
 
     async fn run_at(&self, slot: UnixMs) -> RunReport {
-        run_once(&self.def, (&probing::transport(None), &self.memories), slot, None).await
+        run_once(&self.def, (&probing::transport(None), &self.memories), slot, None, Noted::All).await
     }
 
     async fn run(&self) -> RunReport {

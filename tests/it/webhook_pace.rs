@@ -9,6 +9,7 @@ use soakwatch::clock::{Clock, UnixMs, monotonic};
 use soakwatch::config::model::{CheckDef, Config};
 use soakwatch::config::{LoadOptions, load};
 use soakwatch::memory::Memories;
+use soakwatch::observed::Noted;
 use soakwatch::outcome::{Cause, Outcome};
 use soakwatch::run::{Pace, RunReport, run_once};
 
@@ -43,7 +44,7 @@ fn answer(seen: &Seen) -> Reply {
 
 async fn run(def: &Arc<CheckDef>, budgets: &Budgets, memories: &Memories) -> RunReport {
     let clock = Clock::System;
-    Box::pin(run_once(def, (&transport(None), memories), clock.now(), Some(Pace { budgets, clock: &clock }))).await
+    Box::pin(run_once(def, (&transport(None), memories), clock.now(), Some(Pace { budgets, clock: &clock }), Noted::Unmet)).await
 }
 
 /// Takes the turn the scheduler takes before a run. False: more is owed than one distance.

@@ -15,6 +15,7 @@ use super::{CliError, CliResult, Exit, complain, say};
 use crate::clock::{Clock, UnixMs};
 use crate::explain::plain;
 use crate::files;
+use crate::hex::Hex;
 use crate::secret::{REDACTED, Redactor, SecretRef, SecretValue};
 use crate::webhook::{self, Headers, MAX_BODY, Outgoing, Request, Scheme, Template, Verdict};
 
@@ -202,7 +203,7 @@ fn sign(args: &Sign) -> CliResult {
 fn random_id() -> Result<String, CliError> {
     let mut bytes = [0u8; 12];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Exit::Internal.with(anyhow::anyhow!("the system gave no random bytes")))?;
-    Ok(format!("msg_{}", bytes.iter().map(|b| format!("{b:02x}")).collect::<String>()))
+    Ok(format!("msg_{}", Hex(&bytes)))
 }
 
 fn verify(args: &Verify) -> CliResult {

@@ -9,7 +9,7 @@ use super::expect::{HeaderTest, JsonTest, JsonType};
 use super::schema::Fits;
 use crate::clock::Clock;
 use crate::fields::{Bytes, Span};
-use crate::observed::{Expectation, Failure, Observed, bounded};
+use crate::observed::{Expectation, Failure, Noted, Observed, bounded};
 use crate::outcome::Class;
 use crate::secret::Redactor;
 use crate::transport::{Answer, status};
@@ -29,7 +29,7 @@ struct Notes<'a> {
 impl Notes<'_> {
     /// `words`: what was expected, and what was seen; not asked for where nobody would read it.
     fn note(&mut self, met: bool, class: Class, words: impl FnOnce(&Redactor) -> (String, String)) {
-        if met && self.observed.brief {
+        if met && self.observed.noted == Noted::Unmet {
             return;
         }
         let text = |t: String| bounded(self.redactor.clean(&t), MAX_SEEN);

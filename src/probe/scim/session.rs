@@ -11,6 +11,7 @@ use url::Url;
 
 use super::ScimCheck;
 use crate::finding::Findings;
+use crate::hex;
 use crate::observed::{Failure, Observed, Step};
 use crate::outcome::{Cause, Class};
 use crate::probe::ProbeContext;
@@ -176,5 +177,5 @@ fn wrong(auth: Option<&Auth>, marker: &str, request: &mut Request) -> Result<(),
 fn marker() -> Result<String, Failure> {
     let mut bytes = [0u8; 6];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::ours(Cause::Internal, "the system gave no random bytes"))?;
-    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+    Ok(hex::encode(&bytes))
 }

@@ -7,12 +7,13 @@ use url::Url;
 
 use super::{HEADER_SECRET, WebhookCheck};
 use crate::clock::UnixMs;
+use crate::hex;
 use crate::observed::Failure;
 use crate::outcome::{Cause, closed_set};
 use crate::probe::http::Given;
 use crate::secret::{Redactor, SecretValue};
+use crate::transport::Request;
 use crate::transport::auth::{reveal, sensitive};
-use crate::transport::{Request, hex_sha256};
 use crate::webhook::{Outgoing, cloudevents_headers, sign};
 
 closed_set! {
@@ -160,6 +161,6 @@ fn another(secret: &SecretValue, id: &str) -> SecretValue {
     use base64::Engine as _;
     let prefix = PREFIXES.into_iter().find(|p| secret.expose().starts_with(p)).unwrap_or_default();
     // 32 bytes of text: a key in every form.
-    let bytes: String = hex_sha256(format!("not the secret of {id}").as_bytes()).chars().take(32).collect();
+    let bytes: String = hex::sha256(format!("not the secret of {id}").as_bytes()).chars().take(32).collect();
     SecretValue::new(format!("{prefix}{}", base64::engine::general_purpose::STANDARD.encode(bytes)))
 }

@@ -9,10 +9,11 @@ use super::{WebhookCheck, answer, effect, message_id};
 use crate::clock::UnixMs;
 use crate::finding::webhook::{ERR_01, REP_01, REP_02, SIG_01, SIG_02, SIG_03, SIG_04};
 use crate::finding::{Finding, Findings, Level, Rule, sorted};
+use crate::hex;
 use crate::observed::{Failure, Observed, Step};
 use crate::outcome::{Cause, Class};
 use crate::probe::ProbeContext;
-use crate::transport::{Options, Request, hex_sha256};
+use crate::transport::{Options, Request};
 
 pub(super) use super::answer::failure;
 
@@ -34,7 +35,7 @@ struct Kept {
 fn asked(check: &WebhookCheck) -> String {
     let words: Vec<&str> = check.reject.iter().map(|v| v.as_str()).collect();
     let text = format!("{} {} {} {:?}", check.url.url(), words.join(" "), check.replay, check.effect.as_ref().map(|e| e.path.source()));
-    hex_sha256(text.as_bytes()).chars().take(16).collect()
+    hex::sha256(text.as_bytes()).chars().take(16).collect()
 }
 
 /// Whether this run does it.

@@ -1,6 +1,5 @@
 //! What a certificate or a bare key in metadata says: dates, strength, fingerprints. Lenient about everything else, because SAML peers are.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use x509_parser::oid_registry::{
@@ -11,6 +10,7 @@ use x509_parser::public_key::PublicKey as Parsed;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::clock::UnixMs;
+use crate::hex;
 
 /// RSA with MD5, RSA with SHA-1, DSA with SHA-1, ECDSA with SHA-1.
 const OLD_SIGNATURES: [&str; 4] = ["1.2.840.113549.1.1.4", "1.2.840.113549.1.1.5", "1.2.840.10040.4.3", "1.2.840.10045.4.1"];
@@ -46,7 +46,7 @@ impl PublicKey {
             },
             _ => Strength::Other,
         };
-        Self { id: hex_sha256(info.raw), spki: info.raw.to_vec(), strength }
+        Self { id: hex::sha256(info.raw), spki: info.raw.to_vec(), strength }
     }
 
     /// An RSA key from its modulus and exponent, as `ds:RSAKeyValue` has them.
@@ -99,7 +99,7 @@ impl Certificate {
         Ok(Self {
             not_before: at(read.validity().not_before.timestamp()),
             not_after: at(read.validity().not_after.timestamp()),
-            sha256: hex_sha256(der),
+            sha256: hex::sha256(der),
             key: PublicKey::read(read.public_key()),
             old_signature: OLD_SIGNATURES.contains(&algorithm.algorithm.to_id_string().as_str()) || old_pss,
         })
@@ -168,11 +168,6 @@ fn der(tag: u8, contents: &[u8]) -> Vec<u8> {
     }
     out.extend(contents);
     out
-}
-
-/// SHA-256 in lower-case hex.
-pub(super) fn hex_sha256(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::certificate::hex_sha256;
 use super::endpoints::shown;
 use super::read::{KeyDescriptor, Role, RoleKind};
 use super::validity::{SHORT_LIVED_MS, days, runs_out};
 use crate::clock::UnixMs;
 use crate::finding::{Finding, Party, saml as rule};
+use crate::hex;
 
 /// Keys and endpoints that are kept one by one, of all roles together. Of more only a digest is.
 const MOST_KEYS: usize = 64;
@@ -140,7 +140,7 @@ impl RoleKept {
             .collect();
         let further = endpoints.iter().nth(*endpoints_left).cloned().map(|from| endpoints.split_off(&from));
         (*keys_left, *endpoints_left) = (*keys_left - keys.len().min(*keys_left), *endpoints_left - endpoints.len());
-        Self { kind: role.kind, keys, endpoints, further_endpoints: further.map(|f| hex_sha256(format!("{f:?}").as_bytes())) }
+        Self { kind: role.kind, keys, endpoints, further_endpoints: further.map(|f| hex::sha256(format!("{f:?}").as_bytes())) }
     }
 
     fn signing(&self) -> BTreeSet<&str> {

@@ -1,7 +1,9 @@
 //! What a server says in `WWW-Authenticate`: its digest challenges, read with the patience such headers need. Pure; what can't be answered is told apart
 //! from what is no digest at all.
 
-use aws_lc_rs::digest::{SHA256, SHA512_256, digest};
+use aws_lc_rs::digest::{SHA512_256, digest};
+
+use crate::hex;
 
 /// No header is read further than this.
 const MOST_BYTES: usize = 8192;
@@ -28,11 +30,10 @@ impl Algorithm {
 
     /// The hash, in hex.
     pub(super) fn hex(self, text: &[u8]) -> String {
-        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect();
         match self {
-            Self::Md5 => hex(&*md5::compute(text)),
-            Self::Sha256 => hex(digest(&SHA256, text).as_ref()),
-            Self::Sha512_256 => hex(digest(&SHA512_256, text).as_ref()),
+            Self::Md5 => hex::encode(&*md5::compute(text)),
+            Self::Sha256 => hex::sha256(text),
+            Self::Sha512_256 => hex::encode(digest(&SHA512_256, text).as_ref()),
         }
     }
 }

@@ -8,20 +8,22 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("outcome", &[]),
     ("fields", &["clock"]),
-    ("run_id", &["clock", "fields"]),
+    ("varint", &[]),
+    ("hex", &[]),
+    ("run_id", &["hex", "clock", "fields"]),
     ("files", &[]),
-    ("secret", &["files"]),
+    ("secret", &["hex", "files"]),
     ("route", &["secret"]),
     ("attribution", &["outcome"]),
     ("ratelimit", &["clock", "fields", "outcome"]),
     ("callbacks", &["fields"]),
     ("memory", &["callbacks", "fields"]),
     ("finding", &["clock", "fields", "outcome"]),
-    ("sso", &["clock", "fields", "outcome", "finding"]),
+    ("sso", &["hex", "clock", "fields", "outcome", "finding"]),
     ("observed", &["clock", "fields", "finding", "outcome", "ratelimit", "run_id"]),
-    ("webhook", &["clock", "secret"]),
+    ("webhook", &["hex", "clock", "secret"]),
     ("record", &["run_id", "clock", "fields", "finding", "outcome", "ratelimit"]),
-    ("evidence", &["clock", "fields", "outcome", "observed"]),
+    ("evidence", &["hex", "clock", "fields", "outcome", "observed"]),
     // The shape of the configuration. How files are read stands further down.
     ("config::table", &["clock", "fields", "outcome", "secret"]),
     // Verdicts over records: pure, and known to the configuration, which holds their policy.
@@ -29,7 +31,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ("slots::cron", &["clock"]),
     ("soak", &["clock", "fields", "outcome", "record", "slots::grid"]),
     ("incident", &["clock", "fields", "outcome", "observed", "record", "evidence", "run_id"]),
-    ("config::fingerprint", &[]),
+    ("config::fingerprint", &["hex"]),
     ("config::stamp", &[]),
     ("hypercare", &["clock", "fields", "outcome", "record", "incident", "soak"]),
     (
@@ -40,6 +42,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "transport",
         &[
+            "hex",
             "run_id",
             "clock",
             "fields",
@@ -57,6 +60,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "probe",
         &[
+            "hex",
             "files",
             "callbacks",
             "clock",
@@ -105,6 +109,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "hex",
             "listener_tls",
             "clock",
             "fields",
@@ -123,11 +128,11 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("config::diff", &["config::model", "fields"]),
-    ("config::outline", &["config", "config::diff", "config::fingerprint", "config::model", "fields"]),
+    ("config::outline", &["hex", "config", "config::diff", "config::fingerprint", "config::model", "fields"]),
     // What is kept, and what is shown of it.
     ("arrivals", &["clock", "fields", "outcome", "attribution", "record", "webhook", "config::model", "probe", "slots", "slots::cron"]),
-    ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "incident", "config::model"]),
-    ("store", &["clock", "fields", "finding", "outcome", "ratelimit", "record", "evidence", "incident", "board"]),
+    ("board", &["arrivals", "clock", "fields", "finding", "outcome", "ratelimit", "record", "incident", "varint", "config::model"]),
+    ("store", &["clock", "fields", "finding", "outcome", "ratelimit", "record", "evidence", "incident", "varint", "board"]),
     ("limits", &["clock", "fields", "outcome", "ratelimit", "budget", "config::model", "board"]),
     (
         "readiness",
@@ -259,6 +264,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ),
     // The tasks.
     ("supervisor", &["clock", "health"]),
+    ("runtime", &[]),
     ("time_server", &["config::model", "transport", "metrics"]),
     ("self_check", &["clock", "fields", "outcome", "observed", "config::model", "transport", "metrics"]),
     (
@@ -287,6 +293,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "clock",
             "fields",
             "outcome",
+            "observed",
             "record",
             "config::model",
             "transport",
@@ -303,6 +310,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "hex",
             "listener_tls",
             "run_id",
             "finding",
@@ -348,6 +356,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "memory",
             "metrics",
             "probe",
+            "runtime",
             "server",
         ],
     ),
@@ -357,6 +366,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "arrivals",
             "receiver",
+            "runtime",
             "memory",
             "clock",
             "fields",
@@ -415,6 +425,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "hex",
             "run_id",
             "sso",
             "finding",

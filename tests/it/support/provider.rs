@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use soakwatch::transport::hex_sha256;
+use soakwatch::hex;
 
 use super::fake::{Fake, Reply, Seen};
 use super::jose::merge;
@@ -106,7 +106,7 @@ fn answer(seen: &Seen, state: &State) -> Reply {
         _ => return Reply::new(404),
     };
     let body = document.to_string();
-    let etag = format!("\"{}\"", &hex_sha256(body.as_bytes())[..16]);
+    let etag = format!("\"{}\"", &hex::sha256(body.as_bytes())[..16]);
     let reply = if seen.header("if-none-match") == etag { Reply::new(304) } else { Reply::json(body) };
     reply.header("etag", etag).header("cache-control", "max-age=3600")
 }

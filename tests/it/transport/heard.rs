@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use soakwatch::clock::UnixMs;
 use soakwatch::config::model::{CheckDef, Integration};
 use soakwatch::memory::Memories;
-use soakwatch::observed::Heard;
+use soakwatch::observed::{Heard, Noted};
 use soakwatch::outcome::{Class, Outcome};
 use soakwatch::ratelimit::Dialect;
 use soakwatch::run::{RunReport, run_once};
@@ -23,7 +23,7 @@ fn limited(reply: Reply, limit: u64, remaining: u64, reset: &str) -> Reply {
 }
 
 async fn once(def: CheckDef) -> RunReport {
-    Box::pin(run_once(&Arc::new(def), (&transport(None), &Memories::default()), UnixMs(0), None)).await
+    Box::pin(run_once(&Arc::new(def), (&transport(None), &Memories::default()), UnixMs(0), None, Noted::All)).await
 }
 
 /// Host, whether a token endpoint said it, limit, remaining, seconds to the reset.

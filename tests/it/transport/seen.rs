@@ -4,12 +4,11 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use soakwatch::budget::Budgets;
-use soakwatch::clock::{Clock, UnixMs};
-use soakwatch::config::model::Settings;
+use soakwatch::clock::UnixMs;
 use soakwatch::memory::Memories;
+use soakwatch::observed::Noted;
 use soakwatch::outcome::{Cause, Class, Outcome};
-use soakwatch::run::{Pace, RunReport, run_once};
+use soakwatch::run::{RunReport, run_once};
 
 use crate::support::fake::{Fake, Reply};
 use crate::support::pki::{Pki, server_mtls, server_tls};
@@ -335,7 +334,7 @@ async fn a_refused_address_is_counted_also_when_another_one_serves() {
     let fake = Fake::http(|_| Reply::new(200)).await;
     let once = |url: String| async move {
         let def = Arc::new(check(&format!("url = \"{url}\"")));
-        Box::pin(run_once(&def, (&transport(None), &Memories::default()), UnixMs(0), None)).await.record
+        Box::pin(run_once(&def, (&transport(None), &Memories::default()), UnixMs(0), None, Noted::All)).await.record
     };
     let passed = once(format!("http://mixed.test:{}/", fake.port())).await;
     assert_eq!((passed.outcome, passed.facts.egress_rule.as_deref()), (Outcome::Pass, Some("metadata")));
@@ -366,13 +365,11 @@ async fn a_run_that_is_cut_off_leaves_nothing_behind() {
 #[tokio::test]
 async fn what_was_met_is_told_where_somebody_asks_and_judged_alike_where_nobody_does() {
     let fake = Fake::http(|_| Reply::json("{\"n\": 3}")).await;
-    let (budgets, memories, clock) = (Budgets::new(&Settings::default().rate_limit), Memories::default(), Clock::System);
-    let transport = transport(None);
+    let (transport, memories) = (transport(None), Memories::default());
     for (max, met) in [(5, true), (2, false)] {
         let def = Arc::new(check(&format!("url = \"{}\"\nexpect = {{ json = [{{ path = \"$.n\", max = {max} }}] }}", fake.url("/"))));
-        let pace = Pace { budgets: &budgets, clock: &clock };
-        let asked = Box::pin(run_once(&def, (&transport, &memories), UnixMs(0), None)).await;
-        let slot = Box::pin(run_once(&def, (&transport, &memories), UnixMs(0), Some(pace))).await;
+        let asked = Box::pin(run_once(&def, (&transport, &memories), UnixMs(0), None, Noted::All)).await;
+        let slot = Box::pin(run_once(&def, (&transport, &memories), UnixMs(0), None, Noted::Unmet)).await;
         let told = |report: &RunReport| report.attempts[0].observed.expectations.iter().map(|e| e.met).collect::<Vec<_>>();
         assert_eq!((told(&asked), told(&slot)), (vec![true, met], vec![false; usize::from(!met)]));
         assert_eq!((asked.record.outcome, asked.record.detail), (slot.record.outcome, slot.record.detail));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use soakwatch::clock::UnixMs;
 use soakwatch::config::model::CheckDef;
 use soakwatch::memory::Memories;
+use soakwatch::observed::Noted;
 use soakwatch::outcome::{Cause, Class, Outcome};
 use soakwatch::run::{RunReport, run_once};
 use soakwatch::transport::Transport;
@@ -50,7 +51,7 @@ impl Estate {
 
     async fn once(&self, timeout: Duration) -> RunReport {
         let def = CheckDef { timeout, ..self.check("acme", "") };
-        Box::pin(run_once(&Arc::new(def), (&self.transport, &Memories::default()), UnixMs(0), None)).await
+        Box::pin(run_once(&Arc::new(def), (&self.transport, &Memories::default()), UnixMs(0), None, Noted::All)).await
     }
 }
 
