@@ -172,11 +172,7 @@ impl Making {
 }
 
 /// Writes a file, as it is made.
-fn write_file<E>(
-    dir: &Path,
-    name: &str,
-    make: impl FnOnce(&mut Making) -> Result<(), NotWritten<E>>,
-) -> Result<FileEntry, NotWritten<E>> {
+fn write_file<E>(dir: &Path, name: &str, make: impl FnOnce(&mut Making) -> Result<(), NotWritten<E>>) -> Result<FileEntry, NotWritten<E>> {
     let path = dir.join(name);
     let file = new_file(&path).map_err(at(&path))?;
     let mut making = Making { path, out: Hashing::new(BufWriter::with_capacity(1 << 16, file)) };

@@ -176,7 +176,7 @@ fn integration(
     }
     let objective = soak.as_ref().map(|p| p.success_ratio);
     let exit = exit::policy(exit::read(&mut t), shared.exit.as_ref(), objective);
-    let waivers = waiver::read(&mut t, soak.as_ref(), judge);
+    let waivers = waiver::read(&mut t, soak.as_deref(), judge);
     let own_private: Option<bool> = t.opt("allow_private");
     let route = route::read(&mut t, &shared.route, judge);
     let own_unread = t.has("allow_private") && own_private.is_none();

@@ -140,7 +140,11 @@ impl Fingerprint {
             whole.push_str(&format!("{}:{key}{}:{value}", key.len(), value.len()));
             parts.push((key, sha256(&value).iter().take(8).fold(0, |n, b| (n << 8) | u64::from(*b))));
         }
-        Self(Arc::new(Whole { fingerprint: format!("{VERSION}:{}", hex::sha256(whole.as_bytes())).into(), parts: lists.parts(&parts), unread }))
+        Self(Arc::new(Whole {
+            fingerprint: format!("{VERSION}:{}", hex::sha256(whole.as_bytes())).into(),
+            parts: lists.parts(&parts),
+            unread,
+        }))
     }
 
     /// `1:` and 64 hex digits.

@@ -356,7 +356,7 @@ async fn every_answer_of_the_gate_is_reached() {
     let said = |of: &str| -> Vec<String> {
         let log = reader.evidence("acme", "production", UnixMs(i64::MAX)).unwrap();
         let text = |r: &Recorded, key: &str| r.body.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let records = log.into_iter().filter_map(|l| l.record).filter(|r| r.integration.as_deref().is_none_or(|i| i == of));
+        let records = log.into_iter().filter_map(|l| l.record.map(|r| *r)).filter(|r| r.integration.as_deref().is_none_or(|i| i == of));
         let one = |r: Recorded| match r.kind().unwrap() {
             Kind::Verdict => Some(text(&r, "verdict")),
             Kind::Attestation => Some(text(&r, "name")),

@@ -61,8 +61,10 @@ fn configured(settings: Settings) -> Config {
         ],
         ..integration("acme", "production", "orders")
     };
-    let stock = Integration { go_live: Some(NOW.plus(HOUR * 96)), soak: Some(Arc::new(soak(72))), ..integration("acme", "production", "stock") };
-    let feed = Integration { go_live: Some(NOW.plus(HOUR * 120)), soak: Some(Arc::new(soak(48))), ..integration("acme", "production", "feed") };
+    let stock =
+        Integration { go_live: Some(NOW.plus(HOUR * 96)), soak: Some(Arc::new(soak(72))), ..integration("acme", "production", "stock") };
+    let feed =
+        Integration { go_live: Some(NOW.plus(HOUR * 120)), soak: Some(Arc::new(soak(48))), ..integration("acme", "production", "feed") };
     let api = Integration { soak: Some(Arc::new(soak(48))), ..integration("acme", "staging", "api") };
     let plain = integration("acme", "staging", "plain");
     let directory = Integration {
