@@ -18,7 +18,8 @@ use crate::checkpoint::Live;
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::config::diff::{self, AtStart};
-use crate::config::model::{CheckDef, Config};
+use crate::config::model::{CheckDef, Config, Settings};
+use crate::config::stamp::Stamp;
 use crate::fields::CheckId;
 use crate::health::Health;
 use crate::incident::live::Incidents;
@@ -30,6 +31,7 @@ use crate::recorder::{self, RecorderHandle};
 use crate::runtime;
 use crate::scheduler::{Means, Scheduler};
 use crate::self_check;
+use crate::server::tls::Tls;
 use crate::server::{self, ReloadAnswer, ReloadRequest, ServerState};
 use crate::store::StoreError;
 use crate::supervisor::Supervisor;
@@ -166,9 +168,11 @@ impl App {
         let transport = make_transport(&config, resolver.clone(), None).await?;
         let (supervisor, health) = (Supervisor::default(), Arc::new(Health::default()));
         let stop = supervisor.stop_signal();
+        health.config_accepted(clock.now());
         let config = Arc::new(config);
         let (config_sender, config_now) = watch::channel(Arc::clone(&config));
         let (transport_sender, transport_now) = watch::channel(Arc::clone(&transport));
+        let (read, last_read) = watch::channel(config.stamp.clone());
         let (reload, reloads) = mpsc::channel(4);
         let (decisions, decided) = mpsc::channel(16);
 
@@ -203,6 +207,7 @@ impl App {
             listening::tls(keep_tls, Listening::Receiver, &mut supervisor).await?,
         );
         let secure = tls.is_some();
+        let listening = [tls.clone(), receiver_tls.clone()];
         let serving = server::serve(listener, tls, state, stop.clone());
         supervisor.spawn("http", async { Ok(serving.await?) });
 
@@ -310,15 +315,18 @@ impl App {
             soaks: Arc::clone(&soaks),
             recorder: recorder.clone(),
             own: Arc::clone(&own),
+            health: Arc::clone(&health),
+            listening,
             clock,
             memories,
             config: config_sender,
             transport: transport_sender,
+            read,
             notifier: notifier.clone(),
             address: (secure, address),
         };
         supervisor.spawn("reload", reloader.run(reloads, stop.clone()));
-        supervisor.spawn("watching", watching::run(config_now.clone(), reload.downgrade(), stop.clone()));
+        supervisor.spawn("watching", watching::run(config_now.clone(), last_read, reload.downgrade(), stop.clone()));
         health.set_ready(true);
         if let Some(receiver) = receiver {
             tracing::info!(%receiver, "messages are received on {}://{receiver}/hooks", scheme(config.settings.receiver.tls.is_some()));
@@ -368,6 +376,9 @@ pub async fn make_transport(
     made.await.map_err(|e| StartError::Internal(e.into()))?.map(Arc::new).map_err(StartError::Network)
 }
 
+/// So many soaks that begin again, and so many keys of each, are named in the log.
+const MOST_NAMED: usize = 20;
+
 /// Takes a new configuration over, whole or not at all.
 struct Reloader {
     started: Arc<AtStart>,
@@ -377,10 +388,15 @@ struct Reloader {
     soaks: Arc<Soaks>,
     recorder: RecorderHandle,
     own: Arc<OwnMetrics>,
+    health: Arc<Health>,
+    /// The TLS of the server, and of the receiver.
+    listening: [Option<Arc<Tls>>; 2],
     clock: Clock,
     memories: Arc<Memories>,
     config: watch::Sender<Arc<Config>>,
     transport: watch::Sender<Arc<Transport>>,
+    /// How the files looked that were read last.
+    read: watch::Sender<Stamp>,
     notifier: Notifier,
     /// Whether it speaks TLS, and where.
     address: (bool, SocketAddr),
@@ -414,10 +430,11 @@ impl Reloader {
             Ok(loaded) => loaded,
             Err(e) => {
                 tracing::error!(error = %e, "reading the configuration ended by a defect of ours; the old one stays");
-                self.own.config_refused();
+                self.refused(0, "it could not be read, by a defect of Soakwatch's own; the log has more");
                 return ReloadAnswer::Refused(Vec::new());
             }
         };
+        self.read.send_replace(loaded.stamp);
         let Some(new) = loaded.config else {
             return self.refuse(actor, loaded.problems);
         };
@@ -431,7 +448,7 @@ impl Reloader {
                 }
                 Err(e) => {
                     tracing::error!(actor, error = %e, "the new configuration was refused; the old one stays");
-                    self.own.config_refused();
+                    self.refused(0, &e.to_string());
                     return ReloadAnswer::Refused(loaded.problems);
                 }
             }
@@ -452,6 +469,12 @@ impl Reloader {
         }
         let new = Arc::new(new);
         self.config.send_replace(Arc::clone(&new));
+        let of = |settings: &Settings| [settings.server.tls.clone(), settings.receiver.tls.clone()];
+        for ((tls, before), now) in self.listening.iter().zip(of(&old.settings)).zip(of(&new.settings)) {
+            if let (Some(tls), Some(now)) = (tls, now.filter(|now| before.as_ref() != Some(now))) {
+                tls.take_now(now, self.clock.now()).await;
+            }
+        }
         let receives = |def: &CheckDef| def.kind.receiving().is_some();
         let unheard: Vec<CheckId> =
             old.checks().filter(|d| receives(d) && !new.checks().any(|n| n.id == d.id && receives(n))).map(|d| d.id.clone()).collect();
@@ -464,6 +487,7 @@ impl Reloader {
         evidence::reloaded(&old, &new, &diff, actor, self.clock.now(), &self.recorder).await;
         self.own.integrations_removed.inc_by(removed);
         self.own.config_accepted(&hash, self.clock.now());
+        self.health.config_accepted(self.clock.now());
         let restart_needed: Vec<String> = diff.restart_needed.clone();
         tracing::info!(
             actor,
@@ -471,10 +495,18 @@ impl Reloader {
             removed = diff.removed.len(),
             changed = diff.changed.len(),
             unchanged = diff.unchanged,
+            settings_changed = diff.settings_changed.join(", "),
             soaks_restarted = soaks_restarted.len(),
             hash,
             "configuration taken over"
         );
+        for Restarted { integration, changed } in soaks_restarted.iter().take(MOST_NAMED) {
+            let because = match changed.as_slice() {
+                [] => "it was recorded by another version of Soakwatch".to_owned(),
+                keys => keys.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join(", "),
+            };
+            tracing::warn!(%integration, actor, because, keys = changed.len(), "its soak begins again: what it judges has changed");
+        }
         if !restart_needed.is_empty() {
             tracing::warn!(settings = restart_needed.join(", "), "these settings take effect at the next start");
         }
@@ -483,6 +515,7 @@ impl Reloader {
             removed: diff.removed.len(),
             changed: diff.changed.len(),
             unchanged: diff.unchanged,
+            settings_changed: diff.settings_changed,
             restart_needed,
             soaks_restarted,
             hash,
@@ -494,7 +527,13 @@ impl Reloader {
         // The answer and `soakwatch validate` have all of them.
         let first = errors.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(" | ");
         tracing::error!(actor, errors = errors.len(), first, "the new configuration was refused; the old one stays");
-        self.own.config_refused();
+        self.refused(errors.len(), errors.first().map_or("", String::as_str));
         ReloadAnswer::Refused(problems)
+    }
+
+    /// Tells whoever looks: metrics, pages and API.
+    fn refused(&self, problems: usize, first: &str) {
+        self.health.config_refused(self.clock.now(), problems, first);
+        self.own.config_refused();
     }
 }

@@ -1,8 +1,9 @@
 //! Reads a file that somebody else wrote (configuration, secrets, certificates): only regular files, only up to a size, and with reasons in plain
-//! words. Blocking. Knows no contents, writes nothing.
+//! words; and says how one looks from outside, so that a change is seen without reading it. Blocking. Knows no contents, writes nothing.
 
 use std::fmt;
 use std::io::{Error, ErrorKind, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// Why a file was not read.
@@ -25,6 +26,15 @@ impl fmt::Display for Unread {
             Self::Refused(kind) => f.write_str(&words(*kind)),
         }
     }
+}
+
+/// How a file looks from outside: inode, size, and when it was changed (seconds, nanoseconds). `None`: it can't be looked at.
+pub type Look = Option<(u64, u64, i64, i64)>;
+
+/// How a file looks now. Links are followed: Kubernetes changes the one they lead through, and nothing else.
+pub fn look_blocking(path: &Path) -> Look {
+    let m = std::fs::metadata(path).ok()?;
+    Some((m.ino(), m.len(), m.ctime(), m.ctime_nsec()))
 }
 
 /// What the system said, as people say it.

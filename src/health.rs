@@ -1,11 +1,11 @@
-//! Whether the daemon is alive and ready: facts that others set and `/-/healthy` and `/-/ready` read; and whether its evidence log is whole. Never
-//! judges an integration.
+//! Whether the daemon is alive and ready: facts that others set and `/-/healthy` and `/-/ready` read; whether its evidence log is whole, and whether the
+//! configuration that was read last is the one in force. Never judges an integration.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::clock::monotonic;
+use crate::clock::{UnixMs, monotonic};
 
 /// A scheduler that has not been heard of for longer than this is stalled.
 pub const STALLED_AFTER: Duration = Duration::from_secs(10);
@@ -19,11 +19,35 @@ pub struct Health {
     since: Instant,
     /// What the last check of the evidence log found.
     evidence: Mutex<Option<String>>,
+    /// When the configuration came into force, and what was refused since.
+    config: Mutex<(UnixMs, Option<Refused>)>,
 }
+
+/// A configuration that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// When it was read.
+    pub at: UnixMs,
+    /// How many errors it has; 0 where it could not be taken over for another reason.
+    pub problems: usize,
+    /// The first of them, or that reason.
+    pub first: String,
+    /// Since when the one in force is.
+    pub in_force_since: UnixMs,
+}
+
+/// So much of a problem is kept, in characters.
+const MOST: usize = 500;
 
 impl Default for Health {
     fn default() -> Self {
-        Self { ready: AtomicBool::new(false), beat_ms: AtomicU64::new(0), since: monotonic(), evidence: Mutex::default() }
+        Self {
+            ready: AtomicBool::new(false),
+            beat_ms: AtomicU64::new(0),
+            since: monotonic(),
+            evidence: Mutex::default(),
+            config: Mutex::default(),
+        }
     }
 }
 
@@ -55,6 +79,22 @@ impl Health {
     /// What is wrong with the evidence log, in words. No gate says go on a log that is damaged.
     pub fn evidence_damage(&self) -> Option<String> {
         self.evidence.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A configuration came into force.
+    pub fn config_accepted(&self, at: UnixMs) {
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = (at, None);
+    }
+
+    /// A configuration was refused, by so many errors.
+    pub fn config_refused(&self, at: UnixMs, problems: usize, first: &str) {
+        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        config.1 = Some(Refused { at, problems, first: first.chars().take(MOST).collect(), in_force_since: config.0 });
+    }
+
+    /// What was refused after the configuration in force was read.
+    pub fn refused_config(&self) -> Option<Refused> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 
     /// The scheduler is alive. It says so at least every second, also when it has nothing to do.
@@ -97,6 +137,18 @@ mod tests {
         assert_eq!(h.healthy_at(late), Err("the scheduler has not moved for 11 s".into()));
         h.beat_ms.store(5_000, Ordering::Release);
         assert_eq!(h.healthy_at(late), Ok(()));
+    }
+
+    #[test]
+    fn a_refusal_is_known_until_a_configuration_is_accepted() {
+        let h = Health::default();
+        h.config_accepted(UnixMs(1));
+        assert_eq!(h.refused_config(), None);
+        h.config_refused(UnixMs(2), 3, &"x".repeat(MOST + 1));
+        let seen = h.refused_config().unwrap();
+        assert_eq!((seen.at, seen.problems, seen.first.len(), seen.in_force_since), (UnixMs(2), 3, MOST, UnixMs(1)));
+        h.config_accepted(UnixMs(4));
+        assert_eq!(h.refused_config(), None);
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! TLS of our own listeners: what certificate, key and the authority of client certificates make, read from files now, and how those files look, so that a
 //! change is seen. Keeps nothing, listens nowhere: `server::tls` does.
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,16 +11,9 @@ use rustls::{RootCertStore, ServerConfig};
 
 use crate::clock::UnixMs;
 use crate::config::model::{ClientCertificates, ListenerTls};
+use crate::files::{Look, look_blocking};
 use crate::secret::SecretRef;
 use crate::transport::{first_end, holding, modern, read_chain_blocking, read_roots_blocking};
-
-/// How a file looks from outside: inode, size, and when it was changed (seconds, nanoseconds). `None`: it can't be looked at.
-pub type Look = Option<(u64, u64, i64, i64)>;
-
-fn look(file: &Path) -> Look {
-    let m: Metadata = std::fs::metadata(file).ok()?;
-    Some((m.ino(), m.len(), m.ctime(), m.ctime_nsec()))
-}
 
 /// What a listener's TLS is made of, read now. The error names the setting, and is for people. Blocking.
 pub fn made_blocking(tls: &ListenerTls) -> Result<Arc<ServerConfig>, String> {
@@ -69,12 +60,17 @@ pub fn first_end_blocking(tls: &ListenerTls) -> Option<UnixMs> {
 
 /// How its files look; a secret of the environment never changes.
 pub fn looks_blocking(tls: &ListenerTls) -> Vec<Look> {
+    files(tls).map(look_blocking).collect()
+}
+
+/// The files it is made of.
+pub fn files(tls: &ListenerTls) -> impl Iterator<Item = &Path> {
     let key: Option<&PathBuf> = match &tls.key {
         SecretRef::File(path) => Some(path),
         SecretRef::Env(_) => None,
     };
     let files = [Some(&tls.certificate), key, tls.clients.as_ref().map(|c| &c.ca)];
-    files.into_iter().flatten().map(|f| look(f)).collect()
+    files.into_iter().flatten().map(PathBuf::as_path)
 }
 
 #[cfg(test)]

@@ -169,7 +169,12 @@ async fn record_config(
 ) {
     let (added, removed) = (diff.added.len(), diff.removed.len());
     let body = json!({ "hash": hash, "before": before, "added": added, "removed": removed, "changed": changed });
-    recorder.evidence(Entry::new(now, Kind::ConfigApplied, Scope::daemon(), actor, body)).await;
+    let entry = Entry::new(now, Kind::ConfigApplied, Scope::daemon(), actor, body);
+    // Durable before a reload answers: who was told "in force" may ask a gate at once, and the gate reads it from the log.
+    if recorder.evidence_durably(entry.clone()).await.is_err() {
+        tracing::warn!("the configuration is in force, and not on record yet: the store can't be written");
+        recorder.evidence(entry).await;
+    }
     let mut touched: BTreeMap<(String, String), [Vec<&CheckId>; 3]> = BTreeMap::new();
     for (which, ids) in [&diff.added, &diff.removed, &diff.changed].into_iter().enumerate() {
         for id in ids {

@@ -1,4 +1,4 @@
-//! Watches the configuration's files, where `[reload] watch` asks for it: when they changed and then stay as they are for a moment, a reload is asked for.
+//! Watches the configuration's files, and those that it names, where `[reload] watch` asks for it: when they changed and then stay as they are for a moment, a reload is asked for.
 //!
 //! Looks every two seconds instead of being told by the kernel: network file systems and Kubernetes' volumes tell nothing. Never reads a file: the reload does.
 
@@ -15,9 +15,10 @@ use crate::server::ReloadRequest;
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Runs until `stop`. Holds no strong way to the reload's queue: the daemon's end must not wait for it.
+/// Runs until `stop`. `read`: how the files looked that were read last, whatever became of them. Holds no strong way to the reload's queue: the daemon's end must not wait for it.
 pub(super) async fn run(
     config: watch::Receiver<Arc<Config>>,
+    read: watch::Receiver<Stamp>,
     reload: mpsc::WeakSender<ReloadRequest>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -31,8 +32,14 @@ pub(super) async fn run(
         let config = Arc::clone(&config.borrow());
         let (watch, dir) = (config.settings.reload.watch, config.dir.clone());
         // Who does not watch does not look either.
-        let now = if watch { Some(tokio::task::spawn_blocking(move || Stamp::of(&dir)).await?) } else { None };
-        if !tries.wants_reload(&config.stamp, now) {
+        let last = read.borrow().clone();
+        let now = if watch {
+            let last = last.clone();
+            Some(tokio::task::spawn_blocking(move || last.again(&dir)).await?)
+        } else {
+            None
+        };
+        if !tries.wants_reload(&last, now) {
             continue;
         }
         let Some(reload) = reload.upgrade() else { continue };
@@ -58,15 +65,15 @@ struct Tries {
 }
 
 impl Tries {
-    /// Whether what is seen now is to be read: it is not what is in force, it is no longer being written, and it was not tried before. `None`: nobody
+    /// Whether what is seen now is to be read: it is not what was read last, it is no longer being written, and it was not tried before. `None`: nobody
     /// watches, and what was seen before says nothing any more.
-    fn wants_reload(&mut self, in_force: &Stamp, now: Option<Stamp>) -> bool {
+    fn wants_reload(&mut self, read: &Stamp, now: Option<Stamp>) -> bool {
         let Some(now) = now else {
             *self = Self::default();
             return false;
         };
         let at_rest = self.last.as_ref() == Some(&now);
-        let wanted = at_rest && now != *in_force && self.tried.as_ref() != Some(&now);
+        let wanted = at_rest && now != *read && self.tried.as_ref() != Some(&now);
         if wanted {
             self.tried = Some(now.clone());
         }
@@ -95,7 +102,7 @@ mod tests {
         assert!(!tries.wants_reload(old, Some(new.clone())), "and again");
         assert!(tries.wants_reload(old, Some(new.clone())));
         assert!(!tries.wants_reload(old, Some(new.clone())), "it was refused: nothing is tried twice");
-        assert!(!tries.wants_reload(old, Some(old.clone())), "put back: it is in force");
+        assert!(!tries.wants_reload(old, Some(old.clone())), "it is what was read last");
         assert!(!tries.wants_reload(old, Some(new.clone())));
         assert!(!tries.wants_reload(new, Some(new.clone())));
         // Switched off, files may change as they like; switched on again, they have to rest anew.

@@ -35,6 +35,9 @@ pub(super) fn run(args: &Reload) -> CliResult {
                     count("unchanged")
                 ));
             }
+            if !args.json {
+                settings_now(&strings(&answer, "settings_changed")).iter().for_each(say);
+            }
             let restarted = answer.get("soaks_restarted").and_then(|list| serde_json::from_value::<Vec<Restarted>>(list.clone()).ok());
             if !args.json {
                 soaks_again("it restarts the soak of", &restarted.unwrap_or_default()).iter().for_each(say);
@@ -56,6 +59,11 @@ pub(super) fn run(args: &Reload) -> CliResult {
         }
         other => Err(refused(other, &answer, "reloading needs the token of an operator")),
     }
+}
+
+/// The settings that change with a reload; nothing where none does.
+pub(super) fn settings_now(names: &[&str]) -> Option<String> {
+    (!names.is_empty()).then(|| format!("settings that change now: {}", names.join(", ")))
 }
 
 /// So many integrations, and so many keys of each, are named.

@@ -44,7 +44,18 @@ pub(super) struct Asked {
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer {
     now: String,
+    #[serde(default)]
+    config_refused: Option<Refused>,
     integrations: Vec<Seen>,
+}
+
+/// A configuration that was refused.
+#[derive(Debug, Deserialize)]
+struct Refused {
+    at: String,
+    problems: u64,
+    first: String,
+    in_force_since: String,
 }
 
 /// Of an integration what is shown.
@@ -184,6 +195,16 @@ pub(super) fn text(answer: &Answer, all: bool, colour: bool, most: usize) -> Str
         .collect();
     let head = if counts.is_empty() { "no integrations are configured".to_owned() } else { counts.join(", ") };
     let mut out = format!("{head}, as of {}\n", now.whole_seconds());
+    if let Some(r) = &answer.config_refused {
+        let count = match r.problems {
+            0 => String::new(),
+            1 => "1 problem: ".to_owned(),
+            n => format!("{n} problems, first: "),
+        };
+        let whole = |text: &String| at(Some(text)).map_or_else(|| plain(text), |t| t.whole_seconds().to_string());
+        let _ = writeln!(out, "the configuration on disk was refused at {}: {count}{}", whole(&r.at), plain(&r.first));
+        let _ = writeln!(out, "    in force is the one from {}; `soakwatch validate` lists all problems", whole(&r.in_force_since));
+    }
     let shown: Vec<&Seen> = answer.integrations.iter().filter(|i| all || !i.well()).collect();
     for i in shown.iter().take(most) {
         out.push('\n');
@@ -248,7 +269,23 @@ mod tests {
     }
 
     fn answer(integrations: Vec<Seen>) -> Answer {
-        Answer { now: "2026-12-01T10:00:00Z".into(), integrations }
+        Answer { now: "2026-12-01T10:00:00Z".into(), config_refused: None, integrations }
+    }
+
+    #[test]
+    fn a_refused_configuration_is_told_above_all() {
+        let refused: Refused = serde_json::from_value(json!({
+            "at": "2026-12-01T09:00:00Z", "problems": 2, "first": "acme.toml:3:1: evry: unknown key\u{1b}[2J", "in_force_since": "2026-12-01T08:00:00Z",
+        }))
+        .unwrap();
+        let a = Answer { config_refused: Some(refused), ..answer(vec![seen("acme/production/crm", "passing", &json!({}))]) };
+        let want = "\
+1 passing, as of 2026-12-01T10:00:00Z
+the configuration on disk was refused at 2026-12-01T09:00:00Z: 2 problems, first: acme.toml:3:1: evry: unknown key [2J
+    in force is the one from 2026-12-01T08:00:00Z; `soakwatch validate` lists all problems
+nothing fails
+";
+        assert_eq!(text(&a, false, false, 10), want);
     }
 
     #[test]

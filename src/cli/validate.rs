@@ -8,7 +8,7 @@ use reqwest::{Method, StatusCode, Url};
 use serde::Serialize;
 
 use super::control::{Credential, Daemon, address, refused};
-use super::reload::soaks_again;
+use super::reload::{settings_now, soaks_again};
 use super::{CliError, CliResult, Exit, block_on, say};
 use crate::clock::{Clock, UnixMs};
 use crate::config::diff::Diff;
@@ -68,6 +68,8 @@ struct Changes {
     soaks_restarted: Vec<Restarted>,
     /// Soaks of which this can't be told: these keys name files that can't be read, here or there.
     soaks_unsure: Vec<Restarted>,
+    /// Settings that would change with it.
+    settings_changed: Vec<String>,
     restart_needed: Vec<String>,
 }
 
@@ -131,7 +133,7 @@ fn changes(before: &Outline, config: &Config, now: UnixMs) -> Result<Changes, Cl
             new.version
         )));
     };
-    let Diff { added, removed, changed, unchanged, restart_needed } = diff;
+    let Diff { added, removed, changed, unchanged, settings_changed, restart_needed } = diff;
     let (mut soaks_restarted, mut soaks_unsure) = (Vec::new(), Vec::new());
     for def in config.integrations() {
         let (Some(judges), Some(fingerprint)) = (before.soaks.get(&def.id), config.fingerprint(&def.id)) else { continue };
@@ -142,7 +144,16 @@ fn changes(before: &Outline, config: &Config, now: UnixMs) -> Result<Changes, Cl
             Change::Unsure(keys) => soaks_unsure.push(of(keys)),
         }
     }
-    Ok(Changes { start: added, stop: removed, restart: changed, unchanged, soaks_restarted, soaks_unsure, restart_needed })
+    Ok(Changes {
+        start: added,
+        stop: removed,
+        restart: changed,
+        unchanged,
+        soaks_restarted,
+        soaks_unsure,
+        settings_changed,
+        restart_needed,
+    })
 }
 
 fn told(changes: &Changes) -> Vec<String> {
@@ -150,6 +161,7 @@ fn told(changes: &Changes) -> Vec<String> {
     let mut lines = vec!["a reload would".to_owned()];
     lines.extend([of("start", &changes.start), of("stop", &changes.stop), of("restart", &changes.restart)].concat());
     lines.push(format!("  leave {} as {}", changes.unchanged, if changes.unchanged == 1 { "it is" } else { "they are" }));
+    lines.extend(settings_now(&changes.settings_changed.iter().map(String::as_str).collect::<Vec<_>>()));
     lines.extend(soaks_again("  restart the soak of", &changes.soaks_restarted));
     lines.extend(soaks_again("whether it restarts the soak can't be told, for files can't be read, of", &changes.soaks_unsure));
     if !changes.restart_needed.is_empty() {
@@ -185,6 +197,7 @@ mod tests {
             unchanged: 1,
             soaks_restarted: Vec::new(),
             soaks_unsure: vec![erp],
+            settings_changed: Vec::new(),
             restart_needed: Vec::new(),
         };
         let said = told(&changes).join("\n");

@@ -1,8 +1,12 @@
-//! What a reload changes: which checks come, go, differ or stay as they are, and which settings wait for a restart.
+//! What a reload changes: which checks come, go, differ or stay as they are, which settings change at once, and which wait
+//! for a restart.
 
 use std::collections::BTreeMap;
 
-use super::model::{CheckDef, Config, ListenerTls, ReceiverSettings, SchedulerSettings, ServerSettings, Settings, StoreSettings};
+use super::model::{
+    CheckDef, Config, EvidenceSettings, HeartbeatSettings, ListenerTls, MetricsSettings, ProbeSettings, RateLimitSettings,
+    ReceiverSettings, ReloadSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings, StoreSettings,
+};
 use crate::fields::CheckId;
 
 /// The difference between two configurations.
@@ -16,6 +20,8 @@ pub struct Diff {
     pub changed: Vec<CheckId>,
     /// In both, alike: these keep position, streaks and counters.
     pub unchanged: usize,
+    /// Settings that differ and take effect with the reload.
+    pub settings_changed: Vec<String>,
     /// Settings that differ and take effect only at a restart.
     pub restart_needed: Vec<String>,
 }
@@ -25,25 +31,34 @@ pub fn diff(old: &Config, new: &Config, started: &AtStart) -> Diff {
     fn by_id(config: &Config) -> BTreeMap<CheckId, &CheckDef> {
         config.checks().map(|c| (c.id.clone(), &**c)).collect()
     }
-    let wanted = AtStart::of(&new.settings);
-    let differs = wanted.0.into_iter().zip(&started.0).filter(|(wanted, had)| wanted != *had);
-    compared(&by_id(old), &by_id(new), differs.map(|((name, _), _)| name.to_owned()).collect())
+    let ((_, before), (at_restart, now)) = (by_effect(&old.settings), by_effect(&new.settings));
+    let names = |wanted: Texts, had: &Texts| {
+        wanted.into_iter().zip(had).filter(|(wanted, had)| wanted != *had).map(|((name, _), _)| name.to_owned()).collect::<Vec<_>>()
+    };
+    compared(&by_id(old), &by_id(new), names(now, &before), names(at_restart, &started.0))
 }
 
 /// The settings that take effect at a restart only, as text, by name: a daemon keeps those it was started with, for a reload changes none of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AtStart(pub(super) Vec<(&'static str, String)>);
+pub struct AtStart(pub(super) Texts);
 
 impl AtStart {
     /// Those of a configuration.
     pub fn of(settings: &Settings) -> Self {
-        Self(at_restart(settings))
+        Self(by_effect(settings).0)
     }
 }
 
 /// The same of checks by id, whatever stands for one.
-pub(super) fn compared<T: PartialEq>(before: &BTreeMap<CheckId, T>, after: &BTreeMap<CheckId, T>, restart_needed: Vec<String>) -> Diff {
-    let mut diff = Diff { restart_needed, ..Diff::default() };
+pub(super) fn compared<T: PartialEq>(
+    before: &BTreeMap<CheckId, T>,
+    after: &BTreeMap<CheckId, T>,
+    mut settings_changed: Vec<String>,
+    restart_needed: Vec<String>,
+) -> Diff {
+    // What waits as a whole (a listener that is to speak TLS) does not change now.
+    settings_changed.retain(|name| !restart_needed.contains(name));
+    let mut diff = Diff { settings_changed, restart_needed, ..Diff::default() };
     for (id, check) in before {
         match after.get(id) {
             None => diff.removed.push(id.clone()),
@@ -55,39 +70,37 @@ pub(super) fn compared<T: PartialEq>(before: &BTreeMap<CheckId, T>, after: &BTre
     diff
 }
 
-/// What is built once at start, as text: the listeners, the store's file, the log. All other settings are taken over while the daemon runs.
-fn at_restart(settings: &Settings) -> Vec<(&'static str, String)> {
+/// Settings as text, by name.
+type Texts = Vec<(&'static str, String)>;
+
+/// What is built once at start: the listeners, the store's file, the log. And what is taken over while the daemon runs: all others.
+pub(super) fn by_effect(settings: &Settings) -> (Texts, Texts) {
     // Taken apart by name, so that a new setting must be placed here.
-    let Settings {
-        server,
-        store,
-        scheduler,
-        rate_limit: _,
-        self_check: _,
-        probe: _,
-        receiver,
-        metrics: _,
-        evidence: _,
-        heartbeat: _,
-        reload: _,
-        log,
-    } = settings;
-    let ServerSettings { listen, open: _, hosts: _, max_connections, timeout: _, tokens: _, tls, access_log: _ } = server;
-    let StoreSettings { path, keep_runs: _, keep_hours: _, outbox: _ } = store;
-    let SchedulerSettings { vantage: _, per_host: _, max_runs: _, grace: _, threads } = scheduler;
+    let Settings { server, store, scheduler, rate_limit, self_check, probe, receiver, metrics, evidence, heartbeat, reload, log } =
+        settings;
+    let ServerSettings { listen, open, hosts, max_connections, timeout, tokens, tls, access_log } = server;
+    let StoreSettings { path, keep_runs, keep_hours, outbox } = store;
+    let SchedulerSettings { vantage, per_host, max_runs, grace, threads } = scheduler;
+    let RateLimitSettings { max_rate, quota_share, max_hold } = rate_limit;
+    let SelfCheckSettings { targets, every: checks_every, timeout: checks_timeout, time_server } = self_check;
+    let ProbeSettings { max_body, max_headers, user_agent, contact, traceparent, dns, ca, ca_sha256, proxy } = probe;
     let ReceiverSettings {
         listen: receives,
-        public_url: _,
+        public_url,
         max_connections: receives_most,
-        max_per_sender: _,
-        timeout: _,
-        max_rate: _,
+        max_per_sender,
+        timeout: receives_timeout,
+        max_rate: receives_rate,
         tls: receives_tls,
-        access_log: _,
+        access_log: receives_log,
     } = receiver;
-    // Whether there is TLS at all; its files are read again while the listener listens.
+    let MetricsSettings { check_histograms, max_series } = metrics;
+    let EvidenceSettings { bundles, dir, signing_key } = evidence;
+    let HeartbeatSettings { url, every, post, timeout: heartbeat_timeout } = heartbeat;
+    let ReloadSettings { watch } = reload;
+    // Whether there is TLS at all; its files, and who is asked for a certificate, are taken over while the listener listens.
     let has = |tls: &Option<ListenerTls>| tls.is_some().to_string();
-    vec![
+    let at_restart = vec![
         ("server.listen", listen.to_string()),
         ("server.max_connections", max_connections.to_string()),
         ("server.tls", has(tls)),
@@ -97,7 +110,54 @@ fn at_restart(settings: &Settings) -> Vec<(&'static str, String)> {
         ("receiver.max_connections", receives_most.to_string()),
         ("receiver.tls", has(receives_tls)),
         ("log", format!("{log:?}")),
-    ]
+    ];
+    let now = vec![
+        ("server.auth", open.to_string()),
+        ("server.hosts", format!("{hosts:?}")),
+        ("server.timeout", format!("{timeout:?}")),
+        ("server.token", format!("{tokens:?}")),
+        ("server.tls", format!("{tls:?}")),
+        ("server.access_log", access_log.to_string()),
+        ("store.keep_runs", format!("{keep_runs:?}")),
+        ("store.keep_hours", format!("{keep_hours:?}")),
+        ("store.outbox", outbox.to_string()),
+        ("scheduler.vantage", vantage.to_string()),
+        ("scheduler.per_host", per_host.to_string()),
+        ("scheduler.max_runs", max_runs.to_string()),
+        ("scheduler.grace", format!("{grace:?}")),
+        ("rate_limit.max_rate", format!("{max_rate:?}")),
+        ("rate_limit.quota_share", format!("{quota_share:?}")),
+        ("rate_limit.max_hold", format!("{max_hold:?}")),
+        ("self_check.targets", format!("{targets:?}")),
+        ("self_check.every", format!("{checks_every:?}")),
+        ("self_check.timeout", format!("{checks_timeout:?}")),
+        ("self_check.time_server", format!("{time_server:?}")),
+        ("probe.max_body", format!("{max_body:?}")),
+        ("probe.max_headers", format!("{max_headers:?}")),
+        ("probe.user_agent", user_agent.clone()),
+        ("probe.contact", format!("{contact:?}")),
+        ("probe.traceparent", traceparent.to_string()),
+        ("probe.dns", format!("{dns:?}")),
+        ("probe.ca", format!("{ca:?} {ca_sha256:?}")),
+        ("probe.proxy", format!("{proxy:?}")),
+        ("receiver.public_url", format!("{public_url:?}")),
+        ("receiver.max_per_sender", max_per_sender.to_string()),
+        ("receiver.timeout", format!("{receives_timeout:?}")),
+        ("receiver.max_rate", format!("{receives_rate:?}")),
+        ("receiver.tls", format!("{receives_tls:?}")),
+        ("receiver.access_log", receives_log.to_string()),
+        ("metrics.check_histograms", check_histograms.to_string()),
+        ("metrics.max_series", max_series.to_string()),
+        ("evidence.bundles", bundles.to_string()),
+        ("evidence.dir", format!("{dir:?}")),
+        ("evidence.signing_key", format!("{signing_key:?}")),
+        ("heartbeat.url", format!("{url:?}")),
+        ("heartbeat.every", format!("{every:?}")),
+        ("heartbeat.method", post.to_string()),
+        ("heartbeat.timeout", format!("{heartbeat_timeout:?}")),
+        ("reload.watch", watch.to_string()),
+    ];
+    (at_restart, now)
 }
 
 #[cfg(test)]
@@ -162,7 +222,9 @@ mod tests {
         let new = config("keep_runs = \"50d\"\n[server]\nhosts = [\"x\"]\n[scheduler]\nper_host = 3\n[log]\nlevel = \"debug\"\n", &text);
         let d = compare(&old, &new);
         assert_eq!(d.restart_needed, ["server.listen", "log"]);
+        assert_eq!(d.settings_changed, ["server.hosts", "store.keep_runs", "scheduler.per_host"]);
         assert_eq!(d.unchanged, 1);
+        assert_eq!(compare(&new, &new).settings_changed, [] as [&str; 0], "they are in force");
         // Taken over and not in force: it goes on waiting, until it is put back.
         let started = AtStart::of(&old.settings);
         assert_eq!(diff(&new, &new, &started).restart_needed, ["server.listen", "log"]);

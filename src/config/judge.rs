@@ -8,6 +8,7 @@ use super::demand::Demand;
 use super::judged::Contents;
 use super::load::Counts;
 use super::model::Settings;
+use super::stamp::Named;
 use super::table::{Field, Problem, Source, Table, Value};
 use crate::clock::UnixMs;
 use crate::fields::Span;
@@ -48,7 +49,13 @@ const YEARS: u64 = 3;
 const FAR: Span = Span::days(YEARS * 366);
 
 /// What must hold within the merged settings. Sections in `skip` are wrong already: nothing is concluded from them.
-pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: &BTreeSet<String>) {
+pub(super) fn settings(
+    source: &Source,
+    s: &mut Settings,
+    counts: Counts,
+    skip: &BTreeSet<String>,
+    (named, check_secrets): (&mut Named, bool),
+) {
     let say = |path: &str, what: String, expected: String| {
         if !skip.contains(path.split('.').next().unwrap_or_default()) {
             source.report(0..0, path, what, expected, false);
@@ -109,17 +116,23 @@ pub(super) fn settings(source: &Source, s: &mut Settings, counts: Counts, skip: 
         source.report(0..0, "heartbeat.url", why, expected, true);
     }
     for (listener, tls) in [("server", &s.server.tls), ("receiver", &s.receiver.tls)] {
-        if let Some(why) = tls.as_ref().and_then(|tls| listener_tls::made_blocking(tls).err()) {
-            // No error: a daemon that runs keeps the certificate it has, and what else was changed takes effect.
-            let expected = "expected files that can be read where soakwatch runs: it does not start without".to_owned();
-            source.report(0..0, &format!("{listener}.tls"), why, expected, true);
+        let Some(tls) = tls else { continue };
+        if let Err(why) = listener_tls::made_blocking(tls) {
+            // Only then: files that can be used are read again by the listener itself.
+            listener_tls::files(tls).for_each(|file| named.look(file));
+            let expected = "expected files that can be read where soakwatch runs: it does not start without";
+            source.report(0..0, &format!("{listener}.tls"), why, expected, !check_secrets);
         }
     }
     s.store.path = source.dir.join(&s.store.path);
     if let Some(ca) = s.probe.ca.as_mut() {
         *ca = source.dir.join(&*ca);
-        if let Err(why) = read_roots_blocking(ca) {
-            say("probe.ca", format!("{} can't be used: {why}", ca.display()), "expected a file of certificates in PEM form".into());
+        named.look(ca);
+        match read_roots_blocking(ca) {
+            Ok((_, sha256)) => s.probe.ca_sha256 = Some(sha256),
+            Err(why) => {
+                say("probe.ca", format!("{} can't be used: {why}", ca.display()), "expected a file of certificates in PEM form".into())
+            }
         }
     }
 }
@@ -219,13 +232,15 @@ impl<'s> Addresses<'s> {
 #[derive(Debug)]
 pub struct Judge {
     now: UnixMs,
-    check_secrets: bool,
+    pub(super) check_secrets: bool,
     /// Each secret is tried once, however many checks use it.
     secrets: HashMap<SecretRef, Tried>,
     /// What the checks read so far want of each host.
     pub(super) demand: Demand,
     /// Files that checks name.
     pub(super) contents: Contents,
+    /// How the files looked that are named, before they were read; and those of secrets that could not be.
+    pub(super) named: Named,
     /// What is wrong if the settings have a proxy.
     pub(super) if_proxied: Vec<Problem>,
 }
@@ -253,12 +268,17 @@ impl Judge {
             secrets: HashMap::new(),
             demand: Demand::default(),
             contents: Contents::default(),
+            named: Named::default(),
             if_proxied: Vec::new(),
         }
     }
 
     /// Reports every secret and every file of the kind that can't be read, each at its place.
-    pub(super) fn secrets(&mut self, check: &Table<'_>, kind: &Kind) {
+    pub(super) fn secrets(&mut self, check: &Table<'_>, kind: &mut Kind) {
+        // Before anything reads them: what changes meanwhile is seen as changed.
+        kind.files().iter().for_each(|file| self.named.look(file));
+        kind.take_bodies(|file| self.contents.hash_blocking(file));
+        let kind = &*kind;
         self.readable(check, kind.name(), kind.secrets(), &kind.header_secrets());
         self.keys(check, kind);
         for (path, why) in kind.unusable_files_blocking(self.now) {
@@ -281,7 +301,12 @@ impl Judge {
     pub(super) fn readable(&mut self, check: &Table<'_>, kind: &str, secrets: Vec<SecretRef>, headers: &[(SecretRef, &str)]) {
         for secret in secrets {
             let (why, expected) = match self.secrets.entry(secret.clone()).or_insert_with_key(try_blocking) {
-                Tried::Unread(why) => (why.clone(), "expected a secret that can be read where soakwatch runs"),
+                Tried::Unread(why) => {
+                    if let SecretRef::File(path) = &secret {
+                        self.named.look(path);
+                    }
+                    (why.clone(), "expected a secret that can be read where soakwatch runs")
+                }
                 Tried::Read { fits_header: true } => continue,
                 Tried::Read { fits_header: false } => match headers.iter().find(|(s, _)| *s == secret) {
                     Some((_, name)) => (format!("{secret}: {}", unsendable(name)), "expected the secret alone, on one line"),

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::demand::Demand;
+use super::judge::Judge;
 use super::load::Counts;
 use super::model::Settings;
 use super::table::{Problem, Source, nearest, short};
@@ -33,7 +33,7 @@ pub(super) fn read(
     text: Option<&str>,
     environment: &[(String, String)],
     counts: Counts,
-    demand: &Demand,
+    judge: &mut Judge,
 ) -> (Settings, Vec<Problem>) {
     let file = Source::new(name, dir, text.unwrap_or_default());
     let entries = file.parse();
@@ -62,7 +62,7 @@ pub(super) fn read(
     // What is already told is not told again, and nothing is concluded from a section that is wrong in itself.
     let told: BTreeSet<String> = problems.iter().filter(|p| !p.warning).map(|p| section(&p.path).to_owned()).collect();
     if whole {
-        judge::settings(&source, &mut settings, counts, &told);
+        judge::settings(&source, &mut settings, counts, &told, (&mut judge.named, judge.check_secrets));
     }
     let found = source.problems.take();
     if whole && !found.iter().any(|p| section(&p.path) == section(MAX_RATE)) {
@@ -71,7 +71,7 @@ pub(super) fn read(
             Problem { file: file.name.clone(), line, column, path: MAX_RATE.into(), ..at_variable("", String::new(), "", true) }
         });
         let in_variable = set.iter().any(|(key, _)| *key == MAX_RATE).then(|| at_variable(MAX_RATE, String::new(), "", true));
-        problems.extend(demand.judge(settings.rate_limit.max_rate, in_variable.or(in_file)));
+        problems.extend(judge.demand.judge(settings.rate_limit.max_rate, in_variable.or(in_file)));
     }
     for mut p in found {
         let of_variable = set.iter().any(|(key, _)| *key == p.path.split('[').next().unwrap_or_default());

@@ -46,6 +46,8 @@ pub struct LoadOptions {
 pub struct Loaded {
     /// The configuration; `None` if there is any error.
     pub config: Option<Config>,
+    /// How all that was read looked just before: of a configuration with errors too, so that its mending is seen.
+    pub stamp: Stamp,
     /// What is wrong with all files, by file, line and column; warnings included.
     pub problems: Vec<Problem>,
     /// How much was read, right or wrong.
@@ -113,13 +115,13 @@ pub fn load(dir: &Path, options: &LoadOptions) -> Loaded {
         problems: Vec::new(),
     };
     let mut counts = Counts::default();
-    let Some(files) = reader.list() else { return Loaded { config: None, problems: reader.problems, counts } };
+    let Some(files) = reader.list() else { return Loaded { config: None, stamp, problems: reader.problems, counts } };
     let mut judge = Judge::new(options.now, options.check_secrets);
     let customers = reader.customers(&files, &mut judge, &mut counts);
     let settings_file = reader.dir.join(SETTINGS);
     let text = if fs::symlink_metadata(&settings_file).is_ok() { reader.text(SETTINGS) } else { None };
     let name = shown(&settings_file);
-    let (settings, problems) = layers::read(&reader.absolute, &name, text.as_deref(), &options.env, counts, &judge.demand);
+    let (settings, problems) = layers::read(&reader.absolute, &name, text.as_deref(), &options.env, counts, &mut judge);
     reader.problems.extend(problems);
     if settings.probe.proxy.is_some() {
         reader.problems.append(&mut judge.if_proxied);
@@ -134,8 +136,10 @@ pub fn load(dir: &Path, options: &LoadOptions) -> Loaded {
         problems.extend(error);
     }
     let hash = hex::encode(reader.digest.finish().as_ref());
-    let config = problems.iter().all(|p| p.warning).then_some(Config { dir: reader.absolute, settings, customers, hash, stamp });
-    Loaded { config, problems, counts }
+    let stamp = stamp.with(judge.named);
+    let of_it = stamp.clone();
+    let config = problems.iter().all(|p| p.warning).then_some(Config { dir: reader.absolute, settings, customers, hash, stamp: of_it });
+    Loaded { config, stamp, problems, counts }
 }
 
 struct Reader {

@@ -212,6 +212,8 @@ pub struct ProbeSettings {
     pub dns: Vec<SocketAddr>,
     /// `ca`: a PEM file of roots trusted besides the system's.
     pub ca: Option<PathBuf>,
+    /// What that file held when it was read (SHA-256, hex): a changed one makes another transport.
+    pub ca_sha256: Option<String>,
     /// `proxy`: for checks whose files name none.
     pub proxy: Option<Proxy>,
 }
@@ -328,8 +330,8 @@ pub struct Integration {
     pub go_live: Option<UnixMs>,
     /// `hypercare`: how long after go-live.
     pub hypercare: Span,
-    /// `soak`.
-    pub soak: Option<SoakPolicy>,
+    /// `soak`. Shared with what judges by it.
+    pub soak: Option<Arc<SoakPolicy>>,
     /// `incident`: when one opens and closes.
     pub incident: IncidentPolicy,
     /// `exit`, here and on the customer: what is asked for before hypercare ends.

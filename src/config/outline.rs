@@ -1,4 +1,4 @@
-//! A configuration as hashes: one a check, one a setting that waits for a restart. So a daemon can say what it runs without saying what stands in its
+//! A configuration as hashes: one a check, one a setting. So a daemon can say what it runs without saying what stands in its
 //! files, and another place can tell what would differ.
 //!
 //! Hashes are made of how this version of Soakwatch shows a definition; between versions they can't be compared.
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use super::diff::{self, AtStart, Diff};
+use super::diff::{self, AtStart, Diff, by_effect};
 use super::fingerprint::Fingerprint;
 use super::model::Config;
 use crate::fields::{CheckId, IntegrationId};
@@ -26,6 +26,8 @@ pub struct Outline {
     pub checks: BTreeMap<CheckId, String>,
     /// The settings that take effect at a restart only, hashed; of a daemon those it was started with.
     pub settings: BTreeMap<String, String>,
+    /// The settings that take effect with a reload, hashed.
+    pub settings_at_once: BTreeMap<String, String>,
     /// Each soak that has begun, by integration: what it judges, key by key, hashed.
     #[schemars(with = "BTreeMap<String, Fingerprint>")]
     pub soaks: BTreeMap<IntegrationId, Fingerprint>,
@@ -46,14 +48,18 @@ impl Outline {
             hash: config.hash.clone(),
             checks: config.checks().map(|c| (c.id.clone(), hash(format!("{c:?}")))).collect(),
             settings: started.0.iter().map(|(name, text)| ((*name).to_owned(), hash(text.clone()))).collect(),
+            settings_at_once: by_effect(&config.settings).1.into_iter().map(|(name, text)| (name.to_owned(), hash(text))).collect(),
             soaks,
         }
     }
 
     /// What a reload from the first to the second changes; `None`: they were made by different versions.
     pub fn diff(&self, new: &Self) -> Option<Diff> {
-        let restart = new.settings.iter().filter(|(name, hash)| self.settings.get(*name) != Some(hash));
-        (self.version == new.version).then(|| diff::compared(&self.checks, &new.checks, restart.map(|(name, _)| name.clone()).collect()))
+        fn differing(wanted: &BTreeMap<String, String>, had: &BTreeMap<String, String>) -> Vec<String> {
+            wanted.iter().filter(|(name, hash)| had.get(*name) != Some(hash)).map(|(name, _)| name.clone()).collect()
+        }
+        let (at_once, at_restart) = (differing(&new.settings_at_once, &self.settings_at_once), differing(&new.settings, &self.settings));
+        (self.version == new.version).then(|| diff::compared(&self.checks, &new.checks, at_once, at_restart))
     }
 }
 
@@ -80,10 +86,11 @@ mod tests {
     fn the_same_files_elsewhere_are_the_same_and_what_differs_is_named() {
         let (here, there) = (outline("", "60s"), outline("", "60s"));
         assert_eq!(here.diff(&there), Some(Diff { unchanged: 1, ..Diff::default() }), "another directory is no change");
-        let faster = outline("[server]\nlisten = \"127.0.0.1:1\"\n", "30s");
+        let faster = outline("[server]\nlisten = \"127.0.0.1:1\"\n[scheduler]\nvantage = \"north\"\n", "30s");
         let diff = here.diff(&faster).unwrap();
         assert_eq!((diff.changed.len(), diff.unchanged), (1, 0));
         assert_eq!(diff.restart_needed, ["server.listen"]);
+        assert_eq!(diff.settings_changed, ["scheduler.vantage"]);
         let newer = Outline { version: "99".into(), ..there };
         assert_eq!(here.diff(&newer), None);
         let text = serde_json::to_string(&here).unwrap();

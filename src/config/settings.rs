@@ -57,6 +57,7 @@ impl Default for Settings {
                 traceparent: false,
                 dns: Vec::new(),
                 ca: None,
+                ca_sha256: None,
                 proxy: None,
             },
             receiver: ReceiverSettings {

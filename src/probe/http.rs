@@ -152,7 +152,7 @@ impl HttpCheck {
             self.ca.as_deref().and_then(|f| Some(("ca", format!("{} can't be used: {}", f.display(), read_roots_blocking(f).err()?))));
         let own = self.own.as_ref().and_then(|own| own.unusable_blocking(at));
         let body = match self.body.as_deref() {
-            Some(Body::File(file, _)) => body::read_file_blocking(file).err().map(|why| ("body.file", why)),
+            Some(Body::File(file, _)) => body::read_file_blocking(&file.path).err().map(|why| ("body.file", why)),
             _ => None,
         };
         let schema = self.expect.schema.as_deref().and_then(|file| Schema::read_blocking(file).err().map(|why| ("expect.schema", why)));

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use tokio::time::Instant;
@@ -359,6 +360,35 @@ impl Kind {
         };
         let below = if matches!(self, Self::RoundTrip(_)) { ".trigger" } else { "" };
         found.into_iter().map(|(key, what, expected)| (format!("{}{below}.{key}", self.name()), what, expected)).collect()
+    }
+
+    /// The files whose contents belong to its table: those that are judged, and the certificate it shows, with its key. What it fetches is none.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let shown = match self {
+            Self::Http(c) => c.own.as_deref().map(|own| (&own.file, &own.key)),
+            Self::RoundTrip(c) => c.trigger.own.as_deref().map(|own| (&own.file, &own.key)),
+            Self::Scim(c) => c.own.as_ref().map(|own| (&own.file, &own.key)),
+            Self::Webhook(c) => c.own.as_ref().map(|own| (&own.file, &own.key)),
+            Self::OAuth2(c) => c.shows(),
+            Self::WebhookArrival(_) | Self::Oidc(_) | Self::Saml(_) => None,
+            #[cfg(test)]
+            Self::Told(_) => None,
+        };
+        let judged = self.material().files().map(|(_, path)| path.to_owned()).collect::<Vec<_>>();
+        let key = shown.and_then(|(_, key)| if let SecretRef::File(path) = key { Some(path) } else { None });
+        judged.into_iter().chain(shown.map(|(file, _)| file).cloned()).chain(key.cloned()).collect()
+    }
+
+    /// Notes what the files hold now that are sent as bodies: no run sends another. `hash`: the SHA-256 of a file, hex.
+    pub fn take_bodies(&mut self, hash: impl FnOnce(&Path) -> Option<String>) {
+        let body = match self {
+            Self::Http(c) => c.body.as_deref_mut(),
+            Self::RoundTrip(c) => c.trigger.body.as_deref_mut(),
+            _ => None,
+        };
+        if let Some(body) = body {
+            body.take(hash);
+        }
     }
 
     /// The shortest interval that spares the far side, and what it is spared; shorter ones are warned of.

@@ -166,6 +166,14 @@ impl OAuth2Check {
         roots.or_else(own).map(|(key, file, why)| (key, format!("{} can't be used: {why}", file.display()))).or_else(key)
     }
 
+    /// The certificate it shows, with its key.
+    pub fn shows(&self) -> Option<(&PathBuf, &SecretRef)> {
+        match &self.proves {
+            Proves::Certificate { file, key } => Some((file, key)),
+            _ => None,
+        }
+    }
+
     /// The token endpoint.
     pub fn url_shown(&self) -> String {
         self.token_url.shown()

@@ -21,6 +21,7 @@ use super::{MAX_BODY, Query, ReloadAnswer, ReloadRequest, ServerState, Shared};
 use crate::config::outline::Outline;
 use crate::config::table::{Problem as ConfigProblem, nearest};
 use crate::fields::IntegrationId;
+use crate::health::Refused;
 use crate::limits::{IntegrationLimits, integration_limits};
 use crate::readiness::Restarted;
 use crate::status::{CheckStatus, IntegrationStatus, State as Word, check_status, integration_status};
@@ -144,8 +145,10 @@ pub(super) async fn reload(State(shared): State<Shared>, Extension(actor): Exten
     // Full: reloads are waiting already, and one more would read the same files.
     shared.state.reload.send(ReloadRequest { actor: actor.name, answer }).await.map_err(|_| stopping())?;
     match answered.await.map_err(|_| stopping())? {
-        ReloadAnswer::Applied { added, removed, changed, unchanged, restart_needed, soaks_restarted, hash } => {
-            Ok(Json(Reloaded { applied: true, added, removed, changed, unchanged, restart_needed, soaks_restarted, hash }).into_response())
+        ReloadAnswer::Applied { added, removed, changed, unchanged, settings_changed, restart_needed, soaks_restarted, hash } => {
+            let body =
+                Reloaded { applied: true, added, removed, changed, unchanged, settings_changed, restart_needed, soaks_restarted, hash };
+            Ok(Json(body).into_response())
         }
         ReloadAnswer::Refused(problems) => {
             let body = NotReloaded {
@@ -172,6 +175,9 @@ pub(super) struct StatusBody<'a> {
     ready: bool,
     /// The hash of the configuration in force.
     config_hash: &'a str,
+    /// What was read since and refused; gone with the next configuration that is accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config_refused: Option<ConfigRefused>,
     /// How many integrations are in each state.
     #[schemars(with = "std::collections::BTreeMap<String, usize>")]
     totals: serde_json::Map<String, serde_json::Value>,
@@ -180,6 +186,25 @@ pub(super) struct StatusBody<'a> {
     /// The cursor of the next page, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
+}
+
+/// A configuration that was refused: the one before stays in force.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ConfigRefused {
+    /// When it was read.
+    at: String,
+    /// How many errors it has; 0 where it could not be taken over for another reason.
+    problems: usize,
+    /// The first of them, or that reason.
+    first: String,
+    /// Since when the one in force is.
+    in_force_since: String,
+}
+
+impl From<Refused> for ConfigRefused {
+    fn from(r: Refused) -> Self {
+        Self { at: r.at.to_string(), problems: r.problems, first: r.first, in_force_since: r.in_force_since.to_string() }
+    }
 }
 
 /// `/api/v1/integrations/...`.
@@ -212,6 +237,8 @@ pub(super) struct Reloaded {
     changed: usize,
     /// Checks that went on undisturbed.
     unchanged: usize,
+    /// Settings that changed with it.
+    settings_changed: Vec<String>,
     /// Settings that are not those the daemon was started with and take effect only after a restart.
     restart_needed: Vec<String>,
     /// Soaks that begin again, because what they judge was changed.
@@ -269,6 +296,7 @@ pub(super) async fn status(State(shared): State<Shared>, QueryOf(query): Query) 
             now: now.to_string(),
             ready: state.health.is_ready(),
             config_hash: &state.config.borrow().hash,
+            config_refused: state.health.refused_config().map(ConfigRefused::from),
             totals,
             integrations,
             next,

@@ -151,6 +151,8 @@ pub enum ReloadAnswer {
         changed: usize,
         /// Checks that went on undisturbed.
         unchanged: usize,
+        /// Settings that changed with it.
+        settings_changed: Vec<String>,
         /// Settings that take effect only after a restart.
         restart_needed: Vec<String>,
         /// Soaks that begin again.

@@ -78,6 +78,13 @@ pub(super) fn page(shared: &Shared, title: &str, refresh: bool, body: &Markup) -
                     @if let Err(why) = shared.state.health.healthy() {
                         p.notice role="alert" { "The monitor itself is stalled (" (why) "): what is shown is old." }
                     }
+                    @if let Some(r) = shared.state.health.refused_config() {
+                        p.notice role="alert" {
+                            "The configuration on disk was refused at " time datetime=(r.at) { (clock_time(r.at)) } ": "
+                            @if r.problems > 0 { (r.problems) @if r.problems == 1 { " problem: " } @else { " problems, first: " } }
+                            (r.first) ". In force is the one from " time datetime=(r.in_force_since) { (clock_time(r.in_force_since)) } "."
+                        }
+                    }
                     (body)
                 }
                 footer {

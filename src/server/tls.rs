@@ -12,9 +12,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMs};
 use crate::config::model::ListenerTls;
-use crate::listener_tls::{Look, first_end_blocking, holding_blocking, looks_blocking, made_blocking};
+use crate::files::Look;
+use crate::listener_tls::{first_end_blocking, holding_blocking, looks_blocking, made_blocking};
 use crate::metrics::own::{Listening, OwnMetrics};
 
 /// Between two looks at the files.
@@ -99,6 +100,14 @@ impl Tls {
                     tracing::error!(listener = listener.as_str(), why, "the listener's new certificate can't be used; the old one stays");
                 }
             }
+        }
+    }
+
+    /// Takes over what a reload says, at once, so that it holds for every handshake after its answer. What can't be used is said and counted at the next look.
+    pub async fn take_now(&self, tls: ListenerTls, at: UnixMs) {
+        let made = move || holding_blocking(&tls, at).and_then(|_| made_blocking(&tls));
+        if let Ok(Ok(made)) = tokio::task::spawn_blocking(made).await {
+            *self.now.lock().unwrap_or_else(PoisonError::into_inner) = made;
         }
     }
 

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use crate::support::daemon::{Daemon, eventually, output, request, series, soakwatch};
+use crate::support::fake_api::{FakeApi, Reply};
 
 fn customer(dir: &Path, id: &str, checks: &[(&str, &str)], port: u16) {
     std::fs::create_dir_all(dir.join("customers")).unwrap();
@@ -165,18 +166,29 @@ fn soaks_that_begin_again_are_named_before_and_when_they_do() {
     assert!(said.contains("leave 2 as they are") && said.contains(schema), "{said}");
     let said = reload();
     assert!(said.contains("0 changed, 2 as before") && said.contains(&schema.replace("restart", "restarts")), "{said}");
+    let log = daemon.log();
+    let why = log.lines().find(|line| line.contains("its soak begins again")).unwrap_or_default();
+    assert!(why.contains("acme/production/crm") && why.contains("check.list.http.expect.schema"), "{log}");
     assert!(!against().contains("the soak") && !reload().contains("the soak"), "once");
 
     // Another way out is another way for all, and what waits for a restart goes on waiting.
-    settings("max_connections = 99\n");
+    settings("max_connections = 99\ntimeout = \"9s\"\n[scheduler]\nvantage = \"north\"\n");
     write("customers/acme.toml", &customer.replacen("allow_private", "proxy = \"http://127.0.0.1:3128\"\nallow_private", 1));
     let both =
         "restart the soak of 2 integrations:\n    acme/production/crm (check.list.proxy)\n    acme/production/erp (check.list.proxy)\n";
+    // The test's daemon has a pace of its own, by a variable.
+    let now = "scheduler.vantage, server.timeout\n";
     let (said, waits) = (against(), "these settings take effect at the next start: server.max_connections\n");
-    assert!(said.contains(both) && said.contains(waits), "{said}");
-    assert!(reload().contains(&both.replace("restart", "restarts")));
+    assert!(said.contains(both) && said.contains(waits) && said.contains(now), "{said}");
+    let said = reload();
+    assert!(
+        said.contains(&both.replace("restart", "restarts"))
+            && said.contains("settings that change now: server.timeout, scheduler.vantage\n"),
+        "{said}"
+    );
+    assert!(daemon.log().contains("server.timeout, scheduler.vantage"), "{}", daemon.log());
     let said = against();
-    assert!(!said.contains("the soak") && said.contains(waits), "still waiting: {said}");
+    assert!(!said.contains("the soak") && !said.contains("change now") && said.contains(waits), "still waiting: {said}");
     let again = output(soakwatch().args(["reload", "--url", &daemon.url]));
     assert!(String::from_utf8_lossy(&again.stderr).contains(waits.trim_end()), "{again:?}");
 }
@@ -198,13 +210,77 @@ fn watched_files_are_read_again_by_themselves() {
     let good = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, good.replacen("every", "evry", 1)).unwrap();
     eventually("the refusal is on the gauge", || (loaded() == Some(0.0)).then_some(()));
+    let status = || String::from_utf8(output(soakwatch().args(["status", "--url", &daemon.url])).stdout).unwrap();
+    for told in [daemon.get("/"), daemon.get("/api/v1/status"), status()] {
+        assert!(told.contains("refused") && told.contains("acme.toml:") && told.contains("every: is missing"), "{told}");
+    }
+    // What looks like a secret is not repeated.
+    std::fs::write(&path, good.clone() + "headers = { Authorization = \"Bearer c4nary-4711\" }\n").unwrap();
+    eventually("another refusal", || daemon.get("/").contains("uthorization").then_some(()));
+    for told in [daemon.get("/"), daemon.get("/api/v1/status"), status(), daemon.log()] {
+        assert!(told.contains("refused") && !told.contains("c4nary"), "{told}");
+    }
     assert!(daemon.get("/metrics").contains("check=\"comes\""), "the old one goes on");
     std::fs::write(&path, good.replacen("comes", "other", 1)).unwrap();
     eventually("mended", || (loaded() == Some(1.0) && daemon.get("/metrics").contains("check=\"other\"")).then_some(()));
+    assert!(![daemon.get("/"), daemon.get("/api/v1/status"), status()].iter().any(|told| told.contains("refused")));
     // Switched off, it is by signal again.
     std::fs::write(dir.path().join("soakwatch.toml"), "[server]\nlisten = \"127.0.0.1:0\"\n").unwrap();
     eventually("watching was switched off", || daemon.log().matches("configuration taken over").count().ge(&3).then_some(()));
     customer(dir.path(), "acme", &[("kept", "1s"), ("unseen", "1s")], port);
     daemon.signal("HUP");
     eventually("the signal still works", || daemon.get("/metrics").contains("check=\"unseen\"").then_some(()));
+}
+
+#[test]
+fn a_changed_body_is_not_sent_before_it_is_taken_over() {
+    let api = FakeApi::start(|_| Reply::status(200));
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    std::fs::create_dir(dir.path().join("customers")).unwrap();
+    write("soakwatch.toml", "[server]\nlisten = \"127.0.0.1:0\"\n");
+    write("order.json", "{\"n\": 1}");
+    let check = format!(
+        "[customer]\nid = \"acme\"\nallow_private = true\n[[integration]]\nid = \"api\"\nenvironment = \"staging\"\nowner = \"vendor\"\n\
+         [[integration.check]]\nid = \"order\"\nevery = \"1s\"\ntimeout = \"900ms\"\n[integration.check.http]\nurl = \"{}\"\nbody = {{ file = \"order.json\" }}\n",
+        api.url("/")
+    );
+    write("customers/acme.toml", &check);
+    let daemon = Daemon::start(dir.path(), &[]);
+    eventually("it is sent", || (!api.log().is_empty()).then_some(()));
+    write("order.json", "{\"n\": 2}");
+    let status = || serde_json::from_str::<serde_json::Value>(&daemon.get("/api/v1/status")).unwrap()["integrations"][0].clone();
+    let seen = eventually("nothing is sent", || Some(status()).filter(|i| i["state"] == "unknown"));
+    assert_eq!(seen["cause"], "file", "{seen}");
+    assert!(seen["detail"].as_str().unwrap().contains("has changed since the configuration was loaded"), "{seen}");
+    let sent = |n: u8| api.log().iter().filter(|seen| seen.body.as_ref() as &[u8] == format!("{{\"n\": {n}}}").as_bytes()).count();
+    assert_eq!(sent(2), 0);
+    let told = output(soakwatch().args(["reload", "--url", &daemon.url]));
+    assert!(String::from_utf8_lossy(&told.stdout).contains("1 changed"), "{told:?}");
+    eventually("it is sent as it is now", || (sent(2) > 0 && status()["state"] == "passing").then_some(()));
+}
+
+#[test]
+fn files_that_are_named_are_watched_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("soakwatch.toml", "[server]\nlisten = \"127.0.0.1:0\"\n[reload]\nwatch = true\n");
+    write("order.json", r#"{ "type": "object" }"#);
+    customer(dir.path(), "acme", &[("list", "1s")], closed_port());
+    let path = dir.path().join("customers/acme.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text + "expect = { schema = \"order.json\" }\n").unwrap();
+    let daemon = Daemon::start(dir.path(), &[]);
+    let loaded = || value(&daemon, "soakwatch_config_last_reload_successful", "");
+    let taken = || daemon.log().matches("configuration taken over").count();
+
+    write("order.json", r#"{ "type": "#);
+    eventually("a broken one is refused", || (loaded() == Some(0.0)).then_some(()));
+    assert!(daemon.log().contains("order.json can't be used"), "{}", daemon.log());
+    assert_eq!(taken(), 0);
+    // One that is gone is refused too, and its coming back is seen.
+    std::fs::remove_file(dir.path().join("order.json")).unwrap();
+    eventually("a missing one is refused", || (daemon.log().matches("configuration was refused").count() == 2).then_some(()));
+    write("order.json", r#"{ "type": "array" }"#);
+    eventually("a mended one is taken over", || (loaded() == Some(1.0) && taken() == 1).then_some(()));
 }

@@ -48,16 +48,19 @@ async fn start_with(settings: Settings, answer: ReloadAnswer, estate: impl FnOnc
     tokio::spawn(async move {
         while let Some(request) = requests.recv().await {
             let _ = request.answer.send(match &answer {
-                ReloadAnswer::Applied { added, removed, changed, unchanged, hash, soaks_restarted, .. } => ReloadAnswer::Applied {
-                    soaks_restarted: soaks_restarted.clone(),
-                    added: *added,
-                    removed: *removed,
-                    changed: *changed,
-                    unchanged: *unchanged,
-                    // So that the test sees who asked.
-                    restart_needed: vec![request.actor],
-                    hash: hash.clone(),
-                },
+                ReloadAnswer::Applied { added, removed, changed, unchanged, hash, soaks_restarted, settings_changed, .. } => {
+                    ReloadAnswer::Applied {
+                        settings_changed: settings_changed.clone(),
+                        soaks_restarted: soaks_restarted.clone(),
+                        added: *added,
+                        removed: *removed,
+                        changed: *changed,
+                        unchanged: *unchanged,
+                        // So that the test sees who asked.
+                        restart_needed: vec![request.actor],
+                        hash: hash.clone(),
+                    }
+                }
                 refused => refused.clone(),
             });
         }
@@ -88,7 +91,17 @@ async fn start_with(settings: Settings, answer: ReloadAnswer, estate: impl FnOnc
 
 pub(crate) fn applied() -> ReloadAnswer {
     let (restart_needed, soaks_restarted) = (Vec::new(), Vec::new());
-    ReloadAnswer::Applied { added: 1, removed: 2, changed: 3, unchanged: 4, restart_needed, soaks_restarted, hash: "beef".into() }
+    let settings_changed = vec!["scheduler.vantage".to_owned()];
+    ReloadAnswer::Applied {
+        added: 1,
+        removed: 2,
+        changed: 3,
+        unchanged: 4,
+        settings_changed,
+        restart_needed,
+        soaks_restarted,
+        hash: "beef".into(),
+    }
 }
 
 const VIEWER: &str = "swt_viewer";

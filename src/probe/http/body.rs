@@ -9,6 +9,7 @@ use url::form_urlencoded;
 
 use super::given::{self, Given, secret_name};
 use crate::config::table::{self, Field, Table};
+use crate::hex;
 use crate::observed::Failure;
 use crate::outcome::Cause;
 use crate::secret::{Redactor, SecretRef};
@@ -24,7 +25,15 @@ pub enum Body {
     /// `form = { .. }`.
     Form(Vec<(String, Given)>),
     /// `file = ".."`, read at use; and the placeholders that are filled in it.
-    File(PathBuf, Vec<Filling>),
+    File(FileBody, Vec<Filling>),
+}
+
+/// A file that is sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileBody {
+    pub(super) path: PathBuf,
+    /// What it held when the configuration was loaded (SHA-256, hex): that is judged, so nothing else is sent. `None`: nobody looked.
+    loaded: Option<String>,
 }
 
 /// A text that takes the place of another wherever it stands.
@@ -50,6 +59,18 @@ pub(super) fn read_file_blocking(file: &Path) -> Result<Vec<u8>, String> {
     }
 }
 
+impl FileBody {
+    /// The bytes to send; an error where they are not those the configuration was loaded with.
+    fn read_blocking(&self) -> Result<Vec<u8>, String> {
+        let bytes = read_file_blocking(&self.path)?;
+        if self.loaded.as_ref().is_some_and(|loaded| *loaded != hex::sha256(&bytes)) {
+            let path = self.path.display();
+            return Err(format!("{path} has changed since the configuration was loaded, and was not sent: a reload takes it over"));
+        }
+        Ok(bytes)
+    }
+}
+
 impl Body {
     /// Reads the table `body`.
     pub(super) fn read(mut t: Table<'_>) -> Option<Self> {
@@ -57,7 +78,7 @@ impl Body {
         let json = t.value("json").and_then(|v| read_json(&v));
         let fields = t.map("form").into_iter().filter_map(|(name, v)| given::read(&v, secret_name(&name)).map(|g| (name, g))).collect();
         let form = t.has("form").then_some(Self::Form(fields));
-        let file = t.opt::<PathBuf>("file").map(|p| Self::File(t.source().dir.join(p), Vec::new()));
+        let file = t.opt::<PathBuf>("file").map(|p| Self::File(FileBody { path: t.source().dir.join(p), loaded: None }, Vec::new()));
         let given: Vec<&str> = ["text", "json", "form", "file"].into_iter().filter(|k| t.has(k)).collect();
         if given.len() != 1 {
             let what = if given.is_empty() {
@@ -77,13 +98,20 @@ impl Body {
             Self::Text(_) => "text/plain; charset=utf-8",
             Self::Json(..) => "application/json",
             Self::Form(_) => "application/x-www-form-urlencoded",
-            Self::File(file, _) => match file.extension().and_then(|e| e.to_str()).unwrap_or_default() {
+            Self::File(file, _) => match file.path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
                 "json" => "application/json",
                 "xml" => "application/xml",
                 "txt" => "text/plain; charset=utf-8",
                 "csv" => "text/csv; charset=utf-8",
                 _ => "application/octet-stream",
             },
+        }
+    }
+
+    /// Notes what its file holds, as far as it is one that can be read.
+    pub(in crate::probe) fn take(&mut self, hash: impl FnOnce(&Path) -> Option<String>) {
+        if let Self::File(file, _) = self {
+            file.loaded = hash(&file.path);
         }
     }
 
@@ -111,11 +139,11 @@ impl Body {
                 Bytes::from(document.to_string())
             }
             Self::File(file, fillings) => {
-                let path = file.clone();
-                let read = tokio::task::spawn_blocking(move || read_file_blocking(&path)).await;
+                let of = file.clone();
+                let read = tokio::task::spawn_blocking(move || of.read_blocking()).await;
                 let bytes = read.map_err(|_| "reading was cut off".to_owned()).and_then(|r| r);
                 let bytes = bytes.map_err(|why| Failure::ours(Cause::File, format!("the body: {why}")))?;
-                filled(file, bytes, fillings)?
+                filled(&file.path, bytes, fillings)?
             }
             Self::Form(fields) => {
                 let mut values = Vec::new();

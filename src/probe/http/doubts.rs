@@ -42,6 +42,7 @@ impl HttpCheck {
     /// A file that is named `.json` and holds no JSON. One with placeholders may become JSON when they are filled.
     fn json_file_blocking(&self) -> Option<Doubt> {
         let Some(Body::File(file, fillings)) = self.body.as_deref() else { return None };
+        let file = &file.path;
         let named = file.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
         if !named || !fillings.is_empty() {
             return None;

@@ -71,7 +71,7 @@ fn sent(m: &mut Material, body: &Body) {
             secrets.iter().for_each(|(pointer, _)| m.say("body.json.secret", pointer));
         }
         // Not where it lies: what it holds.
-        Body::File(file, _) => m.file("body.file", file),
+        Body::File(file, _) => m.file("body.file", &file.path),
         Body::Form(fields) => {
             m.say("body", "form");
             fields.iter().for_each(|(name, value)| given(m, &format!("body.form.{name}"), value));

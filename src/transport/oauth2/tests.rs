@@ -123,6 +123,7 @@ impl Estate {
             traceparent: false,
             dns: Vec::new(),
             ca: None,
+            ca_sha256: None,
             proxy: None,
         };
         let oauth2 = OAuth2 {

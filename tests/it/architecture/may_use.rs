@@ -33,7 +33,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ("soak", &["clock", "fields", "outcome", "record", "slots::grid"]),
     ("incident", &["clock", "fields", "outcome", "observed", "record", "evidence", "run_id"]),
     ("config::fingerprint", &["hex"]),
-    ("config::stamp", &[]),
+    ("config::stamp", &["files"]),
     ("hypercare", &["clock", "fields", "outcome", "record", "incident", "soak"]),
     (
         "config::model",
@@ -84,7 +84,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "webhook",
         ],
     ),
-    ("listener_tls", &["clock", "secret", "config::model", "transport"]),
+    ("listener_tls", &["clock", "files", "secret", "config::model", "transport"]),
     ("retry", &[]),
     ("budget", &["clock", "fields", "outcome", "ratelimit", "observed", "config::model"]),
     (
@@ -315,6 +315,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "hex",
             "listener_tls",
+            "files",
             "run_id",
             "finding",
             "attribution",

@@ -29,6 +29,7 @@ pub(crate) fn settings(ca: Option<&Path>) -> ProbeSettings {
         traceparent: false,
         dns: Vec::new(),
         ca: ca.map(Path::to_owned),
+        ca_sha256: None,
         proxy: None,
     }
 }

@@ -1,4 +1,4 @@
-//! Files that a request and its expectations name: a body that is sent, a schema that must be fitted. Both are read anew for every run.
+//! Files that a request and its expectations name: a body that is sent, a schema that must be fitted. Both are read for every run.
 
 use soakwatch::clock::UnixMs;
 use soakwatch::outcome::{Cause, Class};
