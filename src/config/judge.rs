@@ -131,7 +131,7 @@ pub(super) fn settings(
         match read_roots_blocking(ca) {
             Ok((_, sha256)) => s.probe.ca_sha256 = Some(sha256),
             Err(why) => {
-                say("probe.ca", format!("{} can't be used: {why}", ca.display()), "expected a file of certificates in PEM form".into())
+                say("probe.ca", format!("{} can't be used: {why}", ca.display()), "expected a file of certificates in PEM form".into());
             }
         }
     }
