@@ -419,7 +419,7 @@ fn bundles(dir: &Path) {
         let (situation, log) = assemble(&config, &reader, "c0", "production", NOW).unwrap();
         let content = Content { situation, log };
         let mut runs = |check: &CheckCase, window: Window| reader.runs(&check.check, 0, window.start, window.end);
-        lines = write_bundle(&content, &mut runs, &out, Some(&key)).unwrap().lines;
+        lines = write_bundle(content, &mut runs, &out, Some(&key)).unwrap().lines;
     });
     let verify = least(5, || {
         let verified = verify(&out, Some(&key.public())).unwrap();

@@ -18,9 +18,11 @@ use crate::outcome::{Attribution, Cause, Class, Outcome, Phase};
 use crate::ratelimit::Limits;
 use crate::record::{DurationCode, Facts, Record, Spoken};
 
+mod by_key;
 mod rolling;
 
 pub use crate::record::Counts;
+pub use by_key::ByKey;
 pub use rolling::Rolling;
 
 /// Upper bounds of the run duration histogram, in seconds (metrics-and-alerts.md).
@@ -87,17 +89,17 @@ pub struct CheckState {
     /// Since the daemon first saw the check.
     pub counts: Counts,
     /// Skipped, unknown: by cause.
-    pub causes: BTreeMap<Cause, u64>,
+    pub causes: ByKey<Cause>,
     /// Failures by class and attribution.
-    pub classes: BTreeMap<Class, BTreeMap<Attribution, u64>>,
+    pub classes: ByKey<Class, ByKey<Attribution>>,
     /// Runs whose first attempt did not pass.
     pub first_attempt_failures: u64,
     /// Responses by status.
-    pub codes: BTreeMap<u16, u64>,
+    pub codes: ByKey<u16>,
     /// Own retries by the class of the attempt before.
-    pub retries: BTreeMap<Class, u64>,
+    pub retries: ByKey<Class>,
     /// Refusals of the address guard by rule.
-    pub egress_denied: BTreeMap<String, u64>,
+    pub egress_denied: ByKey<String>,
     /// Runs by duration bucket (not cumulative; the last one is +Inf).
     pub durations: [u64; DURATION_BUCKETS.len() + 1],
     /// Sum of the quantised durations in seconds.
@@ -153,16 +155,16 @@ impl CheckState {
         self.counts.add(r.outcome, n);
         self.add_rolling(r);
         if let (Some(cause), Outcome::Skipped | Outcome::Unknown) = (r.cause, r.outcome) {
-            *self.causes.entry(cause).or_default() += n;
+            self.causes.add(cause, n);
         }
         for code in &r.facts.codes {
-            *self.codes.entry(*code).or_default() += 1;
+            self.codes.add(*code, 1);
         }
         for class in &r.facts.retries {
-            *self.retries.entry(*class).or_default() += 1;
+            self.retries.add(*class, 1);
         }
         if let Some(rule) = &r.facts.egress_rule {
-            *self.egress_denied.entry(rule.clone()).or_default() += 1;
+            self.egress_denied.add(rule.clone(), 1);
         }
         if r.outcome == Outcome::Pass {
             // A run that went all the way saw all there is: what it did not see has gone, from the target or from the configuration.
@@ -230,7 +232,7 @@ impl CheckState {
             self.consecutive_failures += 1;
             self.failing_since = self.failing_since.or(Some(r.slot));
             if let (Some(class), Some(attribution)) = (r.class, r.attribution) {
-                *self.classes.entry(class).or_default().entry(attribution).or_default() += 1;
+                self.classes.change(class, |by| by.add(attribution, 1));
             }
         }
     }
@@ -320,15 +322,15 @@ pub enum Apart {
 #[serde(default)]
 pub struct Departed {
     /// As in [`CheckState`].
-    pub causes: BTreeMap<Cause, u64>,
+    pub causes: ByKey<Cause>,
     /// As in [`CheckState`].
-    pub classes: BTreeMap<Class, BTreeMap<Attribution, u64>>,
+    pub classes: ByKey<Class, ByKey<Attribution>>,
     /// As in [`CheckState`].
-    pub codes: BTreeMap<u16, u64>,
+    pub codes: ByKey<u16>,
     /// As in [`CheckState`].
-    pub retries: BTreeMap<Class, u64>,
+    pub retries: ByKey<Class>,
     /// As in [`CheckState`].
-    pub egress_denied: BTreeMap<String, u64>,
+    pub egress_denied: ByKey<String>,
     /// As in [`CheckState`].
     pub durations: [u64; DURATION_BUCKETS.len() + 1],
     /// As in [`CheckState`].
@@ -347,11 +349,11 @@ pub struct Departed {
 #[derive(Clone, Copy, Debug)]
 #[expect(missing_docs, reason = "the fields are those of CheckState")]
 pub struct Sums<'a> {
-    pub causes: &'a BTreeMap<Cause, u64>,
-    pub classes: &'a BTreeMap<Class, BTreeMap<Attribution, u64>>,
-    pub codes: &'a BTreeMap<u16, u64>,
-    pub retries: &'a BTreeMap<Class, u64>,
-    pub egress_denied: &'a BTreeMap<String, u64>,
+    pub causes: &'a ByKey<Cause>,
+    pub classes: &'a ByKey<Class, ByKey<Attribution>>,
+    pub codes: &'a ByKey<u16>,
+    pub retries: &'a ByKey<Class>,
+    pub egress_denied: &'a ByKey<String>,
     pub durations: &'a [u64; DURATION_BUCKETS.len() + 1],
     pub duration_sum: f64,
     pub waits: &'a [u64; WAIT_BUCKETS.len() + 1],
@@ -386,16 +388,13 @@ sums!(Departed);
 impl Departed {
     /// Adds what a check had counted.
     pub fn add(&mut self, state: &CheckState) {
-        fn sum<K: Clone + Ord>(into: &mut BTreeMap<K, u64>, from: &BTreeMap<K, u64>) {
-            from.iter().for_each(|(k, n)| *into.entry(k.clone()).or_default() += n);
-        }
         let s = state.sums();
-        sum(&mut self.causes, s.causes);
-        sum(&mut self.codes, s.codes);
-        sum(&mut self.retries, s.retries);
-        sum(&mut self.egress_denied, s.egress_denied);
-        for (class, by) in s.classes {
-            sum(self.classes.entry(*class).or_default(), by);
+        self.causes.sum(s.causes);
+        self.codes.sum(s.codes);
+        self.retries.sum(s.retries);
+        self.egress_denied.sum(s.egress_denied);
+        for (class, by) in s.classes.iter() {
+            self.classes.change(*class, |into| into.sum(by));
         }
         self.durations.iter_mut().zip(s.durations).for_each(|(a, b)| *a += b);
         self.duration_sum += s.duration_sum;

@@ -139,7 +139,7 @@ fn write_blocking(config: &Config, due: &BundleDue) -> anyhow::Result<Option<Mad
             // A part is no evidence: better none.
             reader.whole().map(|()| runs)
         };
-        write_bundle(&Content { situation, log }, &mut runs, &making, key.as_ref())?;
+        write_bundle(Content { situation, log }, &mut runs, &making, key.as_ref())?;
         let renamed = fs::rename(&making, &target).and_then(|()| File::open(&dir)?.sync_all());
         renamed.with_context(|| target.display().to_string())?;
     }

@@ -16,8 +16,9 @@ use crate::store::{Damaged, Reader, StoreError};
 const LOOK: Duration = Duration::from_secs(1);
 /// Every so many looks everything is judged: time alone changes verdicts, too.
 const ALL_EVERY: u32 = 15;
-/// So many checks are folded again in one go, for which the store's journal is read once.
-const AT_ONCE: usize = 2000;
+/// So many checks are folded again in one go, for which the store's journal is read once. What it holds of them lies unpacked meanwhile: up to 20 KB
+/// of a check.
+const AT_ONCE: usize = 500;
 
 /// What the keeper works with.
 pub(super) struct Keeper {

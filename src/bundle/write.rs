@@ -89,33 +89,29 @@ impl<W: Write> Write for Hashing<W> {
 }
 
 /// Judges, and writes everything behind the answer into a directory, which is made or empty. `runs` is asked once for each check, in order. Blocking.
-pub fn write_bundle<E>(content: &Content, runs: &mut Runs<'_, E>, dir: &Path, key: Option<&SigningKey>) -> Result<Written, NotWritten<E>> {
-    let at = |path: &Path| {
-        let path = path.to_owned();
-        move |error: io::Error| NotWritten::File { path, error }
-    };
+pub fn write_bundle<E>(content: Content, runs: &mut Runs<'_, E>, dir: &Path, key: Option<&SigningKey>) -> Result<Written, NotWritten<E>> {
     std::fs::create_dir_all(dir).map_err(at(dir))?;
     if std::fs::read_dir(dir).map_err(at(dir))?.next().is_some() {
         return Err(NotWritten::NotEmpty(dir.to_owned()));
     }
     let Content { situation, log } = content;
-    let (gate, stats, runs_part, runs_entry) = write_runs(situation, runs, &dir.join(RUNS))?;
+    let (gate, stats, runs_part, runs_entry) = write_runs(&situation, runs, &dir.join(RUNS))?;
     let lines = runs_part.lines;
-    let document = Document::new(situation.clone(), &gate, LogPart::of(log), runs_part)?;
+    let document = Document::new(situation, &gate, LogPart::of(log), runs_part)?;
     let report = Report { document: &document, gate: &gate, stats: &stats };
-    let page = readiness(&report);
     let mut files = vec![runs_entry];
-    for (name, bytes) in [(EVIDENCE, document.bytes()?), (HTML, html(&page).into_bytes()), (MARKDOWN, markdown(&page).into_bytes())] {
-        write_file(&dir.join(name), &bytes).map_err(at(&dir.join(name)))?;
-        files.push(FileEntry { name: name.to_owned(), bytes: bytes.len() as u64, sha256: Hash::of(&bytes) });
-    }
+    // One after the other: each is megabytes.
+    files.push(write_file(dir, EVIDENCE, |file| document.write(&mut |piece| file.put(piece)))?);
+    let page = readiness(&report);
+    files.push(write_file(dir, HTML, |file| file.put(html(&page).as_bytes()))?);
+    files.push(write_file(dir, MARKDOWN, |file| file.put(markdown(&page).as_bytes()))?);
     files.sort_by(|a, b| a.name.cmp(&b.name));
     let manifest = Manifest {
         schema: manifest::SCHEMA.to_owned(),
         program: Program::this(),
-        customer: situation.customer.clone(),
-        environment: situation.environment.clone(),
-        as_of: time_text(situation.as_of),
+        customer: document.given.customer.clone(),
+        environment: document.given.environment.clone(),
+        as_of: time_text(document.given.as_of),
         files,
         chain_head: document.log.head,
         chain_records: document.log.records.last().map_or(0, |r| r.seq),
@@ -124,8 +120,7 @@ pub fn write_bundle<E>(content: &Content, runs: &mut Runs<'_, E>, dir: &Path, ke
         signature: None,
     };
     let manifest = manifest.signed(key)?;
-    let path = dir.join(manifest::NAME);
-    write_file(&path, &canonical(&manifest)?).map_err(at(&path))?;
+    write_file(dir, manifest::NAME, |file| file.put(&canonical(&manifest)?))?;
     // The names too are on disk.
     File::open(dir).and_then(|d| d.sync_all()).map_err(at(dir))?;
     Ok(Written { gate, manifest, lines })
@@ -136,7 +131,7 @@ type RunsWritten = (Gate, Vec<CheckStats>, RunsPart, FileEntry);
 /// One check at a time: judged, counted, written, forgotten.
 fn write_runs<E>(situation: &Situation, runs: &mut Runs<'_, E>, path: &Path) -> Result<RunsWritten, NotWritten<E>> {
     let at = |error: io::Error| NotWritten::File { path: path.to_owned(), error };
-    let file = File::options().write(true).create_new(true).open(path).map_err(at)?;
+    let file = new_file(path).map_err(at)?;
     let mut packed = zstd::Encoder::new(Hashing::new(BufWriter::with_capacity(1 << 16, file)), ZSTD_LEVEL).map_err(at)?;
     packed.include_checksum(true).map_err(at)?;
     // Chunks of one size, so that the packed bytes follow from the runs alone.
@@ -156,8 +151,34 @@ fn write_runs<E>(situation: &Situation, runs: &mut Runs<'_, E>, path: &Path) -> 
     Ok((gate, stats, part, FileEntry { name: RUNS.to_owned(), bytes, sha256: packed_sha256 }))
 }
 
-fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::options().write(true).create_new(true).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+fn at<E>(path: &Path) -> impl Fn(io::Error) -> NotWritten<E> {
+    move |error| NotWritten::File { path: path.to_owned(), error }
+}
+
+fn new_file(path: &Path) -> io::Result<File> {
+    File::options().write(true).create_new(true).open(path)
+}
+
+/// A file that is being written.
+struct Making {
+    path: PathBuf,
+    out: Hashing<BufWriter<File>>,
+}
+
+impl Making {
+    fn put<E>(&mut self, bytes: &[u8]) -> Result<(), NotWritten<E>> {
+        self.out.write_all(bytes).map_err(at(&self.path))
+    }
+}
+
+/// Writes a file, as it is made.
+fn write_file<E>(dir: &Path, name: &str, make: impl FnOnce(&mut Making) -> Result<(), NotWritten<E>>) -> Result<FileEntry, NotWritten<E>> {
+    let path = dir.join(name);
+    let file = new_file(&path).map_err(at(&path))?;
+    let mut making = Making { path, out: Hashing::new(BufWriter::with_capacity(1 << 16, file)) };
+    make(&mut making)?;
+    let (out, sha256, bytes) = making.out.finish();
+    let done = out.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all());
+    done.map_err(at(&making.path))?;
+    Ok(FileEntry { name: name.to_owned(), bytes, sha256 })
 }

@@ -105,7 +105,7 @@ pub fn handoff(config: &Config, reader: &Reader, (customer, environment): (&str,
     let mut inventory: Vec<Inventory> = here.iter().map(|i| inventory_of(i, config)).collect();
     inventory.sort_by(|a, b| a.integration.cmp(&b.integration));
     let log = reader.evidence(customer, environment, now)?;
-    let judged = log.iter().filter_map(|l| l.record.as_ref()).filter(|r| is_judged(r) && r.customer.is_some());
+    let judged = log.iter().filter_map(|l| l.record.as_deref()).filter(|r| is_judged(r) && r.customer.is_some());
     let mut verdicts: Vec<Verdict> = judged.map(verdict).collect();
     verdicts.drain(..verdicts.len().saturating_sub(MOST_VERDICTS));
     let classes = classes(&checkpoint);

@@ -103,7 +103,7 @@ fn remember(args: &Plan, config: &Config, board: &Board, now: UnixMs) -> Result<
     let (customer, environment) = args.id.split_once('/').unwrap_or_default();
     let environment = environment.split('/').next().unwrap_or_default();
     let records = reader.evidence(customer, environment, now).map_err(|e| Exit::Io.with(e))?;
-    known.log = Log::of(records.iter().filter_map(|l| l.record.as_ref()));
+    known.log = Log::of(records.iter().filter_map(|l| l.record.as_deref()));
     // What lies ahead has not been missed.
     known.so_far = so_far(config, &reader, (customer, environment), now.min(Clock::System.now()))?;
     let damaged = reader.damaged();

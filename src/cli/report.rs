@@ -88,7 +88,7 @@ fn bundle(
         // A part is no evidence: better none.
         reader.whole().map(|()| runs)
     };
-    write_bundle(&content, &mut runs, &args.out, key).map_err(|e| match e {
+    write_bundle(content, &mut runs, &args.out, key).map_err(|e| match e {
         NotWritten::NotEmpty(_) | NotWritten::File { .. } | NotWritten::Runs(_) => Exit::Io.with(e),
         NotWritten::Json(_) => Exit::Internal.with(e),
     })

@@ -165,7 +165,7 @@ fn integration(
     let criticality = t.or("criticality", Criticality::Normal);
     let start_required = shared.soak.as_ref().is_none_or(|s| !s.has_start());
     let written = t.table("soak").map(|s| soak::read(s, start_required, judge));
-    let soak = written.and_then(|own| soak::policy(own, shared.soak.as_ref(), criticality));
+    let soak = written.and_then(|own| soak::policy(own, shared.soak.as_ref(), criticality)).map(Arc::new);
     let name = t.text("name", MAX_TEXT);
     let fallback = Slug::local();
     let mut windows = shared.maintenance.clone();
@@ -176,7 +176,7 @@ fn integration(
     }
     let objective = soak.as_ref().map(|p| p.success_ratio);
     let exit = exit::policy(exit::read(&mut t), shared.exit.as_ref(), objective);
-    let waivers = waiver::read(&mut t, soak.as_ref(), judge);
+    let waivers = waiver::read(&mut t, soak.as_deref(), judge);
     let own_private: Option<bool> = t.opt("allow_private");
     let route = route::read(&mut t, &shared.route, judge);
     let own_unread = t.has("allow_private") && own_private.is_none();

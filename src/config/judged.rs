@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::fingerprint::Fingerprint;
+use super::fingerprint::{Fingerprint, KeyLists};
 use super::model::{CheckDef, IncidentPolicy, Integration, SoakPolicy};
 use crate::files;
 use crate::hex;
@@ -21,14 +21,18 @@ use crate::route::{Family, Route, Via};
 /// A file that a check names may hold this much.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// Contents of files as hashes, each read once however many checks name it.
+/// What fingerprints are made of that integrations have in common.
 #[derive(Debug, Default)]
-pub(super) struct Contents(HashMap<PathBuf, Option<String>>);
+pub(super) struct Contents {
+    /// Contents of files as hashes, each read once however many checks name it.
+    files: HashMap<PathBuf, Option<String>>,
+    keys: KeyLists,
+}
 
 impl Contents {
     pub(super) fn hash_blocking(&mut self, path: &Path) -> Option<String> {
         let read = || files::read_blocking(path, MAX_BYTES).ok().map(|bytes| hex::sha256(&bytes));
-        self.0.entry(path.to_owned()).or_insert_with(read).clone()
+        self.files.entry(path.to_owned()).or_insert_with(read).clone()
     }
 }
 
@@ -37,7 +41,7 @@ pub(super) fn fingerprint_blocking(integration: &Integration, checks: &[Arc<Chec
     let material = material(integration, checks)?;
     let texts = material.texts().map(|(key, values)| (key, Some(canonical(&json!(values)))));
     let files: Vec<_> = material.files().map(|(key, path)| (key, contents.hash_blocking(path))).collect();
-    Some(Fingerprint::of(texts.chain(files)))
+    Some(Fingerprint::of(texts.chain(files), &mut contents.keys))
 }
 
 fn material(integration: &Integration, checks: &[Arc<CheckDef>]) -> Option<Material> {
@@ -67,7 +71,7 @@ fn material(integration: &Integration, checks: &[Arc<CheckDef>]) -> Option<Mater
         throttled_excluded,
     } = integration;
     let mut m = Material::default();
-    m.below("soak", thresholds(soak.as_ref()?));
+    m.below("soak", thresholds(soak.as_deref()?));
     // What counts as throttled depends on it.
     m.unless(&Dialect::Auto, "dialect", dialect);
     if *throttled_excluded {

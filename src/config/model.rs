@@ -330,8 +330,8 @@ pub struct Integration {
     pub go_live: Option<UnixMs>,
     /// `hypercare`: how long after go-live.
     pub hypercare: Span,
-    /// `soak`.
-    pub soak: Option<SoakPolicy>,
+    /// `soak`. Shared with what judges by it.
+    pub soak: Option<Arc<SoakPolicy>>,
     /// `incident`: when one opens and closes.
     pub incident: IncidentPolicy,
     /// `exit`, here and on the customer: what is asked for before hypercare ends.

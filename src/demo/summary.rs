@@ -89,8 +89,8 @@ fn counts(entry: &IntegrationEntry) -> Counts {
 /// The class and attribution most of its failures had, and how many; of equals the first in the order of the closed set.
 pub fn most_frequent_failure(entry: &IntegrationEntry) -> Option<(Class, Attribution, u64)> {
     let mut sums: BTreeMap<(Class, Attribution), u64> = BTreeMap::new();
-    for (class, by_attribution) in entry.checks.iter().flat_map(|c| &c.state.classes) {
-        for (attribution, n) in by_attribution {
+    for (class, by_attribution) in entry.checks.iter().flat_map(|c| c.state.classes.iter()) {
+        for (attribution, n) in by_attribution.iter() {
             *sums.entry((*class, *attribution)).or_default() += n;
         }
     }

@@ -91,7 +91,7 @@ mod tests {
         running.recorder.flush().await;
         let before = running.board.check(&id()).unwrap().state;
         assert_eq!((before.counts.pass, before.counts.fail, before.counts.due()), (2, 3, 5), "nothing was scheduled beside what was told");
-        assert_eq!(before.classes[&Class::Missing][&Attribution::ThirdParty], 2);
+        assert_eq!(before.classes.get(&Class::Missing).and_then(|by| by.get(&Attribution::ThirdParty)), Some(&2));
         assert_eq!(before.consecutive_failures, 1);
         let stored = Reader::open(&dir.path().join("soakwatch.db")).unwrap().runs(&id(), 0, UnixMs(0), UnixMs(i64::MAX)).unwrap();
         let outcomes: Vec<_> = stored.iter().map(|r| (r.outcome, r.class)).collect();

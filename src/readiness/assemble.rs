@@ -52,7 +52,7 @@ pub fn assemble(
     if entries.is_empty() {
         return Err(Failed::Unknown(format!("{customer}/{environment}")));
     }
-    let known = Log::of(log.iter().filter_map(|l| l.record.as_ref()));
+    let known = Log::of(log.iter().filter_map(|l| l.record.as_deref()));
     Ok((situation(config, &entries, &known, damage(&checked), (customer, environment), as_of), log))
 }
 
@@ -74,7 +74,7 @@ pub fn situation(
 ) -> Situation {
     let case = |entry: &IntegrationEntry| {
         let i = &entry.def;
-        let soak = i.soak.as_ref().map(|policy| soak(config, entry, policy, log, as_of));
+        let soak = i.soak.as_deref().map(|policy| soak(config, entry, policy, log, as_of));
         Case { integration: i.id.clone(), name: i.name.clone(), owner: i.owner, criticality: i.criticality, soak }
     };
     let doubts = damage.map(|d| damaged_log(&d)).into_iter().chain(other_config(log.config(), &config.hash)).collect();

@@ -250,6 +250,7 @@ impl Inner {
                 self.log.expect(&entry);
                 said.push(entry);
             }
+            self.log.share(&def.id, fingerprint);
             let Some(known) = self.log.known(&def.id) else { continue };
             self.places.insert(def.id.clone(), self.soaks.len());
             self.soaks.push(Soak::new(def, policy, fingerprint, known));

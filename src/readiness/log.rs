@@ -8,6 +8,7 @@ use super::incidents::ToldIncidents;
 use super::said::{Began, text, waiver_key};
 use super::seen::{Noted, Past};
 use crate::clock::{HOUR_MS, UnixMs};
+use crate::config::fingerprint::Fingerprint;
 use crate::evidence::written::time_at;
 use crate::evidence::{Entry, Kind, Recorded};
 use crate::fields::{CheckId, IntegrationId};
@@ -69,7 +70,8 @@ struct Bundled {
 /// What the log knows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Log {
-    soaks: HashMap<IntegrationId, Known>,
+    // Boxed: a map has places for twice as many as it holds.
+    soaks: HashMap<IntegrationId, Box<Known>>,
     attested: BTreeMap<(String, String), BTreeMap<String, AttestedCase>>,
     bundles: BTreeMap<(String, String), Bundled>,
     config: Option<String>,
@@ -118,9 +120,17 @@ impl Log {
         self.take(&entry.numbered(0));
     }
 
+    /// Lets what it read be one with this fingerprint, where it is the same: of the configuration and of the log, one is held.
+    pub(super) fn share(&mut self, id: &IntegrationId, fingerprint: &Fingerprint) {
+        let began = self.soaks.get_mut(id).and_then(|known| known.began.as_mut());
+        if let Some(began) = began.filter(|began| began.fingerprint == *fingerprint) {
+            began.fingerprint = fingerprint.clone();
+        }
+    }
+
     /// What it knows of an integration.
     pub fn known(&self, id: &IntegrationId) -> Option<&Known> {
-        self.soaks.get(id)
+        self.soaks.get(id).map(Box::as_ref)
     }
 
     /// What was attested in an environment, the newest of each name, by name.

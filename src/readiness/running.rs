@@ -59,7 +59,7 @@ pub(super) struct Part {
 #[derive(Debug)]
 pub(super) struct Soak {
     pub(super) def: Arc<Integration>,
-    policy: SoakPolicy,
+    policy: Arc<SoakPolicy>,
     fingerprint: Fingerprint,
     basis: Basis,
     /// What its basis leaves in doubt.
@@ -136,11 +136,11 @@ fn hold(runs: &[Run], other: &Run) -> bool {
 
 impl Soak {
     /// A soak without its checks. `known`: what the log knows of it.
-    pub(super) fn new(def: &Arc<Integration>, policy: &SoakPolicy, fingerprint: &Fingerprint, known: &Known) -> Self {
+    pub(super) fn new(def: &Arc<Integration>, policy: &Arc<SoakPolicy>, fingerprint: &Fingerprint, known: &Known) -> Self {
         let basis = Basis::of(policy, Some(fingerprint), Some(known));
         Self {
             def: Arc::clone(def),
-            policy: policy.clone(),
+            policy: Arc::clone(policy),
             fingerprint: fingerprint.clone(),
             doubts: basis.doubts(),
             basis,

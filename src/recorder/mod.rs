@@ -540,6 +540,10 @@ impl Recorder {
                 self.stored.send_if_modified(|n| std::mem::replace(n, *n + commit.count as u64) != *n);
                 self.keeping.written(done.incidents);
                 let stored: Vec<Pending> = self.pending.drain(..commit.count.min(self.pending.len())).collect();
+                if self.pending.len() <= BATCH {
+                    // After a restart, or while the store failed, many times as many waited.
+                    self.pending.shrink_to(2 * BATCH);
+                }
                 // What is judged is what is stored, also what the board showed before.
                 self.soaks.apply(stored.iter().map(|p| &p.record));
                 let unshown: Vec<Record> = stored.into_iter().filter(|p| !p.shown).map(|p| p.record).collect();

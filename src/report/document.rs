@@ -67,9 +67,9 @@ pub struct LogItem {
     pub seq: u64,
     /// Its hash.
     pub hash: Hash,
-    /// What it says; absent: it is somebody else's.
+    /// What it says; absent: it is somebody else's. Boxed: most of them are, and take no room.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub record: Option<Recorded>,
+    pub record: Option<Box<Recorded>>,
 }
 
 /// The file of runs.
@@ -88,10 +88,10 @@ pub struct RunsPart {
 
 impl LogPart {
     /// From the store.
-    pub fn of(log: &[Logged]) -> Self {
-        let item = |l: &Logged| LogItem { seq: l.link.seq, hash: l.link.record, record: l.record.clone() };
+    pub fn of(log: Vec<Logged>) -> Self {
+        let item = |l: Logged| LogItem { seq: l.link.seq, hash: l.link.record, record: l.record };
         let head = log.last().map_or_else(chain::genesis, |l| l.link.chain);
-        Self { genesis: chain::genesis(), head, records: log.iter().map(item).collect() }
+        Self { genesis: chain::genesis(), head, records: log.into_iter().map(item).collect() }
     }
 
     /// Checks the chain from its beginning to its head.
@@ -100,14 +100,14 @@ impl LogPart {
         for item in &self.records {
             // The chain's hashes are not carried: each follows from the one before.
             let chain = chain::follow(checked.head, item.hash);
-            checked.next(chain::Link { seq: item.seq, record: item.hash, chain }, item.record.as_ref());
+            checked.next(chain::Link { seq: item.seq, record: item.hash, chain }, item.record.as_deref());
         }
         checked
     }
 
     /// The records that are whole.
     pub fn own(&self) -> impl Iterator<Item = &Recorded> {
-        self.records.iter().filter_map(|i| i.record.as_ref())
+        self.records.iter().filter_map(|i| i.record.as_deref())
     }
 }
 
@@ -118,9 +118,26 @@ impl Document {
         Ok(Self { schema: SCHEMA.to_owned(), program: Program::this(), given, gate, log, runs })
     }
 
-    /// As canonical JSON.
-    pub fn bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
-        canonical(self)
+    /// Hands out its canonical JSON piece by piece: whole it is several times as large as it is here.
+    pub fn write<E: From<serde_json::Error>>(&self, put: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let Self { schema, program, given, gate, log: LogPart { genesis, head, records }, runs } = self;
+        let mut next = |before: &str, value: Result<Vec<u8>, serde_json::Error>| {
+            put(before.as_bytes())?;
+            put(&value?)
+        };
+        // In order of the keys.
+        next("{\"gate\":", canonical(gate))?;
+        next(",\"given\":", canonical(given))?;
+        next(",\"log\":{\"genesis\":", canonical(genesis))?;
+        next(",\"head\":", canonical(head))?;
+        next(",\"records\":", Ok(b"[".to_vec()))?;
+        for (n, item) in records.iter().enumerate() {
+            next(if n == 0 { "" } else { "," }, canonical(item))?;
+        }
+        next("]},\"program\":", canonical(program))?;
+        next(",\"runs\":", canonical(runs))?;
+        next(",\"schema\":", canonical(schema))?;
+        put(b"}")
     }
 }
 

@@ -24,8 +24,8 @@ pub(super) struct Head {
 pub struct Logged {
     /// The place.
     pub link: Link,
-    /// The record; `None`: somebody else's.
-    pub record: Option<Recorded>,
+    /// The record; `None`: somebody else's. Boxed: most of them are, and take no room.
+    pub record: Option<Box<Recorded>>,
 }
 
 impl Store {
@@ -77,7 +77,7 @@ impl Reader {
                 Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?.is_none_or(|mine| mine == asked))
             };
             let mine = whose(3, customer)? && whose(4, environment)?;
-            found.push(Logged { link, record: if mine { Some(recorded(row)?) } else { None } });
+            found.push(Logged { link, record: if mine { Some(Box::new(recorded(row)?)) } else { None } });
         }
         Ok(found)
     }
@@ -263,7 +263,7 @@ mod tests {
         let reader = Reader::open(&path).unwrap();
         let log = reader.evidence("acme", "production", UnixMs(2_500)).unwrap();
         assert_eq!(log.iter().map(|l| (l.link.seq, l.record.is_some())).collect::<Vec<_>>(), [(1, true), (2, false)]);
-        assert_eq!(log[0].record, Some(entry(1, "acme").numbered(1)));
+        assert_eq!(log[0].record.as_deref(), Some(&entry(1, "acme").numbered(1)));
         assert_eq!(reader.evidence("acme", "staging", UnixMs(9_000)).unwrap().iter().filter(|l| l.record.is_some()).count(), 0);
     }
 

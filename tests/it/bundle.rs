@@ -37,7 +37,7 @@ impl Bundled {
         let (config, reader) = (self.soaked.config(), Reader::open(&self.soaked.store()).unwrap());
         let (situation, log) = assemble(&config, &reader, "acme", "production", END).unwrap();
         let content = Content { situation, log };
-        let written = write_bundle(&content, &mut |check, w| reader.runs(&check.check, 0, w.start, w.end), dir, key).unwrap();
+        let written = write_bundle(content, &mut |check, w| reader.runs(&check.check, 0, w.start, w.end), dir, key).unwrap();
         written.gate.answer
     }
 

@@ -127,7 +127,7 @@ async fn each_story_ends_in_its_own_class_and_attribution() {
         let told = |(id, failure): &&(&str, Option<(Class, Attribution)>)| {
             let state = check(&running, id).state;
             match failure {
-                Some((class, attribution)) => state.classes.get(class).is_some_and(|by| by.contains_key(attribution)),
+                Some((class, attribution)) => state.classes.get(class).is_some_and(|by| by.get(attribution).is_some()),
                 None => AT_REST.contains(id) || passes(&estate, &running, id) >= 3,
             }
         };
@@ -136,7 +136,7 @@ async fn each_story_ends_in_its_own_class_and_attribution() {
     .await;
     for (id, failure) in STORIES {
         let state = check(&running, id).state;
-        let seen: Vec<(Class, Attribution)> = state.classes.iter().flat_map(|(c, by)| by.keys().map(|a| (*c, *a))).collect();
+        let seen: Vec<(Class, Attribution)> = state.classes.iter().flat_map(|(c, by)| by.iter().map(|(a, _)| (*c, *a))).collect();
         assert_eq!(seen, failure.iter().copied().collect::<Vec<_>>(), "{id} has only its own class and attribution");
     }
     for id in AT_REST {
@@ -356,7 +356,7 @@ async fn every_answer_of_the_gate_is_reached() {
     let said = |of: &str| -> Vec<String> {
         let log = reader.evidence("acme", "production", UnixMs(i64::MAX)).unwrap();
         let text = |r: &Recorded, key: &str| r.body.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let records = log.into_iter().filter_map(|l| l.record).filter(|r| r.integration.as_deref().is_none_or(|i| i == of));
+        let records = log.into_iter().filter_map(|l| l.record.map(|r| *r)).filter(|r| r.integration.as_deref().is_none_or(|i| i == of));
         let one = |r: Recorded| match r.kind().unwrap() {
             Kind::Verdict => Some(text(&r, "verdict")),
             Kind::Attestation => Some(text(&r, "name")),

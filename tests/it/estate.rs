@@ -8,7 +8,7 @@ use soakwatch::attribution::attribute;
 use soakwatch::board::Board;
 use soakwatch::budget::Budgets;
 use soakwatch::clock::{Clock, UnixMs};
-use soakwatch::config::fingerprint::Fingerprint;
+use soakwatch::config::fingerprint::{Fingerprint, KeyLists};
 use soakwatch::config::model::{
     CheckDef, Config, Customer, DeclaredVolume, EvidenceSettings, Integration, LogSettings, Maintenance, MetricsSettings, Paused,
     ProbeSettings, RateLimitSettings, ReceiverSettings, ReloadSettings, SchedulerSettings, SelfCheckSettings, ServerSettings, Settings,
@@ -151,7 +151,7 @@ pub(crate) fn config(settings: Settings, made: Vec<(Arc<Integration>, Vec<Arc<Ch
         let c = customers.last_mut().unwrap();
         if i.soak.is_some() {
             // Another estate has another: what is judged stands in no text here.
-            c.fingerprints.insert(i.id.clone(), Fingerprint::of([("id", Some(i.id.to_string()))].into_iter()));
+            c.fingerprints.insert(i.id.clone(), Fingerprint::of([("id", Some(i.id.to_string()))].into_iter(), &mut KeyLists::default()));
         }
         c.integrations.push(i);
         c.checks.extend(checks);
@@ -202,7 +202,8 @@ pub(crate) fn runs(check: &CheckDef, n: i64, mut ended: impl FnMut(i64) -> Ended
 /// A small estate that shows every state.
 pub(crate) fn estate(settings: Settings) -> (Config, Board) {
     let hour = Duration::from_secs(3_600);
-    let soak = |ratio| Some(SoakPolicy { success_ratio: Ratio(ratio), ..SoakPolicy::new(Criticality::Normal, NOW.minus(hour * 96)) });
+    let policy = |ratio| SoakPolicy { success_ratio: Ratio(ratio), ..SoakPolicy::new(Criticality::Normal, NOW.minus(hour * 96)) };
+    let soak = |ratio| Some(Arc::new(policy(ratio)));
     let orders = Integration {
         name: "CRM orders".into(),
         customer_name: "Acme Corporation".into(),

@@ -27,7 +27,7 @@ fn write(dir: &Path, checks: &[&str], extra: &str) {
 
 fn log(dir: &Path) -> Vec<Recorded> {
     let reader = Reader::open(&dir.join("soakwatch.db")).unwrap();
-    reader.evidence("acme", "staging", UnixMs(i64::MAX)).unwrap().into_iter().filter_map(|l| l.record).collect()
+    reader.evidence("acme", "staging", UnixMs(i64::MAX)).unwrap().into_iter().filter_map(|l| l.record.map(|r| *r)).collect()
 }
 
 fn kinds(log: &[Recorded]) -> Vec<&str> {

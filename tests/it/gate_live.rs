@@ -46,7 +46,7 @@ fn ends(o: &Output, code: i32, words: &str) {
 fn log(dir: &Path, kind: &str) -> Vec<Recorded> {
     let reader = Reader::open(&dir.join("soakwatch.db")).unwrap();
     let all = reader.evidence("acme", "production", UnixMs(i64::MAX)).unwrap();
-    all.into_iter().filter_map(|l| l.record).filter(|r| r.kind == kind).collect()
+    all.into_iter().filter_map(|l| l.record.map(|r| *r)).filter(|r| r.kind == kind).collect()
 }
 
 /// What the daemon answers; the store says the same of the same time as soon as it holds all that had run by then.

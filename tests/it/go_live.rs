@@ -16,7 +16,7 @@ use crate::support::soaked::{CUSTOMER, Soaked};
 fn log(dir: &Path, kind: &str) -> Vec<Recorded> {
     let reader = Reader::open(&dir.join("soakwatch.db")).unwrap();
     let all = reader.evidence("acme", "production", UnixMs(i64::MAX)).unwrap();
-    all.into_iter().filter_map(|l| l.record).filter(|r| r.kind == kind).collect()
+    all.into_iter().filter_map(|l| l.record.map(|r| *r)).filter(|r| r.kind == kind).collect()
 }
 
 /// Six hours that all passed, of endpoints that tell their quota.

@@ -90,7 +90,7 @@ fn an_outage_is_one_incident_over_a_kill_and_closes() {
     assert_eq!((offline.status.code(), stdout(&offline).contains("the vendor knows")), (Some(0), true));
     // Nothing is on record twice.
     let log = Reader::open(&store).unwrap().evidence("acme", "staging", UnixMs(i64::MAX)).unwrap();
-    let of_it = log.into_iter().filter_map(|l| l.record).filter(|r| r.body.get("incident").is_some());
+    let of_it = log.into_iter().filter_map(|l| l.record.map(|r| *r)).filter(|r| r.body.get("incident").is_some());
     let said: Vec<String> = of_it.map(|r| r.body.get("event").and_then(Value::as_str).unwrap_or(&r.kind).to_owned()).collect();
     assert_eq!(said, ["opened", "acknowledgement", "note", "closed"]);
 }

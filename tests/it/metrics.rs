@@ -192,7 +192,7 @@ fn lines_of_two_hundred(soak: Option<&SoakPolicy>) -> (usize, usize) {
         .map(|n| {
             let peak = (n % 4 == 0).then(|| "10/s".parse().unwrap());
             let volume = DeclaredVolume { peak, ..DeclaredVolume::default() };
-            let soak = soak.cloned();
+            let soak = soak.cloned().map(Arc::new);
             with_checks(
                 Integration { volume, soak, ..integration(&format!("c{}", n / 5), "production", &format!("i{n}")) },
                 &["a", "b", "c"],
@@ -250,7 +250,7 @@ fn a_configuration_is_counted_as_what_it_exports() {
                 let volume = DeclaredVolume { peak: Some("10/s".parse().unwrap()), ..DeclaredVolume::default() };
                 let asked =
                     SoakPolicy { attest: vec!["uat_signoff".into()], ..SoakPolicy::new(Criticality::Normal, NOW.minus(Span::days(8).0)) };
-                let soak = soaked.then_some(asked);
+                let soak = soaked.then_some(Arc::new(asked));
                 let i = Integration { go_live: Some(NOW), volume, soak, ..integration(&format!("c{n}"), "production", "i") };
                 with_checks(i, names)
             })

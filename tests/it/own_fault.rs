@@ -227,7 +227,7 @@ async fn with_targets_that_are_addresses_a_dead_name_server_is_our_fault() {
     mute.store(false, Ordering::SeqCst);
     let before = passes(&running);
     let named =
-        running.board.read(|all| all.iter().flat_map(|i| &i.checks).filter(|c| c.state.causes.contains_key(&Cause::SelfCheck)).count());
+        running.board.read(|all| all.iter().flat_map(|i| &i.checks).filter(|c| c.state.causes.get(&Cause::SelfCheck).is_some()).count());
     assert_eq!(named, HOSTS, "all but the address");
     until("every check passes again", &running, |c, _| c.pass >= before + 2).await;
     for (c, _) in counts(&running) {

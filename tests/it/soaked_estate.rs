@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use soakwatch::board::Board;
 use soakwatch::clock::UnixMs;
-use soakwatch::config::fingerprint::Fingerprint;
+use soakwatch::config::fingerprint::{Fingerprint, KeyLists};
 use soakwatch::config::model::{CheckDef, Config, Integration, Settings, SoakPolicy};
 use soakwatch::evidence::{Hash, Link};
 use soakwatch::fields::Span;
@@ -44,11 +44,11 @@ fn configured(settings: Settings) -> Config {
         name: format!("Orders {HOSTILE}"),
         customer_name: format!("Acme {HOSTILE}"),
         go_live: Some(NOW.plus(HOUR * 72)),
-        soak: Some(SoakPolicy {
+        soak: Some(Arc::new(SoakPolicy {
             attest: vec!["uat_signoff".into(), "support_handoff".into()],
             declared: [Criterion::CertificateDays].into(),
             ..soak(8 * 24)
-        }),
+        })),
         waivers: vec![
             Waiver {
                 criterion: "certificate_days".into(),
@@ -61,15 +61,17 @@ fn configured(settings: Settings) -> Config {
         ],
         ..integration("acme", "production", "orders")
     };
-    let stock = Integration { go_live: Some(NOW.plus(HOUR * 96)), soak: Some(soak(72)), ..integration("acme", "production", "stock") };
-    let feed = Integration { go_live: Some(NOW.plus(HOUR * 120)), soak: Some(soak(48)), ..integration("acme", "production", "feed") };
-    let api = Integration { soak: Some(soak(48)), ..integration("acme", "staging", "api") };
+    let stock =
+        Integration { go_live: Some(NOW.plus(HOUR * 96)), soak: Some(Arc::new(soak(72))), ..integration("acme", "production", "stock") };
+    let feed =
+        Integration { go_live: Some(NOW.plus(HOUR * 120)), soak: Some(Arc::new(soak(48))), ..integration("acme", "production", "feed") };
+    let api = Integration { soak: Some(Arc::new(soak(48))), ..integration("acme", "staging", "api") };
     let plain = integration("acme", "staging", "plain");
     let directory = Integration {
         name: "Directory".into(),
         customer_name: "Globex".into(),
         go_live: Some(NOW.minus(HOUR * 48)),
-        soak: Some(soak(10 * 24)),
+        soak: Some(Arc::new(soak(10 * 24))),
         ..integration("globex", "production", "directory")
     };
     let archive = integration("initech", "sandbox", "archive");
@@ -131,7 +133,7 @@ pub(crate) fn soaked(settings: Settings) -> Soaked {
     board.apply(&records);
     // What was judged before was something else in acme/staging/api.
     let mut before = config.clone();
-    let other = Fingerprint::of([("id", Some("another".to_owned()))].into_iter());
+    let other = Fingerprint::of([("id", Some("another".to_owned()))].into_iter(), &mut KeyLists::default());
     before.customers[0].fingerprints.insert("acme/staging/api".parse().unwrap(), other);
     soaks.configure(&before, NOW.minus(HOUR * 40));
     soaks.configure(&config, NOW);
