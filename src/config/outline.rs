@@ -74,7 +74,7 @@ mod tests {
         let customer = format!(
             "[customer]\nid = \"acme\"\n[[integration]]\nid = \"crm\"\nenvironment = \"production\"\nowner = \"vendor\"\n\
              [[integration.check]]\nid = \"list\"\nevery = \"{every}\"\n[integration.check.http]\nurl = \"https://api.example.com/\"\n\
-             auth = {{ bearer = {{ file = \"token\" }} }}\n"
+             auth = {{ bearer = {{ file = \"c4nary\" }} }}\n"
         );
         std::fs::write(dir.path().join("customers/acme.toml"), customer).unwrap();
         std::fs::write(dir.path().join("soakwatch.toml"), settings).unwrap();
@@ -94,7 +94,7 @@ mod tests {
         let newer = Outline { version: "99".into(), ..there };
         assert_eq!(here.diff(&newer), None);
         let text = serde_json::to_string(&here).unwrap();
-        assert!(!text.contains("api.example.com") && !text.contains("token"), "{text}");
+        assert!(!text.contains("api.example.com") && !text.contains("c4nary"), "{text}");
         assert_eq!(serde_json::from_str::<Outline>(&text).unwrap(), here);
     }
 }
