@@ -208,11 +208,12 @@ pub(super) fn refusal(host: &str, error: &rustls::Error, shown: bool) -> Refusal
     let (class, why) = match error {
         rustls::Error::InvalidCertificate(e) => (Class::Certificate, certificate_words(e)),
         rustls::Error::NoCertificatesPresented => (Class::Certificate, "the server sent no certificate".into()),
-        rustls::Error::AlertReceived(alert @ (Alert::CertificateRequired | Alert::BadCertificate)) => {
-            (Class::Tls, format!("the server did not accept our client certificate ({alert:?})"))
+        rustls::Error::AlertReceived(Alert::CertificateRequired) => {
+            (Class::Tls, "the server wants a client certificate, and was shown none that it takes".into())
         }
         rustls::Error::AlertReceived(
-            alert @ (Alert::UnknownCA
+            alert @ (Alert::BadCertificate
+            | Alert::UnknownCA
             | Alert::CertificateExpired
             | Alert::CertificateRevoked
             | Alert::CertificateUnknown
