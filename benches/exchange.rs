@@ -1,7 +1,7 @@
 //! What a run costs at the evenly spread rate of 10,000 checks every 30 s: the daemon, a bare hyper client that makes the same exchanges, and
 //! blackbox_exporter that is asked for them; over HTTP and over HTTPS with full handshakes. And how late the daemon's runs are, beside a bare heap of timers.
 //!
-//! `cargo bench --bench exchange [-- --seconds 20 --rounds 2 --checks 10000 --every 30 --soaks 0 --https 1]` (eighteen minutes; `--rounds 1` nine).
+//! `cargo bench --bench exchange [-- --seconds 20 --rounds 2 --checks 10000 --every 30 --soaks 0 --https 1 --pairs 6]` (eighteen minutes; `--rounds 1` nine).
 //! One program after the other has a window, again and again; all keep the same slots, every exchange is a new connection, and the target is a process of
 //! its own that counts them. Nobody scrapes. CPU is user and system time of the program measured; the median of its windows. Not in a window: start, sealing hours.
 //! Latency is what a run measures itself, in windows of their own in which the same checks are run on one thread, for the store keeps no phase below 0.1 ms.
@@ -41,7 +41,7 @@ use bed::{Blackbox, Estate, Target, again, cpu_of, median, quantile, resident_of
 use measure::{cpu, option};
 
 /// Windows of each program in a round in which latency is looked at, by turns.
-const PAIRS: usize = 6;
+const PAIRS: u64 = 6;
 /// How long each is.
 const PAIR_SECONDS: u64 = 5;
 /// Before a window begins.
@@ -279,7 +279,7 @@ fn compare(runtime: &tokio::runtime::Runtime) {
             assert_eq!(daemon.stop(), Some(0));
 
             // Short windows by turns, for this machine is at times half as fast as at others.
-            for _ in 0..PAIRS {
+            for _ in 0..option("--pairs", PAIRS) {
                 for (of, threads) in [(&mut theirs, THREADS), (&mut alone, "1")] {
                     of.latency(&role(&args, PAIR_SECONDS, estate, threads));
                 }

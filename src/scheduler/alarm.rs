@@ -43,8 +43,7 @@ impl Alarm {
                 self.set = Some(wake);
             }
             let Ok(mut ready) = timer.readable().await else { return sleep_until(wake).await };
-            // It went off, now or before it was set anew; how often is no matter, but it has to be read to be waited for again.
-            let _ = rustix::io::read(timer, &mut [0; 8]);
+            // It went off, now or before it was set anew. It is not read: setting it anew is what makes it go off again, and each time is told once.
             ready.clear_ready();
             self.set = None;
         }
